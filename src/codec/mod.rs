@@ -1,0 +1,1 @@
+//! Bytes to numbers and back, bounds-checked; no knowledge of metrics.

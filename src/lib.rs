@@ -1,0 +1,12 @@
+//! Emberkeep: a Prometheus-compatible monitoring server with its own persistent time series database.
+//!
+//! The modules in reading order, lowest first; `docs/architecture.md` is the map with the import rules:
+//!
+//! - [`util`]: clock, cancellation; [`codec`]: bytes to numbers and back, framing, checksums
+//! - [`model`]: labels, matchers, samples, durations
+//! - [`storage`]: the read seam between queries and whatever holds data
+
+pub mod codec;
+pub mod model;
+pub mod storage;
+pub mod util;

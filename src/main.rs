@@ -1,0 +1,3 @@
+//! The `emberkeep` binary: see the library for everything it does.
+
+fn main() {}

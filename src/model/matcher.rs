@@ -1,0 +1,111 @@
+//! Label matchers: `=`, `!=`, `=~`, `!~`.
+
+use std::fmt;
+
+use super::name::{Quoted, is_plain_label_name};
+use super::{Anchored, Labels, RegexError};
+
+/// The four comparison operators of a matcher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MatchOp {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `=~`
+    Regex,
+    /// `!~`
+    NotRegex,
+}
+
+impl MatchOp {
+    /// The operator as written in PromQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "!=",
+            Self::Regex => "=~",
+            Self::NotRegex => "!~",
+        }
+    }
+}
+
+/// One condition on one label. A label that is absent has the empty value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matcher {
+    name: String,
+    op: MatchOp,
+    value: String,
+    regex: Option<Anchored>,
+}
+
+impl Matcher {
+    /// A matcher of `op` between label `name` and `value`.
+    ///
+    /// # Errors
+    /// When `op` is a regular expression operator and `value` does not compile.
+    pub fn new(name: impl Into<String>, op: MatchOp, value: impl Into<String>) -> Result<Self, RegexError> {
+        let value = value.into();
+        let regex = match op {
+            MatchOp::Equal | MatchOp::NotEqual => None,
+            MatchOp::Regex | MatchOp::NotRegex => Some(Anchored::new(&value)?),
+        };
+        Ok(Self { name: name.into(), op, value, regex })
+    }
+
+    /// The matcher `name="value"`.
+    pub fn equal(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { name: name.into(), op: MatchOp::Equal, value: value.into(), regex: None }
+    }
+
+    /// The label it looks at.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its operator.
+    pub fn op(&self) -> MatchOp {
+        self.op
+    }
+
+    /// The text on its right-hand side.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// The compiled expression of a regular expression matcher.
+    pub fn regex(&self) -> Option<&Anchored> {
+        self.regex.as_ref()
+    }
+
+    /// Whether a label of this value passes.
+    pub fn matches(&self, value: &str) -> bool {
+        match self.op {
+            MatchOp::Equal => self.value == value,
+            MatchOp::NotEqual => self.value != value,
+            MatchOp::Regex => self.regex.as_ref().is_some_and(|r| r.is_match(value)),
+            MatchOp::NotRegex => self.regex.as_ref().is_some_and(|r| !r.is_match(value)),
+        }
+    }
+
+    /// Whether a series without the label passes.
+    pub fn matches_empty(&self) -> bool {
+        self.matches("")
+    }
+
+    /// Whether `labels` pass.
+    pub fn matches_labels(&self, labels: &Labels) -> bool {
+        self.matches(labels.get(&self.name).unwrap_or(""))
+    }
+}
+
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if is_plain_label_name(&self.name) {
+            f.write_str(&self.name)?;
+        } else {
+            write!(f, "{}", Quoted(&self.name))?;
+        }
+        write!(f, "{}{}", self.op.as_str(), Quoted(&self.value))
+    }
+}

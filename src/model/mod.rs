@@ -1,0 +1,21 @@
+//! The nouns everybody shares: labels, matchers, samples, durations. No I/O here.
+//!
+//! Read `labels`, then `matcher`, then `sample`.
+
+pub mod duration;
+pub mod labels;
+pub mod labels_buf;
+pub mod matcher;
+pub mod name;
+pub mod regex;
+pub mod sample;
+
+pub use duration::{DurationError, format_duration, parse_duration};
+pub use labels::Labels;
+pub use labels_buf::LabelsBuf;
+pub use matcher::{MatchOp, Matcher};
+pub use regex::{Anchored, RegexError};
+pub use sample::{STALE_NAN_BITS, Samples, TimeRange, is_stale, stale_nan};
+
+/// The label that holds the metric name.
+pub const METRIC_NAME: &str = "__name__";

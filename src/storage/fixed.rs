@@ -1,0 +1,106 @@
+//! Series held in memory: for tests of the query engine and for rule unit tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Querier, Queryable, SelectRequest, SeriesSet, StorageError};
+use crate::model::{Labels, Matcher, Samples, TimeRange};
+
+type Data = BTreeMap<Labels, Samples>;
+
+/// A storage of given series. Cloning shares the data until one side changes it.
+#[derive(Debug, Default, Clone)]
+pub struct FixedStorage {
+    data: Arc<Data>,
+}
+
+impl FixedStorage {
+    /// A storage without series.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one sample. Samples of a series may come in any order; of equal timestamps the last wins.
+    pub fn add(&mut self, labels: &Labels, timestamp: i64, value: f64) {
+        let samples = Arc::make_mut(&mut self.data).entry(labels.clone()).or_default();
+        match samples.timestamps.binary_search(&timestamp) {
+            Ok(at) => samples.values[at] = value,
+            Err(at) => {
+                samples.timestamps.insert(at, timestamp);
+                samples.values.insert(at, value);
+            }
+        }
+    }
+}
+
+impl Queryable for FixedStorage {
+    fn querier(&self, range: TimeRange) -> Result<Box<dyn Querier>, StorageError> {
+        Ok(Box::new(FixedQuerier { data: Arc::clone(&self.data), range }))
+    }
+}
+
+struct FixedQuerier {
+    data: Arc<Data>,
+    range: TimeRange,
+}
+
+impl FixedQuerier {
+    fn matching<'a>(&'a self, selectors: &'a [Vec<Matcher>]) -> impl Iterator<Item = &'a Labels> + 'a {
+        self.data
+            .iter()
+            .filter(|(_, samples)| samples.timestamps.iter().any(|t| self.range.contains(*t)))
+            .map(|(labels, _)| labels)
+            .filter(|labels| {
+                selectors.is_empty()
+                    || selectors.iter().any(|all| all.iter().all(|m| m.matches_labels(labels)))
+            })
+    }
+}
+
+impl Querier for FixedQuerier {
+    fn select(&self, request: &SelectRequest<'_>) -> Result<Box<dyn SeriesSet>, StorageError> {
+        let series = self
+            .data
+            .iter()
+            .filter(|(labels, _)| request.matchers.iter().all(|m| m.matches_labels(labels)))
+            .filter(|(_, samples)| samples.timestamps.iter().any(|t| request.range.contains(*t)))
+            .map(|(labels, _)| labels.clone())
+            .collect();
+        Ok(Box::new(FixedSeriesSet { data: Arc::clone(&self.data), series }))
+    }
+
+    fn label_names(&self, selectors: &[Vec<Matcher>]) -> Result<Vec<String>, StorageError> {
+        let names: BTreeSet<&str> = self.matching(selectors).flat_map(|l| l.iter().map(|(n, _)| n)).collect();
+        Ok(names.into_iter().map(str::to_owned).collect())
+    }
+
+    fn label_values(&self, name: &str, selectors: &[Vec<Matcher>]) -> Result<Vec<String>, StorageError> {
+        let values: BTreeSet<&str> = self.matching(selectors).filter_map(|l| l.get(name)).collect();
+        Ok(values.into_iter().map(str::to_owned).collect())
+    }
+}
+
+struct FixedSeriesSet {
+    data: Arc<Data>,
+    series: Vec<Labels>,
+}
+
+impl SeriesSet for FixedSeriesSet {
+    fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    fn labels(&self, index: usize) -> Labels {
+        self.series[index].clone()
+    }
+
+    fn read(&self, index: usize, range: TimeRange, out: &mut Samples) -> Result<(), StorageError> {
+        out.clear();
+        if let Some(samples) = self.data.get(&self.series[index]) {
+            for (timestamp, value) in samples.iter().filter(|(t, _)| range.contains(*t)) {
+                out.push(timestamp, value);
+            }
+        }
+        Ok(())
+    }
+}

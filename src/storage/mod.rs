@@ -1,0 +1,86 @@
+//! The read seam between queries and whatever holds data.
+//!
+//! A [`Queryable`] opens a [`Querier`] for a time range: one consistent snapshot. A select turns matchers into a
+//! [`SeriesSet`]: series in label order whose samples are decoded only when [`SeriesSet::read`] asks for them, one
+//! whole series into the caller's reused columns. Dynamic dispatch is per series, never per sample.
+
+pub mod fixed;
+
+use crate::model::{Labels, Matcher, Samples, TimeRange};
+
+/// A failed read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// The storage could not read its own data.
+    #[error("cannot read {what}: {reason}")]
+    Read {
+        /// The block, segment or file concerned.
+        what: String,
+        /// What went wrong with it.
+        reason: String,
+    },
+    /// The storage does not answer queries yet, or no longer.
+    #[error("storage is not ready: {0}")]
+    NotReady(String),
+}
+
+/// Something that can be queried.
+pub trait Queryable: Send + Sync {
+    /// A consistent view of everything inside `range`.
+    ///
+    /// # Errors
+    /// When the storage is not ready.
+    fn querier(&self, range: TimeRange) -> Result<Box<dyn Querier>, StorageError>;
+}
+
+/// What a select is wanted for. The matchers must all hold; `range` is closed at both ends.
+#[derive(Debug, Clone, Copy)]
+pub struct SelectRequest<'a> {
+    /// Conditions on the labels, all of which must hold.
+    pub matchers: &'a [Matcher],
+    /// Samples outside are never read. Series without samples inside may be left out.
+    pub range: TimeRange,
+}
+
+/// A consistent view of the data: the same answers however long it is held.
+pub trait Querier: Send + Sync {
+    /// The series that match, in label order, each label set once.
+    ///
+    /// # Errors
+    /// When data cannot be read.
+    fn select(&self, request: &SelectRequest<'_>) -> Result<Box<dyn SeriesSet>, StorageError>;
+
+    /// Sorted names of the labels of all series, or of those that match at least one of `selectors` if there are any.
+    ///
+    /// # Errors
+    /// When data cannot be read.
+    fn label_names(&self, selectors: &[Vec<Matcher>]) -> Result<Vec<String>, StorageError>;
+
+    /// Sorted values of label `name` of all series, or of those that match at least one of `selectors`.
+    ///
+    /// # Errors
+    /// When data cannot be read.
+    fn label_values(&self, name: &str, selectors: &[Vec<Matcher>]) -> Result<Vec<String>, StorageError>;
+}
+
+/// Series in label order. May be read from several threads at once.
+pub trait SeriesSet: Send + Sync {
+    /// Number of series.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Labels of series `index`, which must be below [`SeriesSet::len`].
+    fn labels(&self, index: usize) -> Labels;
+
+    /// Replaces the content of `out` by the samples of series `index` inside `range`, which lies within the
+    /// range of the select. Stale markers are included.
+    ///
+    /// # Errors
+    /// When data cannot be read.
+    fn read(&self, index: usize, range: TimeRange, out: &mut Samples) -> Result<(), StorageError>;
+}
