@@ -9,4 +9,5 @@
 pub mod codec;
 pub mod model;
 pub mod storage;
+pub mod tsdb;
 pub mod util;
