@@ -1,6 +1,7 @@
-//! Leaf pieces with one clear purpose each: the clock and cancellation.
+//! Leaf pieces with one clear purpose each: the clock, cancellation, locks.
 
 pub mod clock;
+pub mod lock;
 pub mod stop;
 
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -1,0 +1,75 @@
+//! What can go wrong in the database.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::codec::CodecError;
+
+/// Errors of the database. Per-sample outcomes (out of order, too old) are not errors: see
+/// [`super::AppendOutcome`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another process holds the data directory. Stop it, or choose another directory.
+    #[error("data directory {} is in use by another process (lock file {})", dir.display(), dir.join("lock").display())]
+    Locked {
+        /// The data directory.
+        dir: PathBuf,
+    },
+    /// The operating system refused something.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was being done, as a verb.
+        action: &'static str,
+        /// To which file or folder.
+        path: PathBuf,
+        /// Its answer.
+        source: io::Error,
+    },
+    /// The log refuses appends since an earlier failure; restart the server once the cause is mended.
+    #[error("write-ahead log is closed after an earlier failure: {reason}")]
+    LogPoisoned {
+        /// The failure.
+        reason: String,
+    },
+    /// Stored bytes are damaged.
+    #[error("{what} is damaged: {source}")]
+    Corrupt {
+        /// The file, block or value concerned.
+        what: String,
+        /// How it is damaged.
+        source: CodecError,
+    },
+    /// The block store failed.
+    #[error("block {block}: cannot {action}: {reason}")]
+    Store {
+        /// The block concerned.
+        block: String,
+        /// What was being done, as a verb.
+        action: &'static str,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A setting is outside its bounds.
+    #[error("invalid storage option {name}: {reason}")]
+    Option {
+        /// The field of the options.
+        name: &'static str,
+        /// Why it is refused.
+        reason: String,
+    },
+}
+
+/// Result of a database operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Adds what was being done, to which path, to an I/O result.
+pub(super) trait IoContext<T> {
+    fn at(self, action: &'static str, path: impl Into<PathBuf>) -> Result<T>;
+}
+
+impl<T> IoContext<T> for io::Result<T> {
+    fn at(self, action: &'static str, path: impl Into<PathBuf>) -> Result<T> {
+        self.map_err(|source| Error::Io { action, path: path.into(), source })
+    }
+}

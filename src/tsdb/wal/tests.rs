@@ -1,0 +1,282 @@
+//! Tests of the log over a disk that fails and forgets on demand.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use super::fs::{LogFile, LogFs};
+use super::*;
+use crate::codec::frame;
+use crate::model::Labels;
+use crate::tsdb::SeriesRef;
+use crate::tsdb::record::{self, Record, RefSample};
+
+/// What one file holds: what was written, and how much of it would survive a power cut.
+#[derive(Debug, Default, Clone)]
+struct Content {
+    written: Vec<u8>,
+    durable: usize,
+}
+
+#[derive(Debug, Default)]
+struct Disk {
+    files: BTreeMap<String, Content>,
+    /// Names as the folder had them when it was last synced.
+    durable_names: Vec<String>,
+    /// Bytes that may still be written before the disk is full.
+    room: Option<usize>,
+    fail_sync: bool,
+}
+
+/// A disk in memory that forgets what was not synced.
+#[derive(Debug, Default, Clone)]
+struct ForgetfulFs(Arc<Mutex<Disk>>);
+
+struct ForgetfulFile(ForgetfulFs, String);
+
+impl ForgetfulFs {
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.0.lock().expect("test lock")
+    }
+
+    /// What is left after a power cut.
+    fn after_power_cut(&self) -> Self {
+        let disk = self.disk();
+        let files = disk
+            .files
+            .iter()
+            .filter(|(name, _)| disk.durable_names.contains(name))
+            .map(|(name, c)| {
+                (name.clone(), Content { written: c.written[..c.durable].to_vec(), durable: c.durable })
+            })
+            .collect();
+        Self(Arc::new(Mutex::new(Disk {
+            files,
+            durable_names: disk.durable_names.clone(),
+            ..Disk::default()
+        })))
+    }
+}
+
+impl LogFs for ForgetfulFs {
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.disk().files.keys().cloned().collect())
+    }
+    fn create(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
+        self.disk().files.insert(name.to_owned(), Content::default());
+        Ok(Arc::new(ForgetfulFile(self.clone(), name.to_owned())))
+    }
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        self.disk().files.get(name).map(|c| c.written.clone()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+    fn truncate(&self, name: &str, len: u64) -> io::Result<()> {
+        let mut disk = self.disk();
+        let content = disk.files.get_mut(name).ok_or(io::ErrorKind::NotFound)?;
+        content.written.truncate(usize::try_from(len).expect("small"));
+        content.durable = content.written.len();
+        Ok(())
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut disk = self.disk();
+        let content = disk.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        disk.files.insert(to.to_owned(), content);
+        Ok(())
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.disk().files.remove(name).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+    fn sync_dir(&self) -> io::Result<()> {
+        let mut disk = self.disk();
+        disk.durable_names = disk.files.keys().cloned().collect();
+        Ok(())
+    }
+    fn path(&self) -> &Path {
+        Path::new("memory")
+    }
+}
+
+impl LogFile for ForgetfulFile {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut disk = self.0.disk();
+        let room = disk.room.unwrap_or(usize::MAX);
+        let take = room.min(bytes.len());
+        if let Some(left) = &mut disk.room {
+            *left -= take;
+        }
+        disk.files.get_mut(&self.1).ok_or(io::ErrorKind::NotFound)?.written.extend_from_slice(&bytes[..take]);
+        if take < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        let mut disk = self.0.disk();
+        let content = disk.files.get_mut(&self.1).ok_or(io::ErrorKind::NotFound)?;
+        content.written.truncate(usize::try_from(len).expect("small"));
+        content.durable = content.durable.min(content.written.len());
+        Ok(())
+    }
+    fn sync(&self) -> io::Result<()> {
+        let mut disk = self.0.disk();
+        if disk.fail_sync {
+            return Err(io::Error::other("injected"));
+        }
+        let content = disk.files.get_mut(&self.1).ok_or(io::ErrorKind::NotFound)?;
+        content.durable = content.written.len();
+        Ok(())
+    }
+}
+
+fn sample(number: i64) -> Vec<u8> {
+    let mut out = Vec::new();
+    let one = RefSample { series: SeriesRef(1), timestamp: number, value: 1.0 };
+    frame::put_record(&mut out, |o| record::put_samples(o, None, [one].into_iter()));
+    out
+}
+
+fn replayed(fs: &ForgetfulFs) -> (Vec<i64>, reader::ReplayReport) {
+    let mut times = Vec::new();
+    let report = reader::replay(fs, |record| {
+        if let Record::Samples { samples, .. } = record {
+            times.extend(samples.iter().map(|s| s.timestamp));
+        }
+    })
+    .expect("replay");
+    (times, report)
+}
+
+#[test]
+fn acknowledged_appends_survive_a_power_cut_at_every_point() {
+    let fs = ForgetfulFs::default();
+    let wal = Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Always, 100)
+        .expect("open");
+    for number in 0..50 {
+        wal.append(&sample(number), Some(number)).expect("append");
+        let (times, report) = replayed(&fs.after_power_cut());
+        assert_eq!(times, (0..=number).collect::<Vec<_>>());
+        assert!(report.damage.is_empty());
+    }
+    assert!(wal.current_segment() > 3, "segments were rotated");
+}
+
+#[test]
+fn without_sync_only_a_tail_is_lost_in_a_power_cut() {
+    let fs = ForgetfulFs::default();
+    let wal =
+        Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Interval(1000), 100)
+            .expect("open");
+    for number in 0..20 {
+        wal.append(&sample(number), Some(number)).expect("append");
+    }
+    wal.sync().expect("sync");
+    wal.append(&sample(20), Some(20)).expect("append");
+    let (times, _) = replayed(&fs.after_power_cut());
+    assert_eq!(times, (0..20).collect::<Vec<_>>());
+    assert_eq!(replayed(&fs).0, (0..=20).collect::<Vec<_>>(), "a kill alone loses nothing");
+}
+
+#[test]
+fn append_to_a_full_disk_is_cut_off_and_later_ones_survive() {
+    let fs = ForgetfulFs::default();
+    let wal = Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Always, 1 << 20)
+        .expect("open");
+    wal.append(&sample(0), Some(0)).expect("append");
+    fs.disk().room = Some(5);
+    assert!(matches!(wal.append(&sample(1), Some(1)), Err(Error::Io { .. })));
+    fs.disk().room = None;
+    wal.append(&sample(2), Some(2)).expect("space is back");
+    let (times, report) = replayed(&fs.after_power_cut());
+    assert_eq!(times, [0, 2]);
+    assert!(report.damage.is_empty());
+}
+
+#[test]
+fn refuses_appends_after_a_failed_sync() {
+    let fs = ForgetfulFs::default();
+    let wal = Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Always, 1 << 20)
+        .expect("open");
+    fs.disk().fail_sync = true;
+    assert!(matches!(wal.append(&sample(0), Some(0)), Err(Error::Io { .. })));
+    fs.disk().fail_sync = false;
+    assert!(matches!(wal.append(&sample(1), Some(1)), Err(Error::LogPoisoned { .. })));
+}
+
+#[test]
+fn a_damaged_tail_is_kept_aside_and_the_rest_is_replayed() {
+    let fs = ForgetfulFs::default();
+    for first in [0, 10] {
+        let earlier = replayed(&fs).1;
+        let wal = Wal::open(Arc::new(fs.clone()), &earlier, SyncPolicy::Never, 1 << 20).expect("open");
+        for number in first..first + 10 {
+            wal.append(&sample(number), Some(number)).expect("append");
+        }
+    }
+    let record_len = sample(0).len();
+    let damaged_at = SEGMENT_MAGIC.len() + 7 * record_len + 9;
+    fs.disk().files.get_mut("00000001").expect("segment").written[damaged_at] ^= 0x10;
+    let (times, report) = replayed(&fs);
+    assert_eq!(times, (0..7).chain(10..20).collect::<Vec<_>>());
+    assert_eq!(report.damage.len(), 1);
+    assert_eq!(report.damage[0].lost_bytes, 3 * record_len);
+    assert!(fs.list().expect("list").iter().any(|n| n.starts_with("damaged-00000001-")));
+    // The second start finds nothing wrong and the same records.
+    let (again, report) = replayed(&fs);
+    assert_eq!((again, report.damage.len()), (times, 0));
+}
+
+#[test]
+fn every_damaged_byte_and_every_cut_still_starts() {
+    let fs = ForgetfulFs::default();
+    let wal = Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Never, 1 << 20)
+        .expect("open");
+    for number in 0..4 {
+        wal.append(&sample(number), Some(number)).expect("append");
+    }
+    let whole = fs.read("00000001").expect("read");
+    for at in 0..whole.len() {
+        for cut in [false, true] {
+            let mut bytes = whole.clone();
+            if cut {
+                bytes.truncate(at);
+            } else {
+                bytes[at] ^= 0x41;
+            }
+            let durable = bytes.len();
+            let damaged = ForgetfulFs::default();
+            damaged.disk().files.insert("00000001".to_owned(), Content { written: bytes, durable });
+            let (times, _) = replayed(&damaged);
+            assert_eq!(times, (0..times.len() as i64).collect::<Vec<_>>(), "byte {at}, cut {cut}");
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_keeps_live_series_and_late_samples() {
+    let fs = ForgetfulFs::default();
+    let wal = Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Always, 200)
+        .expect("open");
+    let labels = Labels::from_pairs([("__name__", "up")]);
+    let mut out = Vec::new();
+    let all = [(SeriesRef(1), labels.clone()), (SeriesRef(2), labels)];
+    frame::put_record(&mut out, |o| record::put_series(o, all.iter().map(|(r, l)| (*r, l))));
+    wal.append(&out, None).expect("append");
+    for number in 0..30 {
+        wal.append(&sample(number), Some(number)).expect("append");
+    }
+    let ended = wal.cut().expect("cut");
+    wal.append(&sample(30), Some(30)).expect("append");
+    assert_eq!(wal.last_segment_before(30), Some(ended));
+    assert_eq!(wal.last_segment_before(0), None);
+    for min_time in [10, 20] {
+        checkpoint::write(&fs, ended, min_time, |s| s == SeriesRef(1)).expect("checkpoint");
+        let (times, report) = replayed(&fs.after_power_cut());
+        assert_eq!(times, (min_time..=30).collect::<Vec<_>>());
+        assert_eq!(report.files, 2);
+    }
+    let mut series = Vec::new();
+    reader::replay(&fs, |r| {
+        if let Record::Series(s) = r {
+            series.extend(s.iter().map(|(r, _)| *r));
+        }
+    })
+    .expect("replay");
+    assert_eq!(series, [SeriesRef(1)]);
+}
