@@ -2,6 +2,7 @@
 
 pub mod chunk;
 pub mod error;
+pub mod head;
 pub mod index;
 pub mod record;
 pub mod wal;
@@ -13,9 +14,36 @@ pub mod wal;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SeriesRef(pub u64);
 
+impl SeriesRef {
+    fn new(generation: u32, slot: u32) -> Self {
+        Self(u64::from(generation) << 32 | u64::from(slot))
+    }
+
+    fn slot(self) -> u32 {
+        // Truncation is meant: the lower half.
+        (self.0 & u64::from(u32::MAX)).try_into().unwrap_or(u32::MAX)
+    }
+
+    fn generation(self) -> u32 {
+        (self.0 >> 32).try_into().unwrap_or(u32::MAX)
+    }
+}
+
 /// What became of one sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppendOutcome {
     /// Staged; it will be visible after the commit.
     Accepted,
+    /// The very same sample is there already; nothing to do.
+    Repeated,
+    /// The series has another value at this timestamp.
+    DuplicateTimestamp,
+    /// The series has a newer sample.
+    OutOfOrder,
+    /// Older than anything the head still takes.
+    TooOld,
+    /// Too far ahead of the clock.
+    TooFarAhead,
+    /// The series was removed meanwhile; make it again by its labels.
+    UnknownSeries,
 }

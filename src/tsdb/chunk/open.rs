@@ -40,15 +40,16 @@ enum Values {
 pub struct OpenChunk {
     /// Where its timestamps are.
     pub times: Times,
+    /// Timestamp of the first sample, in milliseconds.
+    pub start_time: i64,
     values: Values,
     count: u16,
-    last_value: f64,
 }
 
 impl OpenChunk {
     /// A chunk of one sample.
-    pub fn new(times: Times, value: f64) -> Self {
-        Self { times, values: Values::Constant(value), count: 1, last_value: value }
+    pub fn new(times: Times, start_time: i64, value: f64) -> Self {
+        Self { times, start_time, values: Values::Constant(value), count: 1 }
     }
 
     /// Number of samples.
@@ -59,11 +60,6 @@ impl OpenChunk {
     /// Whether no more samples should be added.
     pub fn is_full(&self) -> bool {
         self.count >= MAX_OPEN_SAMPLES
-    }
-
-    /// The value added last.
-    pub fn last_value(&self) -> f64 {
-        self.last_value
     }
 
     /// Adds the value of one more sample; the caller has seen to its timestamp.
@@ -81,7 +77,6 @@ impl OpenChunk {
         if let Values::Bits { writer, state } = &mut self.values {
             put(value, state, writer);
         }
-        self.last_value = value;
         self.count += 1;
     }
 
@@ -130,7 +125,7 @@ mod tests {
             Just(f64::from_bits(STALE_NAN_BITS)),
             (0u32..4).prop_map(f64::from),
         ], 1..120)) {
-            let mut chunk = OpenChunk::new(Times::Own(vec![]), values[0]);
+            let mut chunk = OpenChunk::new(Times::Own(vec![]), 0, values[0]);
             values[1..].iter().for_each(|v| chunk.push_value(*v));
             let mut back = Vec::new();
             chunk.values(&mut back);
