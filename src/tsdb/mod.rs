@@ -5,6 +5,7 @@ pub mod error;
 pub mod head;
 pub mod index;
 pub mod record;
+pub mod store;
 pub mod wal;
 
 /// Identity of a series in head and log: unique for the life of a data directory.

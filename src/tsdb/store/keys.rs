@@ -1,0 +1,21 @@
+//! Keys inside a block, big-endian so that they sort as their numbers do.
+//!
+//! **Format**: `docs/format/store_keys.md`.
+
+/// The meta record: written last.
+pub const META: &[u8] = b"\x00meta";
+
+/// Bundle `number` of sample columns.
+pub fn bundle(number: u32) -> [u8; 5] {
+    numbered(0x01, number)
+}
+
+/// Part `number` of the index.
+pub fn index_part(number: u32) -> [u8; 5] {
+    numbered(0x02, number)
+}
+
+fn numbered(kind: u8, number: u32) -> [u8; 5] {
+    let [a, b, c, d] = number.to_be_bytes();
+    [kind, a, b, c, d]
+}
