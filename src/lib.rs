@@ -4,10 +4,12 @@
 //!
 //! - [`util`]: clock, cancellation; [`codec`]: bytes to numbers and back, framing, checksums
 //! - [`model`]: labels, matchers, samples, durations
+//! - [`telemetry`]: the server's own metrics and logs
 //! - [`storage`]: the read seam between queries and whatever holds data
 
 pub mod codec;
 pub mod model;
 pub mod storage;
+pub mod telemetry;
 pub mod tsdb;
 pub mod util;

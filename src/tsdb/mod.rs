@@ -1,12 +1,29 @@
-//! The database.
+//! The database: a write-ahead log and a head for what is recent, immutable blocks for the rest.
+//!
+//! Read [`db`] (the door), then [`wal`] and [`record`] (what makes it durable), [`head`] (what is in memory),
+//! [`chunk`] (how samples are encoded), [`index`], [`store`] and [`block`] (what is on disk), [`compact`] (how blocks
+//! come and go), `read` (how all of it answers a query). It knows nothing of configuration, PromQL or HTTP.
 
+pub mod block;
 pub mod chunk;
+pub mod compact;
+pub mod db;
 pub mod error;
 pub mod head;
 pub mod index;
+mod lock;
+pub mod metrics;
+pub mod options;
+mod read;
 pub mod record;
 pub mod store;
 pub mod wal;
+
+pub use db::{DbAppender, Tsdb, TsdbStatus};
+pub use error::{Error, Result};
+pub use head::appender::CommitStats;
+pub use options::TsdbOptions;
+pub use wal::SyncPolicy;
 
 /// Identity of a series in head and log: unique for the life of a data directory.
 ///

@@ -64,15 +64,15 @@ impl OpenChunk {
 
     /// Adds the value of one more sample; the caller has seen to its timestamp.
     pub fn push_value(&mut self, value: f64) {
-        if let Values::Constant(constant) = self.values {
-            if constant.to_bits() != value.to_bits() {
-                let mut writer = BitWriter::new();
-                let mut state = XorState::default();
-                for _ in 0..self.count {
-                    put(constant, &mut state, &mut writer);
-                }
-                self.values = Values::Bits { writer, state };
+        if let Values::Constant(constant) = self.values
+            && constant.to_bits() != value.to_bits()
+        {
+            let mut writer = BitWriter::new();
+            let mut state = XorState::default();
+            for _ in 0..self.count {
+                put(constant, &mut state, &mut writer);
             }
+            self.values = Values::Bits { writer, state };
         }
         if let Values::Bits { writer, state } = &mut self.values {
             put(value, state, writer);

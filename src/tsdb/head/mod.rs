@@ -48,6 +48,8 @@ pub struct Head {
     timelines: Timelines,
     /// Samples before this are in blocks already and are refused.
     min_valid: AtomicI64,
+    /// Samples before this are no longer shown: their block is published, though a chunk may still hold them.
+    floor: AtomicI64,
     min_time: AtomicI64,
     max_time: AtomicI64,
     created: AtomicU64,
@@ -63,6 +65,7 @@ impl Head {
             index: RwLock::default(),
             timelines: Timelines::default(),
             min_valid: AtomicI64::new(min_valid),
+            floor: AtomicI64::new(min_valid),
             min_time: AtomicI64::new(i64::MAX),
             max_time: AtomicI64::new(i64::MIN),
             created: AtomicU64::new(0),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Head;
 use super::series::{ChunkHandle, MemSeries};
@@ -17,6 +18,8 @@ use crate::util::lock::{read, write};
 pub struct HeadSeriesSet {
     series: Vec<(Arc<MemSeries>, Vec<ChunkHandle>)>,
     stamps: HashMap<TimelineId, Stamps>,
+    /// Samples before this are left to the blocks.
+    floor: i64,
 }
 
 impl Head {
@@ -29,8 +32,10 @@ impl Head {
         then: impl FnOnce() -> T,
     ) -> (HeadSeriesSet, T) {
         let mut set = HeadSeriesSet::default();
-        let _exclusive = write(&self.gate);
+        let exclusive = write(&self.gate);
         let beside = then();
+        set.floor = self.floor.load(Ordering::Acquire);
+        let range = TimeRange { start: range.start.max(set.floor), end: range.end };
         if self.time_range().is_none_or(|held| !held.overlaps(&range)) {
             return (set, beside);
         }
@@ -51,7 +56,7 @@ impl Head {
                 set.stamps.entry(*id).or_insert_with(|| self.timelines.stamps(*id));
             }
         }
-        drop(_exclusive);
+        drop(exclusive);
         set.series.sort_unstable_by(|(a, _), (b, _)| a.labels().cmp(b.labels()));
         (set, beside)
     }
@@ -83,7 +88,7 @@ impl HeadSeriesSet {
                     self.stamps.get(id).map(|s| s.range(*first, count)).unwrap_or_default()
                 }
             };
-            let from = stamps.partition_point(|t| *t < range.start);
+            let from = stamps.partition_point(|t| *t < range.start.max(self.floor));
             let to = stamps.partition_point(|t| *t <= range.end);
             if from >= to {
                 continue;

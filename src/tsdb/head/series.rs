@@ -162,10 +162,11 @@ impl MemSeries {
                 out.push(ChunkHandle::Sealed(Arc::clone(chunk)));
             }
         }
-        if let (Some(open), Some((last, _))) = (&state.open, state.last) {
-            if last >= start && open.start_time <= end {
-                out.push(ChunkHandle::Open(Arc::clone(open)));
-            }
+        if let (Some(open), Some((last, _))) = (&state.open, state.last)
+            && last >= start
+            && open.start_time <= end
+        {
+            out.push(ChunkHandle::Open(Arc::clone(open)));
         }
     }
 

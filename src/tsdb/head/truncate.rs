@@ -22,6 +22,7 @@ impl Head {
     pub fn truncate(&self, min_time: i64, publish: impl FnOnce()) {
         let _exclusive = write(&self.gate);
         publish();
+        self.floor.fetch_max(min_time, Ordering::AcqRel);
         let mut needed: HashMap<TimelineId, u64> = HashMap::new();
         let mut oldest = i64::MAX;
         let mut idle = Vec::new();

@@ -80,7 +80,7 @@ mod tests {
         for number in (0..60u32).step_by(4) {
             index.remove(number, &series[number as usize]);
         }
-        let live = |number: u32| number % 4 != 0;
+        let live = |number: u32| !number.is_multiple_of(4);
         let check = |matchers: &[(&str, MatchOp, &str)]| {
             let matchers: Vec<Matcher> =
                 matchers.iter().map(|(n, op, v)| Matcher::new(*n, *op, *v).expect("matcher")).collect();

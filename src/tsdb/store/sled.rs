@@ -11,6 +11,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::{BlockId, BlockReader, BlockStore, BlockWriter, ValueDigest, keys};
 use crate::codec::frame;
@@ -50,20 +51,39 @@ struct SledWriter {
     digest: ValueDigest,
 }
 
-fn failed(id: &BlockId, action: &'static str, reason: impl ToString) -> Error {
+fn failed(id: &BlockId, action: &'static str, reason: &(impl ToString + ?Sized)) -> Error {
     Error::Store { block: id.to_string(), action, reason: reason.to_string() }
 }
 
 /// Runs `work` on sled, turning a panic inside sled into an error: damaged databases can make it panic.
 fn guarded<T>(id: &BlockId, action: &'static str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(done) => done.map_err(|error| failed(id, action, error)),
+        Ok(done) => done.map_err(|error| failed(id, action, &error)),
         Err(_) => Err(failed(id, action, "the database is damaged")),
     }
 }
 
+/// How long an open waits for sled's own threads to let go of a database that was just closed.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
 fn open_db(id: &BlockId, path: &Path) -> Result<sled::Db> {
-    guarded(id, "open", || sled::Config::new().path(path).cache_capacity(8 << 20).flush_every_ms(None).open())
+    let config = sled::Config::new().path(path).cache_capacity(8 << 20).flush_every_ms(None);
+    let started = Instant::now();
+    loop {
+        match guarded(id, "open", || config.open().map_or_else(retry_when_locked, |db| Ok(Some(db))))? {
+            Some(db) => return Ok(db),
+            None if started.elapsed() < LOCK_PATIENCE => std::thread::sleep(Duration::from_millis(2)),
+            None => return Err(failed(id, "open", "the database is still locked by an earlier use")),
+        }
+    }
+}
+
+fn retry_when_locked(error: sled::Error) -> sled::Result<Option<sled::Db>> {
+    match &error {
+        // sled wraps the kind of the lock's error in a message of its own.
+        sled::Error::Io(io) if io.to_string().contains("could not acquire lock") => Ok(None),
+        _ => Err(error),
+    }
 }
 
 impl SledStore {
@@ -196,7 +216,11 @@ impl SledWriter {
 
     fn insert(&mut self, key: &[u8], stored: Vec<u8>) -> Result<()> {
         if stored.len() > MAX_VALUE_BYTES {
-            return Err(failed(&self.id, "write", format!("a value of {} bytes is too large", stored.len())));
+            return Err(failed(
+                &self.id,
+                "write",
+                &format!("a value of {} bytes is too large", stored.len()),
+            ));
         }
         self.batch_bytes += stored.len();
         self.batch.insert(key, stored);
@@ -210,7 +234,7 @@ impl SledWriter {
         let found = block.verify()?;
         if found != self.digest {
             let reason = format!("wrote {:?}, read back {found:?}", self.digest);
-            return Err(failed(&self.id, "verify", reason));
+            return Err(failed(&self.id, "verify", &reason));
         }
         drop(block);
         drop(open_db(&self.id, &self.temporary)?);
@@ -364,7 +388,7 @@ mod tests {
         // As a kill leaves it: no drop.
         std::mem::forget(writer);
         let store = SledStore::new(dir.path()).expect("store");
-        assert_eq!(store.recover().expect("recover"), [id.clone()]);
+        assert_eq!(store.recover().expect("recover"), std::slice::from_ref(&id));
         assert!(store.open(&unpublished).is_err());
         assert!(store.size_bytes(&id) > 1000);
         store.remove(&id).expect("remove");

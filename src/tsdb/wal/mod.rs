@@ -186,11 +186,11 @@ impl Wal {
 
     fn rotate(&self, state: &mut State) -> Result<()> {
         // The old file must be durable first: later syncs see only the new one.
-        if self.policy != SyncPolicy::Never {
-            if let Err(source) = state.file.sync() {
-                state.poisoned = Some(format!("sync failed: {source}"));
-                return Err(Error::Io { action: "sync", path: self.path_of(state.segment), source });
-            }
+        if self.policy != SyncPolicy::Never
+            && let Err(source) = state.file.sync()
+        {
+            state.poisoned = Some(format!("sync failed: {source}"));
+            return Err(Error::Io { action: "sync", path: self.path_of(state.segment), source });
         }
         let next = state.segment + 1;
         state.file = create_segment(&*self.fs, next)?;

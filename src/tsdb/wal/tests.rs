@@ -243,7 +243,11 @@ fn every_damaged_byte_and_every_cut_still_starts() {
             let damaged = ForgetfulFs::default();
             damaged.disk().files.insert("00000001".to_owned(), Content { written: bytes, durable });
             let (times, _) = replayed(&damaged);
-            assert_eq!(times, (0..times.len() as i64).collect::<Vec<_>>(), "byte {at}, cut {cut}");
+            assert_eq!(
+                times,
+                (0..i64::try_from(times.len()).expect("few")).collect::<Vec<_>>(),
+                "byte {at}, cut {cut}"
+            );
         }
     }
 }

@@ -1,0 +1,6 @@
+//! The server's own metrics and logs. The registry is passed by hand to constructors; there are no globals.
+
+pub mod log;
+pub mod metrics;
+
+pub use metrics::Registry;

@@ -1,0 +1,154 @@
+//! The catalog: which blocks are live, and where the head begins. Swapped as one value, in memory and on disk.
+//!
+//! **Format**: `docs/format/catalog.md`.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::BlockMeta;
+use crate::codec::envelope::{self, Control};
+use crate::tsdb::error::{Error, IoContext as _, Result};
+
+const NAME: &str = "catalog";
+const TEMPORARY: &str = "catalog.tmp";
+
+/// The live blocks, by start time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Catalog {
+    /// Each block once, sorted by start and then level.
+    pub blocks: Vec<Arc<BlockMeta>>,
+    /// Samples before this timestamp (milliseconds) are in blocks; the head begins here. None before the first cut.
+    pub head_start: Option<i64>,
+}
+
+#[derive(bincode::Encode, bincode::Decode)]
+struct Stored {
+    blocks: Vec<BlockMeta>,
+    head_start: Option<i64>,
+}
+
+impl Control for Stored {
+    const MAGIC: [u8; 4] = *b"EKCT";
+    const VERSION: u8 = 1;
+    const NAME: &'static str = "catalog";
+}
+
+impl Catalog {
+    /// A catalog of `blocks` in any order.
+    pub fn new(mut blocks: Vec<Arc<BlockMeta>>, head_start: Option<i64>) -> Self {
+        blocks.sort_by(|a, b| (a.start, a.level, &a.id).cmp(&(b.start, b.level, &b.id)));
+        Self { blocks, head_start }
+    }
+
+    /// This catalog without the blocks `gone` and with `added`.
+    #[must_use]
+    pub fn with(&self, gone: &[Arc<BlockMeta>], added: Option<BlockMeta>, head_start: Option<i64>) -> Self {
+        let kept = self.blocks.iter().filter(|b| !gone.iter().any(|g| g.id == b.id)).cloned();
+        Self::new(kept.chain(added.map(Arc::new)).collect(), head_start.or(self.head_start))
+    }
+
+    /// Reads the catalog of data directory `dir`; none if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read or is damaged.
+    pub fn load(dir: &Path) -> Result<Option<Self>> {
+        let path = dir.join(NAME);
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            read => read.at("read", &path)?,
+        };
+        let stored: Stored = envelope::open(&bytes)
+            .map_err(|source| Error::Corrupt { what: path.display().to_string(), source })?;
+        Ok(Some(Self::new(stored.blocks.into_iter().map(Arc::new).collect(), stored.head_start)))
+    }
+
+    /// Replaces the catalog of data directory `dir`, durably.
+    ///
+    /// # Errors
+    /// When the disk refuses; the old catalog is then still there.
+    pub fn save(&self, dir: &Path) -> Result<()> {
+        let stored = Stored {
+            blocks: self.blocks.iter().map(|b| BlockMeta::clone(b)).collect(),
+            head_start: self.head_start,
+        };
+        let temporary = dir.join(TEMPORARY);
+        let mut file = File::create(&temporary).at("create", &temporary)?;
+        file.write_all(&envelope::seal(&stored)).at("write", &temporary)?;
+        file.sync_all().at("sync", &temporary)?;
+        fs::rename(&temporary, dir.join(NAME)).at("rename", &temporary)?;
+        File::open(dir).and_then(|d| d.sync_all()).at("sync", dir)
+    }
+
+    /// Sets a damaged catalog aside.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn set_aside(dir: &Path) -> Result<()> {
+        fs::rename(dir.join(NAME), dir.join("catalog.corrupt")).at("rename", dir.join(NAME))
+    }
+
+    /// A catalog of blocks found without one: what another block was compacted from is left out.
+    pub fn rebuild(found: &[BlockMeta]) -> Self {
+        let head_start = found.iter().filter(|b| b.level == 1).map(|b| b.end).max();
+        let head_start = head_start.max(found.iter().map(|b| b.end).max());
+        let blocks = found
+            .iter()
+            .filter(|b| !found.iter().any(|other| other.sources.contains(&b.id)))
+            .cloned()
+            .map(Arc::new)
+            .collect();
+        Self::new(blocks, head_start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tsdb::store::{BlockId, ValueDigest};
+
+    fn meta(start: i64, level: u32, sources: Vec<BlockId>) -> BlockMeta {
+        BlockMeta {
+            id: BlockId::new(start, start + 10, level),
+            start,
+            end: start + 10,
+            level,
+            sources,
+            series: 1,
+            samples: 2,
+            columns: 1,
+            index_parts: 1,
+            digest: ValueDigest::default(),
+        }
+    }
+
+    #[test]
+    fn comes_back_and_refuses_damage() {
+        let dir = tempfile::tempdir().expect("dir");
+        assert_eq!(Catalog::load(dir.path()).expect("load"), None);
+        let catalog =
+            Catalog::new(vec![Arc::new(meta(10, 1, vec![])), Arc::new(meta(0, 1, vec![]))], Some(20));
+        assert_eq!(catalog.blocks[0].start, 0);
+        catalog.save(dir.path()).expect("save");
+        assert_eq!(Catalog::load(dir.path()).expect("load"), Some(catalog));
+        let path = dir.path().join(NAME);
+        let bytes = fs::read(&path).expect("read");
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            fs::write(&path, damaged).expect("write");
+            assert!(matches!(Catalog::load(dir.path()), Err(Error::Corrupt { .. })), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_rebuilt_catalog_leaves_out_compacted_sources() {
+        let (a, b) = (meta(0, 1, vec![]), meta(10, 1, vec![]));
+        let merged = BlockMeta { end: 20, ..meta(0, 2, vec![a.id.clone(), b.id.clone()]) };
+        let rebuilt = Catalog::rebuild(&[a, merged.clone(), b, meta(20, 1, vec![])]);
+        assert_eq!(rebuilt.blocks.iter().map(|m| m.start).collect::<Vec<_>>(), [0, 20]);
+        assert_eq!(rebuilt.blocks[0].id, merged.id);
+        assert_eq!(rebuilt.head_start, Some(30));
+    }
+}

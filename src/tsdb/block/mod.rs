@@ -1,0 +1,15 @@
+//! Immutable blocks: meta record, index, bundles of columns.
+//!
+//! [`meta`] says what a block holds, [`writer`] makes one from a series set, [`reader`] answers from one,
+//! [`catalog`] is the list of live blocks on disk, [`cache`] bounds what decoded parts take in memory.
+//!
+//! **Format**: `docs/format/block.md`.
+
+pub mod cache;
+pub mod catalog;
+pub mod meta;
+pub mod reader;
+pub mod writer;
+
+pub use meta::BlockMeta;
+pub use reader::Block;

@@ -1,0 +1,143 @@
+//! Series in label order -> columns, bundles, index -> a published block.
+//!
+//! **Cost**: holds the labels of all series and the different timelines of the block; samples one series at a time.
+
+use hashbrown::HashMap;
+
+use super::BlockMeta;
+use crate::codec::envelope;
+use crate::model::{Samples, TimeRange};
+use crate::storage::SeriesSet;
+use crate::tsdb::chunk::bundle::BundleBuilder;
+use crate::tsdb::chunk::{MAX_COLUMN_SAMPLES, column, ints};
+use crate::tsdb::error::{Error, Result};
+use crate::tsdb::index::codec::IndexBuilder;
+use crate::tsdb::store::{BlockId, BlockStore, BlockWriter, ValueDigest, keys};
+use crate::util::StopToken;
+
+/// Bytes of one stored part of the index.
+const INDEX_PART_BYTES: usize = 64 << 10;
+
+/// What a block is to be made of.
+pub struct BlockPlan {
+    /// Its name.
+    pub id: BlockId,
+    /// Start of its window in milliseconds, inside.
+    pub start: i64,
+    /// End of its window in milliseconds, outside.
+    pub end: i64,
+    /// See [`BlockMeta::level`].
+    pub level: u32,
+    /// See [`BlockMeta::sources`].
+    pub sources: Vec<BlockId>,
+}
+
+/// Timestamps seen before, so that equal ones are stored once.
+#[derive(Default)]
+struct TimelineSet {
+    known: Vec<Box<[i64]>>,
+    by_hash: HashMap<u64, Vec<u32>>,
+}
+
+impl TimelineSet {
+    /// The number of `timestamps`, and whether they are new.
+    fn number(&mut self, timestamps: &[i64]) -> (u32, bool) {
+        use std::hash::BuildHasher as _;
+        let hash = foldhash::fast::FixedState::default().hash_one(timestamps);
+        let same = self.by_hash.entry(hash).or_default();
+        if let Some(known) = same.iter().find(|n| *self.known[**n as usize] == *timestamps) {
+            return (*known, false);
+        }
+        let number = u32::try_from(self.known.len()).expect("fewer than 2^32 timelines");
+        self.known.push(timestamps.into());
+        same.push(number);
+        (number, true)
+    }
+}
+
+/// Writes and publishes a block of the samples of `set` inside the window of `plan`. None if there are none.
+///
+/// # Errors
+/// When samples cannot be read, the disk refuses, or `stop` was called; nothing is published then.
+pub fn write_block(
+    store: &dyn BlockStore,
+    plan: BlockPlan,
+    set: &dyn SeriesSet,
+    stop: &StopToken,
+) -> Result<Option<BlockMeta>> {
+    let window = TimeRange { start: plan.start, end: plan.end - 1 };
+    let mut writer = store.begin(&plan.id)?;
+    let mut index = IndexBuilder::default();
+    let mut timelines = TimelineSet::default();
+    let mut bundle = BundleBuilder::default();
+    let (mut scratch, mut int_scratch) = (column::Scratch::default(), ints::Scratch::default());
+    let mut samples = Samples::new();
+    let (mut bundles, mut columns, mut total) = (0u32, 0u64, 0u64);
+    for number in 0..set.len() {
+        if stop.is_stopped() {
+            return Err(Error::Store {
+                block: plan.id.to_string(),
+                action: "write",
+                reason: "the server is stopping".to_owned(),
+            });
+        }
+        set.read(number, window, &mut samples).map_err(|error| Error::Store {
+            block: plan.id.to_string(),
+            action: "read the sources of",
+            reason: error.to_string(),
+        })?;
+        if samples.is_empty() {
+            continue;
+        }
+        let mut series_timelines = Vec::with_capacity(1);
+        let chunks =
+            samples.timestamps.chunks(MAX_COLUMN_SAMPLES).zip(samples.values.chunks(MAX_COLUMN_SAMPLES));
+        for (timestamps, values) in chunks {
+            let (timeline, fresh) = timelines.number(timestamps);
+            if fresh {
+                index.add_timeline(timestamps, &mut int_scratch);
+            }
+            series_timelines.push(timeline);
+            if bundle.is_empty() {
+                index.add_bundle(columns);
+            }
+            column::encode(values, &mut scratch, bundle.buffer());
+            columns += 1;
+            if bundle.end_column() {
+                writer.put(&keys::bundle(bundles), &bundle.finish())?;
+                bundles += 1;
+            }
+        }
+        total += samples.len() as u64;
+        index.add_series(set.labels(number), series_timelines);
+    }
+    if index.series_count() == 0 {
+        return Ok(None);
+    }
+    if !bundle.is_empty() {
+        writer.put(&keys::bundle(bundles), &bundle.finish())?;
+    }
+    let meta = BlockMeta {
+        id: plan.id,
+        start: plan.start,
+        end: plan.end,
+        level: plan.level,
+        sources: plan.sources,
+        series: index.series_count() as u64,
+        samples: total,
+        columns,
+        index_parts: 0,
+        digest: ValueDigest::default(),
+    };
+    finish(writer, index, meta).map(Some)
+}
+
+fn finish(mut writer: Box<dyn BlockWriter>, index: IndexBuilder, mut meta: BlockMeta) -> Result<BlockMeta> {
+    for part in index.finish().chunks(INDEX_PART_BYTES) {
+        writer.put(&keys::index_part(meta.index_parts), part)?;
+        meta.index_parts += 1;
+    }
+    meta.digest = writer.digest();
+    writer.publish(&envelope::seal(&meta))?;
+    Ok(meta)
+}

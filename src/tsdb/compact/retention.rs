@@ -1,0 +1,45 @@
+//! Which blocks to drop. Pure: no clock, no disk.
+
+use std::sync::Arc;
+
+use crate::tsdb::block::BlockMeta;
+
+/// The blocks that hold nothing newer than `retention_ms` before `newest` (milliseconds). Zero keeps everything.
+pub fn expired(blocks: &[Arc<BlockMeta>], newest: i64, retention_ms: i64) -> Vec<Arc<BlockMeta>> {
+    if retention_ms <= 0 {
+        return Vec::new();
+    }
+    let oldest_kept = newest.saturating_sub(retention_ms);
+    blocks.iter().filter(|b| b.end <= oldest_kept).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tsdb::store::{BlockId, ValueDigest};
+
+    #[test]
+    fn drops_only_what_is_wholly_too_old() {
+        let block = |start: i64, end: i64| {
+            Arc::new(BlockMeta {
+                id: BlockId::new(start, end, 0),
+                start,
+                end,
+                level: 1,
+                sources: vec![],
+                series: 1,
+                samples: 1,
+                columns: 1,
+                index_parts: 1,
+                digest: ValueDigest::default(),
+            })
+        };
+        let blocks = [block(0, 10), block(10, 20), block(20, 30)];
+        let starts = |retention| expired(&blocks, 30, retention).iter().map(|b| b.start).collect::<Vec<_>>();
+        assert_eq!(starts(20), [0]);
+        assert_eq!(starts(19), [0]);
+        assert_eq!(starts(21), [] as [i64; 0]);
+        assert_eq!(starts(1), [0, 10]);
+        assert_eq!(starts(0), [] as [i64; 0]);
+    }
+}

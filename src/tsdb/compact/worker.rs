@@ -1,0 +1,163 @@
+//! The one maintenance thread: cut the head, merge blocks, drop expired ones, checkpoint the log.
+//!
+//! **Invariants**: the only writer of the catalog. A block is durable before the catalog names it, the catalog is
+//! durable before the head and the log let go of what the block holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{plan, retention};
+use crate::model::{Matcher, TimeRange};
+use crate::storage::SelectRequest;
+use crate::tsdb::block::BlockMeta;
+use crate::tsdb::block::catalog::Catalog;
+use crate::tsdb::block::writer::{BlockPlan, write_block};
+use crate::tsdb::db::Inner;
+use crate::tsdb::error::Result;
+use crate::tsdb::read::{SnapshotQuerier, select_blocks};
+use crate::tsdb::store::BlockId;
+use crate::tsdb::wal::checkpoint;
+use crate::util::lock::lock;
+
+/// How often the thread looks whether something is due.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long it waits after a failure.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(30);
+
+/// Runs until the database stops.
+pub(in crate::tsdb) fn run(inner: &Inner) {
+    let mut wait = PERIOD;
+    loop {
+        std::thread::park_timeout(wait);
+        if inner.stop.is_stopped() {
+            return;
+        }
+        wait = PERIOD;
+        if let Err(error) = run_due(inner) {
+            if inner.stop.is_stopped() {
+                return;
+            }
+            inner.metrics.compactions_failed.inc();
+            tracing::error!(%error, "maintenance of the database failed, trying again later");
+            wait = PAUSE_AFTER_FAILURE;
+        }
+    }
+}
+
+/// Does everything that is due.
+pub(in crate::tsdb) fn run_due(inner: &Inner) -> Result<()> {
+    let _alone = lock(&inner.maintenance);
+    while !inner.stop.is_stopped() && cut_head(inner)? {}
+    while !inner.stop.is_stopped() && merge_blocks(inner)? {}
+    expire(inner)
+}
+
+fn new_id(inner: &Inner, start: i64, end: i64) -> BlockId {
+    // The nanoseconds of the clock tell apart two blocks of one window; the catalog would refuse a clash anyway.
+    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| {
+        d.subsec_nanos() ^ u32::try_from(d.as_secs() & 0xffff_ffff).unwrap_or(0).rotate_left(12)
+    });
+    let mut suffix = nanos;
+    while inner.catalog.load().blocks.iter().any(|b| b.id == BlockId::new(start, end, suffix)) {
+        suffix = suffix.wrapping_add(1);
+    }
+    BlockId::new(start, end, suffix)
+}
+
+fn save(inner: &Inner, catalog: Catalog) -> Result<Arc<Catalog>> {
+    catalog.save(&inner.options.dir)?;
+    Ok(Arc::new(catalog))
+}
+
+/// Writes the oldest complete window of the head as a block; says whether there was one.
+fn cut_head(inner: &Inner) -> Result<bool> {
+    let range = inner.options.block_range_ms;
+    let Some(held) = inner.head.time_range() else { return Ok(false) };
+    let oldest = held.start.max(inner.head.min_valid());
+    let Some(start) = oldest.checked_div_euclid(range).map(|n| n * range) else { return Ok(false) };
+    let end = start.saturating_add(range);
+    // Samples may still come in up to half a block behind the newest one.
+    if held.end < end.saturating_add(range / 2) {
+        return Ok(false);
+    }
+    inner.head.close_before(end);
+    let window = TimeRange { start: start.max(i64::MIN + 1), end: end - 1 };
+    let everything: [Matcher; 0] = [];
+    let (head, ()) = inner.head.select(&everything, window, || ());
+    let set = SnapshotQuerier::head_only(head);
+    let plan = BlockPlan { id: new_id(inner, start, end), start, end, level: 1, sources: Vec::new() };
+    let meta = write_block(&*inner.store, plan, &set, &inner.stop)?;
+    drop(set);
+    if let Some(meta) = &meta {
+        inner.metrics.compactions.inc();
+        tracing::info!(block = %meta.id, series = meta.series, samples = meta.samples, "cut a block from the head");
+    }
+    let catalog = save(inner, inner.catalog.load().with(&[], meta, Some(end)))?;
+    inner.head.truncate(end, || inner.catalog.store(catalog));
+    if let Some(upto) = inner.wal.last_segment_before(end) {
+        checkpoint::write(&**inner.wal.fs(), upto, end, |series| inner.head.is_alive(series))?;
+        inner.wal.forget(upto);
+        inner.metrics.checkpoints.inc();
+    }
+    Ok(true)
+}
+
+/// Merges one set of blocks; says whether there was one.
+fn merge_blocks(inner: &Inner) -> Result<bool> {
+    let catalog = inner.catalog.load_full();
+    let head_start = catalog.head_start.unwrap_or(i64::MIN);
+    let Some(job) = plan::next(&catalog.blocks, &inner.options.compaction_ranges(), head_start) else {
+        return Ok(false);
+    };
+    let range = TimeRange { start: job.start, end: job.end - 1 };
+    let querier = select_blocks(inner, &job.sources, range);
+    let set = querier.select(&SelectRequest { matchers: &[], range }).map_err(|error| {
+        crate::tsdb::Error::Store {
+            block: job.sources[0].id.to_string(),
+            action: "merge",
+            reason: error.to_string(),
+        }
+    })?;
+    let plan = BlockPlan {
+        id: new_id(inner, job.start, job.end),
+        start: job.start,
+        end: job.end,
+        level: job.sources.iter().map(|b| b.level).max().unwrap_or(1) + 1,
+        sources: job.sources.iter().map(|b| b.id.clone()).collect(),
+    };
+    let meta = write_block(&*inner.store, plan, &*set, &inner.stop)?;
+    drop(set);
+    if let Some(meta) = &meta {
+        inner.metrics.compactions.inc();
+        tracing::info!(block = %meta.id, sources = job.sources.len(), samples = meta.samples, "merged blocks");
+    }
+    let next = save(inner, inner.catalog.load().with(&job.sources, meta, None))?;
+    inner.catalog.store(next);
+    remove(inner, &job.sources)?;
+    Ok(true)
+}
+
+fn expire(inner: &Inner) -> Result<()> {
+    let catalog = inner.catalog.load_full();
+    let newest = catalog.blocks.iter().map(|b| b.end).max().unwrap_or(i64::MIN);
+    let newest = newest.max(inner.head.time_range().map_or(i64::MIN, |held| held.end));
+    let gone = retention::expired(&catalog.blocks, newest, inner.options.retention_ms);
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let next = save(inner, catalog.with(&gone, None, None))?;
+    inner.catalog.store(next);
+    for block in &gone {
+        tracing::info!(block = %block.id, "block is past the retention and removed");
+    }
+    remove(inner, &gone)
+}
+
+/// Removes blocks that the catalog no longer names. A reader that still holds one keeps its files open.
+fn remove(inner: &Inner, blocks: &[Arc<BlockMeta>]) -> Result<()> {
+    for block in blocks {
+        inner.cache.forget(&block.id);
+        inner.store.remove(&block.id)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,357 @@
+//! `Tsdb`: opens a data directory, hands out appenders and snapshots, keeps the maintenance thread.
+
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use super::block::catalog::Catalog;
+use super::block::reader::{BlockCache, load_meta};
+use super::block::{Block, BlockMeta};
+use super::chunk::open::TimelineId;
+use super::compact::worker;
+use super::error::Result;
+use super::head::appender::{Appender, CommitStats, TimeLimits};
+use super::head::{Head, HeadStats};
+use super::lock::DirLock;
+use super::metrics::TsdbMetrics;
+use super::options::TsdbOptions;
+use super::store::sled::SledStore;
+use super::store::{BlockId, BlockStore};
+use super::wal::fs::DiskFs;
+use super::wal::reader::{ReplayReport, replay};
+use super::wal::{SyncPolicy, Wal};
+use super::{AppendOutcome, SeriesRef};
+use crate::model::{Labels, TimeRange};
+use crate::telemetry::Registry;
+use crate::tsdb::error::IoContext as _;
+use crate::util::lock::lock;
+use crate::util::{Clock, StopToken};
+
+/// Everything a running database shares between its threads.
+pub(super) struct Inner {
+    pub(super) options: TsdbOptions,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) head: Head,
+    pub(super) wal: Wal,
+    pub(super) store: Arc<dyn BlockStore>,
+    pub(super) cache: Arc<BlockCache>,
+    /// The maintenance thread is its only writer.
+    pub(super) catalog: ArcSwap<Catalog>,
+    pub(super) metrics: TsdbMetrics,
+    pub(super) stop: StopToken,
+    /// Held during maintenance, so that it never runs twice at once.
+    pub(super) maintenance: Mutex<()>,
+    replay: ReplayReport,
+    _lock: DirLock,
+}
+
+/// The database. Dropping it without [`Tsdb::close`] loses nothing, but leaves its threads to end by themselves.
+pub struct Tsdb {
+    pub(super) inner: Arc<Inner>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Read-only view for the API and the command line.
+#[derive(Debug, Clone)]
+pub struct TsdbStatus {
+    /// Totals of the head.
+    pub head: HeadStats,
+    /// Live blocks.
+    pub blocks: Vec<Arc<BlockMeta>>,
+    /// Damaged places of the log that were cut off at start.
+    pub corruptions: usize,
+    /// Segment of the log being written.
+    pub segment: u64,
+}
+
+impl Tsdb {
+    /// Opens the data directory: locks it, recovers blocks, replays the log, starts the maintenance thread.
+    ///
+    /// # Errors
+    /// When another process holds the directory, an option is invalid, or the disk refuses. Damage is no error: it
+    /// is set aside and reported in the log and in metrics.
+    pub fn open(options: TsdbOptions, clock: Arc<dyn Clock>, registry: &mut Registry) -> Result<Self> {
+        options.validate()?;
+        let dir = options.dir.clone();
+        let dir_lock = DirLock::acquire(&dir)?;
+        let metrics = TsdbMetrics::new(registry);
+        metrics.retention_seconds.set(options.retention_ms / 1000);
+        let store: Arc<dyn BlockStore> = Arc::new(SledStore::new(&dir.join("blocks"))?);
+        let catalog = recover_catalog(&options, &*store, &metrics)?;
+
+        let started = Instant::now();
+        let wal_dir = dir.join("wal");
+        let fs = Arc::new(DiskFs::open(&wal_dir).at("create", &wal_dir)?);
+        let head = Head::new(catalog.head_start.unwrap_or(i64::MIN));
+        let report = replay(&*fs, |record| head.replay(record))?;
+        head.finish_replay();
+        for damage in &report.damage {
+            metrics.wal_corruptions.inc();
+            tracing::error!(
+                file = damage.file, offset = damage.offset, lost_bytes = damage.lost_bytes, cause = %damage.cause,
+                "write-ahead log was damaged; the damaged tail is kept aside in the wal folder"
+            );
+        }
+        metrics.replay_seconds.set(started.elapsed().as_secs_f64());
+        let wal = Wal::open(fs, &report, options.sync, options.segment_bytes)?;
+        tracing::info!(
+            dir = %dir.display(), blocks = catalog.blocks.len(), records = report.records,
+            series = head.series_count(), seconds = started.elapsed().as_secs_f64(), "database is open"
+        );
+
+        let cache = Arc::new(BlockCache::new(options.cache_bytes));
+        let inner = Arc::new(Inner {
+            clock,
+            head,
+            wal,
+            store,
+            cache,
+            catalog: ArcSwap::from_pointee(catalog),
+            metrics,
+            stop: StopToken::new(),
+            maintenance: Mutex::new(()),
+            replay: report,
+            options,
+            _lock: dir_lock,
+        });
+        let threads = Mutex::new(spawn_threads(&inner)?);
+        Ok(Self { inner, threads })
+    }
+
+    /// Starts a batch of samples. `timeline` is the target's, for samples that share their timestamp.
+    pub fn appender(&self, timeline: Option<TimelineId>) -> DbAppender<'_> {
+        let inner = &*self.inner;
+        let half_block = inner.options.block_range_ms / 2;
+        let newest = inner.head.time_range().map_or(i64::MIN, |range| range.end);
+        let limits = TimeLimits {
+            min: inner.head.min_valid().max(newest.saturating_sub(half_block)),
+            max: inner.clock.now_ms().saturating_add(inner.options.max_ahead_ms),
+        };
+        DbAppender {
+            metrics: &inner.metrics,
+            inner: Appender::new(&inner.head, &inner.wal, limits, timeline),
+        }
+    }
+
+    /// A timeline for one scraped target; see [`super::chunk::timeline`].
+    pub fn create_timeline(&self) -> TimelineId {
+        self.inner.head.create_timeline()
+    }
+
+    /// The head, for statistics.
+    pub fn head(&self) -> &Head {
+        &self.inner.head
+    }
+
+    /// Oldest and newest sample there is, in milliseconds.
+    pub fn time_range(&self) -> Option<TimeRange> {
+        let head = self.inner.head.time_range();
+        let catalog = self.inner.catalog.load();
+        let start = catalog.blocks.iter().map(|b| b.start).chain(head.map(|h| h.start)).min()?;
+        let end = catalog.blocks.iter().map(|b| b.end - 1).chain(head.map(|h| h.end)).max()?;
+        Some(TimeRange { start, end })
+    }
+
+    /// What the status pages show.
+    pub fn status(&self) -> TsdbStatus {
+        TsdbStatus {
+            head: self.inner.head.stats(),
+            blocks: self.inner.catalog.load().blocks.clone(),
+            corruptions: self.inner.replay.damage.len(),
+            segment: self.inner.wal.current_segment(),
+        }
+    }
+
+    /// Bytes block `id` takes on disk.
+    pub fn block_size_bytes(&self, id: &BlockId) -> u64 {
+        self.inner.store.size_bytes(id)
+    }
+
+    /// Checks every byte of block `meta`; returns its number of samples.
+    ///
+    /// # Errors
+    /// Naming what is damaged.
+    pub fn verify_block(&self, meta: &Arc<BlockMeta>) -> Result<u64> {
+        self.inner.block(meta).verify()
+    }
+
+    /// Sets the gauges to what is true now.
+    pub fn refresh_metrics(&self) {
+        let Inner { metrics, head, catalog, store, cache, wal, .. } = &*self.inner;
+        let stats = head.stats();
+        let catalog = catalog.load();
+        let as_gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        metrics.series.set(as_gauge(stats.series as u64));
+        metrics.chunks.set(as_gauge(stats.chunks as u64));
+        let (created, removed) = head.churn();
+        metrics.series_created.set(as_gauge(created));
+        metrics.series_removed.set(as_gauge(removed));
+        let range = stats.time_range.unwrap_or(TimeRange { start: 0, end: 0 });
+        metrics.min_time.set(range.start);
+        metrics.max_time.set(range.end);
+        metrics.blocks.set(as_gauge(catalog.blocks.len() as u64));
+        metrics.block_bytes.set(as_gauge(catalog.blocks.iter().map(|b| store.size_bytes(&b.id)).sum()));
+        metrics.cache_bytes.set(as_gauge(cache.bytes() as u64));
+        metrics.wal_segment.set(as_gauge(wal.current_segment()));
+    }
+
+    /// Runs the maintenance that is due now on this thread: cut, compact, expire. For tests and the command line.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn maintain(&self) -> Result<()> {
+        worker::run_due(&self.inner)
+    }
+
+    /// Ends the threads and syncs the log.
+    ///
+    /// # Errors
+    /// When the last sync fails.
+    pub fn close(&self) -> Result<()> {
+        self.inner.stop.stop();
+        for thread in lock(&self.threads).drain(..) {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("a maintenance thread of the database panicked");
+            }
+        }
+        self.inner.wal.sync()
+    }
+}
+
+impl Drop for Tsdb {
+    fn drop(&mut self) {
+        self.inner.stop.stop();
+        lock(&self.threads).iter().for_each(|t| t.thread().unpark());
+    }
+}
+
+impl Inner {
+    pub(super) fn block(&self, meta: &Arc<BlockMeta>) -> Block {
+        Block::new(Arc::clone(meta), Arc::clone(&self.store), Arc::clone(&self.cache))
+    }
+}
+
+/// An [`Appender`] that counts what it refuses.
+pub struct DbAppender<'a> {
+    inner: Appender<'a>,
+    metrics: &'a TsdbMetrics,
+}
+
+impl DbAppender<'_> {
+    /// See [`Appender::series`].
+    pub fn series(&mut self, labels: &Labels) -> SeriesRef {
+        self.inner.series(labels)
+    }
+
+    /// See [`Appender::append`].
+    pub fn append(&mut self, series: SeriesRef, timestamp: i64, value: f64) -> AppendOutcome {
+        let outcome = self.inner.append(series, timestamp, value);
+        match outcome {
+            AppendOutcome::OutOfOrder | AppendOutcome::DuplicateTimestamp => {
+                self.metrics.out_of_order.inc();
+            }
+            AppendOutcome::TooOld => {
+                self.metrics.too_old.inc();
+            }
+            AppendOutcome::TooFarAhead => {
+                self.metrics.out_of_bounds.inc();
+            }
+            AppendOutcome::Accepted | AppendOutcome::Repeated | AppendOutcome::UnknownSeries => {}
+        }
+        outcome
+    }
+
+    /// Number of staged samples.
+    pub fn staged(&self) -> usize {
+        self.inner.staged()
+    }
+
+    /// See [`Appender::commit`].
+    ///
+    /// # Errors
+    /// When the log cannot take it; nothing is visible then.
+    pub fn commit(self) -> Result<CommitStats> {
+        match self.inner.commit() {
+            Ok(stats) => {
+                self.metrics.samples_appended.inc_by(stats.committed as u64);
+                self.metrics.out_of_order.inc_by(stats.overtaken as u64);
+                Ok(stats)
+            }
+            Err(error) => {
+                self.metrics.wal_appends_failed.inc();
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The catalog as stored, or rebuilt from the blocks themselves; blocks it does not name are removed.
+fn recover_catalog(options: &TsdbOptions, store: &dyn BlockStore, metrics: &TsdbMetrics) -> Result<Catalog> {
+    let found = store.recover()?;
+    match Catalog::load(&options.dir) {
+        Ok(Some(catalog)) => {
+            for id in found.iter().filter(|id| !catalog.blocks.iter().any(|b| b.id == **id)) {
+                // Published by name but not yet in the catalog: its samples are still in the log or in its sources.
+                store.remove(id)?;
+            }
+            let (kept, lost): (Vec<_>, Vec<_>) =
+                catalog.blocks.iter().cloned().partition(|b| found.contains(&b.id));
+            for block in &lost {
+                tracing::error!(block = %block.id, start = block.start, end = block.end, "block is missing from disk");
+            }
+            return Ok(Catalog::new(kept, catalog.head_start));
+        }
+        Ok(None) if found.is_empty() => return Ok(Catalog::default()),
+        Ok(None) => tracing::error!("catalog is missing, rebuilding it from the blocks"),
+        Err(error @ super::Error::Corrupt { .. }) => {
+            tracing::error!(%error, "rebuilding the catalog from the blocks");
+            Catalog::set_aside(&options.dir)?;
+        }
+        Err(error) => return Err(error),
+    }
+    let mut metas = Vec::new();
+    for id in found {
+        match load_meta(store, &id) {
+            Ok(meta) => metas.push(meta),
+            Err(error) => {
+                tracing::error!(block = %id, %error, "block is damaged and set aside");
+                metrics.blocks_quarantined.inc();
+                store.quarantine(&id)?;
+            }
+        }
+    }
+    let catalog = Catalog::rebuild(&metas);
+    catalog.save(&options.dir)?;
+    Ok(catalog)
+}
+
+fn spawn_threads(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>> {
+    let mut threads = Vec::new();
+    let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(run)
+            .at("start thread for", &inner.options.dir)
+    };
+    let shared = Arc::clone(inner);
+    threads.push(spawn("tsdb-compact", Box::new(move || worker::run(&shared)))?);
+    if let SyncPolicy::Interval(ms) = inner.options.sync {
+        let shared = Arc::clone(inner);
+        threads.push(spawn(
+            "tsdb-sync",
+            Box::new(move || {
+                while !shared.stop.is_stopped() {
+                    std::thread::park_timeout(Duration::from_millis(ms.max(1)));
+                    if let Err(error) = shared.wal.sync() {
+                        tracing::error!(%error, "write-ahead log cannot be synced; it refuses samples from now on");
+                        break;
+                    }
+                }
+            }),
+        )?);
+    }
+    Ok(threads)
+}

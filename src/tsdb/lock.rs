@@ -1,0 +1,36 @@
+//! The lock on the data directory: one server at a time.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
+
+use super::error::{Error, IoContext as _, Result};
+
+/// Holds the directory until it is dropped. The operating system lets go when the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct DirLock {
+    _file: File,
+}
+
+impl DirLock {
+    /// Locks `dir`, which is created if absent.
+    ///
+    /// # Errors
+    /// When another process holds it, or the file cannot be made.
+    pub(super) fn acquire(dir: &Path) -> Result<Self> {
+        fs::create_dir_all(dir).at("create", dir)?;
+        let path = dir.join("lock");
+        let mut file =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&path).at("open", &path)?;
+        match fs4::FileExt::try_lock(&file) {
+            Ok(()) => {}
+            Err(fs4::TryLockError::WouldBlock) => return Err(Error::Locked { dir: dir.to_owned() }),
+            Err(fs4::TryLockError::Error(source)) => {
+                return Err(Error::Io { action: "lock", path, source });
+            }
+        }
+        // For people: nobody reads it back.
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        Ok(Self { _file: file })
+    }
+}

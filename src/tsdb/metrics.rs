@@ -1,0 +1,86 @@
+//! The metrics of the database, under the names Prometheus' dashboards know.
+
+use crate::telemetry::Registry;
+use crate::telemetry::metrics::{Counter, FloatGauge, Gauge};
+
+/// Counters and gauges; clones share their values.
+#[derive(Debug, Default, Clone)]
+pub struct TsdbMetrics {
+    pub(super) samples_appended: Counter,
+    pub(super) out_of_order: Counter,
+    pub(super) out_of_bounds: Counter,
+    pub(super) too_old: Counter,
+    pub(super) series: Gauge,
+    pub(super) chunks: Gauge,
+    pub(super) series_created: Gauge,
+    pub(super) series_removed: Gauge,
+    pub(super) min_time: Gauge,
+    pub(super) max_time: Gauge,
+    pub(super) blocks: Gauge,
+    pub(super) block_bytes: Gauge,
+    pub(super) blocks_quarantined: Counter,
+    pub(super) cache_bytes: Gauge,
+    pub(super) compactions: Counter,
+    pub(super) compactions_failed: Counter,
+    pub(super) wal_corruptions: Counter,
+    pub(super) wal_appends_failed: Counter,
+    pub(super) wal_segment: Gauge,
+    pub(super) checkpoints: Counter,
+    pub(super) replay_seconds: FloatGauge,
+    pub(super) retention_seconds: Gauge,
+}
+
+impl TsdbMetrics {
+    /// Registers everything.
+    pub fn new(registry: &mut Registry) -> Self {
+        let m = Self::default();
+        let r = registry.sub_registry_with_prefix("prometheus_tsdb");
+        r.register("head_samples_appended", "Samples added to the head", m.samples_appended.clone());
+        r.register(
+            "out_of_order_samples",
+            "Samples refused because the series has a newer one",
+            m.out_of_order.clone(),
+        );
+        r.register(
+            "out_of_bound_samples",
+            "Samples refused for being too far ahead of the clock",
+            m.out_of_bounds.clone(),
+        );
+        r.register("too_old_samples", "Samples refused for being older than the head", m.too_old.clone());
+        r.register("head_series", "Series in the head", m.series.clone());
+        r.register("head_chunks", "Chunks in the head", m.chunks.clone());
+        r.register("head_series_created_since_start", "Series made in the head", m.series_created.clone());
+        r.register(
+            "head_series_removed_since_start",
+            "Series removed from the head",
+            m.series_removed.clone(),
+        );
+        r.register("head_min_time", "Oldest timestamp of the head in milliseconds", m.min_time.clone());
+        r.register("head_max_time", "Newest timestamp of the head in milliseconds", m.max_time.clone());
+        r.register("blocks_loaded", "Live blocks", m.blocks.clone());
+        r.register("storage_blocks_bytes", "Bytes of live blocks on disk", m.block_bytes.clone());
+        r.register("blocks_quarantined", "Damaged blocks set aside", m.blocks_quarantined.clone());
+        r.register("block_cache_bytes", "Bytes of decoded parts of blocks in memory", m.cache_bytes.clone());
+        r.register("compactions", "Blocks written: cut from the head or merged", m.compactions.clone());
+        r.register("compactions_failed", "Blocks that could not be written", m.compactions_failed.clone());
+        r.register(
+            "wal_corruptions",
+            "Damaged places of the log cut off at start",
+            m.wal_corruptions.clone(),
+        );
+        r.register("wal_writes_failed", "Commits the log could not take", m.wal_appends_failed.clone());
+        r.register("wal_segment_current", "Segment of the log being written", m.wal_segment.clone());
+        r.register("checkpoint_creations", "Checkpoints of the log written", m.checkpoints.clone());
+        r.register(
+            "data_replay_duration_seconds",
+            "Time the replay of the log took at start",
+            m.replay_seconds.clone(),
+        );
+        r.register(
+            "retention_limit_seconds",
+            "How long samples are kept; 0 for ever",
+            m.retention_seconds.clone(),
+        );
+        m
+    }
+}

@@ -1,0 +1,224 @@
+//! The database as a [`Queryable`]: head and blocks merged into one series set.
+//!
+//! Each select sees one moment: the chunks of the head and the catalog are taken together, while no commit is half
+//! applied and nothing is being truncated.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+use super::block::{Block, BlockMeta};
+use super::db::{Inner, Tsdb};
+use super::error::Error;
+use super::head::read::HeadSeriesSet;
+use super::index::LabelIndex;
+use super::index::codec::BlockIndex;
+use super::index::resolve::resolve;
+use crate::model::{Labels, Matcher, Samples, TimeRange};
+use crate::storage::{Querier, Queryable, SelectRequest, SeriesSet, StorageError};
+
+impl From<Error> for StorageError {
+    fn from(error: Error) -> Self {
+        Self::Read { what: "database".to_owned(), reason: error.to_string() }
+    }
+}
+
+impl Queryable for Tsdb {
+    fn querier(&self, range: TimeRange) -> Result<Box<dyn Querier>, StorageError> {
+        Ok(Box::new(TsdbQuerier { inner: Arc::clone(&self.inner), range }))
+    }
+}
+
+struct TsdbQuerier {
+    inner: Arc<Inner>,
+    range: TimeRange,
+}
+
+impl TsdbQuerier {
+    /// Calls `look` with the index of the head and of every block that overlaps the range.
+    fn each_index(&self, mut look: impl FnMut(&LabelIndex)) -> Result<(), StorageError> {
+        for meta in self.inner.catalog.load().blocks.iter().filter(|b| b.range().overlaps(&self.range)) {
+            look(self.inner.block(meta).index()?.label_index());
+        }
+        if self.inner.head.time_range().is_some_and(|held| held.overlaps(&self.range)) {
+            self.inner.head.with_index(look);
+        }
+        Ok(())
+    }
+}
+
+fn any_of(index: &LabelIndex, selectors: &[Vec<Matcher>]) -> RoaringBitmap {
+    selectors.iter().fold(RoaringBitmap::new(), |all, matchers| all | resolve(index, matchers))
+}
+
+impl Querier for TsdbQuerier {
+    fn select(&self, request: &SelectRequest<'_>) -> Result<Box<dyn SeriesSet>, StorageError> {
+        let inner = &self.inner;
+        let (head, catalog) =
+            inner.head.select(request.matchers, request.range, || inner.catalog.load_full());
+        let blocks = catalog.blocks.iter().filter(|b| b.range().overlaps(&request.range));
+        let blocks: Vec<Block> = blocks.map(|meta| inner.block(meta)).collect();
+        Ok(Box::new(merge(blocks, head, request.matchers)?))
+    }
+
+    fn label_names(&self, selectors: &[Vec<Matcher>]) -> Result<Vec<String>, StorageError> {
+        let mut names = BTreeSet::new();
+        self.each_index(|index| {
+            if selectors.is_empty() {
+                names.extend(index.names().map(|(name, _)| name.to_owned()));
+            } else {
+                let wanted = any_of(index, selectors);
+                let has = |postings: &RoaringBitmap| !wanted.is_disjoint(postings);
+                let found = index.names().filter(|(_, values)| values.values().any(has));
+                names.extend(found.map(|(name, _)| name.to_owned()));
+            }
+        })?;
+        Ok(names.into_iter().collect())
+    }
+
+    fn label_values(&self, name: &str, selectors: &[Vec<Matcher>]) -> Result<Vec<String>, StorageError> {
+        let mut values = BTreeSet::new();
+        self.each_index(|index| {
+            let Some(all) = index.values(name) else { return };
+            if selectors.is_empty() {
+                values.extend(all.keys().map(std::string::ToString::to_string));
+            } else {
+                let wanted = any_of(index, selectors);
+                let found = all.iter().filter(|(_, postings)| !wanted.is_disjoint(postings));
+                values.extend(found.map(|(value, _)| value.to_string()));
+            }
+        })?;
+        Ok(values.into_iter().collect())
+    }
+}
+
+/// A querier over given blocks only: what compaction reads from.
+pub(super) fn select_blocks(inner: &Inner, blocks: &[Arc<BlockMeta>], range: TimeRange) -> SnapshotQuerier {
+    SnapshotQuerier { blocks: blocks.iter().map(|meta| inner.block(meta)).collect(), range }
+}
+
+/// Given blocks as a querier.
+pub(super) struct SnapshotQuerier {
+    blocks: Vec<Block>,
+    range: TimeRange,
+}
+
+impl SnapshotQuerier {
+    /// The series of the head alone.
+    pub(super) fn head_only(head: HeadSeriesSet) -> impl SeriesSet {
+        let order = (0..head.len()).map(|n| (n, n + 1)).collect();
+        let parts = (0..head.len()).map(|n| Part { source: HEAD, number: as_number(n) }).collect();
+        MergedSeriesSet { blocks: Vec::new(), head, order, parts, labels: None }
+    }
+
+    pub(super) fn select(&self, request: &SelectRequest<'_>) -> Result<Box<dyn SeriesSet>, StorageError> {
+        debug_assert!(self.range.overlaps(&request.range), "a compaction reads its own window");
+        let blocks = self.blocks.iter().map(Block::clone).collect();
+        Ok(Box::new(merge(blocks, HeadSeriesSet::default(), request.matchers)?))
+    }
+}
+
+/// Source number of the head.
+const HEAD: u32 = u32::MAX;
+
+/// One series in one source.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    source: u32,
+    number: u32,
+}
+
+/// Series of several sources, equal label sets joined.
+struct MergedSeriesSet {
+    blocks: Vec<(Block, Arc<BlockIndex>)>,
+    head: HeadSeriesSet,
+    /// For each series its span of `parts`.
+    order: Vec<(usize, usize)>,
+    /// In order of time: blocks by start, then the head.
+    parts: Vec<Part>,
+    /// Labels of each series; none when all come from the head, which has them at hand.
+    labels: Option<Vec<Labels>>,
+}
+
+fn as_number(n: usize) -> u32 {
+    u32::try_from(n).expect("series are counted in 32 bits")
+}
+
+fn merge(
+    blocks: Vec<Block>,
+    head: HeadSeriesSet,
+    matchers: &[Matcher],
+) -> Result<MergedSeriesSet, StorageError> {
+    let mut open = Vec::with_capacity(blocks.len());
+    let mut found: Vec<(Labels, Part)> = Vec::new();
+    for block in blocks {
+        let index = block.index()?;
+        let source = as_number(open.len());
+        let numbers = resolve(index.label_index(), matchers);
+        found.extend(numbers.iter().map(|number| (index.labels(number), Part { source, number })));
+        open.push((block, index));
+    }
+    let in_head =
+        (0..head.len()).map(|n| (head.labels(n).clone(), Part { source: HEAD, number: as_number(n) }));
+    found.extend(in_head);
+    // Stable, so that the parts of a series stay in order of time.
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let (mut order, mut parts, mut labels) =
+        (Vec::new(), Vec::with_capacity(found.len()), Vec::<Labels>::new());
+    for (of, part) in found {
+        if labels.last() == Some(&of) {
+            if let Some((_, end)) = order.last_mut() {
+                *end += 1;
+            }
+        } else {
+            order.push((parts.len(), parts.len() + 1));
+            labels.push(of);
+        }
+        parts.push(part);
+    }
+    Ok(MergedSeriesSet { blocks: open, head, order, parts, labels: Some(labels) })
+}
+
+impl SeriesSet for MergedSeriesSet {
+    fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    fn labels(&self, index: usize) -> Labels {
+        match &self.labels {
+            Some(labels) => labels[index].clone(),
+            None => self.head.labels(index).clone(),
+        }
+    }
+
+    fn read(&self, index: usize, range: TimeRange, out: &mut Samples) -> Result<(), StorageError> {
+        out.clear();
+        let (start, end) = self.order[index];
+        for part in &self.parts[start..end] {
+            let before = out.len();
+            if part.source == HEAD {
+                self.head.read(part.number as usize, range, out);
+            } else {
+                let (block, block_index) = &self.blocks[part.source as usize];
+                block.read(block_index, part.number, range, out)?;
+            }
+            join(out, before);
+        }
+        Ok(())
+    }
+}
+
+/// Brings the two sorted runs before and from `border` into one; of equal timestamps the first run's stays.
+fn join(samples: &mut Samples, border: usize) {
+    let overlap = border > 0
+        && samples.timestamps.get(border).is_some_and(|first| *first <= samples.timestamps[border - 1]);
+    if !overlap {
+        return;
+    }
+    let mut all: Vec<(i64, f64)> = samples.iter().collect();
+    all.sort_by_key(|(t, _)| *t);
+    all.dedup_by_key(|(t, _)| *t);
+    samples.clear();
+    all.into_iter().for_each(|(t, v)| samples.push(t, v));
+}

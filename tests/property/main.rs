@@ -1,0 +1,223 @@
+//! The database against a map: whatever is committed is read back, through cuts, merges, retention and restarts.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use emberkeep::model::{Labels, Matcher, Samples, TimeRange, stale_nan};
+use emberkeep::storage::{Queryable as _, SelectRequest};
+use emberkeep::telemetry::Registry;
+use emberkeep::tsdb::{AppendOutcome, SyncPolicy, Tsdb, TsdbOptions};
+use emberkeep::util::ManualClock;
+use support::Random;
+
+type Model = BTreeMap<Labels, BTreeMap<i64, f64>>;
+
+const MINUTE: i64 = 60_000;
+
+fn open(dir: &Path) -> Tsdb {
+    let options = TsdbOptions {
+        sync: SyncPolicy::Never,
+        segment_bytes: 4096,
+        block_range_ms: MINUTE,
+        max_block_range_ms: Some(60 * MINUTE),
+        retention_ms: 0,
+        ..TsdbOptions::new(dir)
+    };
+    let clock = Arc::new(ManualClock::new(i64::MAX / 4));
+    Tsdb::open(options, clock, &mut Registry::default()).expect("open")
+}
+
+fn select(db: &Tsdb, matchers: &[Matcher], range: TimeRange) -> Model {
+    let querier = db.querier(range).expect("querier");
+    let set = querier.select(&SelectRequest { matchers, range }).expect("select");
+    let mut out = Model::new();
+    let mut samples = Samples::new();
+    for index in 0..set.len() {
+        set.read(index, range, &mut samples).expect("read");
+        if !samples.is_empty() {
+            let before = out.insert(set.labels(index), samples.iter().collect());
+            assert!(before.is_none(), "each label set once");
+        }
+    }
+    out
+}
+
+fn assert_same(found: &Model, model: &Model, range: TimeRange, what: &str) {
+    let bits = |m: &Model| -> Vec<(Labels, Vec<(i64, u64)>)> {
+        m.iter()
+            .map(|(l, s)| {
+                (l.clone(), s.range(range.start..=range.end).map(|(t, v)| (*t, v.to_bits())).collect())
+            })
+            .filter(|(_, s): &(Labels, Vec<(i64, u64)>)| !s.is_empty())
+            .collect()
+    };
+    let (found, expected) = (bits(found), bits(model));
+    for (f, e) in found.iter().zip(&expected) {
+        assert_eq!(f, e, "{what}");
+    }
+    assert_eq!(found.len(), expected.len(), "{what}");
+}
+
+#[test]
+fn agrees_with_a_map_through_cuts_merges_and_restarts() {
+    let mut random = Random::from_env(7);
+    let dir = tempfile::tempdir().expect("dir");
+    let mut model = Model::new();
+    let mut db = open(dir.path());
+    let mut timelines = [db.create_timeline(), db.create_timeline()];
+    let mut now = 1_000_000 * MINUTE;
+    let mut restarts = 0;
+    for step in 0..1500 {
+        now += 1000 + i64::try_from(random.below(9000)).expect("small");
+        let target = random.below(2);
+        let mut appender = db.appender(Some(timelines[usize::try_from(target).expect("small")]));
+        let mut accepted = Vec::new();
+        for series in 0..12 {
+            // Series come and go, some with timestamps of their own.
+            if (step / 100 + series) % 5 == 0 || random.below(20) == 0 {
+                continue;
+            }
+            let labels = Labels::from_pairs([
+                ("__name__", format!("m{}", series % 3)),
+                ("target", format!("t{target}")),
+                ("n", format!("{series}-{}", step / 400)),
+            ]);
+            let value = match (series, random.below(30)) {
+                (_, 0) => stale_nan(),
+                (0..3, _) => 5.0,
+                (3..8, _) => f64::from(step) * 3.0,
+                _ => f64::from_bits(random.next()),
+            };
+            let timestamp = if series == 11 { now - 7 } else { now };
+            let reference = appender.series(&labels);
+            match appender.append(reference, timestamp, value) {
+                AppendOutcome::Accepted => accepted.push((labels, timestamp, value)),
+                AppendOutcome::OutOfOrder | AppendOutcome::TooOld => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        if random.below(30) == 0 {
+            drop(appender);
+            continue;
+        }
+        let stats = appender.commit().expect("commit");
+        assert_eq!((stats.committed, stats.overtaken), (accepted.len(), 0));
+        for (labels, timestamp, value) in accepted {
+            model.entry(labels).or_default().insert(timestamp, value);
+        }
+        if random.below(40) == 0 {
+            db.maintain().expect("maintain");
+        }
+        if random.below(60) == 0 {
+            if random.below(2) == 0 {
+                db.close().expect("close");
+            }
+            drop(db);
+            // The threads of an unclosed database end by themselves; the lock says when.
+            db = loop {
+                let options = TsdbOptions {
+                    sync: SyncPolicy::Never,
+                    segment_bytes: 4096,
+                    block_range_ms: MINUTE,
+                    max_block_range_ms: Some(60 * MINUTE),
+                    retention_ms: 0,
+                    ..TsdbOptions::new(dir.path())
+                };
+                let clock = Arc::new(ManualClock::new(i64::MAX / 4));
+                match Tsdb::open(options, clock, &mut Registry::default()) {
+                    Ok(db) => break db,
+                    Err(emberkeep::tsdb::Error::Locked { .. }) => std::thread::yield_now(),
+                    Err(error) => panic!("{error}"),
+                }
+            };
+            timelines = [db.create_timeline(), db.create_timeline()];
+            restarts += 1;
+        }
+        if random.below(25) == 0 {
+            let start = now - i64::try_from(random.below(40 * 60_000)).expect("small");
+            let range =
+                TimeRange::new(start, start + i64::try_from(random.below(30 * 60_000)).expect("small"));
+            assert_same(&select(&db, &[], range), &model, range, "random range");
+        }
+    }
+    db.maintain().expect("maintain");
+    assert_same(&select(&db, &[], TimeRange::ALL), &model, TimeRange::ALL, "everything");
+    let one = [Matcher::equal("__name__", "m1")];
+    let part =
+        model.iter().filter(|(l, _)| l.metric_name() == "m1").map(|(l, s)| (l.clone(), s.clone())).collect();
+    assert_same(&select(&db, &one, TimeRange::ALL), &part, TimeRange::ALL, "one metric");
+    let status = db.status();
+    assert!(restarts > 5, "{restarts} restarts");
+    assert!(status.blocks.iter().any(|b| b.level > 1), "some blocks were merged");
+    assert!(status.blocks.len() < 40, "{} blocks", status.blocks.len());
+    for block in &status.blocks {
+        assert_eq!(db.verify_block(block).expect("verify"), block.samples);
+    }
+    db.close().expect("close");
+}
+
+#[test]
+fn a_second_server_on_the_directory_is_refused() {
+    let dir = tempfile::tempdir().expect("dir");
+    let _first = open(dir.path());
+    let options = TsdbOptions::new(dir.path());
+    let second = Tsdb::open(options, Arc::new(ManualClock::new(0)), &mut Registry::default());
+    let error = second.err().expect("refused").to_string();
+    assert!(error.contains("is in use by another process"), "{error}");
+}
+
+#[test]
+fn refuses_what_is_late_doubled_or_far_ahead() {
+    let dir = tempfile::tempdir().expect("dir");
+    let options = TsdbOptions::new(dir.path());
+    let now = 1_700_000_000_000;
+    let db = Tsdb::open(options, Arc::new(ManualClock::new(now)), &mut Registry::default()).expect("open");
+    let labels = Labels::from_pairs([("__name__", "m")]);
+    let mut appender = db.appender(None);
+    let series = appender.series(&labels);
+    assert_eq!(appender.append(series, now, 1.0), AppendOutcome::Accepted);
+    appender.commit().expect("commit");
+    let mut appender = db.appender(None);
+    let check = |a: &mut emberkeep::tsdb::DbAppender<'_>, t: i64, v: f64, expected| {
+        assert_eq!(a.append(series, t, v), expected, "{t}");
+    };
+    check(&mut appender, now, 1.0, AppendOutcome::Repeated);
+    check(&mut appender, now, 2.0, AppendOutcome::DuplicateTimestamp);
+    check(&mut appender, now - 1, 2.0, AppendOutcome::OutOfOrder);
+    check(&mut appender, now - 2 * 3_600_000, 2.0, AppendOutcome::TooOld);
+    check(&mut appender, now + 11 * 60_000, 2.0, AppendOutcome::TooFarAhead);
+    check(&mut appender, i64::MAX, 2.0, AppendOutcome::TooFarAhead);
+    let stranger = emberkeep::tsdb::SeriesRef(99);
+    assert_eq!(appender.append(stranger, now, 2.0), AppendOutcome::UnknownSeries);
+}
+
+#[test]
+fn retention_removes_whole_blocks() {
+    let dir = tempfile::tempdir().expect("dir");
+    let options = TsdbOptions {
+        sync: SyncPolicy::Never,
+        block_range_ms: MINUTE,
+        max_block_range_ms: Some(2 * MINUTE),
+        retention_ms: 10 * MINUTE,
+        ..TsdbOptions::new(dir.path())
+    };
+    let clock = Arc::new(ManualClock::new(i64::MAX / 4));
+    let db = Tsdb::open(options, clock, &mut Registry::default()).expect("open");
+    let labels = Labels::from_pairs([("__name__", "m")]);
+    for minute in 0..60 {
+        let mut appender = db.appender(None);
+        let series = appender.series(&labels);
+        appender.append(series, minute * MINUTE, 1.0);
+        appender.commit().expect("commit");
+        db.maintain().expect("maintain");
+    }
+    let oldest = select(&db, &[], TimeRange::ALL).values().filter_map(|s| s.keys().next().copied()).min();
+    let oldest = oldest.expect("samples") / MINUTE;
+    // Blocks are merged to windows of 12 minutes and leave whole.
+    assert!((60 - 10 - 13..=60 - 10).contains(&oldest), "oldest is minute {oldest}");
+    db.close().expect("close");
+}
