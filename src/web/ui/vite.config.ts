@@ -1,0 +1,24 @@
+// Build settings: a relative base so that any path prefix works, hashed asset
+// names, no source maps, and a licence list for the bundled packages.
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vite';
+
+const api = { target: 'http://127.0.0.1:9090', changeOrigin: false };
+const proxy = { '/api': api, '/-/': api };
+
+export default defineConfig({
+  base: './',
+  plugins: [react()],
+  build: {
+    outDir: '../dist',
+    emptyOutDir: true,
+    sourcemap: false,
+    // Small files must stay files: the content security policy only allows
+    // data: addresses for images.
+    assetsInlineLimit: 0,
+    target: 'es2022',
+    license: { fileName: 'third-party-licenses.md' },
+  },
+  server: { proxy },
+  preview: { proxy },
+});
