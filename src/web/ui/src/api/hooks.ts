@@ -1,7 +1,7 @@
 // Queries that several pages share: metric names, metadata, the heartbeat.
 import { useQuery } from '@tanstack/react-query';
 import { apiGet } from './client';
-import { noteClock } from './connection';
+import { connectionStore, noteClock } from './connection';
 import type { MetadataMap, SamplePair } from './types';
 
 const FIVE_MINUTES = 5 * 60 * 1000;
@@ -35,7 +35,8 @@ export function useHeartbeat() {
       if (Number.isFinite(seconds)) noteClock(seconds * 1000, sent, Date.now());
       return seconds;
     },
-    refetchInterval: 20_000,
+    // Sooner while the server is away, so that the notice goes when it is back.
+    refetchInterval: () => (connectionStore.get().state === 'ok' ? 20_000 : 3000),
     refetchOnWindowFocus: true,
     retry: false,
   });

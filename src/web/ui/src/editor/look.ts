@@ -41,6 +41,12 @@ const theme = EditorView.theme({
     minWidth: 'min(320px, 80vw)',
     maxWidth: 'min(640px, 94vw)',
   },
+  '.cm-tooltip.cm-tooltip-autocomplete.cm-tooltip-below': { marginTop: '10px', overflow: 'visible' },
+  '.cm-tooltip.cm-tooltip-autocomplete.cm-tooltip-above': { marginBottom: '8px', overflow: 'visible' },
+  // On narrow screens the help text would lie over the list.
+  '.cm-completionInfo.cm-completionInfo-left-narrow, .cm-completionInfo.cm-completionInfo-right-narrow': {
+    display: 'none',
+  },
   '.cm-tooltip-autocomplete ul li': { padding: '3px 10px !important', lineHeight: '1.6' },
   '.cm-tooltip-autocomplete ul li[aria-selected]': {
     backgroundColor: 'var(--ek-selected)',

@@ -5,6 +5,7 @@ import { memo, useState } from 'react';
 import { formatCount } from '../lib/number';
 import { SeriesName } from '../lib/SeriesName';
 import type { Columns } from './align';
+import { afterClick } from './legendClick';
 import { seriesColor } from './palette';
 
 const SHOWN_AT_FIRST = 100;
@@ -14,25 +15,6 @@ interface Props {
   hidden: ReadonlySet<number>;
   onHiddenChange(hidden: ReadonlySet<number>): void;
   onEmphasize(index: number | null): void;
-}
-
-/** Series hidden after a click on `index`. */
-export function afterClick(
-  hidden: ReadonlySet<number>,
-  count: number,
-  index: number,
-  isolate: boolean,
-): ReadonlySet<number> {
-  if (!isolate) {
-    const next = new Set(hidden);
-    if (!next.delete(index)) next.add(index);
-    return next;
-  }
-  const isAlone = !hidden.has(index) && hidden.size === count - 1;
-  if (isAlone) return new Set();
-  const others = new Set(Array.from({ length: count }, (_, other) => other));
-  others.delete(index);
-  return others;
 }
 
 export const Legend = memo(function Legend({ columns, hidden, onHiddenChange, onEmphasize }: Props) {

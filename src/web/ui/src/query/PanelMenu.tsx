@@ -12,7 +12,7 @@ interface Props {
 
 export function PanelMenu({ canFormat, onExplore, onFormat, onDuplicate, onRemove }: Props) {
   return (
-    <Menu position="bottom-end" withinPortal>
+    <Menu position="bottom-end" withInitialFocusPlaceholder={false} withinPortal>
       <Menu.Target>
         <ActionIcon variant="subtle" color="gray" aria-label="Panel menu" data-testid="panel-menu">
           <IconDotsVertical size={18} />

@@ -42,7 +42,7 @@ function StatusMenu() {
   const { pathname } = useLocation();
   const isActive = STATUS_PAGES.some((page) => page.path === pathname);
   return (
-    <Menu position="bottom-start" offset={6}>
+    <Menu position="bottom-start" withInitialFocusPlaceholder={false} offset={6}>
       <Menu.Target>
         <UnstyledButton className={linkClass({ isActive })} data-testid="nav-status">
           Status <IconChevronDown size={14} aria-hidden />

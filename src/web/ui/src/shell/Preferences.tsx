@@ -27,7 +27,7 @@ export function Preferences() {
           {zone === 'utc' ? 'UTC' : 'Local'}
         </UnstyledButton>
       </Tooltip>
-      <Menu position="bottom-end" offset={6}>
+      <Menu position="bottom-end" withInitialFocusPlaceholder={false} offset={6}>
         <Menu.Target>
           <ActionIcon
             size="lg"

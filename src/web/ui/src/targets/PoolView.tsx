@@ -34,6 +34,7 @@ function Endpoint({ target }: { target: ActiveTarget }) {
   if (!isWeb) return <span className="ek-endpoint">{target.scrapeUrl}</span>;
   return (
     <Anchor
+      size="sm"
       className="ek-endpoint"
       href={target.globalUrl ?? target.scrapeUrl}
       target="_blank"
