@@ -5,13 +5,9 @@ import './shell/app.css';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './shell/App';
+import { preloadFor } from './shell/pages';
 
-const page = location.pathname.slice(location.pathname.lastIndexOf('/') + 1);
-if (page === '' || page === 'query' || page === 'graph') {
-  void import('./query/QueryPage');
-  void import('./editor/ExprEditor');
-  if (/[?&]g\d+\.tab=(0|graph)(&|$)/.test(location.search)) void import('./query/GraphTab');
-}
+preloadFor(location.pathname, location.search);
 
 const root = document.getElementById('root');
 if (root) {

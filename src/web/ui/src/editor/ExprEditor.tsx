@@ -88,10 +88,10 @@ export default function ExprEditor({ value, onChange, onRun, autoFocus }: ExprEd
           editorLook,
           EditorView.contentAttributes.of({ 'aria-label': 'Expression', spellcheck: 'false' }),
           EditorView.updateListener.of((update) => {
-            // The list scrolls, so it must be focusable, though not by tabbing.
+            // The list scrolls, so it must be reachable by keyboard.
             update.view.dom
               .querySelector('.cm-tooltip-autocomplete > ul:not([tabindex])')
-              ?.setAttribute('tabindex', '-1');
+              ?.setAttribute('tabindex', '0');
             if (update.docChanged) calls.current.onChange(update.state.doc.toString());
           }),
         ],

@@ -43,10 +43,6 @@ const theme = EditorView.theme({
   },
   '.cm-tooltip.cm-tooltip-autocomplete.cm-tooltip-below': { marginTop: '10px', overflow: 'visible' },
   '.cm-tooltip.cm-tooltip-autocomplete.cm-tooltip-above': { marginBottom: '8px', overflow: 'visible' },
-  // On narrow screens the help text would lie over the list.
-  '.cm-completionInfo.cm-completionInfo-left-narrow, .cm-completionInfo.cm-completionInfo-right-narrow': {
-    display: 'none',
-  },
   '.cm-tooltip-autocomplete ul li': { padding: '3px 10px !important', lineHeight: '1.6' },
   '.cm-tooltip-autocomplete ul li[aria-selected]': {
     backgroundColor: 'var(--ek-selected)',
@@ -66,7 +62,7 @@ const theme = EditorView.theme({
     fontSize: '13px',
     lineHeight: '1.5',
     maxWidth: '360px',
-    overflow: 'auto',
+    overflow: 'visible',
   },
   '.cm-diagnostic': { padding: '6px 12px', fontSize: '13px' },
   '.cm-diagnostic-error': { borderLeft: '3px solid var(--ek-error)' },

@@ -2,8 +2,7 @@
 // pointer, and reports a dragged selection. Drawn state is written to the
 // root's data attributes for tests.
 import { useComputedColorScheme } from '@mantine/core';
-import { useElementSize } from '@mantine/hooks';
-import { useEffect, useMemo, useRef, useState } from 'react';
+import { type RefObject, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import type { Zone } from '../lib/time';
@@ -36,7 +35,8 @@ const COLORS: Record<'light' | 'dark', ChartColors> = {
 
 export default function Chart(props: ChartProps) {
   const { columns, hidden, emphasized, mode, startMs, endMs, yAxisMin, zone } = props;
-  const { ref: sizer, width } = useElementSize();
+  const sizer = useRef<HTMLDivElement>(null);
+  const width = useWidth(sizer);
   const root = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot | null>(null);
   const highlight = useRef<Highlight | null>(null);
@@ -95,7 +95,8 @@ export default function Chart(props: ChartProps) {
   }, [columns, mode, startMs, endMs, yAxisMin, zone, colors, isMeasured]);
 
   useEffect(() => {
-    if (chart.current && width > 0) chart.current.setSize({ width, height });
+    const u = chart.current;
+    if (u && width > 0 && (u.width !== width || u.height !== height)) u.setSize({ width, height });
   }, [width, height]);
 
   useEffect(() => {
@@ -125,6 +126,21 @@ export default function Chart(props: ChartProps) {
       </div>
     </div>
   );
+}
+
+/** Width of an element, known before the first paint. */
+function useWidth(element: RefObject<HTMLElement | null>): number {
+  const [width, setWidth] = useState(0);
+  useLayoutEffect(() => {
+    const target = element.current;
+    if (!target) return;
+    const measure = () => setWidth(target.clientWidth);
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(target);
+    return () => observer.disconnect();
+  }, [element]);
+  return width;
 }
 
 function findHover(

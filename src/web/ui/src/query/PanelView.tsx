@@ -2,9 +2,10 @@
 import { ActionIcon, Button, Loader, Paper, Tabs, Tooltip } from '@mantine/core';
 import { IconChartLine, IconPlayerPlayFilled, IconTable, IconWorldSearch } from '@tabler/icons-react';
 import { useIsFetching } from '@tanstack/react-query';
-import { lazy, Suspense, useEffect, useState } from 'react';
+import { useEffect, useState } from 'react';
 import { apiPost } from '../api/client';
 import { ErrorBoundary } from '../shell/ErrorBoundary';
+import { ExprEditor, GraphTab } from '../shell/pages';
 import { HistoryMenu } from './HistoryMenu';
 import { remember } from './history';
 import { Problem } from './Messages';
@@ -13,9 +14,6 @@ import { PanelMenu } from './PanelMenu';
 import type { Panel, Tab } from './panel';
 import { TableTab } from './TableTab';
 import type { PanelActions } from './usePanels';
-
-const ExprEditor = lazy(() => import('../editor/ExprEditor'));
-const GraphTab = lazy(() => import('./GraphTab'));
 
 interface Props {
   panel: Panel;
@@ -55,14 +53,13 @@ export function PanelView({ panel, index, actions }: Props) {
       <div className="ek-expr-row">
         <div className="ek-expr" data-testid="expr-editor">
           <div className="ek-expr-text">
-            <Suspense fallback={<div className="ek-expr-fallback">{draft}</div>}>
-              <ExprEditor
-                value={draft}
-                onChange={setDraft}
-                onRun={run}
-                autoFocus={index === 0 && draft === ''}
-              />
-            </Suspense>
+            <ExprEditor
+              fallback={<div className="ek-expr-fallback">{draft}</div>}
+              value={draft}
+              onChange={setDraft}
+              onRun={run}
+              autoFocus={index === 0 && draft === ''}
+            />
           </div>
           <div className="ek-expr-tools">
             <HistoryMenu onPick={run} />
@@ -122,9 +119,7 @@ export function PanelView({ panel, index, actions }: Props) {
         </Tabs.Panel>
         <Tabs.Panel value="graph" pt="sm">
           <ErrorBoundary resetKey={`${panel.expr}/${panel.run}`}>
-            <Suspense fallback={<div className="ek-graph-placeholder" />}>
-              <GraphTab panel={panel} change={change} />
-            </Suspense>
+            <GraphTab fallback={<div className="ek-graph-placeholder" />} panel={panel} change={change} />
           </ErrorBoundary>
         </Tabs.Panel>
       </Tabs>

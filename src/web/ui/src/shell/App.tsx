@@ -1,7 +1,6 @@
 // The frame of every page and the routes inside it.
 import { MantineProvider, Text } from '@mantine/core';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
-import { lazy, Suspense } from 'react';
 import { BrowserRouter, Navigate, Outlet, Route, Routes, useLocation } from 'react-router';
 import { useHeartbeat } from '../api/hooks';
 import { pathPrefix } from '../lib/prefix';
@@ -9,14 +8,8 @@ import { Banners } from './Banners';
 import { ErrorBoundary } from './ErrorBoundary';
 import { Header } from './Header';
 import { PageTitle } from './PageTitle';
+import { ConfigPage, FlagsPage, QueryPage, StatusPage, TargetsPage, TsdbPage } from './pages';
 import { theme } from './theme';
-
-const QueryPage = lazy(() => import('../query/QueryPage'));
-const TargetsPage = lazy(() => import('../targets/TargetsPage'));
-const StatusPage = lazy(() => import('../status/StatusPage'));
-const TsdbPage = lazy(() => import('../status/TsdbPage'));
-const FlagsPage = lazy(() => import('../status/FlagsPage'));
-const ConfigPage = lazy(() => import('../status/ConfigPage'));
 
 const queries = new QueryClient({
   defaultOptions: { queries: { retry: 1, refetchOnWindowFocus: false, networkMode: 'always' } },
@@ -49,9 +42,7 @@ function Frame() {
       <main id="main" tabIndex={-1} className="ek-main">
         <Banners />
         <ErrorBoundary resetKey={pathname}>
-          <Suspense fallback={null}>
-            <Outlet />
-          </Suspense>
+          <Outlet />
         </ErrorBoundary>
       </main>
     </>
