@@ -16,7 +16,25 @@ export default defineConfig({
     // Small files must stay files: the content security policy only allows
     // data: addresses for images.
     assetsInlineLimit: 0,
+    chunkSizeWarningLimit: 700,
     target: 'es2022',
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          // Few files: what most pages share, the editor, and the pages.
+          groups: [
+            {
+              name: 'editor',
+              test: /node_modules[\\/](@codemirror|@lezer|@prometheus-io|@marijn|crelt|style-mod|w3c-keyname|lru-cache)/,
+            },
+            {
+              name: 'shared',
+              test: /node_modules[\\/](?!uplot)|src[\\/](lib|api)[\\/]|src[\\/]query[\\/]Messages/,
+            },
+          ],
+        },
+      },
+    },
     license: { fileName: 'third-party-licenses.md' },
   },
   server: { proxy },
