@@ -1,0 +1,87 @@
+// Shapes of the server's replies. Fields that some servers leave out are
+// optional, and pages must cope without them.
+import type { Labels } from '../lib/series';
+
+export type SamplePair = [time: number, value: string];
+
+export interface HistogramValue {
+  count: string;
+  sum: string;
+  buckets?: Array<[boundary: number, lower: string, upper: string, count: string]>;
+}
+
+export type HistogramPair = [time: number, histogram: HistogramValue];
+
+export interface InstantSample {
+  metric: Labels;
+  value?: SamplePair;
+  histogram?: HistogramPair;
+}
+
+export interface RangeSeries {
+  metric: Labels;
+  values?: SamplePair[];
+  histograms?: HistogramPair[];
+}
+
+export type QueryData =
+  | { resultType: 'vector'; result: InstantSample[] }
+  | { resultType: 'matrix'; result: RangeSeries[] }
+  | { resultType: 'scalar'; result: SamplePair }
+  | { resultType: 'string'; result: SamplePair };
+
+export interface MetricMetadata {
+  type: string;
+  help: string;
+  unit?: string;
+}
+
+export type MetadataMap = Record<string, MetricMetadata[]>;
+
+export type TargetHealth = 'up' | 'down' | 'unknown';
+
+export interface ActiveTarget {
+  discoveredLabels?: Labels;
+  labels: Labels;
+  scrapePool: string;
+  scrapeUrl: string;
+  globalUrl?: string;
+  lastError?: string;
+  lastScrape?: string;
+  lastScrapeDuration?: number;
+  health: TargetHealth;
+  scrapeInterval?: string;
+  scrapeTimeout?: string;
+}
+
+export interface DroppedTarget {
+  discoveredLabels: Labels;
+  scrapePool?: string;
+}
+
+export interface TargetsData {
+  activeTargets?: ActiveTarget[] | null;
+  droppedTargets?: DroppedTarget[] | null;
+  droppedTargetCounts?: Record<string, number> | null;
+}
+
+export interface NamedCount {
+  name: string;
+  value: number;
+}
+
+export interface TsdbStatus {
+  headStats?: {
+    numSeries?: number;
+    numLabelPairs?: number;
+    chunkCount?: number;
+    minTime?: number;
+    maxTime?: number;
+  };
+  seriesCountByMetricName?: NamedCount[] | null;
+  labelValueCountByLabelName?: NamedCount[] | null;
+  memoryInBytesByLabelName?: NamedCount[] | null;
+  seriesCountByLabelValuePair?: NamedCount[] | null;
+}
+
+export type StatusMap = Record<string, string | number | boolean | null>;

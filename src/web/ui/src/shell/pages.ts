@@ -1,0 +1,41 @@
+// The pages and other parts that are loaded when needed, and which of them an
+// address needs from the start.
+import { deferred } from '../lib/deferred';
+
+export const QueryPage = deferred(() => import('../query/QueryPage'));
+export const ExprEditor = deferred(() => import('../editor/ExprEditor'));
+export const GraphTab = deferred(() => import('../query/GraphTab'));
+export const TargetsPage = deferred(() => import('../targets/TargetsPage'));
+export const StatusPage = deferred(() => import('../status/StatusPage'));
+export const TsdbPage = deferred(() => import('../status/TsdbPage'));
+export const FlagsPage = deferred(() => import('../status/FlagsPage'));
+export const ConfigPage = deferred(() => import('../status/ConfigPage'));
+
+function partsFor(pathname: string, search: string) {
+  switch (pathname.slice(pathname.lastIndexOf('/') + 1)) {
+    case '':
+    case 'graph':
+    case 'query':
+      return /[?&]g\d+\.tab=(0|graph)(&|$)/.test(search)
+        ? [QueryPage, GraphTab, ExprEditor]
+        : [QueryPage, ExprEditor];
+    case 'targets':
+      return [TargetsPage];
+    case 'status':
+      return [StatusPage];
+    case 'tsdb-status':
+      return [TsdbPage];
+    case 'flags':
+      return [FlagsPage];
+    case 'config':
+      return [ConfigPage];
+    default:
+      return [];
+  }
+}
+
+/** Starts loading what an address shows, all at once. */
+export function preloadFor(pathname: string, search: string) {
+  // A failure shows when the part is rendered.
+  for (const part of partsFor(pathname, search)) part.preload().catch(() => undefined);
+}
