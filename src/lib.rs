@@ -9,6 +9,7 @@
 
 pub mod codec;
 pub mod model;
+pub mod remote;
 pub mod storage;
 pub mod telemetry;
 pub mod tsdb;
