@@ -5,8 +5,10 @@
 //! - [`util`]: clock, cancellation; [`codec`]: bytes to numbers and back, framing, checksums
 //! - [`model`]: labels, matchers, samples, durations
 //! - [`storage`]: the read seam between queries and whatever holds data
+//! - [`promql`]: the query language and its engine
 
 pub mod codec;
 pub mod model;
+pub mod promql;
 pub mod storage;
 pub mod util;
