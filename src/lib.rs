@@ -6,9 +6,11 @@
 //! - [`model`]: labels, matchers, samples, durations
 //! - [`telemetry`]: the server's own metrics and logs
 //! - [`storage`]: the read seam between queries and whatever holds data
+//! - [`promql`]: the query language and its engine
 
 pub mod codec;
 pub mod model;
+pub mod promql;
 pub mod remote;
 pub mod storage;
 pub mod telemetry;

@@ -1,0 +1,226 @@
+//! Remarks that go with an answer: warnings (the answer may be wrong) and infos (the query may be).
+//!
+//! Equal texts are kept once; the position shown is that of the last one raised.
+
+use std::fmt::Write as _;
+
+use super::syntax::ast::Span;
+use super::syntax::quote::{quote, short_float, two_digit_float};
+
+/// Page that explains why buckets have to be monotonic.
+const MONOTONICITY: &str = "input to histogram_quantile needed to be fixed for monotonicity \
+     (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
+
+/// One remark without its position.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Remark {
+    InvalidQuantile(f64),
+    InvalidRatio { got: f64, capped: f64 },
+    BadBucketLabel { value: String, metric: String },
+    SortInRange,
+    PossibleNonCounter(String),
+    ForcedMonotonicity { metric: String, fix: MonotonicityFix },
+    IncompatibleTypes { op: &'static str, left: &'static str, right: &'static str },
+}
+
+/// What had to be changed about classic buckets so that their counts rise.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct MonotonicityFix {
+    pub(crate) min_bucket: f64,
+    pub(crate) max_bucket: f64,
+    pub(crate) max_diff: f64,
+    pub(crate) samples: u64,
+    pub(crate) first_ms: i64,
+    pub(crate) last_ms: i64,
+}
+
+impl MonotonicityFix {
+    fn merge(&mut self, other: &Self) {
+        self.min_bucket = self.min_bucket.min(other.min_bucket);
+        self.max_bucket = self.max_bucket.max(other.max_bucket);
+        self.max_diff = self.max_diff.max(other.max_diff);
+        self.samples += other.samples;
+        self.first_ms = self.first_ms.min(other.first_ms);
+        self.last_ms = self.last_ms.max(other.last_ms);
+    }
+}
+
+impl Remark {
+    fn is_warning(&self) -> bool {
+        match self {
+            Self::InvalidQuantile(_)
+            | Self::InvalidRatio { .. }
+            | Self::BadBucketLabel { .. }
+            | Self::SortInRange => true,
+            Self::PossibleNonCounter(_)
+            | Self::ForcedMonotonicity { .. }
+            | Self::IncompatibleTypes { .. } => false,
+        }
+    }
+
+    /// The text that tells remarks apart, without position and without what is merged.
+    fn text(&self) -> String {
+        match self {
+            Self::InvalidQuantile(got) => {
+                format!("quantile value should be between 0 and 1, got {}", short_float(*got))
+            }
+            Self::InvalidRatio { got, capped } => format!(
+                "ratio value should be between -1 and 1, got {}, capping to {}",
+                short_float(*got),
+                short_float(*capped)
+            ),
+            Self::BadBucketLabel { value, metric } => with_metric(
+                format!("bucket label \"le\" is missing or has a malformed value of {}", quote(value)),
+                metric,
+            ),
+            Self::SortInRange => {
+                "sort is ineffective for range queries since results are always ordered by labels".to_owned()
+            }
+            Self::PossibleNonCounter(metric) => format!(
+                "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}",
+                quote(metric)
+            ),
+            Self::ForcedMonotonicity { metric, .. } => with_metric(MONOTONICITY.to_owned(), metric),
+            Self::IncompatibleTypes { op, left, right } => format!(
+                "incompatible sample types encountered for binary operator {}: {left} {op} {right}",
+                quote(op)
+            ),
+        }
+    }
+}
+
+fn with_metric(mut text: String, metric: &str) -> String {
+    if !metric.is_empty() {
+        let _ = write!(text, " for metric name {}", quote(metric));
+    }
+    text
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    text: String,
+    remark: Remark,
+    span: Span,
+}
+
+/// The remarks of one query.
+#[derive(Debug, Clone, Default)]
+pub struct Annotations {
+    entries: Vec<Entry>,
+}
+
+impl Annotations {
+    /// Adds a remark about the expression at `span`.
+    pub(crate) fn add(&mut self, remark: Remark, span: Span) {
+        let text = remark.text();
+        match self.entries.iter_mut().find(|e| e.text == text) {
+            None => self.entries.push(Entry { text, remark, span }),
+            Some(entry) => match (&mut entry.remark, &remark) {
+                (Remark::ForcedMonotonicity { fix, .. }, Remark::ForcedMonotonicity { fix: other, .. }) => {
+                    fix.merge(other)
+                }
+                _ => entry.span = span,
+            },
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The warnings, with positions in `query`; of more than `max` the rest is counted. Zero means no limit.
+    pub fn warnings(&self, query: &str, max: usize) -> Vec<String> {
+        self.render(true, query, max)
+    }
+
+    /// The infos, with positions in `query`; of more than `max` the rest is counted. Zero means no limit.
+    pub fn infos(&self, query: &str, max: usize) -> Vec<String> {
+        self.render(false, query, max)
+    }
+
+    fn render(&self, warnings: bool, query: &str, max: usize) -> Vec<String> {
+        let word = if warnings { "warning" } else { "info" };
+        let of_kind = || self.entries.iter().filter(|e| e.remark.is_warning() == warnings);
+        let limit = if max == 0 { usize::MAX } else { max };
+        let mut out: Vec<String> = of_kind().take(limit).map(|e| e.render(word, query)).collect();
+        let omitted = of_kind().count() - out.len();
+        if omitted > 0 {
+            out.push(format!("{omitted} more {word} annotations omitted"));
+        }
+        out
+    }
+}
+
+impl Entry {
+    fn render(&self, word: &str, query: &str) -> String {
+        let mut out = format!("PromQL {word}: {}", self.text);
+        if let Remark::ForcedMonotonicity { fix, .. } = &self.remark {
+            let _ = write!(
+                out,
+                ", from buckets {} to {}, with a max diff of {}, over {} samples from {} to {}",
+                short_float(fix.min_bucket),
+                short_float(fix.max_bucket),
+                two_digit_float(fix.max_diff),
+                fix.samples,
+                rfc3339(fix.first_ms),
+                rfc3339(fix.last_ms)
+            );
+        }
+        let _ = write!(out, " ({})", self.span.position(query));
+        out
+    }
+}
+
+/// A time in whole seconds, UTC.
+fn rfc3339(ms: i64) -> String {
+    match jiff::Timestamp::from_second(ms / 1000) {
+        Ok(time) => time.to_string(),
+        Err(_) => format!("{}", ms / 1000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merges_equal_texts_and_counts_the_rest() {
+        let mut annotations = Annotations::default();
+        annotations.add(Remark::InvalidQuantile(2.0), Span::new(0, 1));
+        annotations.add(Remark::InvalidQuantile(2.0), Span::new(3, 4));
+        annotations.add(Remark::InvalidQuantile(-1.0), Span::new(0, 1));
+        annotations.add(Remark::PossibleNonCounter("a".to_owned()), Span::new(0, 1));
+        assert_eq!(
+            annotations.warnings("abcdef", 1),
+            [
+                "PromQL warning: quantile value should be between 0 and 1, got 2 (1:4)",
+                "1 more warning annotations omitted"
+            ]
+        );
+        assert_eq!(annotations.infos("abcdef", 0).len(), 1);
+    }
+
+    #[test]
+    fn merges_monotonicity_fixes() {
+        let mut annotations = Annotations::default();
+        for (at, diff) in [(60_000, 1.0), (0, 3.0)] {
+            let fix = MonotonicityFix {
+                min_bucket: 0.1,
+                max_bucket: 1.0,
+                max_diff: diff,
+                samples: 1,
+                first_ms: at,
+                last_ms: at,
+            };
+            annotations.add(Remark::ForcedMonotonicity { metric: "m".to_owned(), fix }, Span::new(0, 1));
+        }
+        let infos = annotations.infos("x", 0);
+        assert!(
+            infos[0].ends_with(
+                "for metric name \"m\", from buckets 0.1 to 1, with a max diff of 3, over 2 samples from 1970-01-01T00:00:00Z to 1970-01-01T00:01:00Z (1:1)"
+            ),
+            "{infos:?}"
+        );
+    }
+}

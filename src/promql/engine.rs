@@ -1,0 +1,220 @@
+//! The engine: one query from text to answer.
+
+use std::time::Instant;
+
+use super::exec::{self, Context, Limits, Row, merge_equal, without_name};
+use super::plan::{Grid, Node, Planner, QueryTimes, RangeSource, SelectSet};
+use super::syntax::ast::{Expr, ExprKind, ValueType};
+use super::value::{MatrixSeries, QueryResult, Stats, Value, VectorSample};
+use super::{EngineOptions, Error, QueryOptions, parse};
+use crate::model::Samples;
+use crate::storage::{Queryable, SelectRequest, SeriesSet};
+
+/// Evaluates queries. Holds settings only, so one serves any number of threads.
+#[derive(Debug)]
+pub struct Engine {
+    options: EngineOptions,
+}
+
+/// What to run once the data is open.
+enum Plan {
+    Scalar(Node),
+    Vector(Node),
+    Raw { source: RangeSource, range: i64 },
+}
+
+impl Engine {
+    /// An engine with these settings.
+    pub fn new(options: EngineOptions) -> Self {
+        Self { options }
+    }
+
+    /// The settings.
+    pub fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
+    /// Evaluates `query` at one time.
+    ///
+    /// # Errors
+    /// When the query is wrong, does not fit the data, exceeds a limit or is ended.
+    pub fn instant(
+        &self,
+        source: &dyn Queryable,
+        query: &str,
+        time_ms: i64,
+        options: &QueryOptions,
+    ) -> Result<QueryResult, Error> {
+        let started = Instant::now();
+        let expr = parse(query, &self.options.features)?;
+        if let ExprKind::String(text) = &expr.unwrap_parens().kind {
+            let value = Value::String { timestamp: time_ms, value: text.clone() };
+            return Ok(QueryResult { value, annotations: Default::default(), stats: Stats::default() });
+        }
+        let times = QueryTimes { start: time_ms, end: time_ms, step: 0 };
+        self.run(source, &expr, times, Grid::instant(time_ms), options, started)
+    }
+
+    /// Evaluates `query` at every step from `start_ms` up to at most `end_ms`.
+    ///
+    /// # Errors
+    /// When the query is wrong, does not fit the data, exceeds a limit or is ended.
+    pub fn range(
+        &self,
+        source: &dyn Queryable,
+        query: &str,
+        start_ms: i64,
+        end_ms: i64,
+        step_ms: i64,
+        options: &QueryOptions,
+    ) -> Result<QueryResult, Error> {
+        let started = Instant::now();
+        let expr = parse(query, &self.options.features)?;
+        if !matches!(expr.value_type(), ValueType::Scalar | ValueType::Vector) {
+            return Err(Error::NotRangeable(expr.value_type().documented()));
+        }
+        if step_ms <= 0 {
+            return Err(Error::InvalidStep);
+        }
+        if end_ms < start_ms {
+            return Err(Error::InvalidRange);
+        }
+        let grid = Grid::spanning(start_ms, end_ms, step_ms).ok_or(Error::TooManySteps)?;
+        let times = QueryTimes { start: start_ms, end: end_ms, step: step_ms };
+        let mut result = self.run(source, &expr, times, grid, options, started)?;
+        let sorting = Instant::now();
+        if let Value::Matrix(series) = &mut result.value {
+            series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        }
+        result.stats.sort = sorting.elapsed();
+        Ok(result)
+    }
+
+    fn run(
+        &self,
+        source: &dyn Queryable,
+        expr: &Expr,
+        times: QueryTimes,
+        grid: Grid,
+        options: &QueryOptions,
+        started: Instant,
+    ) -> Result<QueryResult, Error> {
+        let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
+        let limits = Limits {
+            max_samples: self.options.max_samples,
+            deadline: started.checked_add(timeout),
+            stop: options.stop.clone(),
+        };
+        let mut planner = Planner {
+            times,
+            lookback: options.lookback_ms.unwrap_or(self.options.lookback_ms),
+            default_step: self.options.default_step_ms,
+            max_steps: self.options.max_samples,
+            selects: SelectSet::default(),
+        };
+        let plan = plan(&mut planner, expr, grid)?;
+        let opened = open_selects(source, &planner.selects)?;
+        let delayed = self.options.features.delayed_name_removal;
+        let is_range = times.step > 0;
+        let cx = Context::new(&opened, delayed, is_range, limits);
+        cx.check()?;
+        let prepare = started.elapsed();
+        let value = evaluate(&plan, grid, is_range, &cx)?;
+        cx.check()?;
+        let (annotations, total_samples, peak_samples) = cx.finish();
+        let evaluate = started.elapsed().saturating_sub(prepare);
+        let stats = Stats { total_samples, peak_samples, prepare, evaluate, ..Stats::default() };
+        Ok(QueryResult { value, annotations, stats })
+    }
+}
+
+fn plan(planner: &mut Planner, expr: &Expr, grid: Grid) -> Result<Plan, Error> {
+    let expr = expr.unwrap_parens();
+    Ok(match expr.value_type() {
+        ValueType::Scalar => Plan::Scalar(planner.build(expr, grid)?),
+        ValueType::Matrix => {
+            let (source, range, _) = planner.windows(expr, grid)?;
+            Plan::Raw { source, range }
+        }
+        _ => Plan::Vector(planner.build(expr, grid)?),
+    })
+}
+
+fn open_selects(source: &dyn Queryable, selects: &SelectSet) -> Result<Vec<Box<dyn SeriesSet>>, Error> {
+    let Some(range) = selects.range() else { return Ok(Vec::new()) };
+    let querier = source.querier(range)?;
+    let mut opened = Vec::new();
+    for (matchers, range) in selects.iter() {
+        opened.push(querier.select(&SelectRequest { matchers, range })?);
+    }
+    Ok(opened)
+}
+
+fn evaluate(plan: &Plan, grid: Grid, is_range: bool, cx: &Context<'_>) -> Result<Value, Error> {
+    Ok(match plan {
+        Plan::Scalar(node) => {
+            let column = exec::scalar(node, cx)?;
+            if is_range {
+                let samples = Samples {
+                    timestamps: (0..column.len()).map(|at| grid.time(at)).collect(),
+                    values: column,
+                };
+                Value::Matrix(vec![MatrixSeries { labels: crate::model::Labels::empty(), samples }])
+            } else {
+                let value = column.first().copied().unwrap_or(f64::NAN);
+                Value::Scalar { timestamp: grid.start, value }
+            }
+        }
+        Plan::Vector(node) => {
+            let rows = finish_rows(exec::collect(exec::open(node, cx)?, cx)?, cx)?;
+            if is_range {
+                Value::Matrix(rows.into_iter().map(|row| to_series(row, grid)).collect())
+            } else {
+                Value::Vector(rows.into_iter().filter_map(|row| to_sample(row, grid.start)).collect())
+            }
+        }
+        Plan::Raw { source, range } => {
+            let series = exec::raw_series(source, *range, cx)?;
+            let mut out: Vec<MatrixSeries> = series
+                .into_iter()
+                .map(|(mut series, drop)| {
+                    if drop {
+                        series.labels = without_name(&series.labels);
+                    }
+                    series
+                })
+                .collect();
+            out.sort_by(|a, b| a.labels.cmp(&b.labels));
+            Value::Matrix(out)
+        }
+    })
+}
+
+/// Drops the names that are still to go and joins what has become equal.
+fn finish_rows(mut rows: Vec<Row>, cx: &Context<'_>) -> Result<Vec<Row>, Error> {
+    if !cx.delayed_names {
+        return Ok(rows);
+    }
+    for row in rows.iter_mut().filter(|row| row.drop_name) {
+        row.labels = without_name(&row.labels);
+    }
+    merge_equal(rows)
+}
+
+fn to_series(row: Row, grid: Grid) -> MatrixSeries {
+    let samples = if row.present.is_full() {
+        Samples { timestamps: (0..row.values.len()).map(|at| grid.time(at)).collect(), values: row.values }
+    } else {
+        let mut samples = Samples::new();
+        for at in row.present.iter() {
+            samples.push(grid.time(at), row.values[at]);
+        }
+        samples
+    };
+    MatrixSeries { labels: row.labels, samples }
+}
+
+fn to_sample(row: Row, timestamp: i64) -> Option<VectorSample> {
+    let value = row.get(0)?;
+    Some(VectorSample { labels: row.labels, timestamp, value })
+}

@@ -1,0 +1,72 @@
+//! `quantile`: holds all members of all groups.
+
+use super::{Groups, inherits_drop};
+use crate::model::Labels;
+use crate::promql::annotations::Remark;
+use crate::promql::error::Error;
+use crate::promql::exec::batch::{Batch, Row};
+use crate::promql::exec::build::Opened;
+use crate::promql::exec::{Context, math};
+use crate::promql::plan::Aggregation;
+
+struct Group {
+    labels: Labels,
+    drop_name: bool,
+    members: Vec<Row>,
+}
+
+/// The quantile of each group at each step.
+pub(super) fn run(
+    aggregation: &Aggregation,
+    mut groups: Groups<'_>,
+    param: &[f64],
+    mut input: Opened<'_>,
+    steps: usize,
+    cx: &Context<'_>,
+) -> Result<Batch, Error> {
+    let mut collected: Vec<Group> = Vec::new();
+    while let Some(batch) = input.next(cx)? {
+        cx.check()?;
+        for row in batch {
+            let (at, labels) = groups.find(&row.labels);
+            if at == collected.len() {
+                collected.push(Group { labels, drop_name: false, members: Vec::new() });
+            }
+            let group = &mut collected[at];
+            group.drop_name |= inherits_drop(&group.labels, row.drop_name);
+            group.members.push(row);
+        }
+    }
+    remark_params(param, aggregation, cx);
+    let mut out = Vec::with_capacity(collected.len());
+    let mut scratch = Vec::new();
+    for group in collected {
+        cx.check()?;
+        let mut row = Row::empty(group.labels, steps);
+        row.drop_name = group.drop_name;
+        for (at, q) in param.iter().enumerate().take(steps) {
+            scratch.clear();
+            scratch.extend(group.members.iter().filter_map(|member| member.get(at)));
+            if !scratch.is_empty() {
+                row.put(at, math::quantile(*q, &mut scratch));
+            }
+        }
+        cx.release(group.members.iter().map(Row::count).sum());
+        cx.hold(row.count())?;
+        out.push(row);
+    }
+    Ok(out)
+}
+
+fn remark_params(param: &[f64], aggregation: &Aggregation, cx: &Context<'_>) {
+    let (min, max) = super::rank::bounds(param);
+    if param.iter().any(|q| q.is_nan()) {
+        cx.remark(Remark::InvalidQuantile(f64::NAN), aggregation.param_span);
+    }
+    if max > 1.0 {
+        cx.remark(Remark::InvalidQuantile(max), aggregation.param_span);
+    }
+    if min < 0.0 {
+        cx.remark(Remark::InvalidQuantile(min), aggregation.param_span);
+    }
+}

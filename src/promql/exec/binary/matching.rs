@@ -1,0 +1,229 @@
+//! Arithmetic and comparison between two vectors: one-to-one, many-to-one, one-to-many, with fill values.
+
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+
+use super::signature::{Pairing, pair};
+use crate::model::{Labels, LabelsBuf};
+use crate::promql::annotations::Remark;
+use crate::promql::error::Error;
+use crate::promql::exec::batch::{Batch, Presence, Row, is_metadata};
+use crate::promql::exec::{Context, math};
+use crate::promql::plan::VectorBinary;
+use crate::promql::syntax::ast::{BinaryOp, Cardinality, Matching};
+
+/// The rows of an operation. The sides are turned so that the right one is always the "one" side.
+pub(super) fn run(
+    op: &VectorBinary,
+    lhs: &[Row],
+    rhs: &[Row],
+    steps: usize,
+    cx: &Context<'_>,
+) -> Result<Batch, Error> {
+    let swapped = op.matching.card == Cardinality::OneToMany;
+    let (many, one) = if swapped { (rhs, lhs) } else { (lhs, rhs) };
+    let any = |rows: &[Row]| {
+        let mut any = Presence::none(steps);
+        rows.iter().for_each(|row| any.union(&row.present));
+        any
+    };
+    let fills = op.matching.fill_left.is_some() || op.matching.fill_right.is_some();
+    // At steps where a side is empty nothing matches, and nothing is checked either.
+    let (mut active, one_any) = (any(many), any(one));
+    if fills {
+        active.union(&one_any);
+    } else {
+        active.intersect(&one_any);
+    }
+    let mut join = Join { op, many, one, swapped, steps, active, out: Vec::new(), cx };
+    for pairing in pair(many, one, &op.matching) {
+        cx.check()?;
+        join.pairing(&pairing)?;
+    }
+    let mut out = join.out;
+    out.retain(|row| !row.is_empty());
+    Ok(out)
+}
+
+struct Join<'a> {
+    op: &'a VectorBinary,
+    many: &'a [Row],
+    one: &'a [Row],
+    swapped: bool,
+    steps: usize,
+    active: Presence,
+    out: Batch,
+    cx: &'a Context<'a>,
+}
+
+/// Result rows of one signature, by their labels.
+struct Results {
+    by_labels: HashMap<Labels, usize>,
+    /// Steps at which a one-to-one match was made.
+    matched: Presence,
+    /// Steps already used, per result row: rejected elements count too.
+    used: HashMap<usize, Presence>,
+}
+
+impl Join<'_> {
+    fn pairing(&mut self, pairing: &Pairing) -> Result<(), Error> {
+        let (fill_many, fill_one) = (self.op.matching.fill_left, self.op.matching.fill_right);
+        let only = self.only_one(pairing)?;
+        let mut results =
+            Results { by_labels: HashMap::new(), matched: Presence::none(self.steps), used: HashMap::new() };
+        for index in &pairing.left {
+            let many = &self.many[*index];
+            // Which row of the one side is there can change from step to step.
+            let mut target: Option<(usize, usize)> = None;
+            for at in self.active_steps(many).iter() {
+                let partner = only[at];
+                let (value, partner_key) = if partner == usize::MAX {
+                    let Some(fill) = fill_one else { continue };
+                    (fill, usize::MAX)
+                } else {
+                    (self.one[partner].values[at], partner)
+                };
+                let row = match target {
+                    Some((key, row)) if key == partner_key => row,
+                    _ => {
+                        let one = self.one.get(partner).map_or(&pairing.signature, |row| &row.labels);
+                        let row = self.target(&many.labels, one, &mut results);
+                        target = Some((partner_key, row));
+                        row
+                    }
+                };
+                self.element(at, many.values[at], value, row, &mut results)?;
+            }
+        }
+        let Some(fill) = fill_many else { return Ok(()) };
+        for index in &pairing.right {
+            let one = &self.one[*index];
+            let row = self.target(&pairing.signature, &one.labels, &mut results);
+            for at in self.active_steps(one).iter() {
+                if !results.matched.get(at) {
+                    self.element(at, fill, one.values[at], row, &mut results)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn active_steps(&self, row: &Row) -> Presence {
+        let mut steps = row.present.clone();
+        steps.intersect(&self.active);
+        steps
+    }
+
+    /// For each step the row of the one side that is there, or `usize::MAX`.
+    fn only_one(&self, pairing: &Pairing) -> Result<Vec<usize>, Error> {
+        let mut only = vec![usize::MAX; self.steps];
+        for index in &pairing.right {
+            for at in self.one[*index].present.iter().filter(|at| self.active.get(*at)) {
+                if only[at] != usize::MAX {
+                    return Err(self.duplicate(&self.one[*index], &self.one[only[at]], pairing));
+                }
+                only[at] = *index;
+            }
+        }
+        Ok(only)
+    }
+
+    fn duplicate(&self, a: &Row, b: &Row, pairing: &Pairing) -> Error {
+        let (mut a, mut b) = (text(&a.labels), text(&b.labels));
+        if a > b {
+            std::mem::swap(&mut a, &mut b);
+        }
+        let side = if self.swapped { "left" } else { "right" };
+        Error::Execution(format!(
+            "found duplicate series for the match group {} on the {side} hand-side of the operation: [{a}, {b}]\
+             ;many-to-many matching not allowed: matching labels must be unique on one side",
+            text(&pairing.signature)
+        ))
+    }
+
+    /// The result row for these two elements.
+    fn target(&mut self, many: &Labels, one: &Labels, results: &mut Results) -> usize {
+        let drop_name = !self.cx.delayed_names && self.op.return_bool;
+        let labels = result_labels(many, one, self.op.op.changes_schema() || drop_name, &self.op.matching);
+        match results.by_labels.entry(labels) {
+            Entry::Occupied(slot) => *slot.get(),
+            Entry::Vacant(slot) => {
+                let mut row = Row::empty(slot.key().clone(), self.steps);
+                row.drop_name = self.op.return_bool && self.cx.delayed_names;
+                self.out.push(row);
+                slot.insert(self.out.len() - 1);
+                self.out.len() - 1
+            }
+        }
+    }
+
+    fn element(
+        &mut self,
+        at: usize,
+        many: f64,
+        one: f64,
+        row: usize,
+        results: &mut Results,
+    ) -> Result<(), Error> {
+        let op = self.op.op;
+        if matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower) {
+            let remark = Remark::IncompatibleTypes { op: op.as_str(), left: "float", right: "float" };
+            self.cx.remark(remark, self.op.span);
+            return Ok(());
+        }
+        let (left, right) = if self.swapped { (one, many) } else { (many, one) };
+        let (mut value, holds) = math::binary(op, left, right);
+        if self.op.return_bool {
+            value = f64::from(u8::from(holds));
+        }
+        let fresh = results.matched.set(at);
+        if self.op.matching.card == Cardinality::OneToOne {
+            if !fresh {
+                return Err(Error::Execution(
+                    "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
+                        .to_owned(),
+                ));
+            }
+        } else if !results.used.entry(row).or_insert_with(|| Presence::none(self.steps)).set(at) {
+            return Err(Error::Execution(
+                "multiple matches for labels: grouping labels must ensure unique matches".to_owned(),
+            ));
+        }
+        if holds || self.op.return_bool {
+            self.out[row].put(at, value);
+        }
+        Ok(())
+    }
+}
+
+/// Labels as they appear in messages about matching: the name is a label like any other.
+fn text(labels: &Labels) -> String {
+    use crate::model::name::{Quoted, is_plain_label_name};
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(name, value)| {
+            if is_plain_label_name(name) {
+                format!("{name}={}", Quoted(value))
+            } else {
+                format!("{}={}", Quoted(name), Quoted(value))
+            }
+        })
+        .collect();
+    format!("{{{}}}", pairs.join(", "))
+}
+
+fn result_labels(many: &Labels, one: &Labels, drop_name: bool, matching: &Matching) -> Labels {
+    let listed = |name: &str| matching.labels.iter().any(|l| l == name);
+    let one_to_one = matching.card == Cardinality::OneToOne;
+    let goes = |name: &str| (drop_name && is_metadata(name)) || (one_to_one && listed(name) != matching.on);
+    if matching.include.is_empty() {
+        return many.without(goes);
+    }
+    let mut buf = LabelsBuf::new();
+    buf.reset_to(many);
+    buf.remove_where(|name, _| goes(name));
+    for label in &matching.include {
+        buf.set(label, one.get(label).unwrap_or(""));
+    }
+    buf.to_labels()
+}

@@ -1,0 +1,214 @@
+//! Plan to operators, and scalars to columns.
+
+use super::batch::{Batch, Row, merge_equal, without_name};
+use super::call::{HistogramOp, LabelOp, MapOp, TimeOp, sort_rows};
+use super::rollup::Rollup;
+use super::scan::Scan;
+use super::{Context, Operator, Ready, aggregate, binary, math};
+use crate::model::Labels;
+use crate::promql::error::Error;
+use crate::promql::plan::{Node, NodeKind};
+
+/// An operator over a plan that outlives it.
+pub(crate) type Opened<'p> = Box<dyn Operator + 'p>;
+
+/// All rows of `operator`.
+pub(crate) fn collect(mut operator: Opened<'_>, cx: &Context<'_>) -> Result<Batch, Error> {
+    let mut rows = Vec::new();
+    while let Some(batch) = operator.next(cx)? {
+        cx.check()?;
+        rows.extend(batch);
+    }
+    Ok(rows)
+}
+
+/// All rows below `node`.
+pub(crate) fn rows(node: &Node, cx: &Context<'_>) -> Result<Batch, Error> {
+    collect(open(node, cx)?, cx)
+}
+
+/// The operator that yields the rows of `node`. Scalars below it are computed right away.
+pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Error> {
+    let steps = node.grid.count;
+    Ok(match &node.kind {
+        NodeKind::Number(_)
+        | NodeKind::Time
+        | NodeKind::ScalarOf(_)
+        | NodeKind::ScalarNegate(_)
+        | NodeKind::ScalarBinary { .. }
+        | NodeKind::ScalarPick { .. }
+        | NodeKind::VectorOf(_) => {
+            let inner = if let NodeKind::VectorOf(inner) = &node.kind { inner } else { node };
+            let mut row = Row::empty(Labels::empty(), steps);
+            for (at, value) in scalar(inner, cx)?.into_iter().enumerate() {
+                row.put(at, value);
+            }
+            cx.hold(row.count())?;
+            Box::new(Ready::new(vec![row]))
+        }
+        NodeKind::Repeat(inner) => Box::new(Repeat { inner: open(inner, cx)?, steps }),
+        NodeKind::Select { reader, lookback, timestamps } => {
+            let scan = Box::new(Scan::new(*reader, *lookback, *timestamps));
+            if *timestamps { unique(scan, node, cx)? } else { scan }
+        }
+        NodeKind::Rollup { .. } => {
+            let rollup = Rollup::open(node, cx)?;
+            // Outputs of window functions collide even when they never share a step.
+            if cx.delayed_names || node.distinct || rollup.keeps_names() {
+                Box::new(rollup)
+            } else {
+                let rows = collect(Box::new(rollup), cx)?;
+                let mut seen = hashbrown::HashSet::with_capacity(rows.len());
+                if !rows.iter().all(|row| seen.insert(row.labels.clone())) {
+                    return Err(Error::DuplicateLabels);
+                }
+                Box::new(Ready::new(rows))
+            }
+        }
+        NodeKind::Absent { input, labels } => {
+            Box::new(Ready::new(absent(open(input, cx)?, labels, steps, cx)?))
+        }
+        NodeKind::Map { func, input, params } => {
+            let map = MapOp::new(*func, open(input, cx)?, columns(params, cx)?);
+            unique(Box::new(map), node, cx)?
+        }
+        NodeKind::EvaluationTime(input) => {
+            unique(Box::new(TimeOp::new(open(input, cx)?, node.grid)), node, cx)?
+        }
+        NodeKind::Label { func, input } => {
+            let rows = collect(Box::new(LabelOp::new(func, open(input, cx)?)), cx)?;
+            Box::new(Ready::new(merge_equal(rows)?))
+        }
+        NodeKind::Sort { func, input } => {
+            let rows = collect(open(input, cx)?, cx)?;
+            Box::new(Ready::new(sort_rows(func, rows, cx)))
+        }
+        NodeKind::Histogram { func, input, params, span } => {
+            let mut scalars = Vec::with_capacity(params.len());
+            for (param, span) in params {
+                scalars.push((scalar(param, cx)?, *span));
+            }
+            let input = collect(open(input, cx)?, cx)?;
+            let op = HistogramOp { func, params: scalars, span: *span, grid: node.grid };
+            let rows = op.run(input, cx)?;
+            Box::new(Ready::new(if cx.delayed_names && !cx.is_range { rows } else { merge_equal(rows)? }))
+        }
+        NodeKind::Aggregate(aggregation) => Box::new(Ready::new(aggregate::run(aggregation, node.grid, cx)?)),
+        NodeKind::VectorScalar { op, vector, scalar: side, scalar_left, return_bool, span } => {
+            let map = binary::VectorScalar {
+                op: *op,
+                input: open(vector, cx)?,
+                scalar: scalar(side, cx)?,
+                scalar_left: *scalar_left,
+                return_bool: *return_bool,
+                span: *span,
+            };
+            let drops = op.changes_schema() || *return_bool;
+            let map: Opened<'p> = Box::new(map);
+            if drops { unique(map, node, cx)? } else { map }
+        }
+        NodeKind::VectorVector(op) => {
+            let (lhs, rhs) = (rows(&op.lhs, cx)?, rows(&op.rhs, cx)?);
+            Box::new(Ready::new(binary::vectors(op, lhs, rhs, steps, cx)?))
+        }
+    })
+}
+
+/// Passes rows on when their labels are surely distinct, else joins equal ones.
+fn unique<'p>(operator: Opened<'p>, node: &Node, cx: &Context<'_>) -> Result<Opened<'p>, Error> {
+    // With delayed removal the names are still there; the end of the query does the joining.
+    if node.distinct || cx.delayed_names {
+        return Ok(operator);
+    }
+    Ok(Box::new(Ready::new(merge_equal(collect(operator, cx)?)?)))
+}
+
+/// Drops the name of a row, at once or at the end.
+pub(crate) fn drop_name(row: &mut Row, cx: &Context<'_>) {
+    if cx.delayed_names {
+        row.drop_name = true;
+    } else {
+        row.labels = without_name(&row.labels);
+    }
+}
+
+/// The columns of several scalars.
+pub(crate) fn columns(nodes: &[Node], cx: &Context<'_>) -> Result<Vec<Vec<f64>>, Error> {
+    nodes.iter().map(|node| scalar(node, cx)).collect()
+}
+
+/// The number of each step.
+pub(crate) fn scalar(node: &Node, cx: &Context<'_>) -> Result<Vec<f64>, Error> {
+    let steps = node.grid.count;
+    let pairs = |lhs: &Node, rhs: &Node, of: &dyn Fn(f64, f64) -> f64| {
+        let (lhs, rhs) = (scalar(lhs, cx)?, scalar(rhs, cx)?);
+        Ok(lhs.into_iter().zip(rhs).map(|(a, b)| of(a, b)).collect())
+    };
+    match &node.kind {
+        NodeKind::Number(value) => Ok(vec![*value; steps]),
+        NodeKind::Time => Ok((0..steps).map(|at| node.grid.time(at) as f64 / 1000.0).collect()),
+        NodeKind::Repeat(inner) => {
+            let value = scalar(inner, cx)?.first().copied().unwrap_or(f64::NAN);
+            Ok(vec![value; steps])
+        }
+        NodeKind::ScalarNegate(inner) => Ok(scalar(inner, cx)?.into_iter().map(|v| -v).collect()),
+        NodeKind::ScalarBinary { op, lhs, rhs } => pairs(lhs, rhs, &|a, b| math::scalar(*op, a, b)),
+        NodeKind::ScalarPick { max: true, lhs, rhs } => pairs(lhs, rhs, &math::max_of),
+        NodeKind::ScalarPick { max: false, lhs, rhs } => pairs(lhs, rhs, &math::min_of),
+        NodeKind::ScalarOf(inner) => scalar_of(open(inner, cx)?, steps, cx),
+        _ => Err(Error::Unsupported("a vector in place of a scalar".to_owned())),
+    }
+}
+
+/// The value of the only element of each step, NaN where there are none or several.
+fn scalar_of(mut input: Opened<'_>, steps: usize, cx: &Context<'_>) -> Result<Vec<f64>, Error> {
+    let mut out = vec![f64::NAN; steps];
+    let mut seen = super::batch::Presence::none(steps);
+    while let Some(batch) = input.next(cx)? {
+        for row in batch {
+            for at in row.present.iter() {
+                out[at] = if seen.set(at) { row.values[at] } else { f64::NAN };
+            }
+            cx.release(row.count());
+        }
+    }
+    Ok(out)
+}
+
+fn absent(mut input: Opened<'_>, labels: &Labels, steps: usize, cx: &Context<'_>) -> Result<Batch, Error> {
+    let mut seen = super::batch::Presence::none(steps);
+    while let Some(batch) = input.next(cx)? {
+        for row in batch {
+            seen.union(&row.present);
+            cx.release(row.count());
+        }
+        if seen.is_full() {
+            return Ok(Vec::new());
+        }
+    }
+    let mut row = Row::empty(labels.clone(), steps);
+    for at in (0..steps).filter(|at| !seen.get(*at)) {
+        row.put(at, 1.0);
+    }
+    cx.hold(row.count())?;
+    Ok(if row.is_empty() { Vec::new() } else { vec![row] })
+}
+
+/// Rows of one step, shown at every step.
+struct Repeat<'p> {
+    inner: Opened<'p>,
+    steps: usize,
+}
+
+impl Operator for Repeat<'_> {
+    fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
+        let Some(mut batch) = self.inner.next(cx)? else { return Ok(None) };
+        for row in &mut batch {
+            let Some(value) = row.get(0) else { continue };
+            cx.hold(self.steps - 1)?;
+            row.values = vec![value; self.steps];
+            row.present = super::batch::Presence::all(self.steps);
+        }
+        Ok(Some(batch))
+    }
+}

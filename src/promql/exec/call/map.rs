@@ -1,0 +1,131 @@
+//! Functions of each value by itself.
+
+use super::date;
+use crate::promql::error::Error;
+use crate::promql::exec::batch::Batch;
+use crate::promql::exec::build::{Opened, drop_name};
+use crate::promql::exec::{Context, Operator, math};
+use crate::promql::plan::{Grid, MapFunc};
+
+/// Applies a function to every value.
+pub(crate) struct MapOp<'p> {
+    func: MapFunc,
+    input: Opened<'p>,
+    params: Vec<Vec<f64>>,
+}
+
+impl<'p> MapOp<'p> {
+    pub(crate) fn new(func: MapFunc, input: Opened<'p>, params: Vec<Vec<f64>>) -> Self {
+        Self { func, input, params }
+    }
+
+    fn param(&self, index: usize, at: usize, default: f64) -> f64 {
+        self.params.get(index).map_or(default, |column| column[at])
+    }
+
+    /// The result for one value; nothing when the element goes.
+    fn apply(&self, value: f64, at: usize) -> Option<f64> {
+        let clamp = |min: f64, max: f64| math::max_of(min, math::min_of(max, value));
+        Some(match self.func {
+            MapFunc::Round => {
+                let inverse = 1.0 / self.param(0, at, 1.0);
+                (value * inverse + 0.5).floor() / inverse
+            }
+            MapFunc::Clamp => {
+                let (min, max) = (self.param(0, at, f64::NAN), self.param(1, at, f64::NAN));
+                if max < min {
+                    return None;
+                }
+                clamp(min, max)
+            }
+            MapFunc::ClampMin => clamp(self.param(0, at, f64::NAN), f64::INFINITY),
+            MapFunc::ClampMax => clamp(f64::NEG_INFINITY, self.param(0, at, f64::NAN)),
+            func => simple(func, value),
+        })
+    }
+}
+
+fn simple(func: MapFunc, value: f64) -> f64 {
+    match func {
+        MapFunc::Negate => -value,
+        MapFunc::Abs => value.abs(),
+        MapFunc::Ceil => value.ceil(),
+        MapFunc::Exp => value.exp(),
+        MapFunc::Floor => value.floor(),
+        MapFunc::Ln => value.ln(),
+        MapFunc::Log2 => value.log2(),
+        MapFunc::Log10 => value.log10(),
+        MapFunc::Sqrt => value.sqrt(),
+        MapFunc::Sgn => {
+            if value < 0.0 {
+                -1.0
+            } else if value > 0.0 {
+                1.0
+            } else {
+                value
+            }
+        }
+        MapFunc::Sin => value.sin(),
+        MapFunc::Cos => value.cos(),
+        MapFunc::Tan => value.tan(),
+        MapFunc::Asin => value.asin(),
+        MapFunc::Acos => value.acos(),
+        MapFunc::Atan => value.atan(),
+        MapFunc::Sinh => value.sinh(),
+        MapFunc::Cosh => value.cosh(),
+        MapFunc::Tanh => value.tanh(),
+        MapFunc::Asinh => value.asinh(),
+        MapFunc::Acosh => value.acosh(),
+        MapFunc::Atanh => value.atanh(),
+        MapFunc::Deg => value * 180.0 / std::f64::consts::PI,
+        MapFunc::Rad => value * std::f64::consts::PI / 180.0,
+        func => date::part(func, value),
+    }
+}
+
+impl Operator for MapOp<'_> {
+    fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
+        let Some(mut batch) = self.input.next(cx)? else { return Ok(None) };
+        for row in &mut batch {
+            let before = row.count();
+            for at in 0..row.values.len() {
+                if !row.present.get(at) {
+                    continue;
+                }
+                match self.apply(row.values[at], at) {
+                    Some(value) => row.values[at] = value,
+                    None => row.present.clear(at),
+                }
+            }
+            cx.release(before - row.count());
+            drop_name(row, cx);
+        }
+        batch.retain(|row| !row.is_empty());
+        Ok(Some(batch))
+    }
+}
+
+/// Replaces every value by the time of its step in seconds.
+pub(crate) struct TimeOp<'p> {
+    input: Opened<'p>,
+    grid: Grid,
+}
+
+impl<'p> TimeOp<'p> {
+    pub(crate) fn new(input: Opened<'p>, grid: Grid) -> Self {
+        Self { input, grid }
+    }
+}
+
+impl Operator for TimeOp<'_> {
+    fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
+        let Some(mut batch) = self.input.next(cx)? else { return Ok(None) };
+        for row in &mut batch {
+            for (at, value) in row.values.iter_mut().enumerate() {
+                *value = self.grid.time(at) as f64 / 1000.0;
+            }
+            drop_name(row, cx);
+        }
+        Ok(Some(batch))
+    }
+}

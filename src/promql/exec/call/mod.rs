@@ -1,0 +1,14 @@
+//! Functions over instant vectors.
+//!
+//! Read `map` (each value by itself) with `date`, then `label`, `sort`, `histogram`.
+
+mod date;
+mod histogram;
+mod label;
+mod map;
+mod sort;
+
+pub(crate) use histogram::HistogramOp;
+pub(crate) use label::{LabelOp, label_hash};
+pub(crate) use map::{MapOp, TimeOp};
+pub(crate) use sort::sort_rows;

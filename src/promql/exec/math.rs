@@ -1,0 +1,210 @@
+//! Arithmetic with the exact meaning it has in the query language.
+
+use crate::promql::syntax::ast::BinaryOp;
+
+/// A sum that carries the rounding error along (Neumaier). An infinite total has no error.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sum {
+    pub(crate) value: f64,
+    pub(crate) error: f64,
+}
+
+impl Sum {
+    /// A sum of one number.
+    pub(crate) fn of(value: f64) -> Self {
+        Self { value, error: 0.0 }
+    }
+
+    /// The sum and `add`.
+    #[inline]
+    pub(crate) fn plus(self, add: f64) -> Self {
+        let total = self.value + add;
+        let error = if total.is_infinite() {
+            0.0
+        } else if self.value.abs() >= add.abs() {
+            self.error + ((self.value - total) + add)
+        } else {
+            self.error + ((add - total) + self.value)
+        };
+        Self { value: total, error }
+    }
+
+    /// The sum with its error added.
+    pub(crate) fn total(self) -> f64 {
+        self.value + self.error
+    }
+}
+
+/// A mean that is a sum until the sum would overflow, and incremental from then on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Mean {
+    sum: Sum,
+    count: f64,
+    incremental: bool,
+}
+
+impl Mean {
+    /// The mean of one number.
+    pub(crate) fn of(value: f64) -> Self {
+        Self { sum: Sum::of(value), count: 1.0, incremental: false }
+    }
+
+    /// Adds a number.
+    pub(crate) fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        let count = self.count;
+        if !self.incremental {
+            let sum = self.sum.plus(value);
+            if !sum.value.is_infinite() {
+                self.sum = sum;
+                return;
+            }
+            self.incremental = true;
+            self.sum.value /= count - 1.0;
+            self.sum.error /= count - 1.0;
+        }
+        let weight = (count - 1.0) / count;
+        self.sum = Sum { value: weight * self.sum.value, error: weight * self.sum.error }.plus(value / count);
+    }
+
+    /// The mean so far.
+    pub(crate) fn result(&self) -> f64 {
+        if self.incremental {
+            self.sum.value + self.sum.error
+        } else {
+            self.sum.value / self.count + self.sum.error / self.count
+        }
+    }
+}
+
+/// Orders numbers with NaN before everything.
+pub(crate) fn nan_first(a: f64, b: f64) -> std::cmp::Ordering {
+    match (a.is_nan(), b.is_nan()) {
+        (true, true) => std::cmp::Ordering::Equal,
+        (true, false) => std::cmp::Ordering::Less,
+        (false, true) => std::cmp::Ordering::Greater,
+        (false, false) => a.partial_cmp(&b).unwrap_or(std::cmp::Ordering::Equal),
+    }
+}
+
+/// The quantile of `values`, which gets sorted.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the rank lies between zero and the length"
+)]
+pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
+    if values.is_empty() || q.is_nan() {
+        return f64::NAN;
+    }
+    if q < 0.0 {
+        return f64::NEG_INFINITY;
+    }
+    if q > 1.0 {
+        return f64::INFINITY;
+    }
+    values.sort_by(|a, b| nan_first(*a, *b));
+    let last = values.len() - 1;
+    let rank = q * last as f64;
+    let lower = rank.floor().max(0.0);
+    let weight = rank - rank.floor();
+    let at = (lower as usize).min(last);
+    values[at] * (1.0 - weight) + values[(at + 1).min(last)] * weight
+}
+
+/// The smaller number; NaN if either is. Negative zero is smaller than zero.
+pub(crate) fn min_of(a: f64, b: f64) -> f64 {
+    if a == f64::NEG_INFINITY || b == f64::NEG_INFINITY {
+        f64::NEG_INFINITY
+    } else if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else if a == 0.0 && a == b {
+        if a.is_sign_negative() { a } else { b }
+    } else if a < b {
+        a
+    } else {
+        b
+    }
+}
+
+/// The larger number; NaN if either is. Zero is larger than negative zero.
+pub(crate) fn max_of(a: f64, b: f64) -> f64 {
+    if a == f64::INFINITY || b == f64::INFINITY {
+        f64::INFINITY
+    } else if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else if a == 0.0 && a == b {
+        if a.is_sign_negative() { b } else { a }
+    } else if a > b {
+        a
+    } else {
+        b
+    }
+}
+
+/// The result of `a op b` and whether a comparison holds. Comparisons yield the left operand.
+#[inline]
+pub(crate) fn binary(op: BinaryOp, a: f64, b: f64) -> (f64, bool) {
+    match op {
+        BinaryOp::Add => (a + b, true),
+        BinaryOp::Sub => (a - b, true),
+        BinaryOp::Mul => (a * b, true),
+        BinaryOp::Div => (a / b, true),
+        BinaryOp::Mod => (a % b, true),
+        BinaryOp::Pow => (a.powf(b), true),
+        BinaryOp::Atan2 => (a.atan2(b), true),
+        BinaryOp::Equal => (a, a == b),
+        BinaryOp::NotEqual => (a, a != b),
+        BinaryOp::Less => (a, a < b),
+        BinaryOp::LessEqual => (a, a <= b),
+        BinaryOp::Greater => (a, a > b),
+        BinaryOp::GreaterEqual => (a, a >= b),
+        // Trimming needs a histogram; set operators never get here.
+        BinaryOp::TrimUpper | BinaryOp::TrimLower | BinaryOp::And | BinaryOp::Or | BinaryOp::Unless => {
+            (a, false)
+        }
+    }
+}
+
+/// `a op b` of two scalars, where comparisons yield 0 or 1.
+pub(crate) fn scalar(op: BinaryOp, a: f64, b: f64) -> f64 {
+    let (value, holds) = binary(op, a, b);
+    if op.is_comparison() { f64::from(u8::from(holds)) } else { value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_without_losing_small_parts() {
+        let sum = [1.0, 1e100, 1.0, -1e100].into_iter().fold(Sum::default(), Sum::plus);
+        assert_eq!(sum.total(), 2.0);
+        let mut mean = Mean::of(f64::MAX);
+        mean.add(f64::MAX);
+        assert!((mean.result() / f64::MAX - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn quantiles_interpolate_between_ranks() {
+        let check = |q: f64, expected: f64| {
+            let got = quantile(q, &mut [3.0, 1.0, 2.0]);
+            assert!(got == expected || (got.is_nan() && expected.is_nan()), "{q}: {got}");
+        };
+        check(0.0, 1.0);
+        check(0.5, 2.0);
+        check(0.75, 2.5);
+        check(1.0, 3.0);
+        check(-1.0, f64::NEG_INFINITY);
+        check(2.0, f64::INFINITY);
+        check(f64::NAN, f64::NAN);
+    }
+
+    #[test]
+    fn picks_propagate_nan() {
+        assert!(min_of(f64::NAN, 1.0).is_nan());
+        assert!(max_of(1.0, f64::NAN).is_nan());
+        assert_eq!(max_of(1.0, 2.0), 2.0);
+        assert_eq!(min_of(1.0, 2.0), 1.0);
+    }
+}

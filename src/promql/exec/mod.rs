@@ -1,0 +1,47 @@
+//! Running a plan: operators that hand on batches of rows.
+//!
+//! A row is one series over all steps. Operators pull batches from those below them; aggregations fold rows as they
+//! come, everything that must see whole groups collects rows within the sample budget.
+//!
+//! **Cost**: a row holds eight bytes and a bit per step. Series are decoded once, front to back, into a reused
+//! buffer. Rows do not depend on each other below aggregations, so scans can be split over threads later.
+//!
+//! Read `batch`, `context`, `build`, then the operators: `scan`, `rollup`, `call`, `binary`, `aggregate`.
+
+mod aggregate;
+mod batch;
+mod binary;
+mod build;
+mod call;
+mod context;
+pub(crate) mod math;
+mod rollup;
+mod scan;
+
+pub(crate) use batch::{Batch, Row, merge_equal, without_name};
+pub(crate) use build::{collect, open, scalar};
+pub(crate) use context::{Context, Limits};
+pub(crate) use rollup::raw_series;
+
+use super::error::Error;
+
+/// Something that hands on rows, a batch at a time.
+pub(crate) trait Operator {
+    /// The next rows, or nothing when there are no more. Batches may be empty.
+    fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error>;
+}
+
+/// Rows that are there already, handed on at once.
+pub(crate) struct Ready(Option<Batch>);
+
+impl Ready {
+    pub(crate) fn new(rows: Batch) -> Self {
+        Self(Some(rows))
+    }
+}
+
+impl Operator for Ready {
+    fn next(&mut self, _cx: &Context<'_>) -> Result<Option<Batch>, Error> {
+        Ok(self.0.take())
+    }
+}

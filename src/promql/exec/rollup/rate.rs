@@ -1,0 +1,106 @@
+//! `rate`, `increase`, `delta` and their kin: differences between samples of a window.
+
+use super::window::Window;
+
+/// Growth over the window, extrapolated towards its ends; per second if `per_second`.
+pub(super) fn extrapolated(window: &Window<'_>, counter: bool, per_second: bool) -> Option<f64> {
+    let Window { timestamps, values, .. } = *window;
+    let last = values.len() - 1;
+    if last == 0 {
+        return None;
+    }
+    let mut growth = values[last] - values[0];
+    if counter {
+        for pair in values.windows(2) {
+            if pair[1] < pair[0] {
+                growth += pair[0];
+            }
+        }
+    }
+    let sampled = Window::seconds(timestamps[0], timestamps[last]);
+    let average = sampled / last as f64;
+    // A gap up to a tenth longer than usual still counts as "the series goes on".
+    let threshold = average * 1.1;
+    let mut to_start = Window::seconds(window.start, timestamps[0]);
+    let mut to_end = Window::seconds(timestamps[last], window.end);
+    if to_start >= threshold {
+        to_start = average / 2.0;
+    }
+    if counter {
+        let mut to_zero = to_start;
+        if growth > 0.0 && values[0] >= 0.0 {
+            to_zero = sampled * (values[0] / growth);
+        }
+        if to_zero < to_start {
+            to_start = to_zero;
+        }
+    }
+    if to_end >= threshold {
+        to_end = average / 2.0;
+    }
+    let mut factor = (sampled + to_start + to_end) / sampled;
+    if per_second {
+        factor /= Window::seconds(window.start, window.end);
+    }
+    Some(growth * factor)
+}
+
+/// Difference of the last two samples; per second and aware of resets if `counter`.
+pub(super) fn instant(window: &Window<'_>, counter: bool) -> Option<f64> {
+    let Window { timestamps, values, .. } = *window;
+    let last = values.len() - 1;
+    let previous = last.checked_sub(1)?;
+    let mut growth = values[last];
+    if !(counter && values[last] < values[previous]) {
+        growth -= values[previous];
+    }
+    Some(if counter { growth / Window::seconds(timestamps[previous], timestamps[last]) } else { growth })
+}
+
+/// How often the value differs from the one before. NaN does not differ from NaN.
+pub(super) fn changes(window: &Window<'_>) -> f64 {
+    let differs = |pair: &&[f64]| pair[0] != pair[1] && !(pair[0].is_nan() && pair[1].is_nan());
+    window.values.windows(2).filter(differs).count() as f64
+}
+
+/// How often the value is lower than the one before.
+pub(super) fn resets(window: &Window<'_>) -> f64 {
+    window.values.windows(2).filter(|pair| pair[1] < pair[0]).count() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window<'a>(timestamps: &'a [i64], values: &'a [f64], start: i64, end: i64) -> Window<'a> {
+        Window { timestamps, values, start, end }
+    }
+
+    #[test]
+    fn extrapolates_to_the_ends_of_the_window() {
+        let times = [10_000, 20_000, 30_000];
+        // Five seconds to either end: inside the threshold of eleven.
+        let full = window(&times, &[100.0, 110.0, 120.0], 5_000, 35_000);
+        assert_eq!(extrapolated(&full, true, false), Some(30.0));
+        assert_eq!(extrapolated(&full, true, true), Some(1.0));
+        // Far from both ends: half an interval is added on each side.
+        let far = window(&times, &[100.0, 110.0, 120.0], -60_000, 100_000);
+        assert_eq!(extrapolated(&far, true, false), Some(30.0));
+        // A counter that starts near zero is not extrapolated below it.
+        let zero = window(&times, &[2.0, 12.0, 22.0], 5_000, 35_000);
+        assert_eq!(extrapolated(&zero, true, false), Some(20.0 * (20.0 + 2.0 + 5.0) / 20.0));
+        assert_eq!(extrapolated(&zero, false, false), Some(30.0));
+    }
+
+    #[test]
+    fn counts_resets_and_changes() {
+        let values = [1.0, 2.0, 0.0, f64::NAN, f64::NAN, 3.0];
+        let times = [0, 1, 2, 3, 4, 5];
+        let w = window(&times, &values, -1, 5);
+        assert_eq!(resets(&w), 1.0);
+        assert_eq!(changes(&w), 4.0);
+        assert_eq!(instant(&window(&[0, 1000], &[5.0, 3.0], -1, 1000), true), Some(3.0));
+        assert_eq!(instant(&window(&[0, 1000], &[5.0, 3.0], -1, 1000), false), Some(-2.0));
+        assert_eq!(instant(&window(&[0], &[5.0], -1, 1000), false), None);
+    }
+}

@@ -1,0 +1,74 @@
+//! What can be set about the engine and about one query.
+
+use std::time::Duration;
+
+use crate::util::StopToken;
+
+/// Settings of an [`super::Engine`], fixed for its life.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// How old the newest sample may be that an instant selector still answers with, in milliseconds.
+    pub lookback_ms: i64,
+    /// Longest time one query may take.
+    pub timeout: Duration,
+    /// Most samples one query may hold at once.
+    pub max_samples: usize,
+    /// Step of subqueries that name none, in milliseconds: the global evaluation interval.
+    pub default_step_ms: i64,
+    /// Parts of the language that are off unless asked for.
+    pub features: Features,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            lookback_ms: 300_000,
+            timeout: Duration::from_secs(120),
+            max_samples: 50_000_000,
+            default_step_ms: 60_000,
+            features: Features::default(),
+        }
+    }
+}
+
+/// Parts of the language that are off unless asked for.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches, named like the flags they come from"
+)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Features {
+    /// Experimental functions, `limitk` and `limit_ratio`.
+    pub experimental_functions: bool,
+    /// `anchored` and `smoothed`.
+    pub extended_range_selectors: bool,
+    /// `fill`, `fill_left` and `fill_right`.
+    pub binop_fill: bool,
+    /// Names are dropped at the very end instead of by each operation.
+    pub delayed_name_removal: bool,
+}
+
+impl Features {
+    /// Everything on, except what changes the meaning of other queries.
+    pub fn all() -> Self {
+        Self {
+            experimental_functions: true,
+            extended_range_selectors: true,
+            binop_fill: true,
+            delayed_name_removal: false,
+        }
+    }
+}
+
+/// Settings of one query.
+#[derive(Debug, Clone, Default)]
+pub struct QueryOptions {
+    /// Replaces the engine's lookback.
+    pub lookback_ms: Option<i64>,
+    /// A shorter time than the engine's.
+    pub timeout: Option<Duration>,
+    /// Ends the query early when stopped.
+    pub stop: StopToken,
+    /// Most series the caller will show. The engine may ignore it.
+    pub limit: Option<usize>,
+}

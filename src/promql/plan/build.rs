@@ -1,0 +1,559 @@
+//! Syntax tree to plan.
+//!
+//! Parts that have the same value at every step are planned for one step and repeated. Which parts those are
+//! follows from the `@` modifier: it fixes what a selector looks at.
+
+use super::grid::{Grid, Moments};
+use super::node::{
+    Aggregation, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc, RangeSource, Reader, SortFunc,
+    VectorBinary,
+};
+use super::select_set::SelectSet;
+use crate::model::{Anchored, Labels, LabelsBuf, METRIC_NAME, MatchOp, Matcher};
+use crate::promql::error::Error;
+use crate::promql::syntax::ast::{
+    Aggregate, AggregateOp, At, Binary, Call, Cardinality, Expr, ExprKind, Length, Subquery, ValueType,
+    VectorSelector,
+};
+use crate::promql::syntax::resolve;
+
+/// The times of the whole query, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueryTimes {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    /// Zero for instant queries.
+    pub(crate) step: i64,
+}
+
+/// Builds one plan.
+#[derive(Debug)]
+pub(crate) struct Planner {
+    pub(crate) times: QueryTimes,
+    pub(crate) lookback: i64,
+    pub(crate) default_step: i64,
+    /// Most columns a row may have.
+    pub(crate) max_steps: usize,
+    pub(crate) selects: SelectSet,
+}
+
+type Planned<T> = Result<T, Error>;
+
+fn unsupported<T>(what: impl Into<String>) -> Planned<T> {
+    Err(Error::Unsupported(what.into()))
+}
+
+impl Planner {
+    /// The plan of `expr`, which yields a scalar or an instant vector, over `grid`.
+    pub(crate) fn build(&mut self, expr: &Expr, grid: Grid) -> Planned<Node> {
+        let expr = expr.unwrap_parens();
+        if grid.count > self.max_steps {
+            return Err(Error::TooManySamples);
+        }
+        let repeats = grid.count > 1
+            && !matches!(expr.kind, ExprKind::Number { .. } | ExprKind::String(_))
+            && invariant(expr);
+        if repeats {
+            let inner = self.plain(expr, grid.first_only())?;
+            let distinct = inner.distinct;
+            return Ok(Node { kind: NodeKind::Repeat(Box::new(inner)), grid, distinct });
+        }
+        self.plain(expr, grid)
+    }
+
+    fn boxed(&mut self, expr: &Expr, grid: Grid) -> Planned<Box<Node>> {
+        self.build(expr, grid).map(Box::new)
+    }
+
+    fn plain(&mut self, expr: &Expr, grid: Grid) -> Planned<Node> {
+        let node = |kind| Ok(Node { kind, grid, distinct: false });
+        match &expr.kind {
+            ExprKind::Number { value, .. } => node(NodeKind::Number(*value)),
+            ExprKind::String(_) => unsupported("a string inside an expression"),
+            ExprKind::Paren(inner) => self.build(inner, grid),
+            ExprKind::Unary { negate: false, expr } => self.build(expr, grid),
+            ExprKind::Unary { expr: inner, .. } => {
+                let input = self.boxed(inner, grid)?;
+                if inner.value_type() == ValueType::Scalar {
+                    return node(NodeKind::ScalarNegate(input));
+                }
+                let distinct = input.distinct;
+                let kind = NodeKind::Map { func: MapFunc::Negate, input, params: Vec::new() };
+                Ok(Node { kind, grid, distinct })
+            }
+            ExprKind::Binary(binary) => self.binary(binary, expr, grid),
+            ExprKind::Aggregate(aggregate) => self.aggregate(aggregate, grid),
+            ExprKind::Call(call) => self.call(call, expr, grid),
+            ExprKind::Vector(selector) => self.select(selector, grid, false),
+            ExprKind::Matrix(_) | ExprKind::Subquery(_) => {
+                unsupported("a range vector outside of a function")
+            }
+        }
+    }
+
+    fn length(&self, length: &Length, negative_allowed: bool) -> Planned<i64> {
+        let range = self.times.end.saturating_sub(self.times.start);
+        resolve(length, self.times.step, range, negative_allowed)
+    }
+
+    /// Where a selector or subquery with these modifiers looks.
+    pub(crate) fn moments(&self, at: Option<At>, offset: &Length, grid: Grid) -> Planned<Moments> {
+        let at = at.map(|at| match at {
+            At::Timestamp(ms) => ms,
+            At::Start => self.times.start,
+            At::End => self.times.end,
+        });
+        Ok(Moments { grid, at, offset: self.length(offset, true)? })
+    }
+
+    fn select(&mut self, selector: &VectorSelector, grid: Grid, timestamps: bool) -> Planned<Node> {
+        if selector.anchored {
+            return unsupported("the anchored modifier");
+        }
+        if selector.smoothed {
+            return unsupported("the smoothed modifier");
+        }
+        let moments = self.moments(selector.at, &selector.offset, grid)?;
+        let lookback = self.lookback;
+        let reader = self.reader(&selector.matchers, moments, lookback);
+        let kind = NodeKind::Select { reader, lookback, timestamps };
+        Ok(Node { kind, grid, distinct: one_name(&selector.matchers) })
+    }
+
+    fn reader(&mut self, matchers: &[Matcher], moments: Moments, length: i64) -> Reader {
+        let range = moments.covered(length);
+        Reader { select: self.selects.add(matchers, range), moments, range }
+    }
+
+    /// The windows of a range selector or subquery: their source, their length, and whether names can be dropped.
+    pub(crate) fn windows(&mut self, expr: &Expr, grid: Grid) -> Planned<(RangeSource, i64, bool)> {
+        match &expr.kind {
+            ExprKind::Matrix(matrix) => {
+                let selector = &matrix.selector;
+                if selector.anchored {
+                    return unsupported("the anchored modifier");
+                }
+                if selector.smoothed {
+                    return unsupported("the smoothed modifier");
+                }
+                let range = self.length(&matrix.range, false)?;
+                let moments = self.moments(selector.at, &selector.offset, grid)?;
+                let reader = self.reader(&selector.matchers, moments, range);
+                Ok((RangeSource::Select(reader), range, one_name(&selector.matchers)))
+            }
+            ExprKind::Subquery(subquery) => {
+                let range = self.length(&subquery.range, false)?;
+                let moments = self.moments(subquery.at, &subquery.offset, grid)?;
+                let inner = match self.subquery_grid(subquery, moments, range)? {
+                    Some(inner) => Some(self.boxed(&subquery.expr, inner)?),
+                    None => None,
+                };
+                let distinct = inner.as_ref().is_some_and(|node| node.distinct);
+                Ok((RangeSource::Subquery { inner, moments }, range, distinct))
+            }
+            _ => unsupported("this range vector"),
+        }
+    }
+
+    /// Absolute multiples of the step inside the windows.
+    fn subquery_grid(&self, subquery: &Subquery, moments: Moments, range: i64) -> Planned<Option<Grid>> {
+        let step = match &subquery.step {
+            Some(step) => self.length(step, false)?,
+            None => self.default_step,
+        };
+        let step = step.max(1);
+        let covered = moments.covered(range);
+        let after = covered.start.saturating_sub(1);
+        let start = after.div_euclid(step).saturating_add(1).saturating_mul(step);
+        let grid = Grid::spanning(start, covered.end, step);
+        match grid {
+            Some(grid) if grid.count > self.max_steps => Err(Error::TooManySamples),
+            grid => Ok(grid),
+        }
+    }
+
+    fn binary(&mut self, binary: &Binary, expr: &Expr, grid: Grid) -> Planned<Node> {
+        let Binary { op, lhs, rhs, return_bool, matching } = binary;
+        let (op, return_bool) = (*op, *return_bool);
+        let kinds = (lhs.value_type(), rhs.value_type());
+        let (left, right) = (self.build(lhs, grid)?, self.build(rhs, grid)?);
+        let mut distinct = false;
+        let kind = match kinds {
+            (ValueType::Scalar, ValueType::Scalar) => {
+                NodeKind::ScalarBinary { op, lhs: Box::new(left), rhs: Box::new(right) }
+            }
+            (ValueType::Vector, ValueType::Vector) => {
+                distinct = op.changes_schema() && matching.card == Cardinality::OneToOne;
+                NodeKind::VectorVector(Box::new(VectorBinary {
+                    op,
+                    lhs: left,
+                    rhs: right,
+                    return_bool,
+                    matching: matching.clone(),
+                    span: expr.span,
+                }))
+            }
+            (left_kind, _) => {
+                let scalar_left = left_kind == ValueType::Scalar;
+                let (scalar, vector) = if scalar_left { (left, right) } else { (right, left) };
+                distinct = vector.distinct;
+                NodeKind::VectorScalar {
+                    op,
+                    vector: Box::new(vector),
+                    scalar: Box::new(scalar),
+                    scalar_left,
+                    return_bool,
+                    span: expr.span,
+                }
+            }
+        };
+        Ok(Node { kind, grid, distinct })
+    }
+
+    fn aggregate(&mut self, aggregate: &Aggregate, grid: Grid) -> Planned<Node> {
+        let mut grouping = aggregate.grouping.clone();
+        let mut label = String::new();
+        let mut param = None;
+        if let Some(expr) = &aggregate.param {
+            let expr = expr.unwrap_parens();
+            if let ExprKind::String(text) = &expr.kind {
+                if text.is_empty() {
+                    return Err(Error::Execution("invalid label name \"\"".to_owned()));
+                }
+                label.clone_from(text);
+                if !aggregate.without {
+                    grouping.push(label.clone());
+                }
+            } else {
+                param = Some(self.build(expr, grid)?);
+            }
+        }
+        grouping.sort_unstable();
+        grouping.dedup();
+        let ranks = matches!(
+            aggregate.op,
+            AggregateOp::TopK | AggregateOp::BottomK | AggregateOp::LimitK | AggregateOp::LimitRatio
+        );
+        let input = self.build(&aggregate.expr, grid)?;
+        let named = !aggregate.without && grouping.iter().any(|g| g == METRIC_NAME);
+        let distinct = if ranks { input.distinct } else { !named };
+        let kind = NodeKind::Aggregate(Box::new(Aggregation {
+            op: aggregate.op,
+            input,
+            param,
+            label,
+            grouping,
+            without: aggregate.without,
+            param_span: aggregate.param.as_ref().map(|p| p.span).unwrap_or_default(),
+        }));
+        Ok(Node { kind, grid, distinct })
+    }
+
+    fn call(&mut self, call: &Call, expr: &Expr, grid: Grid) -> Planned<Node> {
+        let name = call.function.name;
+        let arg = |at: usize| call.args.get(at).map_or(expr, Expr::unwrap_parens);
+        let node = |kind| Ok(Node { kind, grid, distinct: false });
+        let seconds = |ms: i64| NodeKind::Number(ms as f64 / 1000.0);
+        match name {
+            "time" => return node(NodeKind::Time),
+            "pi" => return node(NodeKind::Number(std::f64::consts::PI)),
+            "start" => return node(seconds(self.times.start)),
+            "end" => return node(seconds(self.times.end)),
+            "step" => return node(seconds(self.times.step)),
+            "range" => return node(seconds(self.times.end.saturating_sub(self.times.start))),
+            "scalar" => return node(NodeKind::ScalarOf(self.boxed(arg(0), grid)?)),
+            "vector" => {
+                let kind = NodeKind::VectorOf(self.boxed(arg(0), grid)?);
+                return Ok(Node { kind, grid, distinct: true });
+            }
+            "min_of" | "max_of" => {
+                let (lhs, rhs) = (self.boxed(arg(0), grid)?, self.boxed(arg(1), grid)?);
+                return node(NodeKind::ScalarPick { max: name == "max_of", lhs, rhs });
+            }
+            "absent" | "absent_over_time" => return self.absent(name, arg(0), expr, grid),
+            "timestamp" => {
+                if let ExprKind::Vector(selector) = &arg(0).kind {
+                    return self.select(selector, grid, true);
+                }
+                let input = self.boxed(arg(0), grid)?;
+                let distinct = input.distinct;
+                return Ok(Node { kind: NodeKind::EvaluationTime(input), grid, distinct });
+            }
+            "label_replace" | "label_join" => return self.label(call, grid),
+            "sort" | "sort_desc" | "sort_by_label" | "sort_by_label_desc" => {
+                return self.sort(call, expr, grid);
+            }
+            "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => {
+                return self.histogram(call, grid);
+            }
+            _ => {}
+        }
+        if let Some(func) = range_function(name) {
+            return self.rollup(func, call, expr, grid);
+        }
+        if let Some(func) = map_function(name) {
+            let Some(input) = call.args.first() else {
+                // The date functions look at the evaluation time by default.
+                let time = Box::new(Node { kind: NodeKind::Time, grid, distinct: false });
+                let input = Node { kind: NodeKind::VectorOf(time), grid, distinct: true };
+                let kind = NodeKind::Map { func, input: Box::new(input), params: Vec::new() };
+                return Ok(Node { kind, grid, distinct: true });
+            };
+            let input = self.boxed(input, grid)?;
+            let distinct = input.distinct;
+            let params = call.args.iter().skip(1).map(|p| self.build(p, grid)).collect::<Result<_, _>>()?;
+            return Ok(Node { kind: NodeKind::Map { func, input, params }, grid, distinct });
+        }
+        unsupported(format!("{name}()"))
+    }
+
+    fn absent(&mut self, name: &str, arg: &Expr, expr: &Expr, grid: Grid) -> Planned<Node> {
+        let matchers: &[Matcher] = match &arg.kind {
+            ExprKind::Vector(selector) => &selector.matchers,
+            ExprKind::Matrix(matrix) => &matrix.selector.matchers,
+            _ => &[],
+        };
+        let input = if name == "absent" {
+            self.build(arg, grid)?
+        } else {
+            let (source, range, distinct) = self.windows(arg, grid)?;
+            let kind = NodeKind::Rollup {
+                // Keeps the names: how many series there are does not matter here, so none can collide.
+                func: RangeFunc::Last,
+                source,
+                range,
+                params: Vec::new(),
+                span: expr.span,
+                first_span: arg.span,
+            };
+            Node { kind, grid, distinct }
+        };
+        let kind = NodeKind::Absent { input: Box::new(input), labels: absent_labels(matchers) };
+        Ok(Node { kind, grid, distinct: true })
+    }
+
+    fn rollup(&mut self, func: RangeFunc, call: &Call, expr: &Expr, grid: Grid) -> Planned<Node> {
+        let mut params = Vec::new();
+        let mut source = None;
+        let first_span = call.args.first().map_or(expr.span, |a| a.span);
+        for arg in &call.args {
+            let arg = arg.unwrap_parens();
+            if arg.value_type() != ValueType::Matrix {
+                params.push(self.build(arg, grid)?);
+                continue;
+            }
+            if let ExprKind::Matrix(matrix) = &arg.kind {
+                check_extended(&matrix.selector, call.function.name)?;
+            }
+            source = Some((self.windows(arg, grid)?, arg.span));
+        }
+        let Some(((source, range, distinct), span)) = source else {
+            return unsupported(format!("{}() without a range vector", call.function.name));
+        };
+        let kind = NodeKind::Rollup { func, source, range, params, span, first_span };
+        Ok(Node { kind, grid, distinct })
+    }
+
+    fn label(&mut self, call: &Call, grid: Grid) -> Planned<Node> {
+        let name = call.function.name;
+        let texts = strings(&call.args[1..])?;
+        let wrong =
+            |what: &str, value: &str| Err(Error::Execution(format!("invalid {what} in {name}(): {value}")));
+        let func = match (name, texts.as_slice()) {
+            ("label_replace", [dst, replacement, src, regex]) => {
+                let Ok(regex) = Anchored::new(regex) else {
+                    return wrong("regular expression", regex);
+                };
+                LabelFunc::Replace {
+                    dst: dst.clone(),
+                    replacement: replacement.clone(),
+                    src: src.clone(),
+                    regex,
+                }
+            }
+            (_, [dst, separator, src @ ..]) => {
+                if src.iter().any(String::is_empty) {
+                    return wrong("source label name", "");
+                }
+                LabelFunc::Join { dst: dst.clone(), separator: separator.clone(), src: src.to_vec() }
+            }
+            _ => return unsupported(format!("{name}() with these arguments")),
+        };
+        let (LabelFunc::Replace { dst, .. } | LabelFunc::Join { dst, .. }) = &func;
+        if dst.is_empty() {
+            return wrong("destination label name", "");
+        }
+        let input = self.boxed(&call.args[0], grid)?;
+        Ok(Node { kind: NodeKind::Label { func, input }, grid, distinct: false })
+    }
+
+    fn sort(&mut self, call: &Call, expr: &Expr, grid: Grid) -> Planned<Node> {
+        let name = call.function.name;
+        let descending = name.ends_with("_desc");
+        let func = if name.starts_with("sort_by_label") {
+            SortFunc::ByLabel { labels: strings(&call.args[1..])?, descending, span: expr.span }
+        } else {
+            SortFunc::ByValue { descending, span: expr.span }
+        };
+        let input = self.boxed(&call.args[0], grid)?;
+        let distinct = input.distinct;
+        Ok(Node { kind: NodeKind::Sort { func, input }, grid, distinct })
+    }
+
+    fn histogram(&mut self, call: &Call, grid: Grid) -> Planned<Node> {
+        let (func, vector, scalars) = match call.function.name {
+            "histogram_quantile" => (HistogramFunc::Quantile, &call.args[1], &call.args[..1]),
+            "histogram_fraction" => (HistogramFunc::Fraction, &call.args[2], &call.args[..2]),
+            _ => {
+                let label = strings(&call.args[1..2])?.pop().unwrap_or_default();
+                (HistogramFunc::Quantiles { label }, &call.args[0], &call.args[2..])
+            }
+        };
+        let params =
+            scalars.iter().map(|s| Ok((self.build(s, grid)?, s.span))).collect::<Planned<Vec<_>>>()?;
+        let input = self.boxed(vector, grid)?;
+        let kind = NodeKind::Histogram { func, input, params, span: vector.span };
+        Ok(Node { kind, grid, distinct: false })
+    }
+}
+
+fn check_extended(selector: &VectorSelector, function: &str) -> Planned<()> {
+    const ANCHORED: [&str; 5] = ["changes", "delta", "increase", "rate", "resets"];
+    const SMOOTHED: [&str; 3] = ["delta", "increase", "rate"];
+    let (word, allowed) = if selector.anchored {
+        ("anchored", &ANCHORED[..])
+    } else if selector.smoothed {
+        ("smoothed", &SMOOTHED[..])
+    } else {
+        return Ok(());
+    };
+    if allowed.contains(&function) {
+        return Ok(());
+    }
+    let list = allowed.join(", ");
+    Err(Error::Execution(format!("{word} modifier can only be used with: {list} - not with {function}")))
+}
+
+fn strings(args: &[Expr]) -> Planned<Vec<String>> {
+    args.iter()
+        .map(|arg| match &arg.unwrap_parens().kind {
+            ExprKind::String(text) => Ok(text.clone()),
+            _ => unsupported("an argument that is not a string literal"),
+        })
+        .collect()
+}
+
+/// Whether all series that match have the same name.
+fn one_name(matchers: &[Matcher]) -> bool {
+    matchers.iter().any(|m| m.name() == METRIC_NAME && m.op() == MatchOp::Equal && !m.value().is_empty())
+}
+
+/// The labels a missing series would surely have.
+fn absent_labels(matchers: &[Matcher]) -> Labels {
+    let mut buf = LabelsBuf::new();
+    let mut seen: Vec<&str> = Vec::new();
+    for matcher in matchers.iter().filter(|m| m.name() != METRIC_NAME) {
+        if matcher.op() == MatchOp::Equal && !seen.contains(&matcher.name()) {
+            buf.set(matcher.name(), matcher.value());
+            seen.push(matcher.name());
+        } else {
+            buf.remove(matcher.name());
+        }
+    }
+    buf.to_labels()
+}
+
+/// Whether `expr` has the same value at every step.
+fn invariant(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Number { .. } | ExprKind::String(_) => true,
+        ExprKind::Paren(inner) | ExprKind::Unary { expr: inner, .. } => invariant(inner),
+        ExprKind::Binary(binary) => invariant(&binary.lhs) && invariant(&binary.rhs),
+        // As in Prometheus the parameter does not count: one that changes is taken from the first step.
+        ExprKind::Aggregate(aggregate) => invariant(&aggregate.expr),
+        ExprKind::Call(call) => match call.function.name {
+            "timestamp" => call.args.iter().all(|arg| {
+                matches!(arg.unwrap_parens().kind, ExprKind::Vector(_)) && invariant(arg.unwrap_parens())
+            }),
+            "time" | "predict_linear" | "days_in_month" | "day_of_month" | "day_of_week" | "day_of_year"
+            | "hour" | "minute" | "month" | "year" => false,
+            _ => call.args.iter().all(|arg| invariant(arg)),
+        },
+        ExprKind::Vector(selector) => selector.at.is_some(),
+        ExprKind::Matrix(matrix) => matrix.selector.at.is_some(),
+        ExprKind::Subquery(subquery) => subquery.at.is_some(),
+    }
+}
+
+fn range_function(name: &str) -> Option<RangeFunc> {
+    Some(match name {
+        "rate" => RangeFunc::Rate,
+        "increase" => RangeFunc::Increase,
+        "delta" => RangeFunc::Delta,
+        "irate" => RangeFunc::Irate,
+        "idelta" => RangeFunc::Idelta,
+        "deriv" => RangeFunc::Deriv,
+        "predict_linear" => RangeFunc::PredictLinear,
+        "double_exponential_smoothing" => RangeFunc::DoubleExponentialSmoothing,
+        "changes" => RangeFunc::Changes,
+        "resets" => RangeFunc::Resets,
+        "avg_over_time" => RangeFunc::Avg,
+        "sum_over_time" => RangeFunc::Sum,
+        "min_over_time" => RangeFunc::Min,
+        "max_over_time" => RangeFunc::Max,
+        "count_over_time" => RangeFunc::Count,
+        "present_over_time" => RangeFunc::Present,
+        "first_over_time" => RangeFunc::First,
+        "last_over_time" => RangeFunc::Last,
+        "stddev_over_time" => RangeFunc::Stddev,
+        "stdvar_over_time" => RangeFunc::Stdvar,
+        "quantile_over_time" => RangeFunc::Quantile,
+        "mad_over_time" => RangeFunc::Mad,
+        "ts_of_first_over_time" => RangeFunc::TsOfFirst,
+        "ts_of_last_over_time" => RangeFunc::TsOfLast,
+        "ts_of_min_over_time" => RangeFunc::TsOfMin,
+        "ts_of_max_over_time" => RangeFunc::TsOfMax,
+        _ => return None,
+    })
+}
+
+fn map_function(name: &str) -> Option<MapFunc> {
+    Some(match name {
+        "abs" => MapFunc::Abs,
+        "ceil" => MapFunc::Ceil,
+        "exp" => MapFunc::Exp,
+        "floor" => MapFunc::Floor,
+        "ln" => MapFunc::Ln,
+        "log2" => MapFunc::Log2,
+        "log10" => MapFunc::Log10,
+        "sqrt" => MapFunc::Sqrt,
+        "sgn" => MapFunc::Sgn,
+        "sin" => MapFunc::Sin,
+        "cos" => MapFunc::Cos,
+        "tan" => MapFunc::Tan,
+        "asin" => MapFunc::Asin,
+        "acos" => MapFunc::Acos,
+        "atan" => MapFunc::Atan,
+        "sinh" => MapFunc::Sinh,
+        "cosh" => MapFunc::Cosh,
+        "tanh" => MapFunc::Tanh,
+        "asinh" => MapFunc::Asinh,
+        "acosh" => MapFunc::Acosh,
+        "atanh" => MapFunc::Atanh,
+        "deg" => MapFunc::Deg,
+        "rad" => MapFunc::Rad,
+        "round" => MapFunc::Round,
+        "clamp" => MapFunc::Clamp,
+        "clamp_min" => MapFunc::ClampMin,
+        "clamp_max" => MapFunc::ClampMax,
+        "day_of_month" => MapFunc::DayOfMonth,
+        "day_of_week" => MapFunc::DayOfWeek,
+        "day_of_year" => MapFunc::DayOfYear,
+        "days_in_month" => MapFunc::DaysInMonth,
+        "hour" => MapFunc::Hour,
+        "minute" => MapFunc::Minute,
+        "month" => MapFunc::Month,
+        "year" => MapFunc::Year,
+        _ => return None,
+    })
+}

@@ -1,0 +1,87 @@
+//! The moments at which an expression is evaluated.
+
+use crate::model::TimeRange;
+
+/// Evenly spaced times in milliseconds. **Invariants**: at least one step; the distance is positive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grid {
+    pub(crate) start: i64,
+    pub(crate) step: i64,
+    pub(crate) count: usize,
+}
+
+impl Grid {
+    /// A single moment.
+    pub(crate) fn instant(at: i64) -> Self {
+        Self { start: at, step: 1, count: 1 }
+    }
+
+    /// From `start` up to at most `end`; nothing when that is empty or too many.
+    pub(crate) fn spanning(start: i64, end: i64, step: i64) -> Option<Self> {
+        if step <= 0 || end < start {
+            return None;
+        }
+        let steps = (i128::from(end) - i128::from(start)) / i128::from(step) + 1;
+        Some(Self { start, step, count: usize::try_from(steps).ok()? })
+    }
+
+    /// The time of step `index`.
+    pub(crate) fn time(&self, index: usize) -> i64 {
+        let index = i64::try_from(index).unwrap_or(i64::MAX);
+        self.start.saturating_add(self.step.saturating_mul(index))
+    }
+
+    /// The first step alone.
+    pub(crate) fn first_only(&self) -> Self {
+        Self { count: 1, ..*self }
+    }
+}
+
+/// Where a selector looks at each step: the step's time, or a fixed one, shifted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moments {
+    pub(crate) grid: Grid,
+    pub(crate) at: Option<i64>,
+    pub(crate) offset: i64,
+}
+
+impl Moments {
+    /// The moment looked at from step `index`.
+    pub(crate) fn get(&self, index: usize) -> i64 {
+        self.at.unwrap_or_else(|| self.grid.time(index)).saturating_sub(self.offset)
+    }
+
+    /// Everything inside the left-open windows of `length` before each moment.
+    pub(crate) fn covered(&self, length: i64) -> TimeRange {
+        let first = self.get(0);
+        let last = self.get(self.grid.count - 1);
+        TimeRange::new(first.saturating_sub(length).saturating_add(1), last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_steps_up_to_the_end() {
+        let check = |start, end, step, count| {
+            assert_eq!(Grid::spanning(start, end, step).map(|g| g.count), count);
+        };
+        check(0, 0, 10, Some(1));
+        check(0, 29, 10, Some(3));
+        check(0, 30, 10, Some(4));
+        check(10, 0, 10, None);
+        check(0, 10, 0, None);
+        check(i64::MIN, i64::MAX, i64::MAX, Some(3));
+    }
+
+    #[test]
+    fn windows_exclude_their_left_end() {
+        let grid = Grid::spanning(100, 300, 100).expect("not empty");
+        let moments = Moments { grid, at: None, offset: 50 };
+        assert_eq!(moments.covered(20), TimeRange::new(31, 250));
+        let fixed = Moments { grid, at: Some(1000), offset: 0 };
+        assert_eq!(fixed.covered(20), TimeRange::new(981, 1000));
+    }
+}

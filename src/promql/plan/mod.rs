@@ -1,0 +1,17 @@
+//! From syntax tree to plan: every time resolved, every selector numbered.
+//!
+//! A plan knows, before any data is touched, which series it selects and which samples of them it reads.
+//! Read `grid`, then `node`, then `build`.
+
+mod build;
+mod grid;
+mod node;
+mod select_set;
+
+pub(crate) use build::{Planner, QueryTimes};
+pub(crate) use grid::{Grid, Moments};
+pub(crate) use node::{
+    Aggregation, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc, RangeSource, Reader, SortFunc,
+    VectorBinary,
+};
+pub(crate) use select_set::SelectSet;

@@ -1,0 +1,239 @@
+//! Logical nodes: what is computed, over which grid, reading what.
+
+use super::grid::{Grid, Moments};
+use crate::model::{Anchored, Labels, TimeRange};
+use crate::promql::syntax::ast::{AggregateOp, BinaryOp, Matching, Span};
+
+/// One node of a plan. Its value has one column per step of `grid`.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) kind: NodeKind,
+    pub(crate) grid: Grid,
+    /// Whether its rows stay distinct when their names are dropped.
+    pub(crate) distinct: bool,
+}
+
+/// What one selector reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader {
+    /// Number in the select set.
+    pub(crate) select: usize,
+    pub(crate) moments: Moments,
+    /// Samples that can matter, within the range of the select.
+    pub(crate) range: TimeRange,
+}
+
+/// The forms of a [`Node`]: first those that yield one number per step, then those that yield rows.
+#[derive(Debug)]
+pub(crate) enum NodeKind {
+    Number(f64),
+    Time,
+    /// `scalar(v)`
+    ScalarOf(Box<Node>),
+    ScalarNegate(Box<Node>),
+    ScalarBinary {
+        op: BinaryOp,
+        lhs: Box<Node>,
+        rhs: Box<Node>,
+    },
+    /// `min_of` and `max_of`.
+    ScalarPick {
+        max: bool,
+        lhs: Box<Node>,
+        rhs: Box<Node>,
+    },
+
+    /// A value of one step, shown at every step.
+    Repeat(Box<Node>),
+    /// An instant selector; `timestamps` yields the samples' times instead of their values.
+    Select {
+        reader: Reader,
+        lookback: i64,
+        timestamps: bool,
+    },
+    /// A function over windows.
+    Rollup {
+        func: RangeFunc,
+        source: RangeSource,
+        /// Length of the window in milliseconds.
+        range: i64,
+        params: Vec<Node>,
+        span: Span,
+        /// Position of the first argument, which one info points at.
+        first_span: Span,
+    },
+    /// 1 where the rows of `input` have no value.
+    Absent {
+        input: Box<Node>,
+        labels: Labels,
+    },
+    /// `vector(s)`
+    VectorOf(Box<Node>),
+    /// A function of each value by itself.
+    Map {
+        func: MapFunc,
+        input: Box<Node>,
+        params: Vec<Node>,
+    },
+    /// `timestamp()` of anything but a selector.
+    EvaluationTime(Box<Node>),
+    Label {
+        func: LabelFunc,
+        input: Box<Node>,
+    },
+    Sort {
+        func: SortFunc,
+        input: Box<Node>,
+    },
+    Histogram {
+        func: HistogramFunc,
+        input: Box<Node>,
+        params: Vec<(Node, Span)>,
+        span: Span,
+    },
+    Aggregate(Box<Aggregation>),
+    /// A vector and a scalar.
+    VectorScalar {
+        op: BinaryOp,
+        vector: Box<Node>,
+        scalar: Box<Node>,
+        scalar_left: bool,
+        return_bool: bool,
+        span: Span,
+    },
+    VectorVector(Box<VectorBinary>),
+}
+
+/// Two vectors and an operator.
+#[derive(Debug)]
+pub(crate) struct VectorBinary {
+    pub(crate) op: BinaryOp,
+    pub(crate) lhs: Node,
+    pub(crate) rhs: Node,
+    pub(crate) return_bool: bool,
+    pub(crate) matching: Matching,
+    pub(crate) span: Span,
+}
+
+/// An aggregation.
+#[derive(Debug)]
+pub(crate) struct Aggregation {
+    pub(crate) op: AggregateOp,
+    pub(crate) input: Node,
+    pub(crate) param: Option<Node>,
+    /// The label of `count_values`.
+    pub(crate) label: String,
+    /// Sorted.
+    pub(crate) grouping: Vec<String>,
+    pub(crate) without: bool,
+    /// Position of the parameter.
+    pub(crate) param_span: Span,
+}
+
+/// Where the samples of windows come from.
+#[derive(Debug)]
+pub(crate) enum RangeSource {
+    Select(Reader),
+    Subquery { inner: Option<Box<Node>>, moments: Moments },
+}
+
+/// Functions over windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RangeFunc {
+    Rate,
+    Increase,
+    Delta,
+    Irate,
+    Idelta,
+    Deriv,
+    PredictLinear,
+    DoubleExponentialSmoothing,
+    Changes,
+    Resets,
+    Avg,
+    Sum,
+    Min,
+    Max,
+    Count,
+    Present,
+    First,
+    Last,
+    Stddev,
+    Stdvar,
+    Quantile,
+    Mad,
+    TsOfFirst,
+    TsOfLast,
+    TsOfMin,
+    TsOfMax,
+}
+
+impl RangeFunc {
+    /// Whether the result is still the metric itself, so that the name stays.
+    pub(crate) fn keeps_name(self) -> bool {
+        matches!(self, Self::First | Self::Last)
+    }
+}
+
+/// Functions of one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MapFunc {
+    Negate,
+    Abs,
+    Ceil,
+    Exp,
+    Floor,
+    Ln,
+    Log2,
+    Log10,
+    Sqrt,
+    Sgn,
+    Sin,
+    Cos,
+    Tan,
+    Asin,
+    Acos,
+    Atan,
+    Sinh,
+    Cosh,
+    Tanh,
+    Asinh,
+    Acosh,
+    Atanh,
+    Deg,
+    Rad,
+    Round,
+    Clamp,
+    ClampMin,
+    ClampMax,
+    DayOfMonth,
+    DayOfWeek,
+    DayOfYear,
+    DaysInMonth,
+    Hour,
+    Minute,
+    Month,
+    Year,
+}
+
+/// Functions that rewrite labels.
+#[derive(Debug)]
+pub(crate) enum LabelFunc {
+    Replace { dst: String, replacement: String, src: String, regex: Anchored },
+    Join { dst: String, separator: String, src: Vec<String> },
+}
+
+/// Functions that put rows in order.
+#[derive(Debug)]
+pub(crate) enum SortFunc {
+    ByValue { descending: bool, span: Span },
+    ByLabel { labels: Vec<String>, descending: bool, span: Span },
+}
+
+/// Functions over classic buckets.
+#[derive(Debug)]
+pub(crate) enum HistogramFunc {
+    Quantile,
+    Quantiles { label: String },
+    Fraction,
+}

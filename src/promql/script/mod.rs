@@ -1,0 +1,15 @@
+//! The script language of query tests: data, queries, expectations.
+//!
+//! Scripts are how the behaviour of the engine is written down; rule tests use the series notation too. Nothing
+//! here reads files: the caller hands over text and gets back an outcome per query.
+//! Read `command`, then `series`, then `runner` with `compare` and `variants`.
+
+mod command;
+mod compare;
+mod runner;
+mod series;
+mod variants;
+
+pub use command::{Command, Expectation, Expectations, Script, ScriptError, parse_script};
+pub use runner::{Outcome, Report, run_script};
+pub use series::{SeriesLine, SeriesPoint, parse_series};

@@ -1,0 +1,1 @@
+//! Corpus tests of the parser.

@@ -1,0 +1,75 @@
+//! What a query answers.
+
+use std::time::Duration;
+
+use super::Annotations;
+use crate::model::{Labels, Samples};
+
+/// The answer to a query.
+#[derive(Debug, Clone)]
+pub struct QueryResult {
+    /// The value itself.
+    pub value: Value,
+    /// Remarks for the person who wrote the query.
+    pub annotations: Annotations,
+    /// What it cost.
+    pub stats: Stats,
+}
+
+/// The value of a query.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// One number.
+    Scalar {
+        /// Evaluation time in milliseconds.
+        timestamp: i64,
+        /// The number.
+        value: f64,
+    },
+    /// A text.
+    String {
+        /// Evaluation time in milliseconds.
+        timestamp: i64,
+        /// The text.
+        value: String,
+    },
+    /// One sample per series.
+    Vector(Vec<VectorSample>),
+    /// Several samples per series. Of range queries in label order.
+    Matrix(Vec<MatrixSeries>),
+}
+
+/// One element of a vector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VectorSample {
+    /// Its labels.
+    pub labels: Labels,
+    /// Evaluation time in milliseconds.
+    pub timestamp: i64,
+    /// Its value.
+    pub value: f64,
+}
+
+/// One series of a matrix.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MatrixSeries {
+    /// Its labels.
+    pub labels: Labels,
+    /// Its samples, never none.
+    pub samples: Samples,
+}
+
+/// What a query cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Samples looked at, counting those of every window.
+    pub total_samples: u64,
+    /// Most samples held at once.
+    pub peak_samples: u64,
+    /// Time to parse, plan and open the data.
+    pub prepare: Duration,
+    /// Time to evaluate.
+    pub evaluate: Duration,
+    /// Time to sort the result.
+    pub sort: Duration,
+}

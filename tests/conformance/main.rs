@@ -1,0 +1,3 @@
+//! Conformance suites: behaviour written down as data, not as code.
+
+mod promql;
