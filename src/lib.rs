@@ -8,7 +8,12 @@
 //! - [`storage`]: the read seam between queries and whatever holds data
 
 pub mod codec;
+pub mod config;
+pub mod discovery;
+pub mod expfmt;
 pub mod model;
+pub mod net;
+pub mod relabel;
 pub mod storage;
 pub mod telemetry;
 pub mod tsdb;
