@@ -14,6 +14,7 @@ pub mod expfmt;
 pub mod model;
 pub mod net;
 pub mod relabel;
+pub mod scrape;
 pub mod storage;
 pub mod telemetry;
 pub mod tsdb;

@@ -77,12 +77,12 @@ impl Loader<'_> {
         }
         let decoder = serde_yaml::Deserializer::from_str(self.text);
         let file: raw::File = serde_path_to_error::deserialize(decoder).map_err(|error| {
-            let path: Vec<Segment> = error.path().iter().map(copy_segment).collect();
+            let path: Vec<Segment> = error.path().iter().cloned().collect();
             let reason = error.into_inner().to_string();
             // The place is in our own message already.
             let reason = reason.split(" at line ").next().unwrap_or_default();
             let reason =
-                reason.rsplit_once(": ").filter(|(path, _)| keys_only(path)).map_or(reason, |(_, r)| r);
+                reason.split_once(": ").filter(|(path, _)| keys_only(path)).map_or(reason, |(_, rest)| rest);
             self.value(&path, reason)
         })?;
         self.config(file)
@@ -374,10 +374,6 @@ impl Loader<'_> {
 
 fn non_zero(time: Option<raw::Time>) -> Option<Duration> {
     time.map(|time| time.0).filter(|time| !time.is_zero())
-}
-
-fn copy_segment(segment: &Segment) -> Segment {
-    segment.clone()
 }
 
 /// Whether `text` looks like a key path, as the YAML crate puts before its messages.

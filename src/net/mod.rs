@@ -7,3 +7,10 @@ pub mod resolver;
 
 pub use http::{HttpClient, HttpError, HttpRequest, HttpResponse};
 pub use resolver::{DnsError, DnsRecord, RecordKind, Resolver, SystemResolver};
+
+/// Settings of the network that are fixed for the life of the process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NetOptions {
+    /// Name server to ask instead of those of the system.
+    pub dns_server: Option<std::net::SocketAddr>,
+}

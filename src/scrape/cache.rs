@@ -8,7 +8,7 @@
 
 use std::hash::BuildHasher as _;
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use crate::model::Labels;
@@ -46,7 +46,7 @@ pub(super) struct Entry {
 pub(super) struct Cache {
     entries: Vec<Entry>,
     by_text: HashTable<u32>,
-    hasher: FixedState,
+    hasher: RandomState,
     scrape: u64,
     /// Where the next hit is expected.
     next: usize,
@@ -86,7 +86,7 @@ impl Cache {
     pub(super) fn insert(&mut self, text: &[u8], known: Known) -> usize {
         let at = self.entries.len();
         let hash = self.hasher.hash_one(text);
-        let hasher = self.hasher;
+        let hasher = self.hasher.clone();
         self.entries.push(Entry { text: text.into(), known, seen: 0, live: false, tracked: false });
         let entries = &self.entries;
         let rehash = |at: &u32| entries.get(*at as usize).map_or(0, |entry| hasher.hash_one(&*entry.text));
@@ -149,7 +149,7 @@ impl Cache {
         }
         self.entries.retain(|entry| entry.seen == scrape);
         self.by_text.clear();
-        let (entries, hasher) = (&self.entries, self.hasher);
+        let (entries, hasher) = (&self.entries, &self.hasher);
         let hash_of = |at: &u32| entries.get(*at as usize).map_or(0, |entry| hasher.hash_one(&*entry.text));
         for at in 0..u32::try_from(entries.len()).unwrap_or(u32::MAX) {
             self.by_text.insert_unique(hash_of(&at), at, hash_of);

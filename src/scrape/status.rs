@@ -149,9 +149,10 @@ impl ScrapeHandle {
                 });
             }
             status.dropped.extend(
-                pool.dropped
-                    .iter()
-                    .map(|labels| DroppedTarget { discovered_labels: labels.clone(), pool: pool.name.clone() }),
+                pool.dropped.iter().map(|labels| DroppedTarget {
+                    discovered_labels: labels.clone(),
+                    pool: pool.name.clone(),
+                }),
             );
             status.dropped_counts.insert(pool.name.clone(), pool.dropped_count);
         }

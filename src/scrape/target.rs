@@ -160,8 +160,8 @@ mod tests {
     use crate::config::{LoadOptions, parse};
 
     fn built(job: &str, own: &[(&str, &str)]) -> Result<Built, BuildError> {
-        let config =
-            parse(&format!("scrape_configs:\n- job_name: j\n{job}"), "f", &LoadOptions::default()).expect("valid");
+        let config = parse(&format!("scrape_configs:\n- job_name: j\n{job}"), "f", &LoadOptions::default())
+            .expect("valid");
         let group = TargetGroup {
             source: "s".to_owned(),
             targets: Vec::new(),
@@ -198,11 +198,15 @@ mod tests {
     #[test]
     fn what_cannot_be_scraped_is_refused() {
         assert_eq!(built("", &[]), Err(BuildError::NoAddress));
-        assert_eq!(built("  relabel_configs: [{target_label: a}]", &[(ADDRESS, "a/b")]), Err(BuildError::BadAddress("a/b".to_owned())));
+        assert_eq!(
+            built("  relabel_configs: [{target_label: a}]", &[(ADDRESS, "a/b")]),
+            Err(BuildError::BadAddress("a/b".to_owned()))
+        );
         let error = built("", &[(ADDRESS, "a"), (INTERVAL, "x")]);
         assert_eq!(error, Err(BuildError::BadDuration { name: INTERVAL, value: "x".to_owned() }));
         assert_eq!(built("", &[(ADDRESS, "a"), (TIMEOUT, "1h")]), Err(BuildError::TimeoutAboveInterval));
-        let dropped = built("  relabel_configs: [{action: drop, source_labels: [job], regex: j}]", &[(ADDRESS, "a")]);
+        let dropped =
+            built("  relabel_configs: [{action: drop, source_labels: [job], regex: j}]", &[(ADDRESS, "a")]);
         assert!(matches!(dropped, Ok(Built::Dropped(labels)) if labels.get(SCHEME) == Some("http")));
     }
 }

@@ -38,9 +38,7 @@ impl Size {
         let (number, unit) = text.split_at(digits);
         let power = UNITS.iter().position(|name| {
             unit.eq_ignore_ascii_case(name)
-                || (unit.len() == 3
-                    && unit[..1].eq_ignore_ascii_case(&name[..1])
-                    && unit[1..].eq_ignore_ascii_case("ib"))
+                || (unit.len() == 3 && unit.eq_ignore_ascii_case(&[&name[..1], "ib"].concat()))
         })?;
         let factor = 1u64 << (10 * power);
         number.parse::<u64>().ok()?.checked_mul(factor).filter(|n| i64::try_from(*n).is_ok()).map(Self)
