@@ -2,17 +2,28 @@
 //!
 //! The modules in reading order, lowest first; `docs/architecture.md` is the map with the import rules:
 //!
-//! - [`util`]: clock, cancellation; [`codec`]: bytes to numbers and back, framing, checksums
-//! - [`model`]: labels, matchers, samples, durations
-//! - [`telemetry`]: the server's own metrics and logs
-//! - [`storage`]: the read seam between queries and whatever holds data
+//! - [`util`]: clock, cancellation, locks; [`codec`]: bytes to numbers and back, framing, checksums
+//! - [`model`]: labels, matchers, samples, durations; [`telemetry`]: the server's own metrics and logs
+//! - [`storage`]: the read seam between queries and data; [`tsdb`]: the database
 //! - [`promql`]: the query language and its engine
+//! - [`config`], [`relabel`], [`expfmt`]: what users and targets write; [`net`]: the outside world
+//! - [`discovery`], [`scrape`], [`remote`]: how samples come in
+//! - [`web`]: HTTP API and page; [`app`]: wiring; [`cli`]: the command line
 
+pub mod app;
+pub mod cli;
 pub mod codec;
+pub mod config;
+pub mod discovery;
+pub mod expfmt;
 pub mod model;
+pub mod net;
 pub mod promql;
+pub mod relabel;
 pub mod remote;
+pub mod scrape;
 pub mod storage;
 pub mod telemetry;
 pub mod tsdb;
 pub mod util;
+pub mod web;

@@ -1,0 +1,233 @@
+//! Which keys each section has, and which of them this server does not support.
+//!
+//! A key that is not supported is refused by name, never ignored, unless it is empty or holds its default.
+
+use serde_path_to_error::Segment;
+
+/// The keys of one kind of section.
+#[derive(Debug)]
+pub(super) struct Keys {
+    /// Keys that work, each with the section below it, if it is one.
+    pub(super) supported: &'static [(&'static str, Below)],
+    /// Keys that Prometheus has and this server does not.
+    pub(super) unsupported: &'static [&'static str],
+    /// Values at which an unsupported key may stand, because they change nothing.
+    pub(super) harmless: &'static [(&'static str, &'static str)],
+}
+
+/// What a key holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Below {
+    /// A value, or a mapping with free keys.
+    Value,
+    /// A section.
+    Section(&'static Keys),
+    /// A list of sections.
+    List(&'static Keys),
+}
+
+use Below::{List, Section, Value};
+
+pub(super) static FILE: Keys = Keys {
+    supported: &[("global", Section(&GLOBAL)), ("scrape_configs", List(&SCRAPE))],
+    unsupported: &[
+        "runtime",
+        "rule_files",
+        "scrape_config_files",
+        "alerting",
+        "remote_write",
+        "remote_read",
+        "storage",
+        "otlp",
+        "tracing",
+    ],
+    harmless: &[],
+};
+
+static GLOBAL: Keys = Keys {
+    supported: &[
+        ("scrape_interval", Value),
+        ("scrape_timeout", Value),
+        ("evaluation_interval", Value),
+        ("scrape_protocols", Value),
+        ("external_labels", Value),
+        ("body_size_limit", Value),
+        ("sample_limit", Value),
+        ("label_limit", Value),
+        ("label_name_length_limit", Value),
+        ("label_value_length_limit", Value),
+        ("target_limit", Value),
+        ("keep_dropped_targets", Value),
+    ],
+    unsupported: &[
+        "rule_query_offset",
+        "query_log_file",
+        "scrape_failure_log_file",
+        "metric_name_validation_scheme",
+        "metric_name_escaping_scheme",
+        "scrape_native_histograms",
+        "convert_classic_histograms_to_nhcb",
+        "always_scrape_classic_histograms",
+        "extra_scrape_metrics",
+    ],
+    harmless: HARMLESS,
+};
+
+const HARMLESS: &[(&str, &str)] = &[
+    ("rule_query_offset", "0s"),
+    ("metric_name_validation_scheme", "utf8"),
+    ("metric_name_escaping_scheme", "allow-utf-8"),
+    ("scrape_native_histograms", "false"),
+    ("convert_classic_histograms_to_nhcb", "false"),
+    ("always_scrape_classic_histograms", "false"),
+    ("extra_scrape_metrics", "false"),
+    ("native_histogram_bucket_limit", "0"),
+    ("native_histogram_min_bucket_factor", "0"),
+    ("proxy_from_environment", "false"),
+];
+
+static SCRAPE: Keys = Keys {
+    supported: &[
+        ("job_name", Value),
+        ("scrape_interval", Value),
+        ("scrape_timeout", Value),
+        ("scrape_protocols", Value),
+        ("fallback_scrape_protocol", Value),
+        ("metrics_path", Value),
+        ("scheme", Value),
+        ("params", Value),
+        ("honor_labels", Value),
+        ("honor_timestamps", Value),
+        ("track_timestamps_staleness", Value),
+        ("enable_compression", Value),
+        ("body_size_limit", Value),
+        ("sample_limit", Value),
+        ("label_limit", Value),
+        ("label_name_length_limit", Value),
+        ("label_value_length_limit", Value),
+        ("target_limit", Value),
+        ("keep_dropped_targets", Value),
+        ("follow_redirects", Value),
+        ("enable_http2", Value),
+        ("static_configs", List(&STATIC)),
+        ("dns_sd_configs", List(&DNS)),
+        ("relabel_configs", List(&RELABEL)),
+        ("metric_relabel_configs", List(&RELABEL)),
+    ],
+    unsupported: &[
+        "scrape_native_histograms",
+        "always_scrape_classic_histograms",
+        "convert_classic_histograms_to_nhcb",
+        "extra_scrape_metrics",
+        "scrape_failure_log_file",
+        "native_histogram_bucket_limit",
+        "native_histogram_min_bucket_factor",
+        "metric_name_validation_scheme",
+        "metric_name_escaping_scheme",
+        "basic_auth",
+        "authorization",
+        "oauth2",
+        "bearer_token",
+        "bearer_token_file",
+        "tls_config",
+        "proxy_url",
+        "no_proxy",
+        "proxy_from_environment",
+        "proxy_connect_header",
+        "http_headers",
+        "aws_sd_configs",
+        "azure_sd_configs",
+        "consul_sd_configs",
+        "digitalocean_sd_configs",
+        "docker_sd_configs",
+        "dockerswarm_sd_configs",
+        "ec2_sd_configs",
+        "ecs_sd_configs",
+        "elasticache_sd_configs",
+        "eureka_sd_configs",
+        "file_sd_configs",
+        "gce_sd_configs",
+        "hetzner_sd_configs",
+        "http_sd_configs",
+        "ionos_sd_configs",
+        "kubernetes_sd_configs",
+        "kuma_sd_configs",
+        "lightsail_sd_configs",
+        "linode_sd_configs",
+        "marathon_sd_configs",
+        "msk_sd_configs",
+        "nerve_sd_configs",
+        "nomad_sd_configs",
+        "oci_sd_configs",
+        "openstack_sd_configs",
+        "outscale_sd_configs",
+        "ovhcloud_sd_configs",
+        "puppetdb_sd_configs",
+        "rds_sd_configs",
+        "scaleway_sd_configs",
+        "serverset_sd_configs",
+        "stackit_sd_configs",
+        "triton_sd_configs",
+        "uyuni_sd_configs",
+        "vultr_sd_configs",
+    ],
+    harmless: HARMLESS,
+};
+
+static STATIC: Keys =
+    Keys { supported: &[("targets", Value), ("labels", Value)], unsupported: &[], harmless: &[] };
+
+static DNS: Keys = Keys {
+    supported: &[("names", Value), ("type", Value), ("port", Value), ("refresh_interval", Value)],
+    unsupported: &[],
+    harmless: &[],
+};
+
+static RELABEL: Keys = Keys {
+    supported: &[
+        ("source_labels", Value),
+        ("separator", Value),
+        ("regex", Value),
+        ("modulus", Value),
+        ("target_label", Value),
+        ("replacement", Value),
+        ("action", Value),
+    ],
+    unsupported: &[],
+    harmless: &[],
+};
+
+/// A key path from the top of the file.
+pub(super) type Path = Vec<Segment>;
+
+/// `path` with one more key.
+pub(super) fn with_key(path: &[Segment], key: &str) -> Path {
+    let mut path = path.to_vec();
+    path.push(Segment::Map { key: key.to_owned() });
+    path
+}
+
+/// `path` with one more index.
+pub(super) fn with_index(path: &[Segment], index: usize) -> Path {
+    let mut path = path.to_vec();
+    path.push(Segment::Seq { index });
+    path
+}
+
+/// `scrape_configs[0].job_name`; the top is called `configuration`.
+pub(super) fn show(path: &[Segment]) -> String {
+    let mut out = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => out.push_str(&["[", &index.to_string(), "]"].concat()),
+            Segment::Map { key } | Segment::Enum { variant: key } => {
+                if !out.is_empty() {
+                    out.push('.');
+                }
+                out.push_str(key);
+            }
+            Segment::Unknown => {}
+        }
+    }
+    if out.is_empty() { "configuration".to_owned() } else { out }
+}

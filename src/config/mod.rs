@@ -1,0 +1,59 @@
+//! Configuration: YAML text in, one validated, compiled, immutable [`Config`] out.
+//!
+//! Read `global`, `scrape` and `discovery` (the typed sections), then `load` (text to typed: environment, keys,
+//! decoding, validation), `keys` (which keys exist and which of them are not supported), `raw` (the file as written),
+//! `locate` (key path to line). Nothing here opens a socket or keeps a file open.
+
+pub mod discovery;
+mod environment;
+pub mod error;
+pub mod global;
+mod keys;
+pub mod load;
+mod locate;
+mod raw;
+pub mod scrape;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use discovery::{DnsRecordType, DnsSdConfig, StaticConfig};
+pub use error::Error;
+pub use global::{GlobalConfig, Limits, ScrapeProtocol};
+pub use load::{LoadOptions, load, parse};
+pub use scrape::{HttpConfig, Scheme, ScrapeConfig};
+
+/// The whole configuration. Two equal values mean the same server.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Config {
+    /// Defaults for all jobs.
+    pub global: GlobalConfig,
+    /// The jobs, in file order, with unique names.
+    pub scrape_configs: Vec<Arc<ScrapeConfig>>,
+}
+
+impl Config {
+    /// What the server runs with when it has no file: it scrapes itself at `address`.
+    pub fn self_scrape(address: &str) -> Self {
+        let global = GlobalConfig { scrape_interval: Duration::from_secs(5), ..GlobalConfig::default() }
+            .with_timeout_within_interval();
+        let job = ScrapeConfig {
+            static_configs: vec![StaticConfig {
+                targets: vec![address.to_owned()],
+                labels: crate::model::Labels::empty(),
+            }],
+            ..ScrapeConfig::new("emberkeep", &global)
+        };
+        Self { global, scrape_configs: vec![Arc::new(job)] }
+    }
+
+    /// The configuration as YAML, defaults filled in. Loading it again gives an equal value.
+    pub fn to_yaml(&self) -> String {
+        load::print(&raw::File::from(self))
+    }
+
+    /// The job called `name`.
+    pub fn job(&self, name: &str) -> Option<&Arc<ScrapeConfig>> {
+        self.scrape_configs.iter().find(|job| job.job_name == name)
+    }
+}

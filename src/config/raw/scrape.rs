@@ -1,0 +1,90 @@
+//! One entry of `scrape_configs` as written.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::global::{printed, protocol_names};
+use super::{DnsSd, Relabel, Size, Static, Time};
+use crate::config::ScrapeConfig;
+
+/// See [`ScrapeConfig`].
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the fields are the keys of the file")]
+pub(in crate::config) struct Scrape {
+    pub(in crate::config) job_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) honor_labels: Option<bool>,
+    pub(in crate::config) honor_timestamps: Option<bool>,
+    pub(in crate::config) track_timestamps_staleness: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) params: Option<BTreeMap<String, Vec<String>>>,
+    pub(in crate::config) scrape_interval: Option<Time>,
+    pub(in crate::config) scrape_timeout: Option<Time>,
+    pub(in crate::config) scrape_protocols: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) fallback_scrape_protocol: Option<String>,
+    pub(in crate::config) metrics_path: Option<String>,
+    pub(in crate::config) scheme: Option<String>,
+    pub(in crate::config) enable_compression: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) body_size_limit: Option<Size>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) sample_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) label_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) label_name_length_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) label_value_length_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) target_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) keep_dropped_targets: Option<u64>,
+    pub(in crate::config) follow_redirects: Option<bool>,
+    pub(in crate::config) enable_http2: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) relabel_configs: Option<Vec<Relabel>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) metric_relabel_configs: Option<Vec<Relabel>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) static_configs: Option<Vec<Static>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) dns_sd_configs: Option<Vec<DnsSd>>,
+}
+
+fn list<'a, T, R: From<&'a T>>(items: &'a [T]) -> Option<Vec<R>> {
+    (!items.is_empty()).then(|| items.iter().map(R::from).collect())
+}
+
+impl From<&ScrapeConfig> for Scrape {
+    fn from(job: &ScrapeConfig) -> Self {
+        Self {
+            job_name: Some(job.job_name.clone()),
+            honor_labels: job.honor_labels.then_some(true),
+            honor_timestamps: Some(job.honor_timestamps),
+            track_timestamps_staleness: Some(job.track_timestamps_staleness),
+            params: (!job.params.is_empty()).then(|| job.params.clone()),
+            scrape_interval: Some(Time(job.scrape_interval)),
+            scrape_timeout: Some(Time(job.scrape_timeout)),
+            scrape_protocols: Some(protocol_names(&job.scrape_protocols)),
+            fallback_scrape_protocol: job.fallback_scrape_protocol.map(|p| p.name().to_owned()),
+            metrics_path: Some(job.metrics_path.clone()),
+            scheme: Some(job.scheme.name().to_owned()),
+            enable_compression: Some(job.enable_compression),
+            body_size_limit: printed(job.limits.body_size_limit).map(Size),
+            sample_limit: printed(job.limits.sample_limit),
+            label_limit: printed(job.limits.label_limit),
+            label_name_length_limit: printed(job.limits.label_name_length_limit),
+            label_value_length_limit: printed(job.limits.label_value_length_limit),
+            target_limit: printed(job.limits.target_limit),
+            keep_dropped_targets: printed(job.limits.keep_dropped_targets),
+            follow_redirects: Some(job.http.follow_redirects),
+            enable_http2: Some(job.http.enable_http2),
+            relabel_configs: list(&job.relabel_configs),
+            metric_relabel_configs: list(&job.metric_relabel_configs),
+            static_configs: list(&job.static_configs),
+            dns_sd_configs: list(&job.dns_sd_configs),
+        }
+    }
+}

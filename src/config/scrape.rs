@@ -1,0 +1,112 @@
+//! One entry of `scrape_configs`: a job.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{DnsSdConfig, GlobalConfig, Limits, ScrapeProtocol, StaticConfig};
+use crate::relabel::Rule;
+
+/// How a target is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// Plain.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// As in a URL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// Settings of the HTTP client of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HttpConfig {
+    /// Follow redirects. Default true.
+    pub follow_redirects: bool,
+    /// Offer HTTP/2 over TLS. Default true.
+    pub enable_http2: bool,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { follow_redirects: true, enable_http2: true }
+    }
+}
+
+/// A job: where its targets come from, and how they are scraped.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "the switches are independent keys of the file")]
+pub struct ScrapeConfig {
+    /// Unique, not empty.
+    pub job_name: String,
+    /// How often; never zero.
+    pub scrape_interval: Duration,
+    /// At most the interval.
+    pub scrape_timeout: Duration,
+    /// Formats asked for, most wanted first.
+    pub scrape_protocols: Vec<ScrapeProtocol>,
+    /// Format assumed where a target names none or an unknown one.
+    pub fallback_scrape_protocol: Option<ScrapeProtocol>,
+    /// Default `/metrics`.
+    pub metrics_path: String,
+    /// Default http.
+    pub scheme: Scheme,
+    /// URL parameters.
+    pub params: BTreeMap<String, Vec<String>>,
+    /// Exposed labels win over those of the target. Default false.
+    pub honor_labels: bool,
+    /// Exposed timestamps are used. Default true.
+    pub honor_timestamps: bool,
+    /// Series with exposed timestamps are marked stale too. Default false.
+    pub track_timestamps_staleness: bool,
+    /// Ask for gzip. Default true.
+    pub enable_compression: bool,
+    /// Limits, those of `global` filled in.
+    pub limits: Limits,
+    /// The client.
+    pub http: HttpConfig,
+    /// Written down targets.
+    pub static_configs: Vec<StaticConfig>,
+    /// Targets from DNS.
+    pub dns_sd_configs: Vec<DnsSdConfig>,
+    /// Rules for targets.
+    pub relabel_configs: Vec<Rule>,
+    /// Rules for series.
+    pub metric_relabel_configs: Vec<Rule>,
+}
+
+impl ScrapeConfig {
+    /// A job with the defaults and no targets.
+    pub fn new(job_name: &str, global: &GlobalConfig) -> Self {
+        Self {
+            job_name: job_name.to_owned(),
+            scrape_interval: global.scrape_interval,
+            scrape_timeout: global.scrape_timeout.min(global.scrape_interval),
+            scrape_protocols: global
+                .scrape_protocols
+                .clone()
+                .unwrap_or_else(|| ScrapeProtocol::DEFAULT_ORDER.to_vec()),
+            fallback_scrape_protocol: None,
+            metrics_path: "/metrics".to_owned(),
+            scheme: Scheme::Http,
+            params: BTreeMap::new(),
+            honor_labels: false,
+            honor_timestamps: true,
+            track_timestamps_staleness: false,
+            enable_compression: true,
+            limits: global.limits,
+            http: HttpConfig::default(),
+            static_configs: Vec::new(),
+            dns_sd_configs: Vec::new(),
+            relabel_configs: Vec::new(),
+            metric_relabel_configs: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The values discovery hands on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::StaticConfig;
+use crate::model::Labels;
+
+/// Targets that came from one source at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetGroup {
+    /// Where it came from; unique within a job.
+    pub source: String,
+    /// Labels of each target, `__address__` among them.
+    pub targets: Vec<Labels>,
+    /// Labels of all of them.
+    pub labels: Labels,
+}
+
+impl TargetGroup {
+    /// The group written down as entry `index` of a job.
+    pub(super) fn fixed(index: usize, config: &StaticConfig) -> Self {
+        Self {
+            source: format!("static/{index}"),
+            targets: config
+                .targets
+                .iter()
+                .map(|address| Labels::from_pairs([("__address__", address)]))
+                .collect(),
+            labels: config.labels.clone(),
+        }
+    }
+}
+
+/// All groups of all jobs, by job name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TargetSets {
+    /// The groups of each job, in a fixed order of sources.
+    pub jobs: BTreeMap<String, Vec<Arc<TargetGroup>>>,
+}

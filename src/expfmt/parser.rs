@@ -1,0 +1,405 @@
+//! Lines to borrowed entries, for the classic and the OpenMetrics text format.
+//!
+//! **Cost**: one pass, no allocation; a series that is expected next is compared, not scanned.
+
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
+use memchr::{memchr, memchr2};
+
+use super::number;
+
+/// The text formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Classic text, 0.0.4 and 1.0.0.
+    Text,
+    /// OpenMetrics text, 0.0.1 and 1.0.0.
+    OpenMetrics,
+}
+
+/// What a TYPE line says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum MetricType {
+    /// Nothing known (`untyped` or `unknown`).
+    #[default]
+    Unknown,
+    /// Only goes up.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Buckets, sum and count.
+    Histogram,
+    /// A histogram that is no counter.
+    GaugeHistogram,
+    /// Quantiles, sum and count.
+    Summary,
+    /// Facts that do not change.
+    Info,
+    /// One of several states.
+    StateSet,
+}
+
+impl MetricType {
+    const ALL: [(&'static str, Self); 8] = [
+        ("unknown", Self::Unknown),
+        ("counter", Self::Counter),
+        ("gauge", Self::Gauge),
+        ("histogram", Self::Histogram),
+        ("gaugehistogram", Self::GaugeHistogram),
+        ("summary", Self::Summary),
+        ("info", Self::Info),
+        ("stateset", Self::StateSet),
+    ];
+
+    /// The name the API shows.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("unknown", |(name, _)| name)
+    }
+
+    fn from_text(text: &[u8]) -> Option<Self> {
+        if text == b"untyped" {
+            return Some(Self::Unknown);
+        }
+        Self::ALL.iter().find(|(name, _)| name.as_bytes() == text).map(|(_, kind)| *kind)
+    }
+}
+
+/// One sample line.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample<'a> {
+    /// Text of the series, for [`super::parse_series`] and as a key.
+    pub series: &'a [u8],
+    /// The value; every NaN is the ordinary one.
+    pub value: f64,
+    /// Milliseconds, where the line has a timestamp.
+    pub timestamp: Option<i64>,
+}
+
+/// What a line holds. Names may stand in quotes, with escapes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Entry<'a> {
+    /// A sample.
+    Sample(Sample<'a>),
+    /// `# TYPE name type`.
+    Type {
+        /// Of the family.
+        name: &'a [u8],
+        /// Its type.
+        kind: MetricType,
+    },
+    /// `# HELP name text`, escapes as written.
+    Help {
+        /// Of the family.
+        name: &'a [u8],
+        /// The text.
+        text: &'a [u8],
+    },
+    /// `# UNIT name unit`, OpenMetrics only.
+    Unit {
+        /// Of the family.
+        name: &'a [u8],
+        /// The unit.
+        unit: &'a [u8],
+    },
+}
+
+/// A line that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {reason}, at {near:?}")]
+pub struct ParseError {
+    /// From 1.
+    pub line: usize,
+    /// What is wrong.
+    pub reason: &'static str,
+    /// The beginning of the line.
+    pub near: String,
+}
+
+/// Reads one body.
+#[derive(Debug, Clone)]
+pub struct Parser<'a> {
+    rest: &'a [u8],
+    format: Format,
+    line: usize,
+    kind: MetricType,
+    ended: bool,
+}
+
+type Reason = &'static str;
+
+impl<'a> Parser<'a> {
+    /// A parser at the start of `body`.
+    pub fn new(body: &'a [u8], format: Format) -> Self {
+        Self { rest: body, format, line: 0, kind: MetricType::Unknown, ended: false }
+    }
+
+    /// The type of the current family, for [`super::parse_series`].
+    pub fn kind(&self) -> MetricType {
+        self.kind
+    }
+
+    /// The next entry, or `None` at the end. `expected` is the text of the series most likely to come next.
+    ///
+    /// # Errors
+    /// When a line is malformed. The parser is of no further use then.
+    pub fn next_entry(&mut self, expected: Option<&[u8]>) -> Result<Option<Entry<'a>>, ParseError> {
+        loop {
+            if self.rest.is_empty() {
+                if self.format == Format::OpenMetrics && !self.ended {
+                    self.line += 1;
+                    return Err(self.error(b"", "data does not end with # EOF"));
+                }
+                return Ok(None);
+            }
+            self.line += 1;
+            let (line, tail) = match memchr(b'\n', self.rest) {
+                Some(at) => {
+                    (self.rest.get(..at).unwrap_or_default(), self.rest.get(at + 1..).unwrap_or_default())
+                }
+                // The last line may lack its end in OpenMetrics only when it is the end mark; classic text is lenient.
+                None => (self.rest, &[][..]),
+            };
+            if self.ended {
+                return Err(self.error(line, "unexpected data after # EOF"));
+            }
+            let parsed = match self.format {
+                Format::Text => self.classic(line, expected),
+                Format::OpenMetrics => self.open_metrics(line, expected),
+            };
+            match parsed {
+                Ok(None) => self.rest = tail,
+                Ok(Some(entry)) => {
+                    self.rest = tail;
+                    return Ok(Some(entry));
+                }
+                Err(reason) => return Err(self.error(line, reason)),
+            }
+        }
+    }
+
+    fn error(&self, line: &[u8], reason: Reason) -> ParseError {
+        let near = line.get(..line.len().min(80)).unwrap_or_default();
+        ParseError { line: self.line, reason, near: String::from_utf8_lossy(near).into_owned() }
+    }
+
+    fn classic(&mut self, line: &'a [u8], expected: Option<&[u8]>) -> Result<Option<Entry<'a>>, Reason> {
+        let line = trim_start(line.strip_suffix(b"\r").unwrap_or(line));
+        match line.first() {
+            None => return Ok(None),
+            Some(b'#') => {
+                let rest = trim_start(line.get(1..).unwrap_or_default());
+                let (word, rest) = word(rest);
+                return match word {
+                    b"HELP" | b"TYPE" => self.metadata(word, trim_start(rest)),
+                    _ => Ok(None),
+                };
+            }
+            _ => {}
+        }
+        let (series, rest) = split_series(line, expected, true)?;
+        let (value, rest) = word(trim_start(rest));
+        let value = number::value(value).ok_or("value is not a number")?;
+        let (stamp, rest) = word(trim_start(rest));
+        let timestamp = match stamp {
+            b"" => None,
+            text => Some(number::millis(text).ok_or("timestamp is not a whole number")?),
+        };
+        if trim_start(rest).is_empty() {
+            Ok(Some(Entry::Sample(Sample { series, value, timestamp })))
+        } else {
+            Err("unexpected text after the timestamp")
+        }
+    }
+
+    fn open_metrics(&mut self, line: &'a [u8], expected: Option<&[u8]>) -> Result<Option<Entry<'a>>, Reason> {
+        if let Some(rest) = line.strip_prefix(b"# ") {
+            if rest == b"EOF" {
+                self.ended = true;
+                return Ok(None);
+            }
+            let (word, rest) = word(rest);
+            return match (word, rest.strip_prefix(b" ")) {
+                (b"HELP" | b"TYPE" | b"UNIT", Some(rest)) => self.metadata(word, rest),
+                _ => Err("expected HELP, TYPE, UNIT or EOF"),
+            };
+        }
+        if line.is_empty() {
+            return Err("empty line");
+        }
+        let (series, rest) = split_series(line, expected, false)?;
+        let rest = rest.strip_prefix(b" ").ok_or("expected a space before the value")?;
+        let (value, mut rest) = word(rest);
+        let value = number::value(value).ok_or("value is not a number")?;
+        let mut timestamp = None;
+        if let Some(after) = rest.strip_prefix(b" ")
+            && !after.starts_with(b"#")
+        {
+            let (stamp, tail) = word(after);
+            timestamp = Some(number::seconds_as_millis(stamp).ok_or("timestamp is not a number")?);
+            rest = tail;
+        }
+        if !rest.is_empty() {
+            exemplar(rest.strip_prefix(b" # ").ok_or("unexpected text after the sample")?)?;
+        }
+        Ok(Some(Entry::Sample(Sample { series, value, timestamp })))
+    }
+
+    fn metadata(&mut self, keyword: &[u8], rest: &'a [u8]) -> Result<Option<Entry<'a>>, Reason> {
+        let (name, rest) = if let Some(quoted) = rest.strip_prefix(b"\"") {
+            let end = closing_quote(quoted).ok_or("quote is not closed")?;
+            (quoted.get(..end).unwrap_or_default(), quoted.get(end + 1..).unwrap_or_default())
+        } else {
+            word(rest)
+        };
+        if name.is_empty() {
+            return Err("metric name expected");
+        }
+        let text = match self.format {
+            Format::Text => trim_start(rest),
+            Format::OpenMetrics => rest.strip_prefix(b" ").unwrap_or(rest),
+        };
+        Ok(Some(match keyword {
+            b"HELP" => Entry::Help { name, text },
+            b"UNIT" => Entry::Unit { name, unit: text },
+            _ => {
+                let text = if self.format == Format::Text { text.trim_ascii_end() } else { text };
+                let kind = MetricType::from_text(text).ok_or("invalid metric type")?;
+                self.kind = kind;
+                Entry::Type { name, kind }
+            }
+        }))
+    }
+}
+
+/// Splits the text of the series off a sample line.
+fn split_series<'a>(
+    line: &'a [u8],
+    expected: Option<&[u8]>,
+    blanks: bool,
+) -> Result<(&'a [u8], &'a [u8]), Reason> {
+    if let Some(expected) = expected
+        && let Some(rest) = line.strip_prefix(expected)
+        && rest.first().is_some_and(|b| is_blank(*b))
+        // `name {a="b"}` begins with the series `name`, but is another one.
+        && (expected.ends_with(b"}") || trim_start(rest).first() != Some(&b'{'))
+    {
+        return Ok((line.get(..expected.len()).unwrap_or_default(), rest));
+    }
+    let name = line.iter().take_while(|b| is_name_byte(**b)).count();
+    if line.first().is_some_and(u8::is_ascii_digit) {
+        return Err("metric name expected");
+    }
+    let after = line.get(name..).unwrap_or_default();
+    let brace = if blanks { trim_start(after) } else { after };
+    let Some(inside) = brace.strip_prefix(b"{") else {
+        if name == 0 {
+            return Err("metric name expected");
+        }
+        if !after.first().is_some_and(|b| is_blank(*b)) {
+            return Err("unexpected character in the metric name");
+        }
+        return Ok((line.get(..name).unwrap_or_default(), after));
+    };
+    let length = label_list(inside, blanks)?;
+    let split = line.len() - inside.len() + length;
+    let rest = line.get(split..).unwrap_or_default();
+    // Classic text lets the value follow the brace at once.
+    if !blanks && !rest.starts_with(b" ") {
+        return Err("expected a space before the value");
+    }
+    Ok((line.get(..split).unwrap_or_default(), rest))
+}
+
+/// Length of a list of labels, its closing brace included. Names and values are read again when they are needed;
+/// here it is the shape that counts.
+fn label_list(text: &[u8], blanks: bool) -> Result<usize, Reason> {
+    let skip = |rest| if blanks { trim_start(rest) } else { rest };
+    let mut rest = skip(text);
+    loop {
+        match rest.first() {
+            None => return Err("brace is not closed"),
+            Some(b'}') => return Ok(text.len() - rest.len() + 1),
+            Some(b'"') => {
+                let quoted = rest.get(1..).unwrap_or_default();
+                let end = closing_quote(quoted).ok_or("quote is not closed")?;
+                rest = skip(quoted.get(end + 1..).unwrap_or_default());
+                if !rest.starts_with(b"=") {
+                    rest = next_label(rest, blanks)?;
+                    continue;
+                }
+            }
+            Some(_) => {
+                let name = rest.iter().take_while(|b| is_name_byte(**b) && **b != b':').count();
+                if name == 0 || rest.first().is_some_and(u8::is_ascii_digit) {
+                    return Err("label name expected");
+                }
+                rest = skip(rest.get(name..).unwrap_or_default());
+            }
+        }
+        let value = rest.strip_prefix(b"=").ok_or("expected = after the label name")?;
+        let quoted = skip(value).strip_prefix(b"\"").ok_or("label value must be in quotes")?;
+        let end = closing_quote(quoted).ok_or("quote is not closed")?;
+        rest = next_label(skip(quoted.get(end + 1..).unwrap_or_default()), blanks)?;
+    }
+}
+
+/// Takes the comma between two labels; a closing brace stays.
+fn next_label(rest: &[u8], blanks: bool) -> Result<&[u8], Reason> {
+    match rest.first() {
+        Some(b'}') => Ok(rest),
+        Some(b',') => {
+            let rest = rest.get(1..).unwrap_or_default();
+            Ok(if blanks { trim_start(rest) } else { rest })
+        }
+        _ => Err("expected a comma or a closing brace"),
+    }
+}
+
+/// `{labels} value [timestamp]` after the hash of an exemplar; checked, not kept.
+fn exemplar(text: &[u8]) -> Result<(), Reason> {
+    let inside = text.strip_prefix(b"{").ok_or("exemplar has no labels")?;
+    let length = label_list(inside, false)?;
+    let rest = inside.get(length..).unwrap_or_default();
+    let (value, rest) = word(rest.strip_prefix(b" ").ok_or("exemplar has no value")?);
+    number::value(value).ok_or("value of the exemplar is not a number")?;
+    if rest.is_empty() {
+        return Ok(());
+    }
+    let stamp = rest.strip_prefix(b" ").unwrap_or_default();
+    number::seconds_as_millis(stamp).map(|_| ()).ok_or("timestamp of the exemplar is not a number")
+}
+
+/// Offset of the quote that ends a quoted text, escapes respected.
+fn closing_quote(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text.get(at) == Some(&b'"') {
+            return Some(at);
+        }
+        at += 2;
+    }
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':'
+}
+
+fn is_blank(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+fn trim_start(text: &[u8]) -> &[u8] {
+    let blanks = text.iter().take_while(|b| is_blank(**b)).count();
+    text.get(blanks..).unwrap_or_default()
+}
+
+/// Up to the next blank, and the rest with the blank.
+fn word(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = memchr2(b' ', b'\t', text).unwrap_or(text.len());
+    text.split_at_checked(end).unwrap_or((text, &[]))
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,165 @@
+//! The text of a series to its labels: `name{a="b"}`, or `{"a name", a="b"}` where the name needs quotes.
+
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
+use std::borrow::Cow;
+
+use memchr::memchr;
+
+use super::MetricType;
+use super::number::canonical_label;
+use crate::model::{LabelsBuf, METRIC_NAME};
+
+/// Why the text of a series is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SeriesError {
+    /// Not UTF-8.
+    #[error("series is not valid UTF-8")]
+    Utf8,
+    /// The same label twice.
+    #[error("label {0:?} is given twice")]
+    Duplicate(String),
+    /// Another form.
+    #[error("malformed series {0:?}")]
+    Malformed(String),
+}
+
+/// Reads `series`, as a [`super::Sample`] holds it, into `out`.
+///
+/// The bounds of histograms and the quantiles of summaries are brought to one form, as `kind` says.
+///
+/// # Errors
+/// When the text is not UTF-8, malformed, or gives a label twice.
+pub fn parse_series(series: &[u8], kind: MetricType, out: &mut LabelsBuf) -> Result<(), SeriesError> {
+    let text = std::str::from_utf8(series).map_err(|_| SeriesError::Utf8)?;
+    let malformed = || SeriesError::Malformed(text.to_owned());
+    out.clear();
+    let (name, inside) = match text.find('{') {
+        None => (text.trim_end(), None),
+        Some(at) => {
+            let (name, rest) = text.split_at(at);
+            let inside = rest.strip_prefix('{').and_then(|r| r.strip_suffix('}')).ok_or_else(malformed)?;
+            (name.trim_end(), Some(inside))
+        }
+    };
+    out.set(METRIC_NAME, name);
+    let mut named = !name.is_empty();
+    let normal = match kind {
+        MetricType::Histogram => "le",
+        MetricType::Summary => "quantile",
+        _ => "",
+    };
+    let mut rest = inside.unwrap_or("").trim_start();
+    // Labels seen with an empty value are not in the buffer, but count as given.
+    let mut empty: Vec<String> = Vec::new();
+    while !rest.is_empty() {
+        let label: Cow<'_, str>;
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let (text, tail) = unquote(quoted).ok_or_else(malformed)?;
+            rest = tail.trim_start();
+            if !rest.starts_with('=') {
+                if named || text.is_empty() {
+                    return Err(malformed());
+                }
+                named = true;
+                out.set(METRIC_NAME, &text);
+                rest = comma(rest).ok_or_else(malformed)?;
+                continue;
+            }
+            label = text;
+        } else {
+            let (text, tail) = rest.split_once('=').ok_or_else(malformed)?;
+            let text = text.trim_end();
+            rest = rest.get(rest.len() - tail.len() - 1..).unwrap_or("");
+            label = Cow::Borrowed(text);
+        }
+        let tail = rest.strip_prefix('=').map(str::trim_start);
+        let (value, tail) = tail.and_then(|t| t.strip_prefix('"')).and_then(unquote).ok_or_else(malformed)?;
+        if label.is_empty() {
+            return Err(malformed());
+        }
+        if out.get(&label).is_some() || empty.iter().any(|name| **name == *label) {
+            return Err(SeriesError::Duplicate(label.into_owned()));
+        }
+        if value.is_empty() {
+            empty.push(label.into_owned());
+        } else if *label == *normal {
+            out.set(&label, canonical_label(&value).as_deref().unwrap_or(&value));
+        } else {
+            out.set(&label, &value);
+        }
+        rest = comma(tail.trim_start()).ok_or_else(malformed)?;
+    }
+    if named { Ok(()) } else { Err(malformed()) }
+}
+
+/// Takes the comma before the next label; the end of the text is fine too.
+fn comma(rest: &str) -> Option<&str> {
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(',').map(str::trim_start) }
+}
+
+/// Reads to the closing quote; returns the text without escapes and what follows.
+fn unquote(text: &str) -> Option<(Cow<'_, str>, &str)> {
+    let end = memchr(b'"', text.as_bytes())?;
+    let plain = text.get(..end)?;
+    if !plain.contains('\\') {
+        return Some((Cow::Borrowed(plain), text.get(end + 1..)?));
+    }
+    let mut out = String::new();
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return Some((Cow::Owned(out), text.get(at + 1..)?)),
+            '\\' => match chars.next()?.1 {
+                'n' => out.push('\n'),
+                escaped @ ('\\' | '"') => out.push(escaped),
+                other => out.extend(['\\', other]),
+            },
+            c => out.push(c),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Labels;
+
+    fn check_as(kind: MetricType, text: &str, expected: Option<&[(&str, &str)]>) {
+        let mut buf = LabelsBuf::new();
+        let got = parse_series(text.as_bytes(), kind, &mut buf).ok().map(|()| buf.to_labels());
+        assert_eq!(got, expected.map(|pairs| Labels::from_pairs(pairs.iter().copied())), "{text}");
+    }
+
+    #[test]
+    fn reads_names_labels_and_escapes() {
+        let check = |text: &str, expected| check_as(MetricType::Unknown, text, expected);
+        check("up", Some(&[("__name__", "up")]));
+        check("up{}", Some(&[("__name__", "up")]));
+        check("a {b=\"c\" , d = \"e\",}", Some(&[("__name__", "a"), ("b", "c"), ("d", "e")]));
+        check("a{b=\"x\\\\y\\\"z\\n\\q\"}", Some(&[("__name__", "a"), ("b", "x\\y\"z\n\\q")]));
+        check("a{b=\"}{\"}", Some(&[("__name__", "a"), ("b", "}{")]));
+        check("{\"my.metric\",l=\"v\"}", Some(&[("__name__", "my.metric"), ("l", "v")]));
+        check("{\"my.metric\",\"l.x\"=\"v\"}", Some(&[("__name__", "my.metric"), ("l.x", "v")]));
+        check("{l=\"v\",\"my.metric\"}", Some(&[("__name__", "my.metric"), ("l", "v")]));
+        check("a{b=\"\"}", Some(&[("__name__", "a")]));
+        check("a{b=\"\",b=\"1\"}", None);
+        check("a{b=\"1\",b=\"2\"}", None);
+        check("a{__name__=\"b\"}", None);
+        check("{l=\"v\"}", None);
+        check("a{\"b\"}", None);
+        check("a{b=\"1\" c=\"2\"}", None);
+        check("a{b=1}", None);
+        check("a{b=\"1}", None);
+        check("a{,}", None);
+    }
+
+    #[test]
+    fn brings_bounds_and_quantiles_to_one_form() {
+        check_as(MetricType::Histogram, "a{le=\"1\"}", Some(&[("__name__", "a"), ("le", "1.0")]));
+        check_as(MetricType::Summary, "a{quantile=\"1\"}", Some(&[("__name__", "a"), ("quantile", "1.0")]));
+        check_as(MetricType::Gauge, "a{le=\"1\"}", Some(&[("__name__", "a"), ("le", "1")]));
+    }
+}

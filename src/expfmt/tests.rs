@@ -1,0 +1,129 @@
+//! Tests of the parser: entries, errors with their line, and that no bytes make it panic.
+
+use super::*;
+use crate::expfmt::parse_series;
+use crate::model::LabelsBuf;
+
+/// All entries printed one per line, or the error.
+fn read(body: &str, format: Format) -> Result<String, String> {
+    let mut parser = Parser::new(body.as_bytes(), format);
+    let mut out = String::new();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    while let Some(entry) = parser.next_entry(None).map_err(|e| e.to_string())? {
+        out += &match entry {
+            Entry::Sample(s) => format!("{} {} {:?}\n", text(s.series), s.value, s.timestamp),
+            Entry::Type { name, kind } => format!("TYPE {} {}\n", text(name), kind.name()),
+            Entry::Help { name, text: help } => format!("HELP {} {}\n", text(name), text(help)),
+            Entry::Unit { name, unit } => format!("UNIT {} {}\n", text(name), text(unit)),
+        };
+    }
+    Ok(out)
+}
+
+#[test]
+fn classic_text() {
+    let check =
+        |body: &str, expected: &str| assert_eq!(read(body, Format::Text).as_deref(), Ok(expected), "{body}");
+    check("", "");
+    check("# HELP a  some help \n# TYPE a counter\na 1\n", "HELP a some help \nTYPE a counter\na 1 None\n");
+    check("# a comment\n#HELP a x\n\n\t \na{b=\"c\"} 1.5 123\n", "HELP a x\na{b=\"c\"} 1.5 Some(123)\n");
+    check("a{b=\"c d}\"}1", "a{b=\"c d}\"} 1 None\n");
+    check("a {b=\"\\\"\"}\t2\r\n", "a {b=\"\\\"\"} 2 None\n");
+    check("{\"a.b\",c=\"d\"} NaN", "{\"a.b\",c=\"d\"} NaN None\n");
+    check("# TYPE \"a.b\" gauge\n", "TYPE a.b gauge\n");
+    check("a -Inf\nb +Inf -5\n", "a -inf None\nb inf Some(-5)\n");
+}
+
+#[test]
+fn classic_text_that_is_refused() {
+    let check = |body: &str, expected: &str| {
+        let error = read(body, Format::Text).expect_err(body);
+        assert!(error.starts_with(expected), "{body}: {error}");
+    };
+    check("a 1\nb\n", "line 2: unexpected character in the metric name");
+    check("a x", "line 1: value is not a number");
+    check("a 1 1.5", "line 1: timestamp is not a whole number");
+    check("a 1 1 1", "line 1: unexpected text after the timestamp");
+    check("a{b=\"c} 1", "line 1: quote is not closed");
+    check("a{b=c} 1", "line 1: label value must be in quotes");
+    check("a{b=\"c\"d=\"e\"} 1", "line 1: expected a comma");
+    check("1a 1", "line 1: metric name expected");
+    check("# TYPE a wrong", "line 1: invalid metric type");
+    check("<html>", "line 1: metric name expected");
+}
+
+#[test]
+fn open_metrics() {
+    let check = |body: &str, expected: &str| {
+        assert_eq!(read(body, Format::OpenMetrics).as_deref(), Ok(expected), "{body}");
+    };
+    check("# EOF", "");
+    check(
+        "# TYPE a counter\n# UNIT a seconds\na_total 1.0 1.5 # {id=\"x\"} 0.5 12.3\n# EOF\n",
+        "TYPE a counter\nUNIT a seconds\na_total 1 Some(1500)\n",
+    );
+    check("a{le=\"1\"} 1 # {} 2\n# EOF\n", "a{le=\"1\"} 1 None\n");
+    let refuse = |body: &str, expected: &str| {
+        let error = read(body, Format::OpenMetrics).expect_err(body);
+        assert!(error.starts_with(expected), "{body}: {error}");
+    };
+    refuse("", "line 1: data does not end with # EOF");
+    refuse("a 1\n", "line 2: data does not end with # EOF");
+    refuse("# EOF\na 1\n", "line 2: unexpected data after # EOF");
+    refuse("# EOF\n\n", "line 2: unexpected data after # EOF");
+    refuse("\n# EOF\n", "line 1: empty line");
+    refuse("a  1\n# EOF\n", "line 1: value is not a number");
+    refuse("#comment\n# EOF\n", "line 1: metric name expected");
+    refuse("a 1 # 5\n# EOF\n", "line 1: exemplar has no labels");
+}
+
+#[test]
+fn an_expected_series_is_taken_only_when_it_is_the_one() {
+    let check = |line: &str, expected: &str, series: &str| {
+        let entry = Parser::new(line.as_bytes(), Format::Text).next_entry(Some(expected.as_bytes()));
+        let Ok(Some(Entry::Sample(sample))) = entry else { panic!("{line}: {entry:?}") };
+        assert_eq!(String::from_utf8_lossy(sample.series), series, "{line}");
+    };
+    check("a{b=\"c\"} 1", "a{b=\"c\"}", "a{b=\"c\"}");
+    check("a 1", "a", "a");
+    check("ab 1", "a", "ab");
+    check("a {b=\"c\"} 1", "a", "a {b=\"c\"}");
+    check("a{b=\"c\"} 1", "a", "a{b=\"c\"}");
+}
+
+#[test]
+fn no_bytes_make_it_panic() {
+    let seed_text = b"# TYPE a histogram\n# HELP a x\na_bucket{le=\"1\",x=\"\\n\\\"\"} 1 # {a=\"b\"} 2\n{\"q.r\",y=\"z\"} NaN 12\n# EOF\n";
+    // A fixed seed, so that a failure repeats.
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let interesting = b"\"\\{}=,# \n\t\r\x00\xff\xc3a1.eN+-";
+    let mut buf = LabelsBuf::new();
+    for _ in 0..20_000 {
+        let mut body = seed_text.to_vec();
+        for _ in 0..=random() % 6 {
+            let at = usize::try_from(random()).expect("64 bits") % body.len();
+            let byte = interesting[usize::try_from(random()).expect("64 bits") % interesting.len()];
+            match random() % 3 {
+                0 => body[at] = byte,
+                1 => body.insert(at, byte),
+                _ => {
+                    body.remove(at);
+                }
+            }
+        }
+        for format in [Format::Text, Format::OpenMetrics] {
+            let mut parser = Parser::new(&body, format);
+            while let Ok(Some(entry)) = parser.next_entry(Some(b"a_bucket{")) {
+                if let Entry::Sample(sample) = entry {
+                    let _ = parse_series(sample.series, parser.kind(), &mut buf);
+                }
+            }
+        }
+    }
+}

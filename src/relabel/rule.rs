@@ -1,0 +1,246 @@
+//! `Rule`: one validated, compiled relabelling rule.
+
+use crate::model::{Anchored, RegexError, name};
+
+/// What a rule does with a label set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Set the target label to the expanded replacement where the regex matches.
+    Replace,
+    /// Drop unless the regex matches.
+    Keep,
+    /// Drop where the regex matches.
+    Drop,
+    /// Drop unless the joined value equals the target label.
+    KeepEqual,
+    /// Drop where the joined value equals the target label.
+    DropEqual,
+    /// Set the target label to a hash of the joined value.
+    HashMod,
+    /// Copy labels whose name matches to a new name.
+    LabelMap,
+    /// Remove labels whose name matches.
+    LabelDrop,
+    /// Remove labels whose name does not match.
+    LabelKeep,
+    /// Set the target label to the joined value in lower case.
+    Lowercase,
+    /// Set the target label to the joined value in upper case.
+    Uppercase,
+}
+
+const ACTIONS: [(&str, Action); 11] = [
+    ("replace", Action::Replace),
+    ("keep", Action::Keep),
+    ("drop", Action::Drop),
+    ("keepequal", Action::KeepEqual),
+    ("dropequal", Action::DropEqual),
+    ("hashmod", Action::HashMod),
+    ("labelmap", Action::LabelMap),
+    ("labeldrop", Action::LabelDrop),
+    ("labelkeep", Action::LabelKeep),
+    ("lowercase", Action::Lowercase),
+    ("uppercase", Action::Uppercase),
+];
+
+impl Action {
+    /// The action called `text`, in any case of letters.
+    pub fn from_name(text: &str) -> Option<Self> {
+        ACTIONS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, action)| *action)
+    }
+
+    /// The name it has in a configuration file.
+    pub fn name(self) -> &'static str {
+        ACTIONS.iter().find(|(_, action)| *action == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// The fields of a rule as written, with the defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleSpec {
+    /// Labels whose values are joined. A missing label counts as empty.
+    pub source_labels: Vec<String>,
+    /// Put between the values. Default `;`.
+    pub separator: String,
+    /// Matched against the joined value, or against label names. Default `(.*)`.
+    pub regex: String,
+    /// Modulus of `hashmod`; above zero there.
+    pub modulus: u64,
+    /// The label that is set or compared.
+    pub target_label: String,
+    /// Template of the new value. Default `$1`.
+    pub replacement: String,
+    /// Default `replace`.
+    pub action: Action,
+}
+
+impl Default for RuleSpec {
+    fn default() -> Self {
+        Self {
+            source_labels: Vec::new(),
+            separator: ";".to_owned(),
+            regex: "(.*)".to_owned(),
+            modulus: 0,
+            target_label: String::new(),
+            replacement: "$1".to_owned(),
+            action: Action::Replace,
+        }
+    }
+}
+
+/// Why a rule is refused.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuleError {
+    /// The regex does not compile.
+    #[error("invalid regular expression: {0}")]
+    Regex(#[from] RegexError),
+    /// `hashmod` without a modulus.
+    #[error("relabel action hashmod requires a modulus above zero")]
+    NoModulus,
+    /// The action needs a target label.
+    #[error("relabel action {0} requires a target_label")]
+    NoTarget(&'static str),
+    /// The target label or the new name of `labelmap` can never be a label name.
+    #[error("{0:?} is not a valid label name for relabel action {1}")]
+    BadName(String, &'static str),
+    /// A field the action does not use is set.
+    #[error("relabel action {0} takes no {1}")]
+    ExtraField(&'static str, &'static str),
+}
+
+impl RuleError {
+    /// The key of the rule at fault.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Regex(_) => "regex",
+            Self::NoModulus => "modulus",
+            Self::BadName(_, "labelmap") => "replacement",
+            Self::NoTarget(_) | Self::BadName(..) => "target_label",
+            Self::ExtraField(_, key) => key,
+        }
+    }
+}
+
+/// A compiled rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    pub(super) spec: RuleSpec,
+    pub(super) regex: Anchored,
+    /// The target label holds a `$` and must be expanded.
+    pub(super) target_is_template: bool,
+    /// The replacement holds a `$` and must be expanded.
+    pub(super) replacement_is_template: bool,
+    /// The regex is `(.*)`, which matches everything.
+    pub(super) matches_all: bool,
+}
+
+impl Rule {
+    /// Validates and compiles `spec`.
+    ///
+    /// # Errors
+    /// When a field is missing, superfluous for the action, or invalid.
+    pub fn new(spec: RuleSpec) -> Result<Self, RuleError> {
+        use Action::{
+            DropEqual, HashMod, KeepEqual, LabelDrop, LabelKeep, LabelMap, Lowercase, Replace, Uppercase,
+        };
+        let default = RuleSpec::default();
+        let name = spec.action.name();
+        if spec.action == HashMod && spec.modulus == 0 {
+            return Err(RuleError::NoModulus);
+        }
+        let needs_target =
+            matches!(spec.action, Replace | HashMod | Lowercase | Uppercase | KeepEqual | DropEqual);
+        if needs_target && spec.target_label.is_empty() {
+            return Err(RuleError::NoTarget(name));
+        }
+        let target_is_template = spec.target_label.contains('$');
+        if target_is_template && needs_target && spec.action != Replace {
+            return Err(RuleError::BadName(spec.target_label, name));
+        }
+        if spec.action == LabelMap && spec.replacement.is_empty() {
+            return Err(RuleError::BadName(spec.replacement, name));
+        }
+        if spec.action == LabelMap
+            && !spec.replacement.contains('$')
+            && !name::is_plain_label_name(&spec.replacement)
+            && spec.replacement.contains(|c: char| c.is_control())
+        {
+            return Err(RuleError::BadName(spec.replacement, name));
+        }
+        let extra = |differs: bool, key: &'static str| {
+            if differs { Err(RuleError::ExtraField(name, key)) } else { Ok(()) }
+        };
+        match spec.action {
+            Lowercase | Uppercase => extra(spec.replacement != default.replacement, "replacement")?,
+            KeepEqual | DropEqual => {
+                extra(spec.regex != default.regex, "regex")?;
+                extra(spec.modulus != 0, "modulus")?;
+                extra(spec.separator != default.separator, "separator")?;
+                extra(spec.replacement != default.replacement, "replacement")?;
+            }
+            LabelDrop | LabelKeep => {
+                extra(!spec.source_labels.is_empty(), "source_labels")?;
+                extra(!spec.target_label.is_empty(), "target_label")?;
+                extra(spec.modulus != 0, "modulus")?;
+                extra(spec.separator != default.separator, "separator")?;
+                extra(spec.replacement != default.replacement, "replacement")?;
+            }
+            _ => {}
+        }
+        let regex = Anchored::new(&spec.regex)?;
+        Ok(Self {
+            target_is_template,
+            replacement_is_template: spec.replacement.contains('$'),
+            matches_all: spec.regex == "(.*)" || spec.regex == ".*",
+            regex,
+            spec,
+        })
+    }
+
+    /// The fields it was made from.
+    pub fn spec(&self) -> &RuleSpec {
+        &self.spec
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_missing_and_superfluous_fields() {
+        let check = |change: fn(&mut RuleSpec), key: Option<&str>| {
+            let mut spec = RuleSpec { target_label: "t".to_owned(), ..RuleSpec::default() };
+            change(&mut spec);
+            let made = Rule::new(spec.clone());
+            assert_eq!(made.as_ref().err().map(RuleError::key), key, "{spec:?}");
+        };
+        check(|_| {}, None);
+        check(|s| s.target_label.clear(), Some("target_label"));
+        check(|s| s.action = Action::HashMod, Some("modulus"));
+        check(|s| s.regex = "(".to_owned(), Some("regex"));
+        check(|s| s.action = Action::LabelDrop, Some("target_label"));
+        check(
+            |s| {
+                s.action = Action::LabelDrop;
+                s.target_label.clear();
+            },
+            None,
+        );
+        check(
+            |s| {
+                s.action = Action::KeepEqual;
+                s.regex = "x".to_owned();
+            },
+            Some("regex"),
+        );
+        check(
+            |s| {
+                s.action = Action::Lowercase;
+                s.replacement = "x".to_owned();
+            },
+            Some("replacement"),
+        );
+    }
+}

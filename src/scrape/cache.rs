@@ -1,0 +1,225 @@
+//! What a target exposed last time: the text of a series leads to its reference, so that a known series is never
+//! parsed again.
+//!
+//! A target exposes its series in the same order every time, so the entry after the last hit is compared first; only
+//! when it is another one is the text hashed.
+//!
+//! **Cost**: one allocation for the text of a new series; nothing for a known one.
+
+use std::hash::BuildHasher as _;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::model::Labels;
+use crate::tsdb::SeriesRef;
+
+/// What the text of a series stands for.
+#[derive(Debug)]
+pub(super) enum Known {
+    /// A series of the database.
+    Series {
+        /// Its reference; may be out of date after the series was removed.
+        series: SeriesRef,
+        /// Its labels, to make it again.
+        labels: Labels,
+    },
+    /// Relabelling drops it.
+    Dropped,
+}
+
+/// One text.
+#[derive(Debug)]
+pub(super) struct Entry {
+    text: Box<[u8]>,
+    pub(super) known: Known,
+    /// The scrape that saw it last.
+    seen: u64,
+    /// It was in the last successful scrape and gets a stale marker when it vanishes.
+    live: bool,
+    /// It counts for staleness in the scrape that runs.
+    tracked: bool,
+}
+
+/// All texts of a target, in the order of their first appearance.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    entries: Vec<Entry>,
+    by_text: HashTable<u32>,
+    hasher: RandomState,
+    scrape: u64,
+    /// Where the next hit is expected.
+    next: usize,
+    /// Entries seen in the scrape that runs.
+    seen_count: usize,
+}
+
+impl Cache {
+    /// Begins a scrape.
+    pub(super) fn begin(&mut self) {
+        self.scrape += 1;
+        self.next = 0;
+        self.seen_count = 0;
+    }
+
+    /// The text that most likely comes next.
+    pub(super) fn expected(&self) -> Option<&[u8]> {
+        self.entries.get(self.next).map(|entry| &*entry.text)
+    }
+
+    /// Index of `text`, if it is known.
+    pub(super) fn find(&mut self, text: &[u8]) -> Option<usize> {
+        let at = match self.entries.get(self.next) {
+            Some(entry) if *entry.text == *text => self.next,
+            _ => {
+                let hash = self.hasher.hash_one(text);
+                let entries = &self.entries;
+                let is_it = |at: &u32| entries.get(*at as usize).is_some_and(|entry| *entry.text == *text);
+                *self.by_text.find(hash, is_it)? as usize
+            }
+        };
+        self.next = at + 1;
+        Some(at)
+    }
+
+    /// Adds `text`, which must not be there yet; returns its index.
+    pub(super) fn insert(&mut self, text: &[u8], known: Known) -> usize {
+        let at = self.entries.len();
+        let hash = self.hasher.hash_one(text);
+        let hasher = self.hasher.clone();
+        self.entries.push(Entry { text: text.into(), known, seen: 0, live: false, tracked: false });
+        let entries = &self.entries;
+        let rehash = |at: &u32| entries.get(*at as usize).map_or(0, |entry| hasher.hash_one(&*entry.text));
+        // A body of 512 MiB holds fewer than 2^32 lines.
+        self.by_text.insert_unique(hash, u32::try_from(at).unwrap_or(u32::MAX), rehash);
+        self.next = at + 1;
+        at
+    }
+
+    /// The entry at `at`, which [`Cache::find`] or [`Cache::insert`] returned.
+    pub(super) fn entry(&mut self, at: usize) -> &mut Entry {
+        &mut self.entries[at]
+    }
+
+    /// Marks the entry as seen in this scrape; false when it was seen already.
+    pub(super) fn see(&mut self, at: usize, tracked: bool) -> bool {
+        let entry = &mut self.entries[at];
+        let first = entry.seen != self.scrape;
+        if first {
+            entry.seen = self.scrape;
+            entry.tracked = tracked;
+            self.seen_count += 1;
+        } else {
+            entry.tracked |= tracked;
+        }
+        first
+    }
+
+    /// Calls `mark` for every series that was live and is not tracked in this scrape.
+    pub(super) fn vanished(&mut self, mut mark: impl FnMut(&mut SeriesRef, &Labels)) {
+        for entry in &mut self.entries {
+            let gone = entry.live && !(entry.seen == self.scrape && entry.tracked);
+            if let (true, Known::Series { series, labels }) = (gone, &mut entry.known) {
+                mark(series, labels);
+            }
+        }
+    }
+
+    /// Whether `series` is tracked in this scrape under any text.
+    pub(super) fn is_tracked(&self, wanted: SeriesRef) -> bool {
+        self.entries.iter().any(|entry| {
+            let now = entry.seen == self.scrape && entry.tracked;
+            now && matches!(entry.known, Known::Series { series, .. } if series == wanted)
+        })
+    }
+
+    /// Whether a series that was live is missing from this scrape.
+    pub(super) fn any_vanished(&self) -> bool {
+        self.entries.iter().any(|entry| entry.live && !(entry.seen == self.scrape && entry.tracked))
+    }
+
+    /// Ends a successful scrape: what it saw is live, what it did not see is forgotten.
+    pub(super) fn succeed(&mut self) {
+        let scrape = self.scrape;
+        for entry in &mut self.entries {
+            entry.live = entry.seen == scrape && entry.tracked;
+        }
+        if self.seen_count == self.entries.len() {
+            return;
+        }
+        self.entries.retain(|entry| entry.seen == scrape);
+        self.by_text.clear();
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        let hash_of = |at: &u32| entries.get(*at as usize).map_or(0, |entry| hasher.hash_one(&*entry.text));
+        for at in 0..u32::try_from(entries.len()).unwrap_or(u32::MAX) {
+            self.by_text.insert_unique(hash_of(&at), at, hash_of);
+        }
+    }
+
+    /// Ends a failed scrape: nothing is live. `last_good` bounds what a target that never succeeds can leave here.
+    pub(super) fn fail(&mut self, last_good: usize) {
+        if self.entries.len() > 2 * last_good + 1000 {
+            *self = Self { scrape: self.scrape, ..Self::default() };
+            return;
+        }
+        for entry in &mut self.entries {
+            entry.live = false;
+        }
+    }
+
+    /// Number of texts.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The live series.
+    pub(super) fn live(&self) -> impl Iterator<Item = (SeriesRef, &Labels)> {
+        self.entries.iter().filter(|entry| entry.live).filter_map(|entry| match &entry.known {
+            Known::Series { series, labels } => Some((*series, labels)),
+            Known::Dropped => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scrape(cache: &mut Cache, texts: &[&str]) -> Vec<String> {
+        cache.begin();
+        for text in texts {
+            let at = cache.find(text.as_bytes()).unwrap_or_else(|| {
+                let labels = Labels::from_pairs([("__name__", *text)]);
+                cache.insert(text.as_bytes(), Known::Series { series: SeriesRef(0), labels })
+            });
+            cache.see(at, true);
+        }
+        let mut gone = Vec::new();
+        cache.vanished(|_, labels| gone.push(labels.metric_name().to_owned()));
+        cache.succeed();
+        gone
+    }
+
+    #[test]
+    fn tells_what_vanished_and_forgets_it() {
+        let mut cache = Cache::default();
+        assert!(scrape(&mut cache, &["a", "b", "c"]).is_empty());
+        assert!(scrape(&mut cache, &["c", "a", "b"]).is_empty());
+        assert_eq!(scrape(&mut cache, &["a", "d"]), ["b", "c"]);
+        assert_eq!(cache.len(), 2);
+        assert!(scrape(&mut cache, &["d", "a"]).is_empty());
+        assert!(cache.find(b"b").is_none());
+        assert!(cache.find(b"d").is_some());
+    }
+
+    #[test]
+    fn a_failed_scrape_leaves_nothing_live() {
+        let mut cache = Cache::default();
+        scrape(&mut cache, &["a"]);
+        cache.begin();
+        assert!(cache.any_vanished());
+        cache.fail(1);
+        assert_eq!(cache.live().count(), 0);
+        assert!(scrape(&mut cache, &["b"]).is_empty());
+    }
+}

@@ -1,0 +1,83 @@
+//! What a target says about its metric families: type, help, unit. Kept for a while after a family vanished.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::status::FamilyMetadata;
+use crate::expfmt::{Entry, MetricType};
+
+/// Scrapes for which a family that vanished is remembered.
+const KEEP_SCRAPES: u64 = 10;
+
+#[derive(Debug, Default)]
+struct Family {
+    kind: MetricType,
+    help: Vec<u8>,
+    unit: Vec<u8>,
+    seen: u64,
+}
+
+/// The families of one target.
+#[derive(Debug, Default)]
+pub(super) struct Families {
+    by_name: HashMap<Vec<u8>, Family>,
+    scrape: u64,
+    changed: bool,
+}
+
+impl Families {
+    /// Begins a scrape.
+    pub(super) fn begin(&mut self) {
+        self.scrape += 1;
+    }
+
+    /// Takes note of a line that is no sample.
+    pub(super) fn note(&mut self, entry: &Entry<'_>) {
+        let name = match entry {
+            Entry::Sample(_) => return,
+            Entry::Type { name, .. } | Entry::Help { name, .. } | Entry::Unit { name, .. } => *name,
+        };
+        self.changed |= !self.by_name.contains_key(name);
+        let family = self.by_name.entry_ref(name).or_default();
+        family.seen = self.scrape;
+        let update = |slot: &mut Vec<u8>, text: &[u8]| {
+            let differs = slot != text;
+            if differs {
+                slot.clear();
+                slot.extend_from_slice(text);
+            }
+            differs
+        };
+        self.changed |= match entry {
+            Entry::Type { kind, .. } => std::mem::replace(&mut family.kind, *kind) != *kind,
+            Entry::Help { text, .. } => update(&mut family.help, text),
+            Entry::Unit { unit, .. } => update(&mut family.unit, unit),
+            Entry::Sample(_) => false,
+        };
+    }
+
+    /// All families in name order, when anything changed since the last time.
+    pub(super) fn publish(&mut self) -> Option<Arc<Vec<FamilyMetadata>>> {
+        let oldest = self.scrape.saturating_sub(KEEP_SCRAPES);
+        let before = self.by_name.len();
+        self.by_name.retain(|_, family| family.seen >= oldest);
+        let changed = std::mem::take(&mut self.changed) || before != self.by_name.len();
+        if !changed {
+            return None;
+        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut all: Vec<_> = self
+            .by_name
+            .iter()
+            .map(|(name, family)| FamilyMetadata {
+                name: text(name),
+                kind: family.kind,
+                help: text(&family.help).replace("\\n", "\n").replace("\\\\", "\\"),
+                unit: text(&family.unit),
+            })
+            .collect();
+        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Some(Arc::new(all))
+    }
+}

@@ -1,0 +1,335 @@
+//! A body to samples in the database: one commit per scrape. Runs on blocking threads, knows nothing of tokio.
+//!
+//! **Invariants**: a scrape is visible whole or not at all; a scrape that fails leaves stale markers and the report
+//! series only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cache::{Cache, Known};
+use super::families::Families;
+use super::metrics::ScrapeMetrics;
+use super::report::Report;
+use super::status::FamilyMetadata;
+use crate::config::ScrapeConfig;
+use crate::expfmt::{Entry, Format, ParseError, Parser, Sample, SeriesError, parse_series};
+use crate::model::{Labels, LabelsBuf, stale_nan};
+use crate::relabel;
+use crate::tsdb::{AppendOutcome, DbAppender, SeriesRef, Tsdb};
+
+/// A series with its labels.
+pub(super) type Live = (SeriesRef, Labels);
+
+/// Why a scrape that got a body fails.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IngestError {
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+    #[error("line of series: {0}")]
+    Series(#[from] SeriesError),
+    #[error("metric name missing after relabelling")]
+    NoName,
+    #[error("sample limit of {0} exceeded")]
+    SampleLimit(u64),
+    #[error("label limit exceeded: series {series} has {count} labels, the limit is {limit}")]
+    Labels { series: String, count: usize, limit: u64 },
+    #[error("length limit exceeded: {what} of label {label:?} has {length} bytes, the limit is {limit}")]
+    Length { what: &'static str, label: String, length: usize, limit: u64 },
+}
+
+/// The counts of one scrape.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Samples in the body.
+    pub(super) scraped: u64,
+    /// Samples left after relabelling.
+    pub(super) kept: u64,
+    /// Series seen for the first time.
+    pub(super) added: u64,
+}
+
+/// What a scrape did.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    /// Why it failed.
+    pub(super) error: Option<String>,
+    pub(super) counts: Counts,
+    pub(super) duration: Duration,
+    /// The families of the target, when they changed.
+    pub(super) families: Option<Arc<Vec<FamilyMetadata>>>,
+}
+
+/// Everything kept from one scrape of a target to the next.
+pub(super) struct Ingest {
+    job: Arc<ScrapeConfig>,
+    labels: Labels,
+    timeline: crate::tsdb::chunk::open::TimelineId,
+    cache: Cache,
+    /// Size of the cache after the last scrape that worked.
+    last_good: usize,
+    report: Report,
+    families: Families,
+    buffer: LabelsBuf,
+    /// Live series of the loop this one replaced; they go stale unless the first scrape brings them.
+    inherited: Vec<Live>,
+    last_ms: Option<i64>,
+}
+
+impl Ingest {
+    pub(super) fn new(job: Arc<ScrapeConfig>, labels: Labels, db: &Tsdb) -> Self {
+        Self {
+            report: Report::new(&labels),
+            job,
+            labels,
+            timeline: db.create_timeline(),
+            cache: Cache::default(),
+            last_good: 0,
+            families: Families::default(),
+            buffer: LabelsBuf::new(),
+            inherited: Vec::new(),
+            last_ms: None,
+        }
+    }
+
+    /// Takes over the live series of the loop that scraped this target before.
+    pub(super) fn inherit(&mut self, live: Vec<Live>) {
+        self.inherited.extend(live);
+    }
+
+    /// Hands over the live series instead of marking them.
+    pub(super) fn into_live(self) -> Vec<Live> {
+        let own = self.cache.live().map(|(series, labels)| (series, labels.clone()));
+        own.chain(self.inherited.iter().cloned()).collect()
+    }
+
+    /// Writes what a scrape at `at_ms` gave: the body with its format, or why there is none.
+    pub(super) fn scrape(
+        &mut self,
+        db: &Tsdb,
+        metrics: &ScrapeMetrics,
+        at_ms: i64,
+        body: Result<(&[u8], Format), String>,
+        elapsed: impl Fn() -> Duration,
+    ) -> Summary {
+        let mut summary = Summary::default();
+        self.cache.begin();
+        let mut appender = db.appender(Some(self.timeline));
+        let appended = match body {
+            Ok((body, format)) => {
+                self.body(&mut appender, metrics, at_ms, body, format, &mut summary.counts).map_err(|error| {
+                    if matches!(error, IngestError::SampleLimit(_)) {
+                        metrics.over_sample_limit.inc();
+                    }
+                    error.to_string()
+                })
+            }
+            Err(reason) => Err(reason),
+        };
+        match appended {
+            Ok(()) => {
+                self.mark_vanished(&mut appender, at_ms);
+                self.cache.succeed();
+                self.last_good = self.cache.len();
+                summary.families = self.families.publish();
+            }
+            Err(reason) => {
+                // Nothing of a failed scrape becomes visible but the markers.
+                appender = db.appender(Some(self.timeline));
+                self.cache.begin();
+                self.mark_vanished(&mut appender, at_ms);
+                self.cache.fail(self.last_good);
+                summary.error = Some(reason);
+            }
+        }
+        summary.duration = elapsed();
+        self.report.write(&mut appender, at_ms, &summary);
+        self.last_ms = Some(at_ms);
+        self.commit(appender, metrics, &mut summary);
+        summary
+    }
+
+    fn commit(&self, appender: DbAppender<'_>, metrics: &ScrapeMetrics, summary: &mut Summary) {
+        match appender.commit() {
+            Ok(stats) => {
+                metrics.out_of_order.inc_by(stats.overtaken as u64);
+            }
+            Err(error) => {
+                metrics.commits_failed.inc();
+                tracing::error!(%error, job = self.job.job_name, "scrape could not be stored");
+                summary.error.get_or_insert_with(|| error.to_string());
+            }
+        }
+    }
+
+    /// Marks everything stale, the report series too, at `at_ms` or just after the last scrape.
+    pub(super) fn end(mut self, db: &Tsdb, metrics: &ScrapeMetrics, at_ms: i64) {
+        let Some(last_ms) = self.last_ms else {
+            // Never scraped: only what was inherited can be live.
+            if self.inherited.is_empty() {
+                return;
+            }
+            return self.end_at(db, metrics, at_ms);
+        };
+        self.end_at(db, metrics, at_ms.max(last_ms + 1));
+    }
+
+    fn end_at(&mut self, db: &Tsdb, metrics: &ScrapeMetrics, at_ms: i64) {
+        let mut appender = db.appender(Some(self.timeline));
+        self.cache.begin();
+        self.mark_vanished(&mut appender, at_ms);
+        self.report.end(&mut appender, at_ms);
+        self.commit(appender, metrics, &mut Summary::default());
+    }
+
+    fn mark_vanished(&mut self, appender: &mut DbAppender<'_>, at_ms: i64) {
+        let mut gone: Vec<Live> = std::mem::take(&mut self.inherited);
+        if self.cache.any_vanished() {
+            self.cache.vanished(|series, labels| gone.push((*series, labels.clone())));
+        }
+        for (mut series, labels) in gone {
+            // Two texts can stand for one series; it is gone only when both are.
+            if !self.cache.is_tracked(series) {
+                append(appender, &mut series, &labels, at_ms, stale_nan());
+            }
+        }
+    }
+
+    fn body(
+        &mut self,
+        appender: &mut DbAppender<'_>,
+        metrics: &ScrapeMetrics,
+        at_ms: i64,
+        body: &[u8],
+        format: Format,
+        counts: &mut Counts,
+    ) -> Result<(), IngestError> {
+        let mut parser = Parser::new(body, format);
+        self.families.begin();
+        let limit = self.job.limits.sample_limit;
+        let mut limited = 0u64;
+        while let Some(entry) = parser.next_entry(self.cache.expected())? {
+            let Entry::Sample(sample) = entry else {
+                self.families.note(&entry);
+                continue;
+            };
+            counts.scraped += 1;
+            let (at, new) = match self.cache.find(sample.series) {
+                Some(at) => (at, false),
+                None => (self.resolve(appender, &parser, &sample)?, true),
+            };
+            let timestamp = sample.timestamp.filter(|_| self.job.honor_timestamps);
+            let tracked = timestamp.is_none() || self.job.track_timestamps_staleness;
+            let first = self.cache.see(at, tracked);
+            let Known::Series { series, labels } = &mut self.cache.entry(at).known else { continue };
+            counts.kept += 1;
+            counts.added += u64::from(new);
+            limited += 1;
+            // Past the limit the rest is counted, not stored.
+            if limit > 0 && limited > limit {
+                continue;
+            }
+            if !first && timestamp.is_none() {
+                metrics.duplicates.inc();
+                continue;
+            }
+            match append(appender, series, labels, timestamp.unwrap_or(at_ms), sample.value) {
+                AppendOutcome::OutOfOrder => drop(metrics.out_of_order.inc()),
+                AppendOutcome::DuplicateTimestamp => drop(metrics.duplicates.inc()),
+                AppendOutcome::TooOld | AppendOutcome::TooFarAhead => drop(metrics.out_of_bounds.inc()),
+                AppendOutcome::Accepted | AppendOutcome::Repeated | AppendOutcome::UnknownSeries => {}
+            }
+        }
+        if limit > 0 && limited > limit { Err(IngestError::SampleLimit(limit)) } else { Ok(()) }
+    }
+
+    /// A series text that is not in the cache: labels, relabelling, limits, and a place in the database.
+    fn resolve(
+        &mut self,
+        appender: &mut DbAppender<'_>,
+        parser: &Parser<'_>,
+        sample: &Sample<'_>,
+    ) -> Result<usize, IngestError> {
+        let buffer = &mut self.buffer;
+        parse_series(sample.series, parser.kind(), buffer)?;
+        merge(buffer, &self.labels, self.job.honor_labels);
+        if !relabel::apply(&self.job.metric_relabel_configs, buffer) || buffer.is_empty() {
+            return Ok(self.cache.insert(sample.series, Known::Dropped));
+        }
+        if buffer.metric_name().is_empty() {
+            return Err(IngestError::NoName);
+        }
+        self.check_limits()?;
+        let labels = self.buffer.to_labels();
+        let series = appender.series(&labels);
+        Ok(self.cache.insert(sample.series, Known::Series { series, labels }))
+    }
+
+    fn check_limits(&self) -> Result<(), IngestError> {
+        let limits = &self.job.limits;
+        let over = |length: usize, limit: u64| limit > 0 && length as u64 > limit;
+        if over(self.buffer.len(), limits.label_limit) {
+            let series = self.buffer.to_labels().to_string();
+            return Err(IngestError::Labels { series, count: self.buffer.len(), limit: limits.label_limit });
+        }
+        if limits.label_name_length_limit == 0 && limits.label_value_length_limit == 0 {
+            return Ok(());
+        }
+        for (name, value) in self.buffer.iter() {
+            let parts = [
+                ("name", name.len(), limits.label_name_length_limit),
+                ("value", value.len(), limits.label_value_length_limit),
+            ];
+            for (what, length, limit) in parts {
+                if over(length, limit) {
+                    return Err(IngestError::Length { what, label: name.to_owned(), length, limit });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Appends, making the series again when the database has removed it meanwhile.
+pub(super) fn append(
+    appender: &mut DbAppender<'_>,
+    series: &mut SeriesRef,
+    labels: &Labels,
+    timestamp: i64,
+    value: f64,
+) -> AppendOutcome {
+    match appender.append(*series, timestamp, value) {
+        AppendOutcome::UnknownSeries => {
+            *series = appender.series(labels);
+            appender.append(*series, timestamp, value)
+        }
+        outcome => outcome,
+    }
+}
+
+/// Adds the labels of the target; where both have one, `honor` says who wins.
+fn merge(buffer: &mut LabelsBuf, target: &Labels, honor: bool) {
+    let mut conflicts: Vec<(String, String)> = Vec::new();
+    for (name, value) in target {
+        match buffer.get(name) {
+            Some(_) if honor => {}
+            Some(exposed) => {
+                conflicts.push((name.to_owned(), exposed.to_owned()));
+                buffer.set(name, value);
+            }
+            None => buffer.set(name, value),
+        }
+    }
+    // Shortest first, so that `a` cannot take the name that `exported_a` must move to.
+    conflicts.sort_by_key(|(name, _)| name.len());
+    for (name, value) in conflicts {
+        let mut moved = format!("exported_{name}");
+        while buffer.get(&moved).is_some() {
+            moved.insert_str(0, "exported_");
+        }
+        buffer.set(&moved, &value);
+    }
+}
+
+#[cfg(test)]
+#[path = "ingest_tests.rs"]
+pub(super) mod tests;

@@ -1,0 +1,229 @@
+//! Tests of one target's ingest against a real database in a temporary directory.
+
+use super::*;
+use crate::config::{LoadOptions, parse};
+use crate::model::{MatchOp, Matcher, Samples, TimeRange, is_stale};
+use crate::storage::{Queryable as _, SelectRequest};
+use crate::telemetry::Registry;
+use crate::tsdb::TsdbOptions;
+use crate::util::ManualClock;
+
+const T0: i64 = 1_700_000_000_000;
+
+struct Bench {
+    db: Tsdb,
+    ingest: Ingest,
+    metrics: ScrapeMetrics,
+    now: i64,
+    _dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(job: &str) -> Self {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let mut registry = Registry::default();
+        let clock = Arc::new(ManualClock::new(T0));
+        let db = Tsdb::open(TsdbOptions::new(dir.path()), clock, &mut registry).expect("database opens");
+        let text = format!("scrape_configs:\n- job_name: j\n{job}");
+        let config = parse(&text, "f", &LoadOptions::default()).expect("valid");
+        let labels = Labels::from_pairs([("instance", "h"), ("job", "j")]);
+        let ingest = Ingest::new(Arc::clone(&config.scrape_configs[0]), labels, &db);
+        Self { db, ingest, metrics: ScrapeMetrics::new(&mut registry), now: T0, _dir: dir }
+    }
+
+    fn scrape(&mut self, body: &str) -> Summary {
+        self.feed(Ok((body.as_bytes(), Format::Text)))
+    }
+
+    fn feed(&mut self, body: Result<(&[u8], Format), String>) -> Summary {
+        self.now += 1000;
+        self.ingest.scrape(&self.db, &self.metrics, self.now, body, || Duration::from_millis(5))
+    }
+
+    fn values(&self, name: &str) -> Vec<(String, String)> {
+        values(&self.db, name)
+    }
+}
+
+/// Series called `name`: labels beside the name, and values with `s` for stale.
+pub(in crate::scrape) fn values(db: &Tsdb, name: &str) -> Vec<(String, String)> {
+    let matchers = [Matcher::new(MatchOp::Equal, "__name__", name).expect("plain matcher")];
+    let querier = db.querier(TimeRange::ALL).expect("querier");
+    let set = querier.select(&SelectRequest { matchers: &matchers, range: TimeRange::ALL }).expect("select");
+    let mut samples = Samples::new();
+    let mut out = Vec::new();
+    for at in 0..set.len() {
+        set.read(at, TimeRange::ALL, &mut samples).expect("readable");
+        let text: Vec<String> =
+            samples.iter().map(|(_, v)| if is_stale(v) { "s".to_owned() } else { v.to_string() }).collect();
+        out.push((set.labels(at).without(|n| n == "__name__").to_string(), text.join(" ")));
+    }
+    out
+}
+
+fn own(values: &str) -> Vec<(String, String)> {
+    vec![("{instance=\"h\", job=\"j\"}".to_owned(), values.to_owned())]
+}
+
+#[test]
+fn stores_samples_and_reports() {
+    let mut b = Bench::new("");
+    let first = b.scrape("# TYPE a counter\n# HELP a help\na 1\nb{x=\"y\"} 2\n");
+    assert_eq!(first.error, None);
+    assert_eq!(first.counts, Counts { scraped: 2, kept: 2, added: 2 });
+    assert_eq!(first.families.expect("new families")[0].help, "help");
+    let second = b.scrape("# TYPE a counter\n# HELP a help\na 3\nb{x=\"y\"} 2\n");
+    assert_eq!(second.counts, Counts { scraped: 2, kept: 2, added: 0 });
+    assert!(second.families.is_none());
+    assert_eq!(b.values("a"), own("1 3"));
+    assert_eq!(b.values("b")[0].0, "{instance=\"h\", job=\"j\", x=\"y\"}");
+    assert_eq!(b.values("up"), own("1 1"));
+    assert_eq!(b.values("scrape_series_added"), own("2 0"));
+    assert_eq!(b.values("scrape_duration_seconds"), own("0.005 0.005"));
+}
+
+#[test]
+fn series_that_vanish_are_marked_once() {
+    let mut b = Bench::new("");
+    b.scrape("a 1\nb 1\n");
+    b.scrape("b 2\n");
+    b.scrape("b 3\n");
+    b.scrape("b 4\na 5\n");
+    assert_eq!(b.values("a"), own("1 s 5"));
+    assert_eq!(b.values("b"), own("1 2 3 4"));
+}
+
+#[test]
+fn a_failed_scrape_marks_everything_and_stores_nothing() {
+    let mut b = Bench::new("");
+    b.scrape("a 1\n");
+    b.feed(Err("connection refused".to_owned()));
+    b.feed(Err("connection refused".to_owned()));
+    b.scrape("a 2\n");
+    let broken = b.scrape("a 3\nnonsense\n");
+    assert!(broken.error.expect("refused").starts_with("line 2:"));
+    assert_eq!(b.values("a"), own("1 s 2 s"));
+    assert_eq!(b.values("up"), own("1 0 0 1 0"));
+    assert_eq!(b.values("scrape_samples_scraped"), own("1 0 0 1 1"));
+    assert!(b.values("nonsense").is_empty());
+}
+
+#[test]
+fn the_end_of_a_target_marks_reports_too() {
+    let mut b = Bench::new("");
+    b.scrape("a 1\n");
+    let Bench { ingest, db, metrics, now, .. } = b;
+    ingest.end(&db, &metrics, now);
+    assert_eq!(values(&db, "a"), own("1 s"));
+    assert_eq!(values(&db, "up"), own("1 s"));
+}
+
+#[test]
+fn what_another_loop_left_goes_stale_unless_it_comes_again() {
+    let mut b = Bench::new("");
+    b.scrape("a 1\nb 1\n");
+    let fresh = Ingest::new(Arc::clone(&b.ingest.job), b.ingest.labels.clone(), &b.db);
+    let old = std::mem::replace(&mut b.ingest, fresh);
+    b.ingest.inherit(old.into_live());
+    b.scrape("a 2\n");
+    b.scrape("a 3\n");
+    assert_eq!(b.values("a"), own("1 2 3"));
+    assert_eq!(b.values("b"), own("1 s"));
+}
+
+#[test]
+fn exposed_timestamps_are_excluded_from_staleness_unless_tracked() {
+    let body = format!("a 1 {T0}\n");
+    let mut b = Bench::new("");
+    b.scrape(&body);
+    b.scrape("");
+    assert_eq!(b.values("a"), own("1"));
+    let mut b = Bench::new("  track_timestamps_staleness: true\n");
+    b.scrape(&body);
+    b.scrape("");
+    assert_eq!(b.values("a"), own("1 s"));
+    let mut b = Bench::new("  honor_timestamps: false\n");
+    b.scrape(&body);
+    b.scrape(&body);
+    b.scrape("");
+    assert_eq!(b.values("a"), own("1 1 s"));
+}
+
+#[test]
+fn duplicates_and_bad_times_are_counted_and_skipped() {
+    let mut b = Bench::new("");
+    let far = T0 + 3_600_000;
+    let summary = b.scrape(&format!("a 1\na 2\nb 1 {far}\nc 1 {T0}\n"));
+    assert_eq!((summary.error, summary.counts.kept), (None, 4));
+    b.scrape(&format!("a 1\nc 2 {T0}\nd 1 {}\n", T0 - 5));
+    b.scrape(&format!("c 3 {}\n", T0 - 1));
+    assert_eq!(b.values("a"), own("1 1 s"));
+    assert_eq!(b.metrics.duplicates.get(), 2);
+    assert_eq!(b.metrics.out_of_bounds.get(), 1);
+    assert_eq!(b.metrics.out_of_order.get(), 1);
+}
+
+#[test]
+fn limits_fail_the_scrape() {
+    let check = |job: &str, body: &str, expected: &str, counts: Option<Counts>| {
+        let mut b = Bench::new(job);
+        let summary = b.scrape(body);
+        assert!(summary.error.as_deref().unwrap_or("").contains(expected), "{job}: {:?}", summary.error);
+        assert!(b.values("a").is_empty());
+        assert_eq!(b.values("up"), own("0"));
+        if let Some(counts) = counts {
+            assert_eq!(summary.counts, counts);
+        }
+    };
+    check(
+        "  sample_limit: 1\n",
+        "a 1\nb 1\nc 1\n",
+        "sample limit of 1",
+        Some(Counts { scraped: 3, kept: 3, added: 3 }),
+    );
+    check("  label_limit: 3\n", "a{x=\"1\"} 1\n", "label limit", None);
+    check(
+        "  label_name_length_limit: 8\n",
+        "a{longer_name=\"1\"} 1\n",
+        "name of label \"longer_name\"",
+        None,
+    );
+    check("  label_value_length_limit: 3\n", "a{x=\"12345\"} 1\n", "value of label \"x\"", None);
+    check(
+        "  metric_relabel_configs: [{action: labeldrop, regex: __name__}]\n",
+        "a 1\n",
+        "metric name missing",
+        None,
+    );
+    check("", "a{x=\"1\",x=\"2\"} 1\n", "given twice", None);
+}
+
+#[test]
+fn a_scrape_within_the_sample_limit_after_relabelling_is_fine() {
+    let rule = "  metric_relabel_configs: [{action: drop, source_labels: [__name__], regex: 'b|c'}]\n";
+    let mut b = Bench::new(&format!("  sample_limit: 1\n{rule}"));
+    for _ in 0..2 {
+        let summary = b.scrape("a 1\nb 1\nc 1\n");
+        assert_eq!(summary.error, None);
+        assert_eq!((summary.counts.scraped, summary.counts.kept), (3, 1));
+    }
+    assert_eq!(b.values("scrape_series_added"), own("1 0"));
+}
+
+#[test]
+fn labels_in_conflict_move_or_win() {
+    let check = |honor: bool, exposed: &[(&str, &str)], expected: &[(&str, &str)]| {
+        let mut buffer = LabelsBuf::new();
+        buffer.reset_to(&Labels::from_pairs(exposed.iter().copied()));
+        merge(&mut buffer, &Labels::from_pairs([("foo", "t"), ("job", "j")]), honor);
+        assert_eq!(buffer.to_labels(), Labels::from_pairs(expected.iter().copied()), "{exposed:?}");
+    };
+    check(false, &[("x", "1")], &[("foo", "t"), ("job", "j"), ("x", "1")]);
+    check(false, &[("foo", "1")], &[("exported_foo", "1"), ("foo", "t"), ("job", "j")]);
+    check(
+        false,
+        &[("foo", "1"), ("exported_foo", "2")],
+        &[("exported_exported_foo", "1"), ("exported_foo", "2"), ("foo", "t"), ("job", "j")],
+    );
+    check(true, &[("foo", "1")], &[("foo", "1"), ("job", "j")]);
+}

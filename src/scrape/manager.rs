@@ -1,0 +1,269 @@
+//! `ScrapeManager`: runs discovery and the loops of all jobs. One coordinating task owns them all.
+//!
+//! A reload is [`ScrapeManager::prepare`], which may fail and changes nothing, then [`ScrapeManager::commit`], which
+//! cannot fail. Jobs that did not change keep their loops, caches and slots.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+use super::Error;
+use super::fetch::Fetch;
+use super::metrics::ScrapeMetrics;
+use super::pool::Pool;
+use super::scrape_loop::{Run, Shared};
+use super::status::ScrapeHandle;
+use super::timing::stable_hash;
+use crate::config::{Config, HttpConfig};
+use crate::discovery::{DiscoveryManager, TargetSets};
+use crate::net::{HttpClient, NetOptions, Resolver, SystemResolver};
+use crate::telemetry::Registry;
+use crate::tsdb::Tsdb;
+use crate::util::Clock;
+
+/// New target sets are gathered for this long before they are applied, because discoverers report one by one.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+
+/// How long running scrapes may take to end at shutdown.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Everything a reload needs, made without touching what runs.
+pub struct Prepared {
+    config: Config,
+    clients: HashMap<HttpConfig, Arc<dyn Fetch>>,
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("jobs", &self.config.scrape_configs.len()).finish_non_exhaustive()
+    }
+}
+
+enum Command {
+    Apply(Box<Prepared>, oneshot::Sender<()>),
+    Stop,
+}
+
+/// Runs discovery and scraping.
+pub struct ScrapeManager {
+    resolver: Arc<dyn Resolver>,
+    handle: ScrapeHandle,
+    commands: mpsc::Sender<Command>,
+    task: JoinHandle<()>,
+}
+
+impl ScrapeManager {
+    /// Starts without jobs. Must be called within the runtime.
+    ///
+    /// # Errors
+    /// When name resolution cannot be set up.
+    pub fn new(
+        db: Arc<Tsdb>,
+        net: &NetOptions,
+        clock: Arc<dyn Clock>,
+        registry: &mut Registry,
+    ) -> Result<Self, Error> {
+        let resolver = Arc::new(SystemResolver::new(net.dns_server)?);
+        Ok(Self::with_resolver(db, resolver, clock, registry))
+    }
+
+    /// Like [`ScrapeManager::new`], with names looked up by `resolver`.
+    pub fn with_resolver(
+        db: Arc<Tsdb>,
+        resolver: Arc<dyn Resolver>,
+        clock: Arc<dyn Clock>,
+        registry: &mut Registry,
+    ) -> Self {
+        let handle = ScrapeHandle::default();
+        let threads = std::thread::available_parallelism().map_or(2, usize::from) * 2;
+        let (commands, receiver) = mpsc::channel(4);
+        let discovery = DiscoveryManager::new(Arc::clone(&resolver), registry);
+        let coordinator = Coordinator {
+            db,
+            clock,
+            metrics: ScrapeMetrics::new(registry),
+            threads,
+            shared: None,
+            targets: discovery.targets(),
+            discovery,
+            config: Config::default(),
+            clients: HashMap::new(),
+            pools: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            handle: handle.clone(),
+        };
+        let task = tokio::spawn(coordinator.run(receiver));
+        Self { resolver, handle, commands, task }
+    }
+
+    /// Reads the status from anywhere.
+    pub fn handle(&self) -> ScrapeHandle {
+        self.handle.clone()
+    }
+
+    /// Makes everything `config` needs; nothing that runs is touched.
+    ///
+    /// # Errors
+    /// When the HTTP client of a job cannot be set up.
+    pub fn prepare(&self, config: &Config) -> Result<Prepared, Error> {
+        let mut clients: HashMap<HttpConfig, Arc<dyn Fetch>> = HashMap::new();
+        for job in &config.scrape_configs {
+            if let Entry::Vacant(slot) = clients.entry(job.http) {
+                let client = HttpClient::new(job.http, Arc::clone(&self.resolver))
+                    .map_err(|source| Error::Client { job: job.job_name.clone(), source })?;
+                slot.insert(Arc::new(client));
+            }
+        }
+        Ok(Prepared { config: config.clone(), clients })
+    }
+
+    /// Switches to what was prepared; returns when discovery and the loops have been told.
+    pub async fn commit(&self, prepared: Prepared) {
+        let (done, wait) = oneshot::channel();
+        if self.commands.send(Command::Apply(Box::new(prepared), done)).await.is_ok() {
+            // The coordinator ends only when it is stopped; then there is nothing to wait for.
+            let _ = wait.await;
+        }
+    }
+
+    /// Ends discovery and all loops without stale markers, so that a restart leaves no gap.
+    pub async fn stop(self) {
+        let _ = self.commands.send(Command::Stop).await;
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "scraping ended badly");
+        }
+    }
+}
+
+struct Coordinator {
+    db: Arc<Tsdb>,
+    clock: Arc<dyn Clock>,
+    metrics: ScrapeMetrics,
+    threads: usize,
+    /// Made by the first configuration; a new one only when the seed changes.
+    shared: Option<Arc<Shared>>,
+    discovery: DiscoveryManager,
+    targets: watch::Receiver<Arc<TargetSets>>,
+    config: Config,
+    clients: HashMap<HttpConfig, Arc<dyn Fetch>>,
+    pools: BTreeMap<String, Pool>,
+    tasks: JoinSet<()>,
+    handle: ScrapeHandle,
+}
+
+impl Coordinator {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut due: Option<Instant> = None;
+        loop {
+            let when = due.unwrap_or_else(Instant::now);
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Apply(prepared, done)) => {
+                        self.apply(*prepared);
+                        due = None;
+                        let _ = done.send(());
+                    }
+                    Some(Command::Stop) | None => break,
+                },
+                Ok(()) = self.targets.changed() => due = due.or_else(|| Some(Instant::now() + DEBOUNCE)),
+                () = tokio::time::sleep_until(when), if due.is_some() => {
+                    due = None;
+                    self.sync();
+                }
+                Some(ended) = self.tasks.join_next() => report_end(ended),
+            }
+        }
+        self.stop().await;
+    }
+
+    fn apply(&mut self, prepared: Prepared) {
+        let seed = stable_hash(&prepared.config.global.external_labels, "");
+        let shared = match &self.shared {
+            Some(shared) if shared.seed == seed => Arc::clone(shared),
+            _ => Arc::new(Shared {
+                db: Arc::clone(&self.db),
+                clock: Arc::clone(&self.clock),
+                metrics: self.metrics.clone(),
+                threads: Semaphore::new(self.threads),
+                seed,
+            }),
+        };
+        self.shared = Some(Arc::clone(&shared));
+        self.discovery.commit(&prepared.config);
+        let sets = Arc::clone(&self.targets.borrow_and_update());
+        // A client that is in use stays, and with it its connections.
+        let mut clients = prepared.clients;
+        for (settings, client) in &mut clients {
+            if let Some(existing) = self.clients.get(settings) {
+                *client = Arc::clone(existing);
+            }
+        }
+        let names: Vec<String> = self.pools.keys().cloned().collect();
+        for name in names {
+            if prepared.config.job(&name).is_none()
+                && let Some(pool) = self.pools.remove(&name)
+            {
+                pool.end(Run::Gone);
+            }
+        }
+        for job in &prepared.config.scrape_configs {
+            let Some(fetch) = clients.get(&job.http).map(Arc::clone) else { continue };
+            let groups = sets.jobs.get(&job.job_name).map_or(&[][..], Vec::as_slice);
+            if let Some(pool) = self.pools.get_mut(&job.job_name) {
+                let restart = (pool.job != *job).then(|| (Arc::clone(job), fetch));
+                pool.sync(groups, restart, &mut self.tasks);
+            } else {
+                let mut pool = Pool::new(Arc::clone(&shared), Arc::clone(job), fetch);
+                pool.sync(groups, None, &mut self.tasks);
+                self.pools.insert(job.job_name.clone(), pool);
+            }
+        }
+        self.clients = clients;
+        self.config = prepared.config;
+        self.publish();
+    }
+
+    fn sync(&mut self) {
+        let sets = Arc::clone(&self.targets.borrow_and_update());
+        for (name, pool) in &mut self.pools {
+            let groups = sets.jobs.get(name).map_or(&[][..], Vec::as_slice);
+            pool.sync(groups, None, &mut self.tasks);
+        }
+        self.publish();
+    }
+
+    /// Shows the pools in the order of the file.
+    fn publish(&self) {
+        let jobs = self.config.scrape_configs.iter();
+        let views = jobs.filter_map(|job| self.pools.get(&job.job_name)).map(Pool::view).collect();
+        self.handle.pools.store(Arc::new(views));
+    }
+
+    async fn stop(mut self) {
+        self.discovery.stop().await;
+        for pool in std::mem::take(&mut self.pools).into_values() {
+            pool.end(Run::Shutdown);
+        }
+        let all = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                report_end(ended);
+            }
+        };
+        if tokio::time::timeout(STOP_TIMEOUT, all).await.is_err() {
+            tracing::warn!(left = self.tasks.len(), "scrapes did not end in time and are abandoned");
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+fn report_end(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "scrape loop ended badly");
+    }
+}

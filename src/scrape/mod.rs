@@ -1,0 +1,23 @@
+//! Scraping: targets from discovery, bodies over HTTP, samples into the database.
+//!
+//! Read [`manager`] (the door: jobs, reload, stop), then `pool` (one job), `target` (what is scraped), `scrape_loop`
+//! (one target over time), `timing` (when), `fetch` (how a body is got), `ingest` (body to samples) with `cache`,
+//! `report` and `families`, and [`status`] (what the API shows).
+
+mod cache;
+pub mod error;
+mod families;
+mod fetch;
+mod ingest;
+pub mod manager;
+mod metrics;
+mod pool;
+mod report;
+mod scrape_loop;
+pub mod status;
+mod target;
+mod timing;
+
+pub use error::Error;
+pub use manager::{Prepared, ScrapeManager};
+pub use status::ScrapeHandle;

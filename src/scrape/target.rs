@@ -1,0 +1,212 @@
+//! `Target`: what is scraped. Built from a discovered target, its group, its job and the relabelling rules.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::timing::stable_hash;
+use crate::config::ScrapeConfig;
+use crate::discovery::TargetGroup;
+use crate::model::{Labels, LabelsBuf, format_duration, parse_duration};
+use crate::relabel;
+
+const ADDRESS: &str = "__address__";
+const SCHEME: &str = "__scheme__";
+const PATH: &str = "__metrics_path__";
+const INTERVAL: &str = "__scrape_interval__";
+const TIMEOUT: &str = "__scrape_timeout__";
+const PARAM: &str = "__param_";
+
+/// A target as it is scraped.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Target {
+    /// Before relabelling.
+    pub(super) discovered: Labels,
+    /// On every series.
+    pub(super) labels: Labels,
+    /// Where to.
+    pub(super) url: String,
+    /// How often.
+    pub(super) interval: Duration,
+    /// At most the interval.
+    pub(super) timeout: Duration,
+    /// Of labels and URL; two targets of a job with the same hash are one.
+    pub(super) hash: u64,
+}
+
+/// What became of a discovered target.
+#[derive(Debug, PartialEq)]
+pub(super) enum Built {
+    /// It is scraped.
+    Active(Box<Target>),
+    /// A rule dropped it; its discovered labels.
+    Dropped(Labels),
+}
+
+/// Why a target cannot be scraped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BuildError {
+    #[error("no address")]
+    NoAddress,
+    #[error("{0:?} is not a valid hostname")]
+    BadAddress(String),
+    #[error("cannot read {name}: {value:?}")]
+    BadDuration { name: &'static str, value: String },
+    #[error("scrape timeout is greater than the scrape interval")]
+    TimeoutAboveInterval,
+}
+
+/// Builds the target that `own` of `group` stands for in `job`.
+pub(super) fn build(
+    job: &ScrapeConfig,
+    group: &TargetGroup,
+    own: &Labels,
+    labels: &mut LabelsBuf,
+) -> Result<Built, BuildError> {
+    labels.reset_to(own);
+    let mut set = |name: &str, value: &str| {
+        if labels.get(name).is_none() {
+            labels.set(name, value);
+        }
+    };
+    for (name, value) in &group.labels {
+        set(name, value);
+    }
+    set("job", &job.job_name);
+    set(INTERVAL, &format_duration(job.scrape_interval));
+    set(TIMEOUT, &format_duration(job.scrape_timeout));
+    set(PATH, &job.metrics_path);
+    set(SCHEME, job.scheme.name());
+    for (name, values) in &job.params {
+        if let Some(first) = values.first() {
+            set(&format!("{PARAM}{name}"), first);
+        }
+    }
+    let discovered = labels.to_labels();
+    if !relabel::apply(&job.relabel_configs, labels) {
+        return Ok(Built::Dropped(discovered));
+    }
+    let address = match labels.get(ADDRESS) {
+        None => return Err(BuildError::NoAddress),
+        Some(address) if address.contains('/') => return Err(BuildError::BadAddress(address.to_owned())),
+        Some(address) => address.to_owned(),
+    };
+    let interval = duration(labels, INTERVAL)?;
+    let timeout = duration(labels, TIMEOUT)?;
+    if timeout > interval {
+        return Err(BuildError::TimeoutAboveInterval);
+    }
+    let url = url(job, labels, &address);
+    if labels.get("instance").is_none() {
+        labels.set("instance", &address);
+    }
+    labels.remove_where(|name, _| name.starts_with("__"));
+    let labels = labels.to_labels();
+    let hash = stable_hash(&labels, &url);
+    Ok(Built::Active(Box::new(Target { discovered, labels, url, interval, timeout, hash })))
+}
+
+fn duration(labels: &LabelsBuf, name: &'static str) -> Result<Duration, BuildError> {
+    let text = labels.get(name).unwrap_or("");
+    parse_duration(text)
+        .ok()
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| BuildError::BadDuration { name, value: text.to_owned() })
+}
+
+fn url(job: &ScrapeConfig, labels: &LabelsBuf, address: &str) -> String {
+    let mut params: BTreeMap<&str, Vec<&str>> =
+        job.params.iter().map(|(k, v)| (k.as_str(), v.iter().map(String::as_str).collect())).collect();
+    for (name, value) in labels.iter() {
+        if let Some(name) = name.strip_prefix(PARAM) {
+            let values = params.entry(name).or_default();
+            match values.first_mut() {
+                Some(first) => *first = value,
+                None => values.push(value),
+            }
+        }
+    }
+    let path = labels.get(PATH).unwrap_or("");
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let mut url = format!("{}://{address}{slash}{path}", labels.get(SCHEME).unwrap_or("http"));
+    let mut separator = if path.contains('?') { '&' } else { '?' };
+    for (name, values) in params {
+        for value in values {
+            url.push(separator);
+            escape(name, &mut url);
+            url.push('=');
+            escape(value, &mut url);
+            separator = '&';
+        }
+    }
+    url
+}
+
+fn escape(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
+            b' ' => out.push('+'),
+            other => {
+                let _ = write!(out, "%{other:02X}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{LoadOptions, parse};
+
+    fn built(job: &str, own: &[(&str, &str)]) -> Result<Built, BuildError> {
+        let config = parse(&format!("scrape_configs:\n- job_name: j\n{job}"), "f", &LoadOptions::default())
+            .expect("valid");
+        let group = TargetGroup {
+            source: "s".to_owned(),
+            targets: Vec::new(),
+            labels: Labels::from_pairs([("env", "x"), ("own", "group")]),
+        };
+        let own = Labels::from_pairs(own.iter().copied());
+        build(&config.scrape_configs[0], &group, &own, &mut LabelsBuf::new())
+    }
+
+    #[test]
+    fn labels_and_url_follow_the_job() {
+        let check = |job: &str, own: &[(&str, &str)], url: &str, labels: &[(&str, &str)]| {
+            let Ok(Built::Active(target)) = built(job, own) else { panic!("{job}: {:?}", built(job, own)) };
+            assert_eq!(target.url, url);
+            assert_eq!(target.labels, Labels::from_pairs(labels.iter().copied()));
+        };
+        let common = [("env", "x"), ("instance", "h"), ("job", "j"), ("own", "group")];
+        check("", &[(ADDRESS, "h")], "http://h/metrics", &common);
+        check(
+            "  scheme: https\n  params: {a: ['1 2', b]}\n  metrics_path: /p",
+            &[(ADDRESS, "h"), ("own", "mine"), ("__meta_x", "y")],
+            "https://h/p?a=1+2&a=b",
+            &[("env", "x"), ("instance", "h"), ("job", "j"), ("own", "mine")],
+        );
+        check(
+            "  params: {a: [b]}\n  relabel_configs:\n  - {target_label: __param_a, replacement: z}\n  \
+             - {target_label: __address__, replacement: 'k:1'}\n  - {target_label: instance, replacement: i}",
+            &[(ADDRESS, "h")],
+            "http://k:1/metrics?a=z",
+            &[("env", "x"), ("instance", "i"), ("job", "j"), ("own", "group")],
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_scraped_is_refused() {
+        assert_eq!(built("", &[]), Err(BuildError::NoAddress));
+        assert_eq!(
+            built("  relabel_configs: [{target_label: a}]", &[(ADDRESS, "a/b")]),
+            Err(BuildError::BadAddress("a/b".to_owned()))
+        );
+        let error = built("", &[(ADDRESS, "a"), (INTERVAL, "x")]);
+        assert_eq!(error, Err(BuildError::BadDuration { name: INTERVAL, value: "x".to_owned() }));
+        assert_eq!(built("", &[(ADDRESS, "a"), (TIMEOUT, "1h")]), Err(BuildError::TimeoutAboveInterval));
+        let dropped =
+            built("  relabel_configs: [{action: drop, source_labels: [job], regex: j}]", &[(ADDRESS, "a")]);
+        assert!(matches!(dropped, Ok(Built::Dropped(labels)) if labels.get(SCHEME) == Some("http")));
+    }
+}

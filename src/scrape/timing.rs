@@ -1,0 +1,76 @@
+//! When a target is scraped: its own offset inside a grid of intervals that starts at the Unix epoch.
+
+use crate::model::Labels;
+
+/// A scrape whose real time is this close to its slot is stored at the slot, so that timestamps stay regular.
+const TOLERANCE_MS: i64 = 2;
+
+/// The slots of one target.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slots {
+    interval_ms: i64,
+    offset_ms: i64,
+}
+
+impl Slots {
+    /// Slots each `interval_ms`, shifted by what `hash` says.
+    pub(super) fn new(interval_ms: i64, hash: u64) -> Self {
+        let interval_ms = interval_ms.max(1);
+        // The shift loses the sign bit, nothing else of interest.
+        let offset_ms = i64::try_from(hash >> 1).unwrap_or(0) % interval_ms;
+        Self { interval_ms, offset_ms }
+    }
+
+    /// The first slot after `now_ms`.
+    pub(super) fn after(&self, now_ms: i64) -> i64 {
+        let into = (now_ms - self.offset_ms).rem_euclid(self.interval_ms);
+        now_ms - into + self.interval_ms
+    }
+
+    /// The timestamp of a scrape that was due at `slot_ms` and began at `now_ms`.
+    pub(super) fn align(&self, slot_ms: i64, now_ms: i64) -> i64 {
+        let tolerance = TOLERANCE_MS.min(self.interval_ms / 100);
+        if (now_ms - slot_ms).abs() <= tolerance { slot_ms } else { now_ms }
+    }
+}
+
+/// FNV-1a over labels and URL: the same on every start, so that a restart keeps the slots.
+pub(super) fn stable_hash(labels: &Labels, url: &str) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let mut eat = |text: &str| {
+        for byte in text.bytes().chain([0xff]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    for (name, value) in labels {
+        eat(name);
+        eat(value);
+    }
+    eat(url);
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_on_the_grid_and_after_now() {
+        for hash in [0, 7, u64::MAX, 123_456_789] {
+            let slots = Slots::new(15_000, hash);
+            for now in [0, 1, 14_999, 15_000, 1_700_000_000_123] {
+                let slot = slots.after(now);
+                assert!(slot > now && slot <= now + 15_000, "{hash} {now}");
+                assert_eq!(slot.rem_euclid(15_000), slots.offset_ms);
+            }
+        }
+    }
+
+    #[test]
+    fn small_delays_are_aligned() {
+        let slots = Slots::new(10_000, 0);
+        assert_eq!(slots.align(10_000, 10_002), 10_000);
+        assert_eq!(slots.align(10_000, 10_003), 10_003);
+        assert_eq!(Slots::new(100, 0).align(100, 102), 102);
+    }
+}
