@@ -1,10 +1,12 @@
 //! The outside world: HTTP and DNS. The only user of reqwest and hickory-resolver.
 //!
-//! Read `resolver` (names to records), then `http` (one client, its bodies read under a bound).
+//! Read `resolver` (names to records), then `http` (one client, its bodies read under a bound); `api` asks other servers.
 
+pub mod api;
 pub mod http;
 pub mod resolver;
 
+pub use api::ApiClient;
 pub use http::{HttpClient, HttpError, HttpRequest, HttpResponse};
 pub use resolver::{DnsError, DnsRecord, RecordKind, Resolver, SystemResolver};
 

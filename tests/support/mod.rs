@@ -3,6 +3,10 @@
 // Each test binary uses a part of it.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::print_stdout, clippy::should_implement_trait)]
 
+pub mod dns;
+pub mod server;
+pub mod services;
+
 /// A small seeded generator: the same numbers on every machine.
 #[derive(Debug, Clone)]
 pub struct Random(u64);

@@ -26,21 +26,17 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(30);
 
 /// Runs until the database stops.
 pub(in crate::tsdb) fn run(inner: &Inner) {
-    let mut wait = PERIOD;
-    loop {
-        std::thread::park_timeout(wait);
-        if inner.stop.is_stopped() {
-            return;
-        }
-        wait = PERIOD;
-        if let Err(error) = run_due(inner) {
-            if inner.stop.is_stopped() {
-                return;
+    while !inner.stop.is_stopped() {
+        let wait = match run_due(inner) {
+            Ok(()) => PERIOD,
+            Err(_) if inner.stop.is_stopped() => return,
+            Err(error) => {
+                inner.metrics.compactions_failed.inc();
+                tracing::error!(%error, "maintenance of the database failed, trying again later");
+                PAUSE_AFTER_FAILURE
             }
-            inner.metrics.compactions_failed.inc();
-            tracing::error!(%error, "maintenance of the database failed, trying again later");
-            wait = PAUSE_AFTER_FAILURE;
-        }
+        };
+        std::thread::park_timeout(wait);
     }
 }
 

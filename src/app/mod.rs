@@ -1,0 +1,233 @@
+//! Wiring: builds every component, owns it, stops it in order.
+//!
+//! [`settings`] is what is fixed for the life of the process, [`reload`] applies configurations, [`signals`] turns
+//! signals into requests. Starting is a reload from nothing: there is no second way to bring a configuration in.
+
+pub mod reload;
+pub mod settings;
+pub mod signals;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::promql::Engine;
+use crate::remote::Receiver;
+use crate::scrape::ScrapeManager;
+use crate::telemetry::Registry;
+use crate::telemetry::metrics::{Family, Gauge};
+use crate::telemetry::process::ProcessCollector;
+use crate::tsdb::{self, Tsdb};
+use crate::util::{Clock, SystemClock};
+use crate::web::state::ReloadState;
+use crate::web::{self, ApiState};
+use reload::Reloader;
+pub use settings::Settings;
+
+/// How long open requests may take to finish when the server goes down.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What keeps the server from starting, or made it stop.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The configuration is refused.
+    #[error(transparent)]
+    Config(#[from] reload::ReloadError),
+    /// The database does not open or close.
+    #[error("storage: {0}")]
+    Storage(#[from] tsdb::Error),
+    /// A signal handler cannot be installed, or a task failed.
+    #[error("cannot {action}: {source}")]
+    Io {
+        /// What was being done, as a verb.
+        action: &'static str,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A component failed in a way that is a bug.
+    #[error("{0} failed")]
+    Failed(&'static str),
+}
+
+/// A running server.
+pub struct App {
+    addresses: Vec<SocketAddr>,
+    state: Arc<ApiState>,
+    reloader: Reloader,
+    reload_requests: mpsc::Receiver<web::ReloadRequest>,
+    servers: JoinSet<std::io::Result<()>>,
+    stop_servers: watch::Sender<bool>,
+}
+
+impl App {
+    /// Opens the database, loads the configuration, starts scraping and listening.
+    ///
+    /// # Errors
+    /// When one of these is refused; nothing keeps running then.
+    pub async fn start(settings: Settings) -> Result<Self, AppError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let started_ms = clock.now_ms();
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(ProcessCollector {
+            start_time_seconds: started_ms as f64 / 1000.0,
+        }));
+        register_build_info(&mut registry);
+
+        // Listening comes first: a second server on the port must not touch the data.
+        let (listeners, addresses) = bind(&settings.listen).await?;
+        let first = reload::load(&settings, &addresses)?;
+
+        let (options, db_clock) = (settings.tsdb.clone(), Arc::clone(&clock));
+        let (db, mut registry) = tokio::task::spawn_blocking(move || {
+            Tsdb::open(options, db_clock, &mut registry).map(|db| (Arc::new(db), registry))
+        })
+        .await
+        .map_err(|_| AppError::Failed("opening the database"))??;
+
+        let scrape = ScrapeManager::new(Arc::clone(&db), &settings.net, Arc::clone(&clock), &mut registry)
+            .map_err(reload::ReloadError::from)?;
+        let (reload, reload_requests) = mpsc::channel(4);
+        let receiver = settings.remote_write_receiver.then(|| Receiver::new(Arc::clone(&db), &mut registry));
+        let http_metrics = web::HttpMetrics::new(&mut registry);
+        let reload_metrics = reload::ReloadMetrics::new(&mut registry);
+        let state = Arc::new(ApiState {
+            db,
+            engine: ArcSwap::from_pointee(Engine::new(settings.engine_options(&first))),
+            query_slots: Semaphore::new(settings.query_concurrency),
+            query_timeout: settings.query_timeout,
+            scrape: scrape.handle(),
+            config: ArcSwap::from_pointee(first),
+            reload_state: ArcSwap::from_pointee(ReloadState { successful: false, applied_ms: 0 }),
+            flags: settings.flags.clone(),
+            reload,
+            quit: Arc::new(Notify::new()),
+            lifecycle_enabled: settings.lifecycle,
+            receiver,
+            registry,
+            http_metrics,
+            clock,
+            started_ms,
+            retention: settings.retention_text(),
+            ready: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+        });
+        let mut reloader =
+            Reloader::new(settings, addresses.clone(), Arc::clone(&state), scrape, reload_metrics);
+        let first = (**state.config.load()).clone();
+        reloader.apply(first).await?;
+
+        let (stop_servers, stopped) = watch::channel(false);
+        let mut servers = JoinSet::new();
+        let router = web::router(Arc::clone(&state));
+        for listener in listeners {
+            let mut stopped = stopped.clone();
+            let serve = web::serve(listener, router.clone(), async move {
+                let _ = stopped.wait_for(|stop| *stop).await;
+            });
+            servers.spawn(serve);
+        }
+        state.ready.store(true, Ordering::Release);
+        for address in &addresses {
+            tracing::info!(%address, "server is ready to receive web requests");
+        }
+        Ok(Self { addresses, state, reloader, reload_requests, servers, stop_servers })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Runs until `shutdown` ends or `/-/quit` is called, reloading on request, then stops everything in order.
+    /// `reload` yields once for each reload asked for from outside; its end means there will be none.
+    ///
+    /// # Errors
+    /// When a listener fails, or the database cannot be closed cleanly.
+    pub async fn run(
+        mut self,
+        mut reload: mpsc::Receiver<()>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), AppError> {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let quit = Arc::clone(&self.state.quit);
+        let failed = loop {
+            tokio::select! {
+                () = &mut shutdown => break None,
+                () = quit.notified() => break None,
+                Some(()) = reload.recv() => {
+                    // The outcome is logged and counted inside.
+                    let _ = self.reloader.reload().await;
+                }
+                Some(answer) = self.reload_requests.recv() => {
+                    let done = self.reloader.reload().await.map_err(|error| error.to_string());
+                    let _ = answer.send(done);
+                }
+                Some(ended) = self.servers.join_next() => {
+                    let source = match ended {
+                        Ok(Err(source)) => source,
+                        _ => std::io::Error::other("the listener ended"),
+                    };
+                    break Some(AppError::Io { action: "serve web requests", source });
+                }
+            }
+        };
+        let stopped = self.stop().await;
+        failed.map_or(stopped, Err)
+    }
+
+    /// Not ready, scraping ends, open requests finish, the database closes.
+    async fn stop(mut self) -> Result<(), AppError> {
+        tracing::info!("shutting down");
+        self.state.stopping.store(true, Ordering::Release);
+        self.state.ready.store(false, Ordering::Release);
+        self.reloader.into_scrape().stop().await;
+        let _ = self.stop_servers.send(true);
+        let drained = async { while self.servers.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
+            tracing::warn!("open requests did not finish in time and are cut off");
+            self.servers.shutdown().await;
+        }
+        let db = Arc::clone(&self.state.db);
+        tokio::task::spawn_blocking(move || db.close())
+            .await
+            .map_err(|_| AppError::Failed("closing the database"))??;
+        tracing::info!("good bye");
+        Ok(())
+    }
+}
+
+async fn bind(addresses: &[String]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), AppError> {
+    let (mut listeners, mut bound) = (Vec::new(), Vec::new());
+    for address in addresses {
+        let failed = |source| AppError::Listen { address: address.clone(), source };
+        // `:9090` means all interfaces, as in Prometheus.
+        let full =
+            address.strip_prefix(':').map_or_else(|| address.clone(), |port| format!("0.0.0.0:{port}"));
+        let listener = TcpListener::bind(&full).await.map_err(failed)?;
+        bound.push(listener.local_addr().map_err(failed)?);
+        listeners.push(listener);
+    }
+    Ok((listeners, bound))
+}
+
+fn register_build_info(registry: &mut Registry) {
+    let info: Family<Vec<(String, String)>, Gauge> = Family::default();
+    info.get_or_create(&vec![("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]).set(1);
+    registry.register("emberkeep_build_info", "The version of this server", info);
+}

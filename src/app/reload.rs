@@ -1,0 +1,120 @@
+//! Reload: prepare everything, then commit. All or nothing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::settings::Settings;
+use crate::config::{self, Config, LoadOptions};
+use crate::promql::Engine;
+use crate::scrape::{self, ScrapeManager};
+use crate::telemetry::Registry;
+use crate::telemetry::metrics::{FloatGauge, Gauge};
+use crate::web::ApiState;
+use crate::web::state::ReloadState;
+
+/// Why a configuration is not applied.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// The file is refused.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// Scraping cannot be set up as the file says.
+    #[error(transparent)]
+    Scrape(#[from] scrape::Error),
+}
+
+/// Whether and when the last reload was applied.
+#[derive(Debug, Default)]
+pub struct ReloadMetrics {
+    successful: Gauge,
+    applied_seconds: FloatGauge,
+}
+
+impl ReloadMetrics {
+    /// Registers them.
+    pub fn new(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let r = registry.sub_registry_with_prefix("prometheus_config");
+        let help = "Whether the last configuration reload was applied";
+        r.register("last_reload_successful", help, metrics.successful.clone());
+        let help = "When a configuration was applied last, seconds since the epoch";
+        r.register("last_reload_success_timestamp_seconds", help, metrics.applied_seconds.clone());
+        metrics
+    }
+}
+
+/// Loads the configuration `settings` name; without a file the server scrapes the first of `addresses`: itself.
+///
+/// # Errors
+/// When the file is refused.
+pub fn load(settings: &Settings, addresses: &[SocketAddr]) -> Result<Config, ReloadError> {
+    match &settings.config_file {
+        Some(path) => Ok(config::load(path, &LoadOptions { expand_env: settings.expand_env })?),
+        None => {
+            let port = addresses.first().map_or(9090, SocketAddr::port);
+            Ok(Config::self_scrape(&format!("localhost:{port}")))
+        }
+    }
+}
+
+/// Applies configurations to the running components.
+pub struct Reloader {
+    settings: Settings,
+    addresses: Vec<SocketAddr>,
+    state: Arc<ApiState>,
+    scrape: ScrapeManager,
+    metrics: ReloadMetrics,
+}
+
+impl Reloader {
+    pub(super) fn new(
+        settings: Settings,
+        addresses: Vec<SocketAddr>,
+        state: Arc<ApiState>,
+        scrape: ScrapeManager,
+        metrics: ReloadMetrics,
+    ) -> Self {
+        Self { settings, addresses, state, scrape, metrics }
+    }
+
+    pub(super) fn into_scrape(self) -> ScrapeManager {
+        self.scrape
+    }
+
+    /// Loads the file again and applies it. The outcome is logged and counted.
+    ///
+    /// # Errors
+    /// When it is refused; everything stays as it was.
+    pub(super) async fn reload(&mut self) -> Result<(), ReloadError> {
+        let applied = match load(&self.settings, &self.addresses) {
+            Ok(config) => self.apply(config).await,
+            Err(error) => Err(error),
+        };
+        match &applied {
+            Ok(()) => tracing::info!("configuration is reloaded"),
+            Err(error) => {
+                tracing::error!(%error, "configuration is not reloaded, the old one stays");
+                self.metrics.successful.set(0);
+                let old = **self.state.reload_state.load();
+                self.state.reload_state.store(Arc::new(ReloadState { successful: false, ..old }));
+            }
+        }
+        applied
+    }
+
+    /// Applies `config`: first everything that can fail, then everything that cannot.
+    pub(super) async fn apply(&mut self, config: Config) -> Result<(), ReloadError> {
+        let prepared = self.scrape.prepare(&config)?;
+        let engine = Engine::new(self.settings.engine_options(&config));
+
+        self.scrape.commit(prepared).await;
+        self.state.engine.store(Arc::new(engine));
+        self.state.config.store(Arc::new(config));
+        let now = self.state.clock.now_ms();
+        self.state.reload_state.store(Arc::new(ReloadState { successful: true, applied_ms: now }));
+        self.metrics.successful.set(1);
+        self.metrics.applied_seconds.set(now as f64 / 1000.0);
+        Ok(())
+    }
+}

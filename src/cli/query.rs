@@ -1,0 +1,128 @@
+//! `query`: ask a running server.
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::{Failure, output};
+use crate::net::ApiClient;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum QueryCommand {
+    /// Evaluate a query at one time.
+    Instant(InstantArgs),
+    /// Evaluate a query over a range.
+    Range(RangeArgs),
+}
+
+#[derive(Debug, Args)]
+struct Target {
+    /// Address of the server.
+    #[arg(long, default_value = "http://localhost:9090")]
+    url: String,
+    /// Print the reply as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InstantArgs {
+    /// The query.
+    query: String,
+    /// Evaluation time, RFC 3339 or seconds since the epoch; now if absent.
+    #[arg(long)]
+    time: Option<String>,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RangeArgs {
+    /// The query.
+    query: String,
+    /// Start, RFC 3339 or seconds since the epoch; an hour before the end if absent.
+    #[arg(long)]
+    start: Option<String>,
+    /// End; now if absent.
+    #[arg(long)]
+    end: Option<String>,
+    /// Step, as a duration or in seconds.
+    #[arg(long, default_value = "1m")]
+    step: String,
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(super) fn run(command: QueryCommand) -> Result<(), Failure> {
+    match command {
+        QueryCommand::Instant(args) => {
+            let mut form = vec![("query", args.query)];
+            form.extend(args.time.map(|time| ("time", time)));
+            ask(&args.target, "query", &form)
+        }
+        QueryCommand::Range(args) => {
+            let now = jiff::Timestamp::now();
+            let seconds = |t: jiff::Timestamp| t.as_second().to_string();
+            let end = args.end.unwrap_or_else(|| seconds(now));
+            let hour_before = |end: &str| match (end.parse::<f64>(), end.parse::<jiff::Timestamp>()) {
+                (Ok(end), _) => (end - 3600.0).to_string(),
+                (_, Ok(end)) => (end.as_second() - 3600).to_string(),
+                // The server says what is wrong with it.
+                _ => end.to_owned(),
+            };
+            let start = args.start.unwrap_or_else(|| hour_before(&end));
+            let form = [("query", args.query), ("start", start), ("end", end), ("step", args.step)];
+            ask(&args.target, "query_range", &form)
+        }
+    }
+}
+
+fn ask(target: &Target, endpoint: &str, form: &[(&str, String)]) -> Result<(), Failure> {
+    let url = format!("{}/api/v1/{endpoint}", target.url.trim_end_matches('/'));
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let reply = runtime.block_on(ApiClient::new()?.post_form(&url, body))?;
+    let reply: Value = serde_json::from_slice(&reply)
+        .map_err(|error| format!("{url} did not answer like a Prometheus API: {error}"))?;
+    if reply["status"] != "success" {
+        let text = |key: &str| reply[key].as_str().unwrap_or("unknown").to_owned();
+        return Err(format!("{}: {}", text("errorType"), text("error")).into());
+    }
+    for key in ["warnings", "infos"] {
+        for remark in reply[key].as_array().into_iter().flatten() {
+            output::error(remark.as_str().unwrap_or_default());
+        }
+    }
+    if target.json {
+        output::line(&reply["data"].to_string());
+    } else {
+        print_result(&reply["data"]);
+    }
+    Ok(())
+}
+
+/// Prints a result as people read PromQL: one series a line, then its samples.
+fn print_result(data: &Value) {
+    let pair = |pair: &Value| format!("{} @[{}]", pair[1].as_str().unwrap_or_default(), pair[0]);
+    match data["resultType"].as_str() {
+        Some("vector") => {
+            for series in data["result"].as_array().into_iter().flatten() {
+                output::line(&format!("{} => {}", metric(&series["metric"]), pair(&series["value"])));
+            }
+        }
+        Some("matrix") => {
+            for series in data["result"].as_array().into_iter().flatten() {
+                output::line(&format!("{} =>", metric(&series["metric"])));
+                for value in series["values"].as_array().into_iter().flatten() {
+                    output::line(&pair(value));
+                }
+            }
+        }
+        _ => output::line(&pair(&data["result"])),
+    }
+}
+
+fn metric(labels: &Value) -> String {
+    let pairs = labels.as_object().into_iter().flatten();
+    crate::model::Labels::from_pairs(pairs.map(|(n, v)| (n.as_str(), v.as_str().unwrap_or_default())))
+        .to_string()
+}

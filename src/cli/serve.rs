@@ -1,0 +1,228 @@
+//! `serve`: run the server. Flags carry the names Prometheus gave them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgMatches, Args, CommandFactory as _, ValueEnum};
+
+use super::Failure;
+use crate::app::{App, Settings, signals};
+use crate::model::parse_duration;
+use crate::net::NetOptions;
+use crate::promql::Features;
+use crate::telemetry::log;
+use crate::tsdb::{SyncPolicy, TsdbOptions};
+
+/// Data directory when none is named.
+pub(super) const DEFAULT_DATA_DIR: &str = "emberkeep-data";
+/// Configuration file that is read, if it is there, when none is named.
+const DEFAULT_CONFIG: &str = "prometheus.yml";
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Logfmt,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Configuration file. Without it, prometheus.yml in the working directory; without that, the server scrapes
+    /// itself.
+    #[arg(long = "config.file", value_name = "FILE")]
+    config_file: Option<PathBuf>,
+    /// Replace ${NAME} anywhere in the configuration file by the environment variable; an unset one is an error.
+    #[arg(long = "config.expand-env")]
+    expand_env: bool,
+    /// DNS server (ip or ip:port) to ask instead of the system's, for discovery and for targets.
+    #[arg(long = "dns.server", value_name = "ADDRESS", value_parser = parse_dns_server)]
+    dns_server: Option<SocketAddr>,
+    /// Data directory.
+    #[arg(long = "storage.tsdb.path", value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
+    data_dir: PathBuf,
+    /// How long samples are kept; 0 for ever.
+    #[arg(long = "storage.tsdb.retention.time", value_name = "DURATION", default_value = "15d",
+          value_parser = parse_duration)]
+    retention: Duration,
+    /// When the log is made durable against power loss: always, never, or a duration. A killed process loses
+    /// nothing with any of them.
+    #[arg(long = "storage.tsdb.wal-sync", value_name = "POLICY", default_value = "1s", value_parser = parse_sync)]
+    sync: SyncPolicy,
+    /// Address to listen on; may be given several times.
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "0.0.0.0:9090")]
+    listen: Vec<String>,
+    /// Allow reload and shutdown over HTTP.
+    #[arg(long = "web.enable-lifecycle")]
+    lifecycle: bool,
+    /// Accept samples pushed by other servers on /api/v1/write.
+    #[arg(long = "web.enable-remote-write-receiver")]
+    remote_write_receiver: bool,
+    /// How old the newest sample of a series may be to still answer an instant selector.
+    #[arg(long = "query.lookback-delta", value_name = "DURATION", default_value = "5m",
+          value_parser = parse_duration)]
+    lookback: Duration,
+    /// Longest time of a query, waiting included.
+    #[arg(long = "query.timeout", value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
+    query_timeout: Duration,
+    /// Queries that run at once.
+    #[arg(long = "query.max-concurrency", value_name = "N", default_value_t = 20,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    query_concurrency: u32,
+    /// Most samples one query may hold in memory.
+    #[arg(long = "query.max-samples", value_name = "N", default_value_t = 50_000_000)]
+    query_max_samples: usize,
+    /// Features that are off by default, comma separated: promql-experimental-functions,
+    /// promql-binop-fill-modifiers, promql-extended-range-selectors, promql-delayed-name-removal.
+    #[arg(long = "enable-feature", value_name = "FEATURES", value_delimiter = ',')]
+    features: Vec<String>,
+    /// Lines below this level are left out.
+    #[arg(long = "log.level", value_enum, default_value_t = Level::Info)]
+    log_level: Level,
+    /// How log lines look.
+    #[arg(long = "log.format", value_enum, default_value_t = LogFormat::Logfmt)]
+    log_format: LogFormat,
+}
+
+fn parse_dns_server(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .or_else(|_| text.parse().map(|ip| SocketAddr::new(ip, 53)))
+        .map_err(|_| format!("{text:?} is neither an IP address nor ip:port"))
+}
+
+fn parse_sync(text: &str) -> Result<SyncPolicy, String> {
+    match text {
+        "always" => Ok(SyncPolicy::Always),
+        "never" => Ok(SyncPolicy::Never),
+        _ => match parse_duration(text).map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)) {
+            Ok(ms) if ms > 0 => Ok(SyncPolicy::Interval(ms)),
+            _ => Err("must be always, never or a duration such as 1s".to_owned()),
+        },
+    }
+}
+
+/// Flags of Prometheus that change what a server does, and that this one does not have yet.
+const UNSUPPORTED: &[&str] = &[
+    "--agent",
+    "--alertmanager.drain-notification-queue-on-shutdown",
+    "--alertmanager.notification-queue-capacity",
+    "--config.auto-reload-interval",
+    "--rules.alert.for-grace-period",
+    "--rules.alert.for-outage-tolerance",
+    "--rules.alert.resend-delay",
+    "--rules.max-concurrent-evals",
+    "--storage.remote.flush-deadline",
+    "--storage.remote.read-concurrent-limit",
+    "--storage.remote.read-max-bytes-in-frame",
+    "--storage.remote.read-sample-limit",
+    "--storage.tsdb.no-lockfile",
+    "--storage.tsdb.retention.size",
+    "--web.config.file",
+    "--web.console.libraries",
+    "--web.console.templates",
+    "--web.cors.origin",
+    "--web.enable-admin-api",
+    "--web.enable-otlp-receiver",
+    "--web.external-url",
+    "--web.max-connections",
+    "--web.max-notifications-subscribers",
+    "--web.page-title",
+    "--web.read-timeout",
+    "--web.route-prefix",
+    "--web.user-assets",
+];
+
+/// The first argument that is a flag of Prometheus we do not have yet.
+pub(super) fn known_but_unsupported(args: impl Iterator<Item = String>) -> Option<String> {
+    args.map(|arg| arg.split('=').next().unwrap_or_default().to_owned())
+        .find(|name| UNSUPPORTED.contains(&name.as_str()))
+}
+
+/// All flags with their values, as the status page shows them.
+pub(super) fn flag_values(matches: &ArgMatches) -> BTreeMap<String, String> {
+    let mut out = BTreeMap::new();
+    let command = super::Cli::command();
+    let Some(serve) = command.find_subcommand("serve") else { return out };
+    for arg in serve.get_arguments() {
+        let id = arg.get_id().as_str();
+        let Some(name) = arg.get_long().filter(|name| *name != "help") else { continue };
+        let value = if arg.get_action().takes_values() {
+            let raw = matches.try_get_raw(id).ok().flatten();
+            let values: Vec<String> =
+                raw.into_iter().flatten().map(|v| v.to_string_lossy().into_owned()).collect();
+            values.join(",")
+        } else {
+            matches.get_flag(id).to_string()
+        };
+        out.insert(name.to_owned(), value);
+    }
+    out
+}
+
+pub(super) fn run(args: ServeArgs, flags: BTreeMap<String, String>) -> Result<(), Failure> {
+    let level = match args.log_level {
+        Level::Debug => log::LevelFilter::DEBUG,
+        Level::Info => log::LevelFilter::INFO,
+        Level::Warn => log::LevelFilter::WARN,
+        Level::Error => log::LevelFilter::ERROR,
+    };
+    let format = match args.log_format {
+        LogFormat::Logfmt => log::Format::Logfmt,
+        LogFormat::Json => log::Format::Json,
+    };
+    log::init(level, format);
+    let settings = settings(args, flags);
+    if settings.config_file.is_none() {
+        tracing::info!("no configuration file: the server scrapes itself");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let shutdown = signals::shutdown()?;
+        let reloads = signals::reloads()?;
+        App::start(settings).await?.run(reloads, shutdown).await
+    })?;
+    Ok(())
+}
+
+fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Settings {
+    let default = PathBuf::from(DEFAULT_CONFIG);
+    let config_file = args.config_file.or_else(|| default.exists().then_some(default));
+    let mut features = Features::default();
+    for feature in &args.features {
+        match feature.as_str() {
+            "promql-experimental-functions" => features.experimental_functions = true,
+            "promql-binop-fill-modifiers" => features.binop_fill = true,
+            "promql-extended-range-selectors" => features.extended_range_selectors = true,
+            "promql-delayed-name-removal" => features.delayed_name_removal = true,
+            // As in Prometheus, so that a command line for it starts; but nobody is left in the dark.
+            other => tracing::warn!(feature = other, "unknown or not yet supported feature is left off"),
+        }
+    }
+    Settings {
+        config_file,
+        expand_env: args.expand_env,
+        net: NetOptions { dns_server: args.dns_server, ..NetOptions::default() },
+        tsdb: TsdbOptions {
+            retention_ms: i64::try_from(args.retention.as_millis()).unwrap_or(i64::MAX),
+            sync: args.sync,
+            ..TsdbOptions::new(args.data_dir)
+        },
+        listen: args.listen,
+        lifecycle: args.lifecycle,
+        remote_write_receiver: args.remote_write_receiver,
+        query_timeout: args.query_timeout,
+        query_concurrency: usize::try_from(args.query_concurrency).unwrap_or(usize::MAX),
+        query_max_samples: args.query_max_samples,
+        lookback: args.lookback,
+        features,
+        flags,
+    }
+}

@@ -1,0 +1,45 @@
+//! A small client of Prometheus' HTTP API: what the command line asks with.
+
+use std::time::Duration;
+
+/// Requests that take longer are given up.
+const TIMEOUT: Duration = Duration::from_secs(150);
+
+/// A request that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot ask {url}: {source}")]
+pub struct ApiError {
+    url: String,
+    source: reqwest::Error,
+}
+
+/// Asks a server.
+#[derive(Debug, Clone)]
+pub struct ApiClient {
+    client: reqwest::Client,
+}
+
+impl ApiClient {
+    /// A client.
+    ///
+    /// # Errors
+    /// When the system gives no randomness or certificates.
+    pub fn new() -> Result<Self, ApiError> {
+        // The first call of the process wins; later ones find the same provider in place.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().timeout(TIMEOUT).build();
+        Ok(Self { client: client.map_err(|source| ApiError { url: String::new(), source })? })
+    }
+
+    /// Posts a form (already encoded) and returns the body of the reply, whatever its status.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or does not answer in time.
+    pub async fn post_form(&self, url: &str, form: String) -> Result<Vec<u8>, ApiError> {
+        let failed = |source| ApiError { url: url.to_owned(), source };
+        let request =
+            self.client.post(url).header("Content-Type", "application/x-www-form-urlencoded").body(form);
+        let reply = request.send().await.map_err(failed)?;
+        Ok(reply.bytes().await.map_err(failed)?.to_vec())
+    }
+}

@@ -1,0 +1,116 @@
+//! Series, label names, label values.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+
+use crate::model::{Labels, Samples};
+use crate::storage::{Queryable as _, SelectRequest};
+use crate::web::json;
+use crate::web::params::Params;
+use crate::web::reply::{ApiError, Reply, json_response, truncate};
+use crate::web::state::ApiState;
+
+type Shared = State<Arc<ApiState>>;
+
+/// `GET|POST /series`
+pub async fn series(State(state): Shared, params: Params) -> Result<Response, ApiError> {
+    let selectors = params.selectors()?;
+    if selectors.is_empty() {
+        return Err(ApiError::bad_data("no match[] parameter provided"));
+    }
+    let range = params.range()?;
+    let limit = params.limit()?;
+    let body = state
+        .blocking(move |state, _| {
+            let querier = state.db.querier(range)?;
+            let mut found: BTreeSet<Labels> = BTreeSet::new();
+            for matchers in &selectors {
+                let set = querier.select(&SelectRequest { matchers, range })?;
+                let mut samples = Samples::new();
+                for index in 0..set.len() {
+                    // Without bounds every series has samples; within bounds it takes a look.
+                    if range.start != i64::MIN || range.end != i64::MAX {
+                        set.read(index, range, &mut samples)?;
+                        if samples.is_empty() {
+                            continue;
+                        }
+                    }
+                    found.insert(set.labels(index));
+                }
+            }
+            let cut = limit.filter(|limit| found.len() > *limit);
+            let mut out = b"{\"status\":\"success\",\"data\":[".to_vec();
+            for (number, labels) in found.iter().take(cut.unwrap_or(usize::MAX)).enumerate() {
+                if number > 0 {
+                    out.push(b',');
+                }
+                json::write_labels(labels, &mut out);
+            }
+            out.push(b']');
+            if cut.is_some() {
+                out.extend_from_slice(b",\"warnings\":[\"results truncated due to limit\"]");
+            }
+            out.push(b'}');
+            Ok(out)
+        })
+        .await?;
+    Ok(json_response(body))
+}
+
+/// `GET|POST /labels`
+pub async fn label_names(State(state): Shared, params: Params) -> Reply<Vec<String>> {
+    let (selectors, range, limit) = (params.selectors()?, params.range()?, params.limit()?);
+    let names = state.blocking(move |state, _| Ok(state.db.querier(range)?.label_names(&selectors)?)).await?;
+    Ok(truncate(names, limit))
+}
+
+/// `GET /label/{name}/values`
+pub async fn label_values(
+    State(state): Shared,
+    Path(name): Path<String>,
+    params: Params,
+) -> Reply<Vec<String>> {
+    let name = name.strip_prefix("U__").map_or_else(|| Some(name.clone()), unescape);
+    let name =
+        name.filter(|n| !n.is_empty()).ok_or_else(|| ApiError::bad_data("invalid label name: \"\""))?;
+    let (selectors, range, limit) = (params.selectors()?, params.range()?, params.limit()?);
+    let values =
+        state.blocking(move |state, _| Ok(state.db.querier(range)?.label_values(&name, &selectors)?)).await?;
+    Ok(truncate(values, limit))
+}
+
+/// Undoes the `values` escaping of names: `__` is `_`, `_<hex>_` a character.
+fn unescape(escaped: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut rest = escaped;
+    while let Some((plain, tail)) = rest.split_once('_') {
+        out.push_str(plain);
+        if let Some(after) = tail.strip_prefix('_') {
+            out.push('_');
+            rest = after;
+        } else {
+            let (hex, after) = tail.split_once('_')?;
+            out.push(u32::from_str_radix(hex, 16).ok().and_then(char::from_u32)?);
+            rest = after;
+        }
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unescape;
+
+    #[test]
+    fn unescapes_names() {
+        assert_eq!(unescape("my_2e_label").as_deref(), Some("my.label"));
+        assert_eq!(unescape("a__b").as_deref(), Some("a_b"));
+        assert_eq!(unescape("plain").as_deref(), Some("plain"));
+        assert_eq!(unescape("a_zz_"), None);
+        assert_eq!(unescape("a_2e"), None);
+    }
+}

@@ -1,0 +1,165 @@
+//! What the server says of itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::telemetry::process::ProcessStats;
+use crate::tsdb::index::LabelIndex;
+use crate::web::params::Params;
+use crate::web::reply::{ApiError, Reply, Success, json_response};
+use crate::web::state::ApiState;
+
+type Shared = State<Arc<ApiState>>;
+
+/// Rows of each table of [`tsdb`] when the request names no limit.
+const DEFAULT_ROWS: usize = 10;
+const MAX_ROWS: usize = 10_000;
+
+fn rfc3339(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |t| t.to_string())
+}
+
+/// `GET /status/config`
+pub async fn config(State(state): Shared) -> Reply<Value> {
+    Ok(Success::new(json!({ "yaml": state.config.load().to_yaml() })))
+}
+
+/// `GET /status/flags`
+pub async fn flags(State(state): Shared) -> Reply<BTreeMap<String, String>> {
+    Ok(Success::new(state.flags.clone()))
+}
+
+/// `GET /status/runtimeinfo`
+pub async fn runtime_info(State(state): Shared) -> Reply<Value> {
+    let cwd = std::env::current_dir().map(|d| d.display().to_string()).unwrap_or_default();
+    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let reload = **state.reload_state.load();
+    let status = state.db.status();
+    Ok(Success::new(json!({
+        "startTime": rfc3339(state.started_ms),
+        "CWD": cwd,
+        "hostname": hostname.trim(),
+        "serverTime": rfc3339(state.clock.now_ms()),
+        "reloadConfigSuccess": reload.successful,
+        "lastConfigTime": rfc3339(reload.applied_ms),
+        "corruptionCount": status.corruptions,
+        // Threads play the part here that Go's routines play in Prometheus.
+        "goroutineCount": ProcessStats::read(None).map_or(0, |s| s.threads),
+        "GOMAXPROCS": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        "storageRetention": state.retention,
+    })))
+}
+
+fn build() -> Value {
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "revision": option_env!("EMBERKEEP_REVISION").unwrap_or("unknown"),
+        "branch": "",
+        "buildUser": "",
+        "buildDate": "",
+        "goVersion": "",
+        "application": "emberkeep",
+    })
+}
+
+/// `GET /status/buildinfo`
+pub async fn build_info() -> Reply<Value> {
+    Ok(Success::new(build()))
+}
+
+/// `GET /version`
+pub async fn version() -> Response {
+    json_response(build().to_string().into_bytes())
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    value: u64,
+}
+
+fn top(mut rows: Vec<Row>, limit: usize) -> Vec<Row> {
+    rows.sort_by(|a, b| b.value.cmp(&a.value).then_with(|| a.name.cmp(&b.name)));
+    rows.truncate(limit);
+    rows
+}
+
+fn cardinality(index: &LabelIndex, limit: usize) -> Value {
+    let count = |n: usize| n as u64;
+    let (mut values, mut memory, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, of_name) in index.names() {
+        values.push(Row { name: name.to_owned(), value: count(of_name.len()) });
+        let bytes: u64 = of_name.iter().map(|(v, p)| count(v.len()) * p.len()).sum();
+        memory.push(Row { name: name.to_owned(), value: bytes });
+        pairs.extend(of_name.iter().map(|(v, p)| Row { name: format!("{name}={v}"), value: p.len() }));
+    }
+    let metrics = index.values(crate::model::METRIC_NAME);
+    let metrics = metrics.into_iter().flatten().map(|(v, p)| Row { name: v.to_string(), value: p.len() });
+    json!({
+        "seriesCountByMetricName": top(metrics.collect(), limit),
+        "labelValueCountByLabelName": top(values, limit),
+        "memoryInBytesByLabelName": top(memory, limit),
+        "seriesCountByLabelValuePair": top(pairs, limit),
+    })
+}
+
+/// `GET /status/tsdb`
+pub async fn tsdb(State(state): Shared, params: Params) -> Reply<Value> {
+    let limit = match params.get("limit").map(str::parse) {
+        None => DEFAULT_ROWS,
+        Some(Ok(limit)) if (1..=MAX_ROWS).contains(&limit) => limit,
+        Some(_) => {
+            return Err(ApiError::parameter("limit", format!("limit must be between 1 and {MAX_ROWS}")));
+        }
+    };
+    let data = state
+        .blocking(move |state, _| {
+            let stats = state.db.head().stats();
+            let mut data = state.db.head().with_index(|index| cardinality(index, limit));
+            data["headStats"] = json!({
+                "numSeries": stats.series,
+                "numLabelPairs": stats.label_pairs,
+                "chunkCount": stats.chunks,
+                "minTime": stats.time_range.map_or(0, |r| r.start),
+                "maxTime": stats.time_range.map_or(0, |r| r.end),
+            });
+            Ok(data)
+        })
+        .await?;
+    Ok(Success::new(data))
+}
+
+/// `GET /status/tsdb/blocks`
+pub async fn tsdb_blocks(State(state): Shared) -> Reply<Value> {
+    let blocks: Vec<Value> = state
+        .db
+        .status()
+        .blocks
+        .iter()
+        .map(|block| {
+            json!({
+                "ulid": block.id.as_str(),
+                "minTime": block.start,
+                "maxTime": block.end,
+                "version": 1,
+                "stats": {"numSamples": block.samples, "numSeries": block.series, "numChunks": block.columns},
+                "compaction": {
+                    "level": block.level,
+                    "sources": block.sources.iter().map(|s| s.as_str()).collect::<Vec<_>>(),
+                },
+            })
+        })
+        .collect();
+    Ok(Success::new(json!({ "blocks": blocks })))
+}
+
+/// `GET /status/walreplay`: the server answers only once the log is replayed, so the replay is always complete.
+pub async fn wal_replay(State(state): Shared) -> Reply<Value> {
+    let segment = state.db.status().segment;
+    Ok(Success::new(json!({ "min": 0, "max": segment, "current": segment })))
+}

@@ -1,0 +1,163 @@
+//! Targets and the metadata they expose; rules and alerts, of which there are none.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use crate::model::Labels;
+use crate::promql;
+use crate::scrape::status::{ActiveTarget, Health};
+use crate::web::params::Params;
+use crate::web::reply::{ApiError, Reply, Success};
+use crate::web::state::ApiState;
+
+type Shared = State<Arc<ApiState>>;
+
+fn labels_json(labels: &Labels) -> Value {
+    labels.iter().map(|(n, v)| (n.to_owned(), Value::from(v))).collect::<serde_json::Map<_, _>>().into()
+}
+
+fn duration(ms: u64) -> String {
+    crate::model::format_duration(std::time::Duration::from_millis(ms))
+}
+
+fn active_json(target: &ActiveTarget) -> Value {
+    // A target that was never scraped has Go's zero time, which clients know.
+    let last =
+        jiff::Timestamp::from_millisecond(target.last_scrape_ms).ok().filter(|_| target.last_scrape_ms > 0);
+    json!({
+        "discoveredLabels": labels_json(&target.discovered_labels),
+        "labels": labels_json(&target.labels),
+        "scrapePool": target.pool,
+        "scrapeUrl": target.url,
+        "globalUrl": target.url,
+        "lastError": target.last_error,
+        "lastScrape": last.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |t| t.to_string()),
+        "lastScrapeDuration": target.last_duration_s,
+        "health": match target.health {
+            Health::Unknown => "unknown",
+            Health::Up => "up",
+            Health::Down => "down",
+        },
+        "scrapeInterval": duration(target.interval_ms),
+        "scrapeTimeout": duration(target.timeout_ms),
+    })
+}
+
+/// `GET /targets`
+pub async fn targets(State(state): Shared, params: Params) -> Reply<Value> {
+    let wanted = params.get("state").unwrap_or("any").to_ascii_lowercase();
+    let in_pool = |pool: &str| params.get("scrapePool").is_none_or(|wanted| wanted == pool);
+    let status = state.scrape.status();
+    let (active, dropped) = match wanted.as_str() {
+        "active" => (true, false),
+        "dropped" => (false, true),
+        _ => (true, true),
+    };
+    let active_targets: Vec<Value> = if active {
+        status.active.iter().filter(|t| in_pool(&t.pool)).map(active_json).collect()
+    } else {
+        Vec::new()
+    };
+    let mut counts = BTreeMap::new();
+    let mut dropped_targets = Vec::new();
+    if dropped {
+        counts = status.dropped_counts;
+        for target in status.dropped.iter().filter(|t| in_pool(&t.pool)) {
+            dropped_targets.push(json!({
+                "discoveredLabels": labels_json(&target.discovered_labels),
+                "scrapePool": target.pool,
+            }));
+        }
+    }
+    Ok(Success::new(json!({
+        "activeTargets": active_targets,
+        "droppedTargets": dropped_targets,
+        "droppedTargetCounts": if dropped { json!(counts) } else { Value::Null },
+    })))
+}
+
+/// `GET /scrape_pools`
+pub async fn scrape_pools(State(state): Shared) -> Reply<Value> {
+    let mut pools = state.scrape.pools();
+    pools.sort();
+    Ok(Success::new(json!({ "scrapePools": pools })))
+}
+
+fn number(params: &Params, name: &'static str) -> Result<Option<usize>, ApiError> {
+    let Some(text) = params.get(name) else { return Ok(None) };
+    match text.parse::<i64>() {
+        Ok(limit) => Ok(usize::try_from(limit).ok().filter(|limit| *limit > 0)),
+        Err(_) => Err(ApiError::bad_data(format!("{name} must be a number"))),
+    }
+}
+
+/// `GET /metadata`: what active targets say of their metric families.
+pub async fn metadata(State(state): Shared, params: Params) -> Reply<Value> {
+    let limit = number(&params, "limit")?;
+    let per_metric = number(&params, "limit_per_metric")?;
+    let mut families: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for target in state.scrape.metadata() {
+        for entry in target.families.iter() {
+            if params.get("metric").is_some_and(|wanted| wanted != entry.name) {
+                continue;
+            }
+            let value = json!({ "type": entry.kind.name(), "unit": entry.unit, "help": entry.help });
+            let known = families.entry(entry.name.clone()).or_default();
+            if !known.contains(&value) && per_metric.is_none_or(|limit| known.len() < limit) {
+                known.push(value);
+            }
+        }
+    }
+    let shown: BTreeMap<_, _> = families.into_iter().take(limit.unwrap_or(usize::MAX)).collect();
+    Ok(Success::new(json!(shown)))
+}
+
+/// `GET /targets/metadata`
+pub async fn target_metadata(State(state): Shared, params: Params) -> Reply<Value> {
+    let limit = number(&params, "limit")?.unwrap_or(usize::MAX);
+    let matchers = params
+        .get("match_target")
+        .map(promql::parse_selector)
+        .transpose()
+        .map_err(|error| ApiError::parameter("match_target", error))?
+        .unwrap_or_default();
+    let wanted = params.get("metric");
+    let mut out = Vec::new();
+    for target in state.scrape.metadata() {
+        if !matchers.iter().all(|m| m.matches_labels(&target.labels)) {
+            continue;
+        }
+        for entry in target.families.iter().filter(|e| wanted.is_none_or(|w| w == e.name)) {
+            if out.len() >= limit {
+                return Ok(Success::new(json!(out)));
+            }
+            let mut row = json!({
+                "target": labels_json(&target.labels),
+                "type": entry.kind.name(), "unit": entry.unit, "help": entry.help,
+            });
+            if wanted.is_none() {
+                row["metric"] = Value::from(entry.name.as_str());
+            }
+            out.push(row);
+        }
+    }
+    Ok(Success::new(json!(out)))
+}
+
+/// `GET /rules`: rule files are refused by the configuration, so there are no groups.
+pub async fn rules() -> Reply<Value> {
+    Ok(Success::new(json!({ "groups": [] })))
+}
+
+/// `GET /alerts`: without rules there are none.
+pub async fn alerts() -> Reply<Value> {
+    Ok(Success::new(json!({ "alerts": [] })))
+}
+
+/// `GET /alertmanagers`: an alerting section is refused by the configuration, so there are none.
+pub async fn alertmanagers() -> Reply<Value> {
+    Ok(Success::new(json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] })))
+}

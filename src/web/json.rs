@@ -1,0 +1,170 @@
+//! Query results straight to JSON bytes, without a tree in between.
+
+use std::io::Write as _;
+
+use crate::model::{Labels, Samples};
+use crate::promql::Value;
+
+/// Appends the value of a query as `"resultType":...,"result":...`.
+pub fn write_value(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Scalar { timestamp, value } => {
+            out.extend_from_slice(b"\"resultType\":\"scalar\",\"result\":");
+            write_pair(*timestamp, out, |out| write_plain_float(*value, out));
+        }
+        Value::String { timestamp, value } => {
+            out.extend_from_slice(b"\"resultType\":\"string\",\"result\":[");
+            write_timestamp(*timestamp, out);
+            out.push(b',');
+            write_text(value, out);
+            out.push(b']');
+        }
+        Value::Vector(samples) => {
+            out.extend_from_slice(b"\"resultType\":\"vector\",\"result\":[");
+            for (number, sample) in samples.iter().enumerate() {
+                out.extend_from_slice(if number == 0 { b"{\"metric\":" } else { b",{\"metric\":" });
+                write_labels(&sample.labels, out);
+                out.extend_from_slice(b",\"value\":");
+                write_pair(sample.timestamp, out, |out| write_float(sample.value, out));
+                out.push(b'}');
+            }
+            out.push(b']');
+        }
+        Value::Matrix(series) => {
+            out.extend_from_slice(b"\"resultType\":\"matrix\",\"result\":[");
+            for (number, series) in series.iter().enumerate() {
+                out.extend_from_slice(if number == 0 { b"{\"metric\":" } else { b",{\"metric\":" });
+                write_labels(&series.labels, out);
+                out.extend_from_slice(b",\"values\":");
+                write_samples(&series.samples, out);
+                out.push(b'}');
+            }
+            out.push(b']');
+        }
+    }
+}
+
+fn write_samples(samples: &Samples, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (number, (timestamp, value)) in samples.iter().enumerate() {
+        if number > 0 {
+            out.push(b',');
+        }
+        write_pair(timestamp, out, |out| write_float(value, out));
+    }
+    out.push(b']');
+}
+
+fn write_pair(timestamp: i64, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'[');
+    write_timestamp(timestamp, out);
+    out.extend_from_slice(b",\"");
+    value(out);
+    out.extend_from_slice(b"\"]");
+}
+
+/// Appends `labels` as an object.
+pub fn write_labels(labels: &Labels, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (number, (name, value)) in labels.iter().enumerate() {
+        if number > 0 {
+            out.push(b',');
+        }
+        write_text(name, out);
+        out.push(b':');
+        write_text(value, out);
+    }
+    out.push(b'}');
+}
+
+/// Appends a quoted, escaped text.
+pub fn write_text(text: &str, out: &mut Vec<u8>) {
+    let plain = |b: u8| b >= 0x20 && b != b'"' && b != b'\\';
+    if text.bytes().all(plain) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        // Writing to memory cannot fail.
+        let _ = serde_json::to_writer(out, text);
+    }
+}
+
+/// Appends milliseconds as seconds: whole, or with exactly three decimals.
+fn write_timestamp(ms: i64, out: &mut Vec<u8>) {
+    let (whole, rest) = (ms / 1000, (ms % 1000).unsigned_abs());
+    // Writing to memory cannot fail, here and below.
+    let _ = match rest {
+        0 => write!(out, "{whole}"),
+        _ if ms < 0 && whole == 0 => write!(out, "-0.{rest:03}"),
+        _ => write!(out, "{whole}.{rest:03}"),
+    };
+}
+
+/// Appends the shortest text that reads back to the same value; exponents only outside of 1e-6 to 1e21.
+pub fn write_float(value: f64, out: &mut Vec<u8>) {
+    let size = value.abs();
+    if value.is_finite() && size != 0.0 && !(1e-6..1e21).contains(&size) {
+        let text = format!("{value:e}");
+        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |e| ('-', e));
+        let _ = write!(out, "{digits}e{sign}{exponent:0>2}");
+    } else {
+        write_plain_float(value, out);
+    }
+}
+
+fn write_plain_float(value: f64, out: &mut Vec<u8>) {
+    let _ = if value.is_nan() {
+        write!(out, "NaN")
+    } else if value.is_infinite() {
+        write!(out, "{}Inf", if value > 0.0 { '+' } else { '-' })
+    } else {
+        write!(out, "{value}")
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn formats_numbers_as_prometheus_does() {
+        let check = |value: f64, expected: &str| assert_eq!(text(|o| write_float(value, o)), expected);
+        check(0.0, "0");
+        check(-0.0, "-0");
+        check(1.5, "1.5");
+        check(1e20, "100000000000000000000");
+        check(1e21, "1e+21");
+        check(1e-6, "0.000001");
+        check(1.5e-7, "1.5e-07");
+        check(-2.5e-123, "-2.5e-123");
+        check(f64::NAN, "NaN");
+        check(f64::INFINITY, "+Inf");
+        check(f64::NEG_INFINITY, "-Inf");
+        check(0.1 + 0.2, "0.30000000000000004");
+    }
+
+    #[test]
+    fn formats_timestamps() {
+        let check = |ms: i64, expected: &str| assert_eq!(text(|o| write_timestamp(ms, o)), expected);
+        check(0, "0");
+        check(1_700_000_000_000, "1700000000");
+        check(1500, "1.500");
+        check(1007, "1.007");
+        check(-500, "-0.500");
+        check(-1500, "-1.500");
+    }
+
+    #[test]
+    fn escapes_label_values() {
+        let labels = Labels::from_pairs([("a", "x\"y\\z\n"), ("b", "\u{e9}")]);
+        assert_eq!(text(|o| write_labels(&labels, o)), "{\"a\":\"x\\\"y\\\\z\\n\",\"b\":\"\u{e9}\"}");
+    }
+}

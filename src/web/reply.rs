@@ -1,0 +1,162 @@
+//! The envelope of every API reply, and how errors become status codes.
+
+use std::any::Any;
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::promql;
+use crate::storage::StorageError;
+
+/// A refused or failed request.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    /// None for replies that are plain text.
+    kind: Option<&'static str>,
+    message: String,
+    stopping: bool,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+        Self { status, kind: Some(kind), message: message.into(), stopping: false }
+    }
+
+    /// The request itself is wrong.
+    pub fn bad_data(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_data", message)
+    }
+
+    /// One parameter is wrong.
+    pub fn parameter(name: &str, cause: impl std::fmt::Display) -> Self {
+        Self::bad_data(format!("invalid parameter {name:?}: {cause}"))
+    }
+
+    /// The server is at fault.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    /// A query waited or ran too long.
+    pub fn timeout(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", message)
+    }
+
+    /// The server does not answer yet, or no longer.
+    pub fn not_ready(stopping: bool) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            kind: None,
+            message: "Service Unavailable".to_owned(),
+            stopping,
+        }
+    }
+}
+
+impl From<promql::Error> for ApiError {
+    fn from(error: promql::Error) -> Self {
+        use promql::ErrorClass as Class;
+        let message = error.to_string();
+        let class = error.class();
+        match class {
+            Class::BadData => Self::parameter("query", message),
+            Class::Execution => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "execution", message),
+            Class::Timeout => Self::timeout(message),
+            Class::Canceled => {
+                let status = StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST);
+                Self::new(status, "canceled", message)
+            }
+            Class::Internal => Self::internal(message),
+        }
+    }
+}
+
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> Self {
+        Self::internal(error.to_string())
+    }
+}
+
+#[derive(Serialize)]
+struct ErrorEnvelope<'a> {
+    status: &'static str,
+    #[serde(rename = "errorType")]
+    kind: &'a str,
+    error: &'a str,
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let Some(kind) = self.kind else {
+            let stopping = HeaderValue::from_static(if self.stopping { "true" } else { "false" });
+            let name = HeaderName::from_static("x-prometheus-stopping");
+            return (self.status, [(name, stopping)], self.message).into_response();
+        };
+        let envelope = ErrorEnvelope { status: "error", kind, error: &self.message };
+        (self.status, json_response(serde_json::to_vec(&envelope).unwrap_or_default())).into_response()
+    }
+}
+
+/// A body of JSON.
+pub fn json_response(body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+}
+
+/// A successful reply.
+pub struct Success<T> {
+    /// The content.
+    pub data: T,
+    /// Remarks, left out when there are none.
+    pub warnings: Vec<String>,
+}
+
+impl<T> Success<T> {
+    /// A reply without remarks.
+    pub fn new(data: T) -> Self {
+        Self { data, warnings: Vec::new() }
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    status: &'static str,
+    data: &'a T,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
+}
+
+impl<T: Serialize> IntoResponse for Success<T> {
+    fn into_response(self) -> Response {
+        let envelope = Envelope { status: "success", data: &self.data, warnings: &self.warnings };
+        match serde_json::to_vec(&envelope) {
+            Ok(body) => json_response(body),
+            Err(error) => ApiError::internal(error.to_string()).into_response(),
+        }
+    }
+}
+
+/// What handlers answer with.
+pub type Reply<T> = Result<Success<T>, ApiError>;
+
+/// Cuts `items` to `limit`; the warning says that it did.
+pub fn truncate<T>(mut items: Vec<T>, limit: Option<usize>) -> Success<Vec<T>> {
+    match limit {
+        Some(limit) if items.len() > limit => {
+            items.truncate(limit);
+            Success { data: items, warnings: vec!["results truncated due to limit".to_owned()] }
+        }
+        _ => Success::new(items),
+    }
+}
+
+/// Answers unknown paths below the API.
+pub async fn no_such_endpoint() -> Response {
+    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
+}
+
+/// Answers a request whose handler panicked. The panic itself is in the log.
+pub fn from_panic(_: Box<dyn Any + Send + 'static>) -> Response {
+    ApiError::internal("the request failed inside the server").into_response()
+}

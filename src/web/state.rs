@@ -1,0 +1,104 @@
+//! What handlers may use.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::measure::HttpMetrics;
+use super::reply::ApiError;
+use crate::config::Config;
+use crate::promql::Engine;
+use crate::remote::Receiver;
+use crate::scrape::ScrapeHandle;
+use crate::telemetry::Registry;
+use crate::tsdb::Tsdb;
+use crate::util::{Clock, StopToken};
+
+/// Asks the application to load its configuration again; the answer is the reason why not.
+pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
+
+/// What became of the last reload.
+#[derive(Debug, Clone, Copy)]
+pub struct ReloadState {
+    /// Whether it was applied.
+    pub successful: bool,
+    /// When a configuration was applied last, in milliseconds.
+    pub applied_ms: i64,
+}
+
+/// Handles and settings, built once by the application.
+pub struct ApiState {
+    /// The database.
+    pub db: Arc<Tsdb>,
+    /// The query engine; replaced when a reload changes the evaluation interval.
+    pub engine: ArcSwap<Engine>,
+    /// How many queries run at once.
+    pub query_slots: Semaphore,
+    /// Longest time a query may take, waiting included.
+    pub query_timeout: Duration,
+    /// Targets and their metadata.
+    pub scrape: ScrapeHandle,
+    /// The configuration that is live.
+    pub config: ArcSwap<Config>,
+    /// The last reload.
+    pub reload_state: ArcSwap<ReloadState>,
+    /// Command line flags and their values.
+    pub flags: BTreeMap<String, String>,
+    /// Where `/-/reload` is answered.
+    pub reload: mpsc::Sender<ReloadRequest>,
+    /// Stopping this ends the server.
+    pub quit: Arc<tokio::sync::Notify>,
+    /// Whether `/-/reload` and `/-/quit` are allowed.
+    pub lifecycle_enabled: bool,
+    /// The remote write receiver, when it is on.
+    pub receiver: Option<Receiver>,
+    /// The server's own metrics.
+    pub registry: Registry,
+    /// HTTP metrics.
+    pub http_metrics: HttpMetrics,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Start of the process in milliseconds.
+    pub started_ms: i64,
+    /// How long samples are kept, as shown to people.
+    pub retention: String,
+    /// Whether the server answers queries.
+    pub ready: AtomicBool,
+    /// Whether it is going down.
+    pub stopping: AtomicBool,
+}
+
+/// Stops the work behind a request when the request is dropped: the client went away.
+struct StopOnDrop(StopToken);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+impl ApiState {
+    /// Runs `work` on the blocking pool. When the client goes away, the token that `work` is given is stopped.
+    ///
+    /// # Errors
+    /// Those of `work`; a panic in it is an internal error.
+    pub async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self, &StopToken) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        if !self.ready.load(Ordering::Acquire) {
+            return Err(ApiError::not_ready(self.stopping.load(Ordering::Acquire)));
+        }
+        let stop = StopToken::new();
+        let _guard = StopOnDrop(stop.clone());
+        let state = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || work(&state, &stop)).await {
+            Ok(done) => done,
+            Err(_) => Err(ApiError::internal("the request failed inside the server")),
+        }
+    }
+}
