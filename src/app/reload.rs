@@ -49,13 +49,11 @@ impl ReloadMetrics {
 /// # Errors
 /// When the file is refused.
 pub fn load(settings: &Settings, addresses: &[SocketAddr]) -> Result<Config, ReloadError> {
-    match &settings.config_file {
-        Some(path) => Ok(config::load(path, &LoadOptions { expand_env: settings.expand_env })?),
-        None => {
-            let port = addresses.first().map_or(9090, SocketAddr::port);
-            Ok(Config::self_scrape(&format!("localhost:{port}")))
-        }
+    if let Some(path) = &settings.config_file {
+        return Ok(config::load(path, &LoadOptions { expand_env: settings.expand_env })?);
     }
+    let port = addresses.first().map_or(9090, SocketAddr::port);
+    Ok(Config::self_scrape(&format!("localhost:{port}")))
 }
 
 /// Applies configurations to the running components.

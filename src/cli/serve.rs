@@ -209,7 +209,7 @@ fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Settings {
     Settings {
         config_file,
         expand_env: args.expand_env,
-        net: NetOptions { dns_server: args.dns_server, ..NetOptions::default() },
+        net: NetOptions { dns_server: args.dns_server },
         tsdb: TsdbOptions {
             retention_ms: i64::try_from(args.retention.as_millis()).unwrap_or(i64::MAX),
             sync: args.sync,

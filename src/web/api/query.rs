@@ -130,6 +130,7 @@ fn write(
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names of the API")]
 struct Timings {
     eval_total_time: f64,
     result_sort_time: f64,
