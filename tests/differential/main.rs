@@ -79,12 +79,16 @@ fn generate(random: &mut Random, start: i64) -> Vec<Series> {
             times.push(start + scrape * INTERVAL_MS + 7 + i64::try_from(random.below(40)).expect("small"));
         }
         let gap = i64::from(instance) * 20 + 30;
-        let present = |scrape: usize| !(gap..gap + 4).contains(&i64::try_from(scrape).expect("small"));
+        let present = |mode: u32, scrape: usize| {
+            mode > 0 || !(gap..gap + 4).contains(&i64::try_from(scrape).expect("small"))
+        };
         for mode in 0..3u32 {
-            // Far from zero: how a rate is stretched towards the zero of a counter changed between versions.
+            // Far from zero, and no reset beside a gap: how a rate is stretched towards the zero of a counter
+            // changed between versions.
             let mut count = 1e6;
-            let samples = times.iter().enumerate().filter(|(s, _)| present(*s)).map(|(_, time)| {
-                count = if random.below(50) == 0 { 1e6 } else { count + random.below(100) as f64 };
+            let samples = times.iter().enumerate().filter(|(s, _)| present(mode, *s)).map(|(_, time)| {
+                count =
+                    if mode > 0 && random.below(50) == 0 { 1e6 } else { count + random.below(100) as f64 };
                 (*time, count)
             });
             out.push((target("requests_total", &[("mode", mode.to_string())]), samples.collect()));
