@@ -96,7 +96,7 @@ fn generate(random: &mut Random, start: i64) -> Vec<Series> {
                 let value = if scrape == usize::try_from(gap).expect("small") {
                     stale_nan()
                 } else {
-                    (random.below(20_000) as f64 - 10_000.0) / 100.0
+                    (random.below(200_000_000) as f64 - 1e8) / 1e6
                 };
                 (*time, value)
             });
