@@ -94,6 +94,7 @@ impl Labels {
     }
 
     /// A copy without the labels for which `drop` says true.
+    #[must_use]
     pub fn without(&self, mut drop: impl FnMut(&str) -> bool) -> Self {
         Self::from_sorted(self.iter().filter(|(name, _)| !drop(name)))
     }

@@ -117,7 +117,7 @@ impl Annotations {
             None => self.entries.push(Entry { text, remark, span }),
             Some(entry) => match (&mut entry.remark, &remark) {
                 (Remark::ForcedMonotonicity { fix, .. }, Remark::ForcedMonotonicity { fix: other, .. }) => {
-                    fix.merge(other)
+                    fix.merge(other);
                 }
                 _ => entry.span = span,
             },

@@ -6,7 +6,7 @@ use super::exec::{self, Context, Limits, Row, merge_equal, without_name};
 use super::plan::{Grid, Node, Planner, QueryTimes, RangeSource, SelectSet};
 use super::syntax::ast::{Expr, ExprKind, ValueType};
 use super::value::{MatrixSeries, QueryResult, Stats, Value, VectorSample};
-use super::{EngineOptions, Error, QueryOptions, parse};
+use super::{Annotations, EngineOptions, Error, QueryOptions, parse};
 use crate::model::Samples;
 use crate::storage::{Queryable, SelectRequest, SeriesSet};
 
@@ -49,7 +49,7 @@ impl Engine {
         let expr = parse(query, &self.options.features)?;
         if let ExprKind::String(text) = &expr.unwrap_parens().kind {
             let value = Value::String { timestamp: time_ms, value: text.clone() };
-            return Ok(QueryResult { value, annotations: Default::default(), stats: Stats::default() });
+            return Ok(QueryResult { value, annotations: Annotations::default(), stats: Stats::default() });
         }
         let times = QueryTimes { start: time_ms, end: time_ms, step: 0 };
         self.run(source, &expr, times, Grid::instant(time_ms), options, started)

@@ -90,7 +90,7 @@ pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, E
             }
             let input = collect(open(input, cx)?, cx)?;
             let op = HistogramOp { func, params: scalars, span: *span, grid: node.grid };
-            let rows = op.run(input, cx)?;
+            let rows = op.run(&input, cx)?;
             Box::new(Ready::new(if cx.delayed_names && !cx.is_range { rows } else { merge_equal(rows)? }))
         }
         NodeKind::Aggregate(aggregation) => Box::new(Ready::new(aggregate::run(aggregation, node.grid, cx)?)),

@@ -9,6 +9,7 @@ use super::node::{
     VectorBinary,
 };
 use super::select_set::SelectSet;
+use crate::model::name::Quoted;
 use crate::model::{Anchored, Labels, LabelsBuf, METRIC_NAME, MatchOp, Matcher};
 use crate::promql::error::Error;
 use crate::promql::syntax::ast::{
@@ -217,8 +218,8 @@ impl Planner {
         if let Some(expr) = &aggregate.param {
             let expr = expr.unwrap_parens();
             if let ExprKind::String(text) = &expr.kind {
-                if text.is_empty() {
-                    return Err(Error::Execution("invalid label name \"\"".to_owned()));
+                if !is_label_name(text) {
+                    return Err(Error::Execution(format!("invalid label name {}", Quoted(text))));
                 }
                 label.clone_from(text);
                 if !aggregate.without {
@@ -372,16 +373,16 @@ impl Planner {
                 }
             }
             (_, [dst, separator, src @ ..]) => {
-                if src.iter().any(String::is_empty) {
-                    return wrong("source label name", "");
+                if let Some(bad) = src.iter().find(|name| !is_label_name(name)) {
+                    return wrong("source label name", bad);
                 }
                 LabelFunc::Join { dst: dst.clone(), separator: separator.clone(), src: src.to_vec() }
             }
             _ => return unsupported(format!("{name}() with these arguments")),
         };
         let (LabelFunc::Replace { dst, .. } | LabelFunc::Join { dst, .. }) = &func;
-        if dst.is_empty() {
-            return wrong("destination label name", "");
+        if !is_label_name(dst) {
+            return wrong("destination label name", dst);
         }
         let input = self.boxed(&call.args[0], grid)?;
         Ok(Node { kind: NodeKind::Label { func, input }, grid, distinct: false })
@@ -434,6 +435,11 @@ fn check_extended(selector: &VectorSelector, function: &str) -> Planned<()> {
     Err(Error::Execution(format!("{word} modifier can only be used with: {list} - not with {function}")))
 }
 
+/// Whether `name` can be a label. Bytes that are not UTF-8 have become replacement characters by now.
+fn is_label_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains('\u{fffd}')
+}
+
 fn strings(args: &[Expr]) -> Planned<Vec<String>> {
     args.iter()
         .map(|arg| match &arg.unwrap_parens().kind {
@@ -477,7 +483,7 @@ fn invariant(expr: &Expr) -> bool {
             }),
             "time" | "predict_linear" | "days_in_month" | "day_of_month" | "day_of_week" | "day_of_year"
             | "hour" | "minute" | "month" | "year" => false,
-            _ => call.args.iter().all(|arg| invariant(arg)),
+            _ => call.args.iter().all(invariant),
         },
         ExprKind::Vector(selector) => selector.at.is_some(),
         ExprKind::Matrix(matrix) => matrix.selector.at.is_some(),

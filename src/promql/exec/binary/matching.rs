@@ -24,7 +24,9 @@ pub(super) fn run(
     let (many, one) = if swapped { (rhs, lhs) } else { (lhs, rhs) };
     let any = |rows: &[Row]| {
         let mut any = Presence::none(steps);
-        rows.iter().for_each(|row| any.union(&row.present));
+        for row in rows {
+            any.union(&row.present);
+        }
         any
     };
     let fills = op.matching.fill_left.is_some() || op.matching.fill_right.is_some();

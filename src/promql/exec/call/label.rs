@@ -61,15 +61,12 @@ fn expand(template: &str, found: &regex::Captures<'_>) -> String {
             continue;
         }
         let word = |text: &str| text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
-        let reference = match after.strip_prefix('{') {
-            Some(braced) => {
-                let end = word(braced);
-                (end > 0 && braced[end..].starts_with('}')).then(|| (&braced[..end], end + 3))
-            }
-            None => {
-                let end = word(after);
-                (end > 0).then(|| (&after[..end], end + 1))
-            }
+        let reference = if let Some(braced) = after.strip_prefix('{') {
+            let end = word(braced);
+            (end > 0 && braced[end..].starts_with('}')).then(|| (&braced[..end], end + 3))
+        } else {
+            let end = word(after);
+            (end > 0).then(|| (&after[..end], end + 1))
         };
         let Some((name, length)) = reference else {
             // Not a reference: the dollar stands for itself.
