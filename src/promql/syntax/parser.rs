@@ -646,10 +646,14 @@ fn parse_number(text: &str) -> Result<f64, &'static str> {
         "nan" => return Ok(f64::NAN),
         _ => {}
     }
-    if lower.contains('_') {
+    let bytes = lower.as_bytes();
+    let digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    // Underscores stand between digits only.
+    let stray = |at: usize| bytes[at] == b'_' && !(digit(at.checked_sub(1)) && digit(Some(at + 1)));
+    if (0..bytes.len()).any(stray) {
         return Err("invalid syntax");
     }
-    match lower.parse::<f64>() {
+    match lower.replace('_', "").parse::<f64>() {
         Ok(value) if value.is_infinite() => Err("value out of range"),
         Ok(value) => Ok(value),
         Err(_) => Err("invalid syntax"),

@@ -24,6 +24,7 @@ fn prints_the_canonical_form() {
     check("0x1F + 017 + 1e3", "31 + 15 + 1000");
     check("-1^2", "-1 ^ 2");
     check("1_000", "1000");
+    check("1_000.5", "1000.5");
     check("5m30s", "5m30s");
     check("sum by() (x)", "sum(x)");
     check("sum by(b,a) (x)", "sum by (b, a) (x)");

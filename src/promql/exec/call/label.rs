@@ -1,6 +1,6 @@
-//! `label_replace` and `label_join`, and the hash of label sets that sampling goes by.
+//! `label_replace` and `label_join`.
 
-use crate::model::{Labels, LabelsBuf, METRIC_NAME};
+use crate::model::{LabelsBuf, METRIC_NAME};
 use crate::promql::error::Error;
 use crate::promql::exec::batch::Batch;
 use crate::promql::exec::build::Opened;
@@ -84,26 +84,6 @@ fn expand(template: &str, found: &regex::Captures<'_>) -> String {
     }
     out.push_str(rest);
     out
-}
-
-/// A hash that depends on the labels alone and is the same in every process.
-pub(crate) fn label_hash(labels: &Labels) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut feed = |bytes: &[u8]| {
-        for byte in bytes.iter().chain([&0xff]) {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    };
-    for (name, value) in labels {
-        feed(name.as_bytes());
-        feed(value.as_bytes());
-    }
-    // The last bytes reach the high bits only through a final mix.
-    hash ^= hash >> 33;
-    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash ^= hash >> 33;
-    hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ (hash >> 33)
 }
 
 #[cfg(test)]

@@ -6,9 +6,11 @@ mod date;
 mod histogram;
 mod label;
 mod map;
+mod sampling;
 mod sort;
 
 pub(crate) use histogram::HistogramOp;
-pub(crate) use label::{LabelOp, label_hash};
+pub(crate) use label::LabelOp;
 pub(crate) use map::{MapOp, TimeOp};
+pub(crate) use sampling::sample_offset;
 pub(crate) use sort::sort_rows;
