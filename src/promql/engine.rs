@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::exec::{self, Context, Limits, Row, merge_equal, without_name};
-use super::plan::{Grid, Node, Planner, QueryTimes, RangeSource, SelectSet};
+use super::plan::{Extension, Grid, Node, Planner, QueryTimes, RangeSource, SelectSet};
 use super::syntax::ast::{Expr, ExprKind, ValueType};
 use super::value::{MatrixSeries, QueryResult, Stats, Value, VectorSample};
 use super::{Annotations, EngineOptions, Error, QueryOptions, parse};
@@ -134,6 +134,11 @@ fn plan(planner: &mut Planner, expr: &Expr, grid: Grid) -> Result<Plan, Error> {
         ValueType::Scalar => Plan::Scalar(planner.build(expr, grid)?),
         ValueType::Matrix => {
             let (source, range, _) = planner.windows(expr, grid)?;
+            if matches!(source, RangeSource::Select(_, extension) if extension != Extension::None) {
+                return Err(Error::Unsupported(
+                    "an anchored or smoothed range outside of a function".to_owned(),
+                ));
+            }
             Plan::Raw { source, range }
         }
         _ => Plan::Vector(planner.build(expr, grid)?),
@@ -217,4 +222,125 @@ fn to_series(row: Row, grid: Grid) -> MatrixSeries {
 fn to_sample(row: Row, timestamp: i64) -> Option<VectorSample> {
     let value = row.get(0)?;
     Some(VectorSample { labels: row.labels, timestamp, value })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::Labels;
+    use crate::promql::{ErrorClass, Features};
+    use crate::storage::fixed::FixedStorage;
+    use crate::util::StopToken;
+
+    fn storage() -> FixedStorage {
+        let mut storage = FixedStorage::new();
+        for instance in ["a", "b", "c"] {
+            let labels = Labels::from_pairs([("__name__", "up_total"), ("instance", instance)]);
+            for at in 0..100i32 {
+                storage.add(&labels, i64::from(at) * 10_000, f64::from(at));
+            }
+        }
+        storage
+    }
+
+    fn engine(max_samples: usize) -> Engine {
+        Engine::new(EngineOptions { max_samples, features: Features::all(), ..EngineOptions::default() })
+    }
+
+    #[test]
+    fn answers_instant_and_range_queries() {
+        let engine = engine(100_000);
+        let options = QueryOptions::default();
+        let result = engine.instant(&storage(), "sum(rate(up_total[1m]))", 500_000, &options);
+        let Value::Vector(vector) = result.expect("a good query").value else { panic!("not a vector") };
+        assert!((vector[0].value - 0.3).abs() < 1e-12, "{vector:?}");
+        let result = engine.range(&storage(), "up_total > 20", 0, 900_000, 60_000, &options);
+        let result = result.expect("a good query");
+        let Value::Matrix(matrix) = result.value else { panic!("not a matrix") };
+        assert_eq!(matrix.len(), 3);
+        assert_eq!(matrix[0].samples.timestamps.first(), Some(&240_000));
+        assert!(result.stats.total_samples > 0 && result.stats.peak_samples > 0);
+    }
+
+    #[test]
+    fn ends_early_when_a_limit_is_reached() {
+        let check = |engine: &Engine, options: &QueryOptions, class: ErrorClass, text: &str| {
+            let error = engine.range(&storage(), "sum(up_total)", 0, 990_000, 10_000, options);
+            let error = error.expect_err("a limit is reached");
+            assert_eq!((error.class(), error.to_string().as_str()), (class, text));
+        };
+        check(
+            &engine(150),
+            &QueryOptions::default(),
+            ErrorClass::Execution,
+            "query processing would load too many samples into memory in query execution",
+        );
+        let late = QueryOptions { timeout: Some(Duration::ZERO), ..QueryOptions::default() };
+        check(&engine(100_000), &late, ErrorClass::Timeout, "query timed out in expression evaluation");
+        let stop = StopToken::new();
+        stop.stop();
+        let gone = QueryOptions { stop, ..QueryOptions::default() };
+        check(&engine(100_000), &gone, ErrorClass::Canceled, "query was canceled in expression evaluation");
+    }
+
+    #[test]
+    fn refuses_range_queries_without_a_value_per_step() {
+        let error = engine(1000).range(&storage(), "up_total[5m]", 0, 10, 1, &QueryOptions::default());
+        assert_eq!(
+            error.expect_err("a range vector").to_string(),
+            "invalid expression type \"range vector\" for range query, must be Scalar or instant Vector"
+        );
+        assert!(engine(1000).range(&storage(), "1", 0, 10, 0, &QueryOptions::default()).is_err());
+        assert!(engine(1000).range(&storage(), "1", 10, 0, 1, &QueryOptions::default()).is_err());
+    }
+
+    #[test]
+    fn extreme_times_are_answered_or_refused_but_never_panic() {
+        let engine = engine(100_000);
+        let options = QueryOptions { lookback_ms: Some(i64::MAX), ..QueryOptions::default() };
+        let queries = [
+            "up_total",
+            "up_total offset 292y",
+            "up_total offset -292y",
+            "up_total @ 9223372036854775",
+            "up_total @ -9223372036854775 offset 292y",
+            "rate(up_total[292y])",
+            "rate(up_total[292y:1ms])",
+            "rate(up_total[292y:292y] offset 292y)",
+            "max_over_time(up_total[1ms:1ms])",
+            "increase(up_total[292y] smoothed)",
+            "up_total smoothed",
+            "timestamp(up_total)",
+            "year(vector(time()))",
+            "day_of_year(up_total * 1e300)",
+            "predict_linear(up_total[292y], 1e300)",
+            "up_total[range() + 1]",
+            "rate(up_total[range() + 1])",
+            "topk(9e18, up_total)",
+            "absent_over_time(nope[292y])",
+        ];
+        let times = [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX - 1, i64::MAX];
+        for query in queries {
+            for start in times {
+                let _ = engine.instant(&storage(), query, start, &options);
+                for end in times {
+                    for step in [1, i64::MAX] {
+                        let _ = engine.range(&storage(), query, start, end, step, &options);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn strings_and_scalars_keep_the_evaluation_time() {
+        let instant = |query: &str| engine(1000).instant(&storage(), query, 7, &QueryOptions::default());
+        assert_eq!(
+            instant("(\"a\")").expect("a string").value,
+            Value::String { timestamp: 7, value: "a".to_owned() }
+        );
+        assert_eq!(instant("1 + 1").expect("a scalar").value, Value::Scalar { timestamp: 7, value: 2.0 });
+    }
 }

@@ -47,8 +47,8 @@ pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, E
             Box::new(Ready::new(vec![row]))
         }
         NodeKind::Repeat(inner) => Box::new(Repeat { inner: open(inner, cx)?, steps }),
-        NodeKind::Select { reader, lookback, timestamps } => {
-            let scan = Box::new(Scan::new(*reader, *lookback, *timestamps));
+        NodeKind::Select { reader, lookback, timestamps, smoothed } => {
+            let scan = Box::new(Scan::new(*reader, *lookback, *timestamps, *smoothed));
             if *timestamps { unique(scan, node, cx)? } else { scan }
         }
         NodeKind::Rollup { .. } => {

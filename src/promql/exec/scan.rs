@@ -2,6 +2,7 @@
 
 use super::batch::{Batch, Row};
 use super::build::drop_name;
+use super::rollup::{drop_stale, line};
 use super::{Context, Operator};
 use crate::model::{Samples, is_stale};
 use crate::promql::error::Error;
@@ -13,13 +14,14 @@ pub(crate) struct Scan {
     lookback: i64,
     /// Yields the time of each sample, in seconds, instead of its value.
     timestamps: bool,
+    smoothed: bool,
     next: usize,
     samples: Samples,
 }
 
 impl Scan {
-    pub(crate) fn new(reader: Reader, lookback: i64, timestamps: bool) -> Self {
-        Self { reader, lookback, timestamps, next: 0, samples: Samples::new() }
+    pub(crate) fn new(reader: Reader, lookback: i64, timestamps: bool, smoothed: bool) -> Self {
+        Self { reader, lookback, timestamps, smoothed, next: 0, samples: Samples::new() }
     }
 
     fn fill(&self, row: &mut Row) {
@@ -40,6 +42,35 @@ impl Scan {
     }
 }
 
+impl Scan {
+    /// The line between the neighbours within the lookback; the last value where no later sample is known.
+    fn fill_smoothed(&self, row: &mut Row) {
+        let Samples { timestamps, values } = &self.samples;
+        for at in 0..row.values.len() {
+            let moment = self.reader.moments.get(at);
+            let next = timestamps.partition_point(|t| *t < moment);
+            let later = timestamps.get(next).filter(|t| **t <= moment.saturating_add(self.lookback));
+            if later == Some(&moment) {
+                row.put(at, values[next]);
+                continue;
+            }
+            let earlier =
+                next.checked_sub(1).filter(|i| timestamps[*i] > moment.saturating_sub(self.lookback));
+            let Some(before) = earlier else { continue };
+            let value = match later {
+                None => values[before],
+                Some(_) => line(
+                    (timestamps[before], values[before]),
+                    (timestamps[next], values[next]),
+                    moment,
+                    false,
+                ),
+            };
+            row.put(at, value);
+        }
+    }
+}
+
 impl Operator for Scan {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
         let series = &cx.selects[self.reader.select];
@@ -53,7 +84,12 @@ impl Operator for Scan {
             series.read(self.next, self.reader.range, &mut self.samples)?;
             if !self.samples.is_empty() {
                 let mut row = Row::empty(series.labels(self.next), steps);
-                self.fill(&mut row);
+                if self.smoothed {
+                    drop_stale(&mut self.samples);
+                    self.fill_smoothed(&mut row);
+                } else {
+                    self.fill(&mut row);
+                }
                 if !row.is_empty() {
                     cx.hold(row.count())?;
                     cx.looked_at(row.count());

@@ -5,15 +5,15 @@
 
 use super::grid::{Grid, Moments};
 use super::node::{
-    Aggregation, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc, RangeSource, Reader, SortFunc,
-    VectorBinary,
+    Aggregation, Extension, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc, RangeSource,
+    Reader, SortFunc, VectorBinary,
 };
 use super::select_set::SelectSet;
 use crate::model::name::Quoted;
 use crate::model::{Anchored, Labels, LabelsBuf, METRIC_NAME, MatchOp, Matcher};
 use crate::promql::error::Error;
 use crate::promql::syntax::ast::{
-    Aggregate, AggregateOp, At, Binary, Call, Cardinality, Expr, ExprKind, Length, Subquery, ValueType,
+    Aggregate, AggregateOp, At, Binary, Call, Cardinality, Expr, ExprKind, Length, Span, Subquery, ValueType,
     VectorSelector,
 };
 use crate::promql::syntax::resolve;
@@ -108,21 +108,19 @@ impl Planner {
     }
 
     fn select(&mut self, selector: &VectorSelector, grid: Grid, timestamps: bool) -> Planned<Node> {
-        if selector.anchored {
-            return unsupported("the anchored modifier");
-        }
-        if selector.smoothed {
-            return unsupported("the smoothed modifier");
-        }
+        // An anchor has no meaning at a single moment and is ignored there.
+        let smoothed = selector.smoothed && !timestamps;
         let moments = self.moments(selector.at, &selector.offset, grid)?;
         let lookback = self.lookback;
-        let reader = self.reader(&selector.matchers, moments, lookback);
-        let kind = NodeKind::Select { reader, lookback, timestamps };
+        let after = if smoothed { lookback } else { 0 };
+        let reader = self.reader(&selector.matchers, moments, lookback, after);
+        let kind = NodeKind::Select { reader, lookback, timestamps, smoothed };
         Ok(Node { kind, grid, distinct: one_name(&selector.matchers) })
     }
 
-    fn reader(&mut self, matchers: &[Matcher], moments: Moments, length: i64) -> Reader {
-        let range = moments.covered(length);
+    fn reader(&mut self, matchers: &[Matcher], moments: Moments, before: i64, after: i64) -> Reader {
+        let mut range = moments.covered(before);
+        range.end = range.end.saturating_add(after);
         Reader { select: self.selects.add(matchers, range), moments, range }
     }
 
@@ -131,16 +129,17 @@ impl Planner {
         match &expr.kind {
             ExprKind::Matrix(matrix) => {
                 let selector = &matrix.selector;
-                if selector.anchored {
-                    return unsupported("the anchored modifier");
-                }
-                if selector.smoothed {
-                    return unsupported("the smoothed modifier");
-                }
+                let lookback = self.lookback;
+                let extension = match (selector.anchored, selector.smoothed) {
+                    (true, _) => Extension::Anchored { lookback },
+                    (_, true) => Extension::Smoothed { lookback },
+                    _ => Extension::None,
+                };
                 let range = self.length(&matrix.range, false)?;
                 let moments = self.moments(selector.at, &selector.offset, grid)?;
-                let reader = self.reader(&selector.matchers, moments, range);
-                Ok((RangeSource::Select(reader), range, one_name(&selector.matchers)))
+                let before = range.saturating_add(extension.before());
+                let reader = self.reader(&selector.matchers, moments, before, extension.after());
+                Ok((RangeSource::Select(reader, extension), range, one_name(&selector.matchers)))
             }
             ExprKind::Subquery(subquery) => {
                 let range = self.length(&subquery.range, false)?;
@@ -317,6 +316,9 @@ impl Planner {
         let input = if name == "absent" {
             self.build(arg, grid)?
         } else {
+            if let ExprKind::Matrix(matrix) = &arg.kind {
+                check_extended(&matrix.selector, name)?;
+            }
             let (source, range, distinct) = self.windows(arg, grid)?;
             let kind = NodeKind::Rollup {
                 // Keeps the names: how many series there are does not matter here, so none can collide.
@@ -336,7 +338,7 @@ impl Planner {
     fn rollup(&mut self, func: RangeFunc, call: &Call, expr: &Expr, grid: Grid) -> Planned<Node> {
         let mut params = Vec::new();
         let mut source = None;
-        let first_span = call.args.first().map_or(expr.span, |a| a.span);
+        let mut first_span = call.args.first().map_or(expr.span, |a| a.span);
         for arg in &call.args {
             let arg = arg.unwrap_parens();
             if arg.value_type() != ValueType::Matrix {
@@ -346,7 +348,13 @@ impl Planner {
             if let ExprKind::Matrix(matrix) = &arg.kind {
                 check_extended(&matrix.selector, call.function.name)?;
             }
-            source = Some((self.windows(arg, grid)?, arg.span));
+            // As in Prometheus, remarks about a subquery point at the start of the query.
+            let is_subquery = matches!(arg.kind, ExprKind::Subquery(_));
+            let span = if is_subquery { Span::default() } else { arg.span };
+            if is_subquery && params.is_empty() {
+                first_span = span;
+            }
+            source = Some((self.windows(arg, grid)?, span));
         }
         let Some(((source, range, distinct), span)) = source else {
             return unsupported(format!("{}() without a range vector", call.function.name));

@@ -50,6 +50,8 @@ pub(crate) enum NodeKind {
         reader: Reader,
         lookback: i64,
         timestamps: bool,
+        /// Whether values are drawn as straight lines between samples.
+        smoothed: bool,
     },
     /// A function over windows.
     Rollup {
@@ -130,10 +132,42 @@ pub(crate) struct Aggregation {
     pub(crate) param_span: Span,
 }
 
+/// How far a selector looks beyond its window or its moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extension {
+    None,
+    /// To the newest sample at or before the start of the window.
+    Anchored {
+        lookback: i64,
+    },
+    /// To the neighbours on both sides, with values drawn as straight lines between samples.
+    Smoothed {
+        lookback: i64,
+    },
+}
+
+impl Extension {
+    /// Milliseconds looked at before the start.
+    pub(crate) fn before(self) -> i64 {
+        match self {
+            Self::None => 0,
+            Self::Anchored { lookback } | Self::Smoothed { lookback } => lookback,
+        }
+    }
+
+    /// Milliseconds looked at after the end.
+    pub(crate) fn after(self) -> i64 {
+        match self {
+            Self::None | Self::Anchored { .. } => 0,
+            Self::Smoothed { lookback } => lookback,
+        }
+    }
+}
+
 /// Where the samples of windows come from.
 #[derive(Debug)]
 pub(crate) enum RangeSource {
-    Select(Reader),
+    Select(Reader, Extension),
     Subquery { inner: Option<Box<Node>>, moments: Moments },
 }
 

@@ -1,0 +1,105 @@
+//! Functions over anchored and smoothed windows: differences between the very ends of the window.
+//!
+//! The samples given reach beyond the window, by the lookback. Anchored, the value at the start is that of the newest
+//! sample at or before it. Smoothed, the values at both ends lie on the lines between samples.
+
+use super::rate;
+use super::window::Window;
+use crate::promql::plan::RangeFunc;
+
+/// The value at `time` on the line between two samples. A counter that fell is taken to start from zero.
+pub(in crate::promql::exec) fn line(from: (i64, f64), to: (i64, f64), time: i64, counter: bool) -> f64 {
+    let start = if counter && to.1 < from.1 { 0.0 } else { from.1 };
+    let part = time.saturating_sub(from.0) as f64;
+    start + (to.1 - start) * part / to.0.saturating_sub(from.0) as f64
+}
+
+/// The function's value, if the window has any.
+pub(super) fn apply(func: RangeFunc, window: &Window<'_>, smoothed: bool) -> Option<f64> {
+    match func {
+        RangeFunc::Rate => {
+            let seconds = Window::seconds(window.start, window.end);
+            growth(window, smoothed, true).map(|growth| growth / seconds)
+        }
+        RangeFunc::Increase => growth(window, smoothed, true),
+        RangeFunc::Delta => growth(window, smoothed, false),
+        RangeFunc::Changes => anchored(window).map(|window| rate::changes(&window)),
+        RangeFunc::Resets => anchored(window).map(|window| rate::resets(&window)),
+        _ => None,
+    }
+}
+
+/// The samples inside the window and the one before it.
+fn anchored<'a>(window: &Window<'a>) -> Option<Window<'a>> {
+    let inside = window.timestamps.partition_point(|t| *t <= window.start);
+    let first = inside.saturating_sub(1);
+    (inside < window.len()).then(|| Window {
+        timestamps: &window.timestamps[first..],
+        values: &window.values[first..],
+        ..*window
+    })
+}
+
+fn growth(window: &Window<'_>, smoothed: bool, counter: bool) -> Option<f64> {
+    let Window { timestamps, values, start, end } = *window;
+    let newest = timestamps.len() - 1;
+    let mut first = timestamps[..newest].partition_point(|t| *t <= start).saturating_sub(1);
+    let mut last = newest;
+    if smoothed {
+        last = timestamps[..newest].partition_point(|t| *t < end);
+    }
+    if timestamps[last] <= start || (smoothed && timestamps[first] > end) {
+        return None;
+    }
+    let sample = |at: usize| (timestamps[at], values[at]);
+    let left = if smoothed && timestamps[first] < start && first < newest {
+        line(sample(first), sample(first + 1), start, counter)
+    } else {
+        values[first]
+    };
+    let right = if smoothed && last > 0 && timestamps[last] > end {
+        line(sample(last - 1), sample(last), end, counter)
+    } else {
+        values[last]
+    };
+    let mut growth = right - left;
+    if counter {
+        // Falls at the ends are part of the lines; here count those strictly inside.
+        first += usize::from(timestamps[first] <= start);
+        let behind = last + usize::from(timestamps[last] < end);
+        let mut previous = left;
+        let mut fallen = 0.0;
+        for value in values.get(first..behind).unwrap_or(&[]).iter().chain([&right]) {
+            if *value < previous {
+                fallen += previous;
+            }
+            previous = *value;
+        }
+        growth += fallen;
+    }
+    Some(growth)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measures_between_the_ends() {
+        let window = Window {
+            timestamps: &[0, 10_000, 20_000, 30_000],
+            values: &[0.0, 10.0, 5.0, 15.0],
+            start: 5_000,
+            end: 25_000,
+        };
+        // From the sample at 0 up to the last one given, falling once by ten.
+        let until_end = Window { timestamps: &window.timestamps[..3], values: &window.values[..3], ..window };
+        assert_eq!(apply(RangeFunc::Increase, &until_end, false), Some(15.0));
+        assert_eq!(apply(RangeFunc::Resets, &until_end, false), Some(1.0));
+        // From 5 over 10, 0 and 5 to 10.
+        assert_eq!(apply(RangeFunc::Increase, &window, true), Some(15.0));
+        assert_eq!(apply(RangeFunc::Delta, &window, true), Some(5.0));
+        let old = Window { timestamps: &[0], values: &[1.0], ..window };
+        assert_eq!(apply(RangeFunc::Increase, &old, false), None);
+    }
+}
