@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::exec::{self, Context, Limits, Row, merge_equal, without_name};
-use super::plan::{Extension, Grid, Node, Planner, QueryTimes, RangeSource, SelectSet};
+use super::plan::{Grid, Node, Planner, QueryTimes, RangeSource, SelectSet};
 use super::syntax::ast::{Expr, ExprKind, ValueType};
 use super::value::{MatrixSeries, QueryResult, Stats, Value, VectorSample};
 use super::{Annotations, EngineOptions, Error, QueryOptions, parse};
@@ -134,11 +134,6 @@ fn plan(planner: &mut Planner, expr: &Expr, grid: Grid) -> Result<Plan, Error> {
         ValueType::Scalar => Plan::Scalar(planner.build(expr, grid)?),
         ValueType::Matrix => {
             let (source, range, _) = planner.windows(expr, grid)?;
-            if matches!(source, RangeSource::Select(_, extension) if extension != Extension::None) {
-                return Err(Error::Unsupported(
-                    "an anchored or smoothed range outside of a function".to_owned(),
-                ));
-            }
             Plan::Raw { source, range }
         }
         _ => Plan::Vector(planner.build(expr, grid)?),

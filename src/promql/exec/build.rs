@@ -1,9 +1,9 @@
 //! Plan to operators, and scalars to columns.
 
 use super::batch::{Batch, Row, merge_equal, without_name};
-use super::call::{HistogramOp, LabelOp, MapOp, TimeOp, sort_rows};
+use super::call::{HistogramOp, InfoOp, LabelOp, MapOp, TimeOp, sort_rows};
 use super::rollup::Rollup;
-use super::scan::Scan;
+use super::scan::{Scan, Shows};
 use super::{Context, Operator, Ready, aggregate, binary, math};
 use crate::model::Labels;
 use crate::promql::error::Error;
@@ -48,7 +48,8 @@ pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, E
         }
         NodeKind::Repeat(inner) => Box::new(Repeat { inner: open(inner, cx)?, steps }),
         NodeKind::Select { reader, lookback, timestamps, smoothed } => {
-            let scan = Box::new(Scan::new(*reader, *lookback, *timestamps, *smoothed));
+            let shows = if *timestamps { Shows::Seconds } else { Shows::Value };
+            let scan = Box::new(Scan::new(*reader, *lookback, shows, *smoothed));
             if *timestamps { unique(scan, node, cx)? } else { scan }
         }
         NodeKind::Rollup { .. } => {
@@ -92,6 +93,14 @@ pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, E
             let op = HistogramOp { func, params: scalars, span: *span, grid: node.grid };
             let rows = op.run(&input, cx)?;
             Box::new(Ready::new(if cx.delayed_names && !cx.is_range { rows } else { merge_equal(rows)? }))
+        }
+        NodeKind::Info { input, reader, lookback, names, data } => {
+            let base = collect(open(input, cx)?, cx)?;
+            let scan = Scan::new(*reader, *lookback, Shows::Milliseconds, false);
+            let info = collect(Box::new(scan), cx)?;
+            let rows = InfoOp { names, data, steps }.run(&base, &info, cx)?;
+            cx.release(info.iter().map(Row::count).sum());
+            Box::new(Ready::new(rows))
         }
         NodeKind::Aggregate(aggregation) => Box::new(Ready::new(aggregate::run(aggregation, node.grid, cx)?)),
         NodeKind::VectorScalar { op, vector, scalar: side, scalar_left, return_bool, span } => {

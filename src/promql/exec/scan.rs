@@ -8,20 +8,29 @@ use crate::model::{Samples, is_stale};
 use crate::promql::error::Error;
 use crate::promql::plan::Reader;
 
+/// What a scan yields of a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shows {
+    Value,
+    /// Its time, which is a new quantity: the name goes.
+    Seconds,
+    /// Its time, for internal use.
+    Milliseconds,
+}
+
 /// Reads one selector, series by series.
 pub(crate) struct Scan {
     reader: Reader,
     lookback: i64,
-    /// Yields the time of each sample, in seconds, instead of its value.
-    timestamps: bool,
+    shows: Shows,
     smoothed: bool,
     next: usize,
     samples: Samples,
 }
 
 impl Scan {
-    pub(crate) fn new(reader: Reader, lookback: i64, timestamps: bool, smoothed: bool) -> Self {
-        Self { reader, lookback, timestamps, smoothed, next: 0, samples: Samples::new() }
+    pub(crate) fn new(reader: Reader, lookback: i64, shows: Shows, smoothed: bool) -> Self {
+        Self { reader, lookback, shows, smoothed, next: 0, samples: Samples::new() }
     }
 
     fn fill(&self, row: &mut Row) {
@@ -37,7 +46,14 @@ impl Scan {
             if time <= moment.saturating_sub(self.lookback) || is_stale(value) {
                 continue;
             }
-            row.put(at, if self.timestamps { time as f64 / 1000.0 } else { value });
+            row.put(
+                at,
+                match self.shows {
+                    Shows::Value => value,
+                    Shows::Seconds => time as f64 / 1000.0,
+                    Shows::Milliseconds => time as f64,
+                },
+            );
         }
     }
 }
@@ -93,7 +109,7 @@ impl Operator for Scan {
                 if !row.is_empty() {
                     cx.hold(row.count())?;
                     cx.looked_at(row.count());
-                    if self.timestamps {
+                    if self.shows == Shows::Seconds {
                         drop_name(&mut row, cx);
                     }
                     batch.push(row);

@@ -17,6 +17,7 @@ use crate::promql::syntax::ast::{
     VectorSelector,
 };
 use crate::promql::syntax::resolve;
+use crate::promql::syntax::visit::children;
 
 /// The times of the whole query, in milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -286,6 +287,7 @@ impl Planner {
             "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => {
                 return self.histogram(call, grid);
             }
+            "info" => return self.info(call, grid),
             _ => {}
         }
         if let Some(func) = range_function(name) {
@@ -333,6 +335,49 @@ impl Planner {
         };
         let kind = NodeKind::Absent { input: Box::new(input), labels: absent_labels(matchers) };
         Ok(Node { kind, grid, distinct: true })
+    }
+
+    fn info(&mut self, call: &Call, grid: Grid) -> Planned<Node> {
+        let input = self.boxed(&call.args[0], grid)?;
+        let matchers: &[Matcher] = match call.args.get(1).map(|arg| &arg.unwrap_parens().kind) {
+            Some(ExprKind::Vector(selector)) => &selector.matchers,
+            _ => &[],
+        };
+        let (names, data): (Vec<Matcher>, Vec<Matcher>) =
+            matchers.iter().cloned().partition(|m| m.name() == METRIC_NAME);
+        let names = info_names(names)?;
+        let (at, offset) = self.first_moment(&call.args[0])?.unwrap_or((None, 0));
+        let lookback = self.lookback;
+        let mut all = data.clone();
+        all.extend(names.iter().cloned());
+        let reader = self.reader(&all, Moments { grid, at, offset }, lookback, 0);
+        Ok(Node { kind: NodeKind::Info { input, reader, lookback, names, data }, grid, distinct: false })
+    }
+
+    /// Where the first selector of `expr` looks: a fixed time, if any, and the offsets up to it.
+    fn first_moment(&self, expr: &Expr) -> Planned<Option<(Option<i64>, i64)>> {
+        let grid = Grid::instant(0);
+        let of = |at, offset: &Length| self.moments(at, offset, grid).map(|m| (m.at, m.offset));
+        Ok(match &expr.kind {
+            ExprKind::Vector(selector) => Some(of(selector.at, &selector.offset)?),
+            ExprKind::Matrix(matrix) => Some(of(matrix.selector.at, &matrix.selector.offset)?),
+            ExprKind::Subquery(subquery) => match self.first_moment(&subquery.expr)? {
+                // A subquery shifts what is inside, unless that is fixed already.
+                Some((None, inner)) => {
+                    let (at, offset) = of(subquery.at, &subquery.offset)?;
+                    Some((at, inner.saturating_add(offset)))
+                }
+                found => found,
+            },
+            _ => {
+                for child in children(expr) {
+                    if let Some(found) = self.first_moment(child)? {
+                        return Ok(Some(found));
+                    }
+                }
+                None
+            }
+        })
     }
 
     fn rollup(&mut self, func: RangeFunc, call: &Call, expr: &Expr, grid: Grid) -> Planned<Node> {
@@ -424,6 +469,19 @@ impl Planner {
         let kind = NodeKind::Histogram { func, input, params, span: vector.span };
         Ok(Node { kind, grid, distinct: false })
     }
+}
+
+/// The conditions that choose info series: without a positive one, names that end in `_info`.
+fn info_names(names: Vec<Matcher>) -> Planned<Vec<Matcher>> {
+    if names.is_empty() {
+        return Ok(vec![Matcher::equal(METRIC_NAME, "target_info")]);
+    }
+    if names.iter().any(|m| matches!(m.op(), MatchOp::Equal | MatchOp::Regex)) {
+        return Ok(names);
+    }
+    let any = Matcher::new(METRIC_NAME, MatchOp::Regex, ".+_info")
+        .map_err(|error| Error::Execution(error.to_string()))?;
+    Ok([vec![any], names].concat())
 }
 
 fn check_extended(selector: &VectorSelector, function: &str) -> Planned<()> {

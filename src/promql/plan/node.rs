@@ -1,7 +1,7 @@
 //! Logical nodes: what is computed, over which grid, reading what.
 
 use super::grid::{Grid, Moments};
-use crate::model::{Anchored, Labels, TimeRange};
+use crate::model::{Anchored, Labels, Matcher, TimeRange};
 use crate::promql::syntax::ast::{AggregateOp, BinaryOp, Matching, Span};
 
 /// One node of a plan. Its value has one column per step of `grid`.
@@ -92,6 +92,16 @@ pub(crate) enum NodeKind {
         input: Box<Node>,
         params: Vec<(Node, Span)>,
         span: Span,
+    },
+    /// `info()`
+    Info {
+        input: Box<Node>,
+        reader: Reader,
+        lookback: i64,
+        /// Conditions on the names of info series.
+        names: Vec<Matcher>,
+        /// Conditions on their other labels.
+        data: Vec<Matcher>,
     },
     Aggregate(Box<Aggregation>),
     /// A vector and a scalar.

@@ -5,6 +5,7 @@
 
 use super::rate;
 use super::window::Window;
+use crate::model::Samples;
 use crate::promql::plan::RangeFunc;
 
 /// The value at `time` on the line between two samples. A counter that fell is taken to start from zero.
@@ -40,15 +41,23 @@ fn anchored<'a>(window: &Window<'a>) -> Option<Window<'a>> {
     })
 }
 
-fn growth(window: &Window<'_>, smoothed: bool, counter: bool) -> Option<f64> {
+/// The ends of a window and the samples strictly inside it.
+struct Ends {
+    left: f64,
+    right: f64,
+    first: usize,
+    behind: usize,
+}
+
+fn ends(window: &Window<'_>, smoothed: bool, counter: bool) -> Option<Ends> {
     let Window { timestamps, values, start, end } = *window;
     let newest = timestamps.len() - 1;
-    let mut first = timestamps[..newest].partition_point(|t| *t <= start).saturating_sub(1);
+    let first = timestamps[..newest].partition_point(|t| *t <= start).saturating_sub(1);
     let mut last = newest;
     if smoothed {
         last = timestamps[..newest].partition_point(|t| *t < end);
     }
-    if timestamps[last] <= start || (smoothed && timestamps[first] > end) {
+    if timestamps[last] <= start {
         return None;
     }
     let sample = |at: usize| (timestamps[at], values[at]);
@@ -62,14 +71,35 @@ fn growth(window: &Window<'_>, smoothed: bool, counter: bool) -> Option<f64> {
     } else {
         values[last]
     };
+    let behind = last + usize::from(timestamps[last] < end);
+    Some(Ends { left, right, first: first + usize::from(timestamps[first] <= start), behind })
+}
+
+/// The samples strictly inside the window between the values at its ends.
+pub(super) fn raw(window: &Window<'_>, smoothed: bool) -> Samples {
+    let mut out = Samples::new();
+    if let Some(Ends { left, right, first, behind }) = ends(window, smoothed, false) {
+        out.push(window.start, left);
+        for at in first..behind {
+            out.push(window.timestamps[at], window.values[at]);
+        }
+        out.push(window.end, right);
+    }
+    out
+}
+
+fn growth(window: &Window<'_>, smoothed: bool, counter: bool) -> Option<f64> {
+    let Ends { left, right, first, behind } = ends(window, smoothed, counter)?;
+    // Nothing has begun yet at the end of the window.
+    if smoothed && first == 0 && window.timestamps[0] > window.end {
+        return None;
+    }
     let mut growth = right - left;
     if counter {
         // Falls at the ends are part of the lines; here count those strictly inside.
-        first += usize::from(timestamps[first] <= start);
-        let behind = last + usize::from(timestamps[last] < end);
         let mut previous = left;
         let mut fallen = 0.0;
-        for value in values.get(first..behind).unwrap_or(&[]).iter().chain([&right]) {
+        for value in window.values.get(first..behind).unwrap_or(&[]).iter().chain([&right]) {
             if *value < previous {
                 fallen += previous;
             }

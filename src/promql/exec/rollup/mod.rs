@@ -243,13 +243,19 @@ pub(crate) fn raw_series(
     let mut out = Vec::new();
     let mut samples = Samples::new();
     match source {
-        RangeSource::Select(reader, _) => {
+        RangeSource::Select(reader, extension) => {
             let series = &cx.selects[reader.select];
-            let window = reader.moments.covered(range);
+            let end = reader.moments.get(0);
+            let start = end.saturating_sub(range);
             for at in 0..series.len() {
                 cx.check()?;
-                series.read(at, window, &mut samples)?;
+                series.read(at, reader.range, &mut samples)?;
                 drop_stale(&mut samples);
+                if *extension != Extension::None && !samples.is_empty() {
+                    let Samples { timestamps, values } = &samples;
+                    let window = Window { timestamps, values, start, end };
+                    samples = extended::raw(&window, matches!(extension, Extension::Smoothed { .. }));
+                }
                 if !samples.is_empty() {
                     cx.hold(samples.len())?;
                     cx.looked_at(samples.len());
