@@ -10,6 +10,12 @@ use super::{Annotations, EngineOptions, Error, QueryOptions, parse};
 use crate::model::Samples;
 use crate::storage::{Queryable, SelectRequest, SeriesSet};
 
+/// Highest expression that is evaluated on the caller's stack. Queries written by hand are far below.
+const SHALLOW: u16 = 24;
+
+/// Stack for anything higher: the highest accepted expressions need some megabytes without optimisation.
+const DEEP_STACK: usize = 64 << 20;
+
 /// Evaluates queries. Holds settings only, so one serves any number of threads.
 #[derive(Debug)]
 pub struct Engine {
@@ -90,7 +96,33 @@ impl Engine {
         Ok(result)
     }
 
+    /// Runs the query where its depth has room: planning and evaluation recurse as deep as the expression.
     fn run(
+        &self,
+        source: &dyn Queryable,
+        expr: &Expr,
+        times: QueryTimes,
+        grid: Grid,
+        options: &QueryOptions,
+        started: Instant,
+    ) -> Result<QueryResult, Error> {
+        if expr.height() <= SHALLOW {
+            return self.run_here(source, expr, times, grid, options, started);
+        }
+        std::thread::scope(|scope| {
+            let deep = std::thread::Builder::new()
+                .name("deep-query".to_owned())
+                .stack_size(DEEP_STACK)
+                .spawn_scoped(scope, || self.run_here(source, expr, times, grid, options, started));
+            match deep.map(std::thread::ScopedJoinHandle::join) {
+                Ok(Ok(result)) => result,
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                Err(error) => Err(Error::Thread(error)),
+            }
+        })
+    }
+
+    fn run_here(
         &self,
         source: &dyn Queryable,
         expr: &Expr,
@@ -325,6 +357,28 @@ mod tests {
                         let _ = engine.range(&storage(), query, start, end, step, &options);
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn the_deepest_accepted_queries_do_not_exhaust_the_stack() {
+        let engine = engine(100_000);
+        for query in [
+            "up_total or ".repeat(240) + "up_total",
+            "1 + ".repeat(240) + "scalar(up_total)",
+            "up_total + ".repeat(240) + "up_total",
+            "abs(".repeat(90) + "up_total" + &")".repeat(90),
+            "sum(".repeat(90) + "up_total" + &")".repeat(90),
+            "(".repeat(90) + "up_total" + &")".repeat(90),
+            "-".repeat(90) + "up_total",
+            "max_over_time(".repeat(60) + "up_total" + &"[1m:1m])".repeat(60),
+            "up_total ^ ".repeat(90) + "up_total",
+        ] {
+            for start in [300_000, 0] {
+                let result =
+                    engine.range(&storage(), &query, start, 300_000, 60_000, &QueryOptions::default());
+                assert!(result.is_ok(), "{query}: {result:?}");
             }
         }
     }
