@@ -84,6 +84,11 @@ impl Anchored {
         }
     }
 
+    /// The template filled with the groups of the match, if the whole of `text` matches: `$1`, `$name`, `${name}`.
+    pub fn expand(&self, text: &str, template: &str) -> Option<String> {
+        self.compiled.captures(text).map(|found| expand(template, &found))
+    }
+
     /// The compiled expression, for captures.
     pub fn compiled(&self) -> &regex::Regex {
         &self.compiled
@@ -156,6 +161,45 @@ fn fast_form(source: &str) -> Fast {
         return Fast::None;
     }
     Fast::Around { before, literal: literal.to_owned(), behind }
+}
+
+/// Fills `$1`, `$name` and `${name}` of a template; groups that are unknown or took no part are empty.
+fn expand(template: &str, found: &regex::Captures<'_>) -> String {
+    let mut out = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let after = &rest[1..];
+        if after.starts_with('$') {
+            out.push('$');
+            rest = &rest[2..];
+            continue;
+        }
+        let word = |text: &str| text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
+        let reference = if let Some(braced) = after.strip_prefix('{') {
+            let end = word(braced);
+            (end > 0 && braced[end..].starts_with('}')).then(|| (&braced[..end], end + 3))
+        } else {
+            let end = word(after);
+            (end > 0).then(|| (&after[..end], end + 1))
+        };
+        let Some((name, length)) = reference else {
+            // Not a reference: the dollar stands for itself.
+            out.push('$');
+            rest = after;
+            continue;
+        };
+        let group = if name.bytes().all(|b| b.is_ascii_digit()) {
+            name.parse().ok().and_then(|index: usize| found.get(index))
+        } else {
+            found.name(name)
+        };
+        out.push_str(group.map_or("", |g| g.as_str()));
+        rest = &rest[length..];
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Rewrites an RE2 expression for the `regex` crate.
@@ -412,5 +456,19 @@ mod tests {
                 assert_eq!(regex.is_match(text), regex.compiled().is_match(text), "{source} on {text:?}");
             }
         }
+    }
+
+    #[test]
+    fn expands_references() {
+        let regex = regex::Regex::new("(?P<first>[a-z]+)-([0-9]+)(x)?").expect("a good expression");
+        let found = regex.captures("abc-42").expect("a match");
+        let check = |template: &str, expected: &str| assert_eq!(expand(template, &found), expected);
+        check("$1", "abc");
+        check("${2}0", "420");
+        check("$20", "");
+        check("$first-$2", "abc-42");
+        check("$3|$9|${nope}", "||");
+        check("a$$b$", "a$b$");
+        check("${1", "${1");
     }
 }

@@ -27,8 +27,8 @@ impl Operator for LabelOp<'_> {
             let (dst, value) = match self.func {
                 LabelFunc::Replace { dst, replacement, src, regex } => {
                     let source = row.labels.get(src).unwrap_or("");
-                    let Some(found) = regex.compiled().captures(source) else { continue };
-                    (dst, expand(replacement, &found))
+                    let Some(value) = regex.expand(source, replacement) else { continue };
+                    (dst, value)
                 }
                 LabelFunc::Join { dst, separator, src } => {
                     let parts: Vec<&str> =
@@ -44,63 +44,5 @@ impl Operator for LabelOp<'_> {
             }
         }
         Ok(Some(batch))
-    }
-}
-
-/// Fills `$1`, `$name` and `${name}` of a template; groups that are unknown or took no part are empty.
-fn expand(template: &str, found: &regex::Captures<'_>) -> String {
-    let mut out = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let after = &rest[1..];
-        if after.starts_with('$') {
-            out.push('$');
-            rest = &rest[2..];
-            continue;
-        }
-        let word = |text: &str| text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
-        let reference = if let Some(braced) = after.strip_prefix('{') {
-            let end = word(braced);
-            (end > 0 && braced[end..].starts_with('}')).then(|| (&braced[..end], end + 3))
-        } else {
-            let end = word(after);
-            (end > 0).then(|| (&after[..end], end + 1))
-        };
-        let Some((name, length)) = reference else {
-            // Not a reference: the dollar stands for itself.
-            out.push('$');
-            rest = after;
-            continue;
-        };
-        let group = if name.bytes().all(|b| b.is_ascii_digit()) {
-            name.parse().ok().and_then(|index: usize| found.get(index))
-        } else {
-            found.name(name)
-        };
-        out.push_str(group.map_or("", |g| g.as_str()));
-        rest = &rest[length..];
-    }
-    out.push_str(rest);
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn expands_references() {
-        let regex = regex::Regex::new("(?P<first>[a-z]+)-([0-9]+)(x)?").expect("a good expression");
-        let found = regex.captures("abc-42").expect("a match");
-        let check = |template: &str, expected: &str| assert_eq!(expand(template, &found), expected);
-        check("$1", "abc");
-        check("${2}0", "420");
-        check("$20", "");
-        check("$first-$2", "abc-42");
-        check("$3|$9|${nope}", "||");
-        check("a$$b$", "a$b$");
-        check("${1", "${1");
     }
 }
