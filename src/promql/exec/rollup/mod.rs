@@ -53,7 +53,7 @@ impl<'p> Rollup<'p> {
             }
             RangeSource::Subquery { inner, moments } => {
                 let input = match inner {
-                    Some(node) => Input::Rows { node, operator: open(node, cx)? },
+                    Some(node) => Input::Rows { node, operator: cx.counting(0, || open(node, cx))? },
                     None => Input::Nothing,
                 };
                 (input, *moments)
@@ -191,7 +191,7 @@ impl Operator for Rollup<'_> {
             }
             Input::Rows { node, operator } => {
                 let grid = node.grid;
-                let Some(rows) = operator.next(cx)? else { return Ok(None) };
+                let Some(rows) = cx.counting(0, || operator.next(cx))? else { return Ok(None) };
                 for row in rows {
                     cx.check()?;
                     to_samples(&row, |at| grid.time(at), &mut self.samples);
