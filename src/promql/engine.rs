@@ -361,6 +361,62 @@ mod tests {
         }
     }
 
+    /// One value by its definition: the samples of the left-open window before `at`, stale markers aside.
+    fn naive(samples: &[(i64, f64)], at: i64, length: i64) -> Vec<f64> {
+        let inside = |t: i64| at - length < t && t <= at;
+        samples.iter().filter(|(t, v)| inside(*t) && !crate::model::is_stale(*v)).map(|(_, v)| *v).collect()
+    }
+
+    #[test]
+    fn sliding_windows_agree_with_their_definition() {
+        for seed in 1..40u64 {
+            let mut state = seed;
+            let mut random = |limit: i64| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                i64::try_from(state >> 33).unwrap_or(0) % limit
+            };
+            let labels = Labels::from_pairs([("__name__", "m")]);
+            let (mut storage, mut samples, mut time) = (FixedStorage::new(), Vec::new(), 0);
+            for _ in 0..random(60) {
+                time += 1 + random(40_000);
+                let value = if random(8) == 0 { crate::model::stale_nan() } else { random(9) as f64 };
+                storage.add(&labels, time, value);
+                samples.push((time, value));
+            }
+            let (start, step, range) = (random(300_000), 1 + random(60_000), 1 + random(200_000));
+            let (offset, lookback) = (random(100_000) - 50_000, 1 + random(100_000));
+            let end = start + 30 * step;
+            let options = QueryOptions { lookback_ms: Some(lookback), ..QueryOptions::default() };
+            let sign = if offset < 0 { "-" } else { "" };
+            let shift = format!("offset {sign}{}ms", offset.abs());
+            let run = |query: String| {
+                let result = engine(1_000_000).range(&storage, &query, start, end, step, &options);
+                match result.expect("a good query").value {
+                    Value::Matrix(mut matrix) => matrix.pop().map(|s| s.samples).unwrap_or_default(),
+                    other => panic!("{other:?}"),
+                }
+            };
+            let (mut newest, mut counted, mut summed) = (Samples::new(), Samples::new(), Samples::new());
+            for at in (start..=end).step_by(usize::try_from(step).expect("positive")) {
+                let window = naive(&samples, at - offset, range);
+                if !window.is_empty() {
+                    counted.push(at, window.len() as f64);
+                    summed.push(at, window.iter().sum());
+                }
+                let seen: Vec<_> = samples.iter().filter(|(t, _)| *t <= at - offset).collect();
+                match seen.last() {
+                    Some((t, v)) if *t > at - offset - lookback && !crate::model::is_stale(*v) => {
+                        newest.push(at, *v);
+                    }
+                    _ => {}
+                }
+            }
+            assert_eq!(run(format!("m {shift}")), newest, "seed {seed}");
+            assert_eq!(run(format!("count_over_time(m[{range}ms] {shift})")), counted, "seed {seed}");
+            assert_eq!(run(format!("sum_over_time(m[{range}ms] {shift})")), summed, "seed {seed}");
+        }
+    }
+
     #[test]
     fn the_deepest_accepted_queries_do_not_exhaust_the_stack() {
         let engine = engine(100_000);
