@@ -440,6 +440,18 @@ mod tests {
         check(r"\101", "A", true);
         check(r"\<", "<", true);
         check("a}", "a}", true);
+        check(r"a\Bb", "ab", true);
+        check("(?i)AbC", "aBc", true);
+        check("(?i:a)b", "Ab", true);
+        check("(?U)a+b", "aab", true);
+        check(r"\pL+", "a\u{e4}", true);
+        check(r"\x41\x{42}", "AB", true);
+        check(r"a\.b\-c\_d\/", "a.b-c_d/", true);
+        check("a*?b+?", "aab", true);
+        check("[a-c-e]+", "-b", true);
+        check(r"[\]\[]+", "[]", true);
+        check("(a|b){2,3}", "aba", true);
+        check("a{0}b", "b", true);
         for bad in ["a**", "a{1001}", "a{2,1001}", r"\C", r"\Z", r"\1", "(?x)a", "[a", "a\\", "*a", "(?=a)"] {
             assert!(Anchored::new(bad).is_err(), "{bad}");
         }
