@@ -19,6 +19,14 @@ pub enum DurationError {
     /// The text is empty.
     #[error("empty duration string")]
     Empty,
+    /// A unit that does not exist.
+    #[error("unknown unit {unit:?} in duration {text:?}")]
+    UnknownUnit {
+        /// The unit.
+        unit: String,
+        /// The whole text.
+        text: String,
+    },
     /// The text is not of the form `1h30m`.
     #[error("not a valid duration string: {0:?}")]
     Invalid(String),
@@ -46,6 +54,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
         let (number, tail) = rest.split_at(digits);
         let letters = tail.bytes().take_while(u8::is_ascii_alphabetic).count();
         let (unit, tail) = tail.split_at(letters);
+        if !number.is_empty() && !unit.is_empty() && !UNITS.iter().any(|(name, _)| *name == unit) {
+            return Err(DurationError::UnknownUnit { unit: unit.to_owned(), text: text.to_owned() });
+        }
         // Units come in falling order, so the search goes on where the last one was found.
         let (_, ms) = units.find(|(name, _)| *name == unit).ok_or_else(invalid)?;
         if number.is_empty() {

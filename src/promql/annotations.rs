@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use hashbrown::HashMap;
+
 use super::syntax::ast::Span;
 use super::syntax::quote::{quote, short_float, two_digit_float};
 
@@ -107,20 +109,33 @@ struct Entry {
 #[derive(Debug, Clone, Default)]
 pub struct Annotations {
     entries: Vec<Entry>,
+    by_text: HashMap<String, usize>,
+    /// The entry raised last: remarks mostly repeat from step to step.
+    last: usize,
 }
 
 impl Annotations {
     /// Adds a remark about the expression at `span`.
     pub(crate) fn add(&mut self, remark: Remark, span: Span) {
+        let mergeable = matches!(remark, Remark::ForcedMonotonicity { .. });
+        let repeats = |entry: &Entry| entry.span == span && entry.remark == remark;
+        if !mergeable && self.entries.get(self.last).is_some_and(repeats) {
+            return;
+        }
         let text = remark.text();
-        match self.entries.iter_mut().find(|e| e.text == text) {
-            None => self.entries.push(Entry { text, remark, span }),
-            Some(entry) => match (&mut entry.remark, &remark) {
-                (Remark::ForcedMonotonicity { fix, .. }, Remark::ForcedMonotonicity { fix: other, .. }) => {
-                    fix.merge(other)
-                }
-                _ => entry.span = span,
-            },
+        let Some(at) = self.by_text.get(&text).copied() else {
+            self.last = self.entries.len();
+            self.by_text.insert(text.clone(), self.last);
+            self.entries.push(Entry { text, remark, span });
+            return;
+        };
+        self.last = at;
+        let entry = &mut self.entries[at];
+        match (&mut entry.remark, &remark) {
+            (Remark::ForcedMonotonicity { fix, .. }, Remark::ForcedMonotonicity { fix: other, .. }) => {
+                fix.merge(other);
+            }
+            _ => entry.span = span,
         }
     }
 

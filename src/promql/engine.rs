@@ -6,9 +6,15 @@ use super::exec::{self, Context, Limits, Row, merge_equal, without_name};
 use super::plan::{Grid, Node, Planner, QueryTimes, RangeSource, SelectSet};
 use super::syntax::ast::{Expr, ExprKind, ValueType};
 use super::value::{MatrixSeries, QueryResult, Stats, Value, VectorSample};
-use super::{EngineOptions, Error, QueryOptions, parse};
+use super::{Annotations, EngineOptions, Error, QueryOptions, parse};
 use crate::model::Samples;
 use crate::storage::{Queryable, SelectRequest, SeriesSet};
+
+/// Highest expression that is evaluated on the caller's stack. Queries written by hand are far below.
+const SHALLOW: u16 = 24;
+
+/// Stack for anything higher: the highest accepted expressions need some megabytes without optimisation.
+const DEEP_STACK: usize = 64 << 20;
 
 /// Evaluates queries. Holds settings only, so one serves any number of threads.
 #[derive(Debug)]
@@ -49,7 +55,7 @@ impl Engine {
         let expr = parse(query, &self.options.features)?;
         if let ExprKind::String(text) = &expr.unwrap_parens().kind {
             let value = Value::String { timestamp: time_ms, value: text.clone() };
-            return Ok(QueryResult { value, annotations: Default::default(), stats: Stats::default() });
+            return Ok(QueryResult { value, annotations: Annotations::default(), stats: Stats::default() });
         }
         let times = QueryTimes { start: time_ms, end: time_ms, step: 0 };
         self.run(source, &expr, times, Grid::instant(time_ms), options, started)
@@ -90,7 +96,33 @@ impl Engine {
         Ok(result)
     }
 
+    /// Runs the query where its depth has room: planning and evaluation recurse as deep as the expression.
     fn run(
+        &self,
+        source: &dyn Queryable,
+        expr: &Expr,
+        times: QueryTimes,
+        grid: Grid,
+        options: &QueryOptions,
+        started: Instant,
+    ) -> Result<QueryResult, Error> {
+        if expr.height() <= SHALLOW {
+            return self.run_here(source, expr, times, grid, options, started);
+        }
+        std::thread::scope(|scope| {
+            let deep = std::thread::Builder::new()
+                .name("deep-query".to_owned())
+                .stack_size(DEEP_STACK)
+                .spawn_scoped(scope, || self.run_here(source, expr, times, grid, options, started));
+            match deep.map(std::thread::ScopedJoinHandle::join) {
+                Ok(Ok(result)) => result,
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                Err(error) => Err(Error::Thread(error)),
+            }
+        })
+    }
+
+    fn run_here(
         &self,
         source: &dyn Queryable,
         expr: &Expr,
@@ -217,4 +249,203 @@ fn to_series(row: Row, grid: Grid) -> MatrixSeries {
 fn to_sample(row: Row, timestamp: i64) -> Option<VectorSample> {
     let value = row.get(0)?;
     Some(VectorSample { labels: row.labels, timestamp, value })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::Labels;
+    use crate::promql::{ErrorClass, Features};
+    use crate::storage::fixed::FixedStorage;
+    use crate::util::StopToken;
+
+    fn storage() -> FixedStorage {
+        let mut storage = FixedStorage::new();
+        for instance in ["a", "b", "c"] {
+            let labels = Labels::from_pairs([("__name__", "up_total"), ("instance", instance)]);
+            for at in 0..100i32 {
+                storage.add(&labels, i64::from(at) * 10_000, f64::from(at));
+            }
+        }
+        storage
+    }
+
+    fn engine(max_samples: usize) -> Engine {
+        Engine::new(EngineOptions { max_samples, features: Features::all(), ..EngineOptions::default() })
+    }
+
+    #[test]
+    fn answers_instant_and_range_queries() {
+        let engine = engine(100_000);
+        let options = QueryOptions::default();
+        let result = engine.instant(&storage(), "sum(rate(up_total[1m]))", 500_000, &options);
+        let Value::Vector(vector) = result.expect("a good query").value else { panic!("not a vector") };
+        assert!((vector[0].value - 0.3).abs() < 1e-12, "{vector:?}");
+        let result = engine.range(&storage(), "up_total > 20", 0, 900_000, 60_000, &options);
+        let result = result.expect("a good query");
+        let Value::Matrix(matrix) = result.value else { panic!("not a matrix") };
+        assert_eq!(matrix.len(), 3);
+        assert_eq!(matrix[0].samples.timestamps.first(), Some(&240_000));
+        assert!(result.stats.total_samples > 0 && result.stats.peak_samples > 0);
+    }
+
+    #[test]
+    fn ends_early_when_a_limit_is_reached() {
+        let check = |engine: &Engine, options: &QueryOptions, class: ErrorClass, text: &str| {
+            let error = engine.range(&storage(), "sum(up_total)", 0, 990_000, 10_000, options);
+            let error = error.expect_err("a limit is reached");
+            assert_eq!((error.class(), error.to_string().as_str()), (class, text));
+        };
+        check(
+            &engine(150),
+            &QueryOptions::default(),
+            ErrorClass::Execution,
+            "query processing would load too many samples into memory in query execution",
+        );
+        let late = QueryOptions { timeout: Some(Duration::ZERO), ..QueryOptions::default() };
+        check(&engine(100_000), &late, ErrorClass::Timeout, "query timed out in expression evaluation");
+        let stop = StopToken::new();
+        stop.stop();
+        let gone = QueryOptions { stop, ..QueryOptions::default() };
+        check(&engine(100_000), &gone, ErrorClass::Canceled, "query was canceled in expression evaluation");
+    }
+
+    #[test]
+    fn refuses_range_queries_without_a_value_per_step() {
+        let error = engine(1000).range(&storage(), "up_total[5m]", 0, 10, 1, &QueryOptions::default());
+        assert_eq!(
+            error.expect_err("a range vector").to_string(),
+            "invalid expression type \"range vector\" for range query, must be Scalar or instant Vector"
+        );
+        assert!(engine(1000).range(&storage(), "1", 0, 10, 0, &QueryOptions::default()).is_err());
+        assert!(engine(1000).range(&storage(), "1", 10, 0, 1, &QueryOptions::default()).is_err());
+    }
+
+    #[test]
+    fn extreme_times_are_answered_or_refused_but_never_panic() {
+        let engine = engine(100_000);
+        let options = QueryOptions { lookback_ms: Some(i64::MAX), ..QueryOptions::default() };
+        let queries = [
+            "up_total",
+            "up_total offset 292y",
+            "up_total offset -292y",
+            "up_total @ 9223372036854775",
+            "up_total @ -9223372036854775 offset 292y",
+            "rate(up_total[292y])",
+            "rate(up_total[292y:1ms])",
+            "rate(up_total[292y:292y] offset 292y)",
+            "max_over_time(up_total[1ms:1ms])",
+            "increase(up_total[292y] smoothed)",
+            "up_total smoothed",
+            "timestamp(up_total)",
+            "year(vector(time()))",
+            "day_of_year(up_total * 1e300)",
+            "predict_linear(up_total[292y], 1e300)",
+            "up_total[range() + 1]",
+            "rate(up_total[range() + 1])",
+            "topk(9e18, up_total)",
+            "absent_over_time(nope[292y])",
+        ];
+        let times = [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX - 1, i64::MAX];
+        for query in queries {
+            for start in times {
+                let _ = engine.instant(&storage(), query, start, &options);
+                for end in times {
+                    for step in [1, i64::MAX] {
+                        let _ = engine.range(&storage(), query, start, end, step, &options);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One value by its definition: the samples of the left-open window before `at`, stale markers aside.
+    fn naive(samples: &[(i64, f64)], at: i64, length: i64) -> Vec<f64> {
+        let inside = |t: i64| at - length < t && t <= at;
+        samples.iter().filter(|(t, v)| inside(*t) && !crate::model::is_stale(*v)).map(|(_, v)| *v).collect()
+    }
+
+    #[test]
+    fn sliding_windows_agree_with_their_definition() {
+        for seed in 1..40u64 {
+            let mut state = seed;
+            let mut random = |limit: i64| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                i64::try_from(state >> 33).unwrap_or(0) % limit
+            };
+            let labels = Labels::from_pairs([("__name__", "m")]);
+            let (mut storage, mut samples, mut time) = (FixedStorage::new(), Vec::new(), 0);
+            for _ in 0..random(60) {
+                time += 1 + random(40_000);
+                let value = if random(8) == 0 { crate::model::stale_nan() } else { random(9) as f64 };
+                storage.add(&labels, time, value);
+                samples.push((time, value));
+            }
+            let (start, step, range) = (random(300_000), 1 + random(60_000), 1 + random(200_000));
+            let (offset, lookback) = (random(100_000) - 50_000, 1 + random(100_000));
+            let end = start + 30 * step;
+            let options = QueryOptions { lookback_ms: Some(lookback), ..QueryOptions::default() };
+            let sign = if offset < 0 { "-" } else { "" };
+            let shift = format!("offset {sign}{}ms", offset.abs());
+            let run = |query: String| {
+                let result = engine(1_000_000).range(&storage, &query, start, end, step, &options);
+                match result.expect("a good query").value {
+                    Value::Matrix(mut matrix) => matrix.pop().map(|s| s.samples).unwrap_or_default(),
+                    other => panic!("{other:?}"),
+                }
+            };
+            let (mut newest, mut counted, mut summed) = (Samples::new(), Samples::new(), Samples::new());
+            for at in (start..=end).step_by(usize::try_from(step).expect("positive")) {
+                let window = naive(&samples, at - offset, range);
+                if !window.is_empty() {
+                    counted.push(at, window.len() as f64);
+                    summed.push(at, window.iter().sum());
+                }
+                let seen: Vec<_> = samples.iter().filter(|(t, _)| *t <= at - offset).collect();
+                match seen.last() {
+                    Some((t, v)) if *t > at - offset - lookback && !crate::model::is_stale(*v) => {
+                        newest.push(at, *v);
+                    }
+                    _ => {}
+                }
+            }
+            assert_eq!(run(format!("m {shift}")), newest, "seed {seed}");
+            assert_eq!(run(format!("count_over_time(m[{range}ms] {shift})")), counted, "seed {seed}");
+            assert_eq!(run(format!("sum_over_time(m[{range}ms] {shift})")), summed, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn the_deepest_accepted_queries_do_not_exhaust_the_stack() {
+        let engine = engine(100_000);
+        for query in [
+            "up_total or ".repeat(240) + "up_total",
+            "1 + ".repeat(240) + "scalar(up_total)",
+            "up_total + ".repeat(240) + "up_total",
+            "abs(".repeat(90) + "up_total" + &")".repeat(90),
+            "sum(".repeat(90) + "up_total" + &")".repeat(90),
+            "(".repeat(90) + "up_total" + &")".repeat(90),
+            "-".repeat(90) + "up_total",
+            "max_over_time(".repeat(60) + "up_total" + &"[1m:1m])".repeat(60),
+            "up_total ^ ".repeat(90) + "up_total",
+        ] {
+            for start in [300_000, 0] {
+                let result =
+                    engine.range(&storage(), &query, start, 300_000, 60_000, &QueryOptions::default());
+                assert!(result.is_ok(), "{query}: {result:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn strings_and_scalars_keep_the_evaluation_time() {
+        let instant = |query: &str| engine(1000).instant(&storage(), query, 7, &QueryOptions::default());
+        assert_eq!(
+            instant("(\"a\")").expect("a string").value,
+            Value::String { timestamp: 7, value: "a".to_owned() }
+        );
+        assert_eq!(instant("1 + 1").expect("a scalar").value, Value::Scalar { timestamp: 7, value: 2.0 });
+    }
 }

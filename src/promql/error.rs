@@ -70,6 +70,9 @@ pub enum Error {
     /// Somebody asked the query to end.
     #[error("query was canceled in {0}")]
     Canceled(&'static str),
+    /// No thread could be started for a deeply nested query.
+    #[error("cannot start a thread for a deeply nested query: {0}")]
+    Thread(#[source] std::io::Error),
     /// The data could not be read.
     #[error("expanding series: {0}")]
     Storage(#[from] StorageError),
@@ -95,7 +98,7 @@ impl Error {
             }
             Self::Timeout(_) => ErrorClass::Timeout,
             Self::Canceled(_) => ErrorClass::Canceled,
-            Self::Storage(_) => ErrorClass::Internal,
+            Self::Thread(_) | Self::Storage(_) => ErrorClass::Internal,
         }
     }
 

@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn table_is_sorted_and_complete() {
         assert!(FUNCTIONS.is_sorted_by(|a, b| a.name < b.name));
-        assert_eq!(FUNCTIONS.len(), 92);
+        assert_eq!(FUNCTIONS.len(), 90);
         assert!(find("rate").is_some());
         assert!(find("Rate").is_none());
     }

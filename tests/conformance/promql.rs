@@ -50,6 +50,7 @@ fn promql_scripts_give_the_expected_answers() {
     let mut known = known_failures();
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     let mut surprises = Vec::new();
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
     for file in &files {
         let name = file.file_name().and_then(|n| n.to_str()).expect("script names are plain");
         let text = std::fs::read_to_string(file).expect("scripts can be read");
@@ -64,7 +65,10 @@ fn promql_scripts_give_the_expected_answers() {
                         surprises.push(format!("{place} passes, though listed: {reason}"));
                     }
                 }
-                Outcome::Skipped(_) => file_skipped += 1,
+                Outcome::Skipped(reason) => {
+                    file_skipped += 1;
+                    *reasons.entry(reason).or_insert(0) += 1;
+                }
                 Outcome::Failed(message) => {
                     file_failed += 1;
                     if known.remove(&place).is_none() {
@@ -81,6 +85,9 @@ fn promql_scripts_give_the_expected_answers() {
     surprises.extend(known.iter().map(|(place, reason)| format!("{place} was not run: {reason}")));
     for surprise in &surprises {
         println!("{surprise}");
+    }
+    for (reason, count) in &reasons {
+        println!("promql skipped {count}: {reason}");
     }
     println!("promql skipped (not supported yet): {skipped}");
     println!("promql: {passed} passed, {failed} failed");

@@ -6,6 +6,7 @@
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
+use crate::model::name::{Quoted, is_plain_label_name};
 use crate::model::{Labels, METRIC_NAME};
 use crate::promql::error::Error;
 
@@ -164,6 +165,21 @@ pub(crate) fn without_name(labels: &Labels) -> Labels {
     } else {
         labels.clone()
     }
+}
+
+/// Labels as they appear in messages about matching: in braces, the name a label like any other.
+pub(crate) fn braced(labels: &Labels) -> String {
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(name, value)| {
+            if is_plain_label_name(name) {
+                format!("{name}={}", Quoted(value))
+            } else {
+                format!("{}={}", Quoted(name), Quoted(value))
+            }
+        })
+        .collect();
+    format!("{{{}}}", pairs.join(", "))
 }
 
 /// Joins rows with equal labels, first come first; an error when two have a value at the same step.

@@ -1,9 +1,9 @@
 //! Plan to operators, and scalars to columns.
 
 use super::batch::{Batch, Row, merge_equal, without_name};
-use super::call::{HistogramOp, LabelOp, MapOp, TimeOp, sort_rows};
+use super::call::{HistogramOp, InfoOp, LabelOp, MapOp, TimeOp, sort_rows};
 use super::rollup::Rollup;
-use super::scan::Scan;
+use super::scan::{Scan, Shows};
 use super::{Context, Operator, Ready, aggregate, binary, math};
 use crate::model::Labels;
 use crate::promql::error::Error;
@@ -46,9 +46,10 @@ pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, E
             cx.hold(row.count())?;
             Box::new(Ready::new(vec![row]))
         }
-        NodeKind::Repeat(inner) => Box::new(Repeat { inner: open(inner, cx)?, steps }),
-        NodeKind::Select { reader, lookback, timestamps } => {
-            let scan = Box::new(Scan::new(*reader, *lookback, *timestamps));
+        NodeKind::Repeat(inner) => Box::new(Repeat { inner: cx.counting(steps, || open(inner, cx))?, steps }),
+        NodeKind::Select { reader, lookback, timestamps, smoothed } => {
+            let shows = if *timestamps { Shows::Seconds } else { Shows::Value };
+            let scan = Box::new(Scan::new(*reader, *lookback, shows, *smoothed));
             if *timestamps { unique(scan, node, cx)? } else { scan }
         }
         NodeKind::Rollup { .. } => {
@@ -90,8 +91,16 @@ pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, E
             }
             let input = collect(open(input, cx)?, cx)?;
             let op = HistogramOp { func, params: scalars, span: *span, grid: node.grid };
-            let rows = op.run(input, cx)?;
+            let rows = op.run(&input, cx)?;
             Box::new(Ready::new(if cx.delayed_names && !cx.is_range { rows } else { merge_equal(rows)? }))
+        }
+        NodeKind::Info { input, reader, lookback, names, data } => {
+            let base = collect(open(input, cx)?, cx)?;
+            let scan = Scan::new(*reader, *lookback, Shows::Milliseconds, false);
+            let info = collect(Box::new(scan), cx)?;
+            let rows = InfoOp { names, data, steps }.run(&base, &info, cx)?;
+            cx.release(info.iter().map(Row::count).sum());
+            Box::new(Ready::new(rows))
         }
         NodeKind::Aggregate(aggregation) => Box::new(Ready::new(aggregate::run(aggregation, node.grid, cx)?)),
         NodeKind::VectorScalar { op, vector, scalar: side, scalar_left, return_bool, span } => {
@@ -148,7 +157,7 @@ pub(crate) fn scalar(node: &Node, cx: &Context<'_>) -> Result<Vec<f64>, Error> {
         NodeKind::Number(value) => Ok(vec![*value; steps]),
         NodeKind::Time => Ok((0..steps).map(|at| node.grid.time(at) as f64 / 1000.0).collect()),
         NodeKind::Repeat(inner) => {
-            let value = scalar(inner, cx)?.first().copied().unwrap_or(f64::NAN);
+            let value = cx.counting(steps, || scalar(inner, cx))?.first().copied().unwrap_or(f64::NAN);
             Ok(vec![value; steps])
         }
         NodeKind::ScalarNegate(inner) => Ok(scalar(inner, cx)?.into_iter().map(|v| -v).collect()),
@@ -202,7 +211,7 @@ struct Repeat<'p> {
 
 impl Operator for Repeat<'_> {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
-        let Some(mut batch) = self.inner.next(cx)? else { return Ok(None) };
+        let Some(mut batch) = cx.counting(self.steps, || self.inner.next(cx))? else { return Ok(None) };
         for row in &mut batch {
             let Some(value) = row.get(0) else { continue };
             cx.hold(self.steps - 1)?;

@@ -97,6 +97,17 @@ impl<'a> Context<'a> {
         self.total.set(self.total.get().saturating_add(u64::try_from(samples).unwrap_or(u64::MAX)));
     }
 
+    /// Runs `work`, counting what it looks at `times` over: not at all inside subqueries, whose windows are counted
+    /// instead, and once per step for what is computed once but shown at every step.
+    pub(crate) fn counting<T>(&self, times: usize, work: impl FnOnce() -> T) -> T {
+        let before = self.total.get();
+        let result = work();
+        let seen = self.total.get().saturating_sub(before);
+        let times = u64::try_from(times).unwrap_or(u64::MAX);
+        self.total.set(before.saturating_add(seen.saturating_mul(times)));
+        result
+    }
+
     /// Adds a remark about the expression at `span`.
     pub(crate) fn remark(&self, remark: Remark, span: Span) {
         self.annotations.borrow_mut().add(remark, span);

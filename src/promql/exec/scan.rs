@@ -2,24 +2,35 @@
 
 use super::batch::{Batch, Row};
 use super::build::drop_name;
+use super::rollup::{drop_stale, line};
 use super::{Context, Operator};
 use crate::model::{Samples, is_stale};
 use crate::promql::error::Error;
 use crate::promql::plan::Reader;
 
+/// What a scan yields of a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shows {
+    Value,
+    /// Its time, which is a new quantity: the name goes.
+    Seconds,
+    /// Its time, for internal use.
+    Milliseconds,
+}
+
 /// Reads one selector, series by series.
 pub(crate) struct Scan {
     reader: Reader,
     lookback: i64,
-    /// Yields the time of each sample, in seconds, instead of its value.
-    timestamps: bool,
+    shows: Shows,
+    smoothed: bool,
     next: usize,
     samples: Samples,
 }
 
 impl Scan {
-    pub(crate) fn new(reader: Reader, lookback: i64, timestamps: bool) -> Self {
-        Self { reader, lookback, timestamps, next: 0, samples: Samples::new() }
+    pub(crate) fn new(reader: Reader, lookback: i64, shows: Shows, smoothed: bool) -> Self {
+        Self { reader, lookback, shows, smoothed, next: 0, samples: Samples::new() }
     }
 
     fn fill(&self, row: &mut Row) {
@@ -35,7 +46,43 @@ impl Scan {
             if time <= moment.saturating_sub(self.lookback) || is_stale(value) {
                 continue;
             }
-            row.put(at, if self.timestamps { time as f64 / 1000.0 } else { value });
+            row.put(
+                at,
+                match self.shows {
+                    Shows::Value => value,
+                    Shows::Seconds => time as f64 / 1000.0,
+                    Shows::Milliseconds => time as f64,
+                },
+            );
+        }
+    }
+}
+
+impl Scan {
+    /// The line between the neighbours within the lookback; the last value where no later sample is known.
+    fn fill_smoothed(&self, row: &mut Row) {
+        let Samples { timestamps, values } = &self.samples;
+        for at in 0..row.values.len() {
+            let moment = self.reader.moments.get(at);
+            let next = timestamps.partition_point(|t| *t < moment);
+            let later = timestamps.get(next).filter(|t| **t <= moment.saturating_add(self.lookback));
+            if later == Some(&moment) {
+                row.put(at, values[next]);
+                continue;
+            }
+            let earlier =
+                next.checked_sub(1).filter(|i| timestamps[*i] > moment.saturating_sub(self.lookback));
+            let Some(before) = earlier else { continue };
+            let value = match later {
+                None => values[before],
+                Some(_) => line(
+                    (timestamps[before], values[before]),
+                    (timestamps[next], values[next]),
+                    moment,
+                    false,
+                ),
+            };
+            row.put(at, value);
         }
     }
 }
@@ -53,11 +100,16 @@ impl Operator for Scan {
             series.read(self.next, self.reader.range, &mut self.samples)?;
             if !self.samples.is_empty() {
                 let mut row = Row::empty(series.labels(self.next), steps);
-                self.fill(&mut row);
+                if self.smoothed {
+                    drop_stale(&mut self.samples);
+                    self.fill_smoothed(&mut row);
+                } else {
+                    self.fill(&mut row);
+                }
                 if !row.is_empty() {
                     cx.hold(row.count())?;
                     cx.looked_at(row.count());
-                    if self.timestamps {
+                    if self.shows == Shows::Seconds {
                         drop_name(&mut row, cx);
                     }
                     batch.push(row);

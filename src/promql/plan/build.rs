@@ -5,17 +5,19 @@
 
 use super::grid::{Grid, Moments};
 use super::node::{
-    Aggregation, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc, RangeSource, Reader, SortFunc,
-    VectorBinary,
+    Aggregation, Extension, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc, RangeSource,
+    Reader, SortFunc, VectorBinary,
 };
 use super::select_set::SelectSet;
+use crate::model::name::Quoted;
 use crate::model::{Anchored, Labels, LabelsBuf, METRIC_NAME, MatchOp, Matcher};
 use crate::promql::error::Error;
 use crate::promql::syntax::ast::{
-    Aggregate, AggregateOp, At, Binary, Call, Cardinality, Expr, ExprKind, Length, Subquery, ValueType,
+    Aggregate, AggregateOp, At, Binary, Call, Cardinality, Expr, ExprKind, Length, Span, Subquery, ValueType,
     VectorSelector,
 };
 use crate::promql::syntax::resolve;
+use crate::promql::syntax::visit::children;
 
 /// The times of the whole query, in milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -107,21 +109,19 @@ impl Planner {
     }
 
     fn select(&mut self, selector: &VectorSelector, grid: Grid, timestamps: bool) -> Planned<Node> {
-        if selector.anchored {
-            return unsupported("the anchored modifier");
-        }
-        if selector.smoothed {
-            return unsupported("the smoothed modifier");
-        }
+        // An anchor has no meaning at a single moment and is ignored there.
+        let smoothed = selector.smoothed && !timestamps;
         let moments = self.moments(selector.at, &selector.offset, grid)?;
         let lookback = self.lookback;
-        let reader = self.reader(&selector.matchers, moments, lookback);
-        let kind = NodeKind::Select { reader, lookback, timestamps };
+        let after = if smoothed { lookback } else { 0 };
+        let reader = self.reader(&selector.matchers, moments, lookback, after);
+        let kind = NodeKind::Select { reader, lookback, timestamps, smoothed };
         Ok(Node { kind, grid, distinct: one_name(&selector.matchers) })
     }
 
-    fn reader(&mut self, matchers: &[Matcher], moments: Moments, length: i64) -> Reader {
-        let range = moments.covered(length);
+    fn reader(&mut self, matchers: &[Matcher], moments: Moments, before: i64, after: i64) -> Reader {
+        let mut range = moments.covered(before);
+        range.end = range.end.saturating_add(after);
         Reader { select: self.selects.add(matchers, range), moments, range }
     }
 
@@ -130,16 +130,17 @@ impl Planner {
         match &expr.kind {
             ExprKind::Matrix(matrix) => {
                 let selector = &matrix.selector;
-                if selector.anchored {
-                    return unsupported("the anchored modifier");
-                }
-                if selector.smoothed {
-                    return unsupported("the smoothed modifier");
-                }
+                let lookback = self.lookback;
+                let extension = match (selector.anchored, selector.smoothed) {
+                    (true, _) => Extension::Anchored { lookback },
+                    (_, true) => Extension::Smoothed { lookback },
+                    _ => Extension::None,
+                };
                 let range = self.length(&matrix.range, false)?;
                 let moments = self.moments(selector.at, &selector.offset, grid)?;
-                let reader = self.reader(&selector.matchers, moments, range);
-                Ok((RangeSource::Select(reader), range, one_name(&selector.matchers)))
+                let before = range.saturating_add(extension.before());
+                let reader = self.reader(&selector.matchers, moments, before, extension.after());
+                Ok((RangeSource::Select(reader, extension), range, one_name(&selector.matchers)))
             }
             ExprKind::Subquery(subquery) => {
                 let range = self.length(&subquery.range, false)?;
@@ -217,8 +218,8 @@ impl Planner {
         if let Some(expr) = &aggregate.param {
             let expr = expr.unwrap_parens();
             if let ExprKind::String(text) = &expr.kind {
-                if text.is_empty() {
-                    return Err(Error::Execution("invalid label name \"\"".to_owned()));
+                if !is_label_name(text) {
+                    return Err(Error::Execution(format!("invalid label name {}", Quoted(text))));
                 }
                 label.clone_from(text);
                 if !aggregate.without {
@@ -286,6 +287,7 @@ impl Planner {
             "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => {
                 return self.histogram(call, grid);
             }
+            "info" => return self.info(call, grid),
             _ => {}
         }
         if let Some(func) = range_function(name) {
@@ -316,6 +318,9 @@ impl Planner {
         let input = if name == "absent" {
             self.build(arg, grid)?
         } else {
+            if let ExprKind::Matrix(matrix) = &arg.kind {
+                check_extended(&matrix.selector, name)?;
+            }
             let (source, range, distinct) = self.windows(arg, grid)?;
             let kind = NodeKind::Rollup {
                 // Keeps the names: how many series there are does not matter here, so none can collide.
@@ -332,10 +337,53 @@ impl Planner {
         Ok(Node { kind, grid, distinct: true })
     }
 
+    fn info(&mut self, call: &Call, grid: Grid) -> Planned<Node> {
+        let input = self.boxed(&call.args[0], grid)?;
+        let matchers: &[Matcher] = match call.args.get(1).map(|arg| &arg.unwrap_parens().kind) {
+            Some(ExprKind::Vector(selector)) => &selector.matchers,
+            _ => &[],
+        };
+        let (names, data): (Vec<Matcher>, Vec<Matcher>) =
+            matchers.iter().cloned().partition(|m| m.name() == METRIC_NAME);
+        let names = info_names(names)?;
+        let (at, offset) = self.first_moment(&call.args[0])?.unwrap_or((None, 0));
+        let lookback = self.lookback;
+        let mut all = data.clone();
+        all.extend(names.iter().cloned());
+        let reader = self.reader(&all, Moments { grid, at, offset }, lookback, 0);
+        Ok(Node { kind: NodeKind::Info { input, reader, lookback, names, data }, grid, distinct: false })
+    }
+
+    /// Where the first selector of `expr` looks: a fixed time, if any, and the offsets up to it.
+    fn first_moment(&self, expr: &Expr) -> Planned<Option<(Option<i64>, i64)>> {
+        let grid = Grid::instant(0);
+        let of = |at, offset: &Length| self.moments(at, offset, grid).map(|m| (m.at, m.offset));
+        Ok(match &expr.kind {
+            ExprKind::Vector(selector) => Some(of(selector.at, &selector.offset)?),
+            ExprKind::Matrix(matrix) => Some(of(matrix.selector.at, &matrix.selector.offset)?),
+            ExprKind::Subquery(subquery) => match self.first_moment(&subquery.expr)? {
+                // A subquery shifts what is inside, unless that is fixed already.
+                Some((None, inner)) => {
+                    let (at, offset) = of(subquery.at, &subquery.offset)?;
+                    Some((at, inner.saturating_add(offset)))
+                }
+                found => found,
+            },
+            _ => {
+                for child in children(expr) {
+                    if let Some(found) = self.first_moment(child)? {
+                        return Ok(Some(found));
+                    }
+                }
+                None
+            }
+        })
+    }
+
     fn rollup(&mut self, func: RangeFunc, call: &Call, expr: &Expr, grid: Grid) -> Planned<Node> {
         let mut params = Vec::new();
         let mut source = None;
-        let first_span = call.args.first().map_or(expr.span, |a| a.span);
+        let mut first_span = call.args.first().map_or(expr.span, |a| a.span);
         for arg in &call.args {
             let arg = arg.unwrap_parens();
             if arg.value_type() != ValueType::Matrix {
@@ -345,7 +393,13 @@ impl Planner {
             if let ExprKind::Matrix(matrix) = &arg.kind {
                 check_extended(&matrix.selector, call.function.name)?;
             }
-            source = Some((self.windows(arg, grid)?, arg.span));
+            // As in Prometheus, remarks about a subquery point at the start of the query.
+            let is_subquery = matches!(arg.kind, ExprKind::Subquery(_));
+            let span = if is_subquery { Span::default() } else { arg.span };
+            if is_subquery && params.is_empty() {
+                first_span = span;
+            }
+            source = Some((self.windows(arg, grid)?, span));
         }
         let Some(((source, range, distinct), span)) = source else {
             return unsupported(format!("{}() without a range vector", call.function.name));
@@ -372,16 +426,16 @@ impl Planner {
                 }
             }
             (_, [dst, separator, src @ ..]) => {
-                if src.iter().any(String::is_empty) {
-                    return wrong("source label name", "");
+                if let Some(bad) = src.iter().find(|name| !is_label_name(name)) {
+                    return wrong("source label name", bad);
                 }
                 LabelFunc::Join { dst: dst.clone(), separator: separator.clone(), src: src.to_vec() }
             }
             _ => return unsupported(format!("{name}() with these arguments")),
         };
         let (LabelFunc::Replace { dst, .. } | LabelFunc::Join { dst, .. }) = &func;
-        if dst.is_empty() {
-            return wrong("destination label name", "");
+        if !is_label_name(dst) {
+            return wrong("destination label name", dst);
         }
         let input = self.boxed(&call.args[0], grid)?;
         Ok(Node { kind: NodeKind::Label { func, input }, grid, distinct: false })
@@ -417,6 +471,19 @@ impl Planner {
     }
 }
 
+/// The conditions that choose info series: without a positive one, names that end in `_info`.
+fn info_names(names: Vec<Matcher>) -> Planned<Vec<Matcher>> {
+    if names.is_empty() {
+        return Ok(vec![Matcher::equal(METRIC_NAME, "target_info")]);
+    }
+    if names.iter().any(|m| matches!(m.op(), MatchOp::Equal | MatchOp::Regex)) {
+        return Ok(names);
+    }
+    let any = Matcher::new(METRIC_NAME, MatchOp::Regex, ".+_info")
+        .map_err(|error| Error::Execution(error.to_string()))?;
+    Ok([vec![any], names].concat())
+}
+
 fn check_extended(selector: &VectorSelector, function: &str) -> Planned<()> {
     const ANCHORED: [&str; 5] = ["changes", "delta", "increase", "rate", "resets"];
     const SMOOTHED: [&str; 3] = ["delta", "increase", "rate"];
@@ -432,6 +499,11 @@ fn check_extended(selector: &VectorSelector, function: &str) -> Planned<()> {
     }
     let list = allowed.join(", ");
     Err(Error::Execution(format!("{word} modifier can only be used with: {list} - not with {function}")))
+}
+
+/// Whether `name` can be a label. Bytes that are not UTF-8 have become replacement characters by now.
+fn is_label_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains('\u{fffd}')
 }
 
 fn strings(args: &[Expr]) -> Planned<Vec<String>> {
@@ -477,7 +549,7 @@ fn invariant(expr: &Expr) -> bool {
             }),
             "time" | "predict_linear" | "days_in_month" | "day_of_month" | "day_of_week" | "day_of_year"
             | "hour" | "minute" | "month" | "year" => false,
-            _ => call.args.iter().all(|arg| invariant(arg)),
+            _ => call.args.iter().all(invariant),
         },
         ExprKind::Vector(selector) => selector.at.is_some(),
         ExprKind::Matrix(matrix) => matrix.selector.at.is_some(),

@@ -11,7 +11,7 @@ mod select_set;
 pub(crate) use build::{Planner, QueryTimes};
 pub(crate) use grid::{Grid, Moments};
 pub(crate) use node::{
-    Aggregation, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc, RangeSource, Reader, SortFunc,
-    VectorBinary,
+    Aggregation, Extension, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc, RangeSource,
+    Reader, SortFunc, VectorBinary,
 };
 pub(crate) use select_set::SelectSet;

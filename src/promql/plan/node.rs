@@ -1,7 +1,7 @@
 //! Logical nodes: what is computed, over which grid, reading what.
 
 use super::grid::{Grid, Moments};
-use crate::model::{Anchored, Labels, TimeRange};
+use crate::model::{Anchored, Labels, Matcher, TimeRange};
 use crate::promql::syntax::ast::{AggregateOp, BinaryOp, Matching, Span};
 
 /// One node of a plan. Its value has one column per step of `grid`.
@@ -50,6 +50,8 @@ pub(crate) enum NodeKind {
         reader: Reader,
         lookback: i64,
         timestamps: bool,
+        /// Whether values are drawn as straight lines between samples.
+        smoothed: bool,
     },
     /// A function over windows.
     Rollup {
@@ -91,6 +93,16 @@ pub(crate) enum NodeKind {
         params: Vec<(Node, Span)>,
         span: Span,
     },
+    /// `info()`
+    Info {
+        input: Box<Node>,
+        reader: Reader,
+        lookback: i64,
+        /// Conditions on the names of info series.
+        names: Vec<Matcher>,
+        /// Conditions on their other labels.
+        data: Vec<Matcher>,
+    },
     Aggregate(Box<Aggregation>),
     /// A vector and a scalar.
     VectorScalar {
@@ -130,10 +142,42 @@ pub(crate) struct Aggregation {
     pub(crate) param_span: Span,
 }
 
+/// How far a selector looks beyond its window or its moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extension {
+    None,
+    /// To the newest sample at or before the start of the window.
+    Anchored {
+        lookback: i64,
+    },
+    /// To the neighbours on both sides, with values drawn as straight lines between samples.
+    Smoothed {
+        lookback: i64,
+    },
+}
+
+impl Extension {
+    /// Milliseconds looked at before the start.
+    pub(crate) fn before(self) -> i64 {
+        match self {
+            Self::None => 0,
+            Self::Anchored { lookback } | Self::Smoothed { lookback } => lookback,
+        }
+    }
+
+    /// Milliseconds looked at after the end.
+    pub(crate) fn after(self) -> i64 {
+        match self {
+            Self::None | Self::Anchored { .. } => 0,
+            Self::Smoothed { lookback } => lookback,
+        }
+    }
+}
+
 /// Where the samples of windows come from.
 #[derive(Debug)]
 pub(crate) enum RangeSource {
-    Select(Reader),
+    Select(Reader, Extension),
     Subquery { inner: Option<Box<Node>>, moments: Moments },
 }
 

@@ -2,7 +2,7 @@
 
 use super::command::{Expectation, Expectations};
 use super::series::{SeriesLine, SeriesPoint};
-use crate::model::{Labels, Samples, is_stale};
+use crate::model::{Anchored, Labels, Samples, is_stale};
 use crate::promql::{MatrixSeries, Value};
 
 const TOLERANCE: f64 = 1e-6;
@@ -29,7 +29,10 @@ fn holds(expectation: &Expectation, text: &str) -> bool {
     match expectation {
         Expectation::Any => true,
         Expectation::Text(expected) => expected == text,
-        Expectation::Regex(source) => regex::Regex::new(source).is_ok_and(|r| r.is_match(text)),
+        // Found anywhere in the text.
+        Expectation::Regex(source) => {
+            Anchored::new(&format!(".*(?:{source}).*")).is_ok_and(|regex| regex.is_match(text))
+        }
     }
 }
 

@@ -124,12 +124,12 @@ impl Runner {
         let expr = self.prepare(text)?;
         let options = QueryOptions::default();
         let run = |text: &str, at: i64| self.engine.instant(&self.storage, text, at, &options);
-        self.check(text, run(text, time_ms), expect, &|value| check_instant(expect, value))?;
+        Self::check(text, run(text, time_ms), expect, &|value| check_instant(expect, value))?;
         if let Some(fixed) = fixed_in_time(&expr, time_ms) {
             for at in other_times(time_ms) {
                 let result = run(&fixed, at);
                 let checked =
-                    self.check(&fixed, result, expect, &|value| match (expect.range_vector, value) {
+                    Self::check(&fixed, result, expect, &|value| match (expect.range_vector, value) {
                         // Raw ranges are checked at the time they are asked for.
                         (Some(_), Value::Matrix(_)) => Ok(()),
                         _ => check_instant(expect, value),
@@ -153,7 +153,7 @@ impl Runner {
             let options = QueryOptions::default();
             let result = self.engine.range(&self.storage, text, start, end, step, &options);
             let steps = usize::try_from((end - start) / step.max(1) + 1).unwrap_or(usize::MAX);
-            self.check(text, result, expect, &|value| match value {
+            Self::check(text, result, expect, &|value| match value {
                 Value::Matrix(series) => check_matrix(&expect.series, series, start, step, steps),
                 other => Err(format!("expected a matrix, got {other:?}")),
             })
@@ -193,7 +193,6 @@ impl Runner {
     }
 
     fn check(
-        &self,
         text: &str,
         result: Result<QueryResult, Error>,
         expect: &Expectations,

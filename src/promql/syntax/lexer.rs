@@ -15,6 +15,7 @@ pub(crate) struct LexError {
 }
 
 /// The lexer.
+#[expect(clippy::struct_excessive_bools, reason = "what has been opened, each on its own")]
 #[derive(Debug, Clone)]
 pub(crate) struct Lexer<'a> {
     input: &'a str,
@@ -88,6 +89,7 @@ impl<'a> Lexer<'a> {
         while self.accept(&test) {}
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "every caller returns it as it is")]
     fn emit(&mut self, kind: TokenKind) -> Lexed {
         let span = Span::new(self.start, self.pos);
         self.start = self.pos;

@@ -17,7 +17,7 @@ use crate::promql::functions;
 use crate::promql::{Features, short_float};
 
 /// Deepest nesting of brackets, calls and signs.
-const MAX_DEPTH: u16 = 200;
+const MAX_DEPTH: u16 = 100;
 
 /// Binding strength of a sign: that of `*`, so its operand takes only what binds tighter.
 const UNARY_OPERAND: u8 = 6;
@@ -482,7 +482,7 @@ impl<'a> Parser<'a> {
                 }
                 _ => return self.unexpected(CONTEXT, "label"),
             };
-            if label.is_empty() {
+            if label.is_empty() || label.contains('\u{fffd}') {
                 return self.fail(token.span, format!("invalid label name for grouping: {}", quote(&label)));
             }
             labels.push(label);
@@ -556,33 +556,7 @@ impl<'a> Parser<'a> {
 
     fn at_modifier(&mut self, mut inner: Expr) -> Parsed<Expr> {
         self.take()?;
-        let at = match self.peek()?.kind {
-            TokenKind::Keyword(word @ (Keyword::Start | Keyword::End)) => {
-                self.take()?;
-                if self.accept(TokenKind::LeftParen)?.is_none()
-                    || self.accept(TokenKind::RightParen)?.is_none()
-                {
-                    return self.unexpected("@", "timestamp");
-                }
-                if word == Keyword::Start { At::Start } else { At::End }
-            }
-            _ => {
-                let negate = self.sign()?.is_some_and(|(negate, _)| negate);
-                let Some((seconds, _)) = self.number()? else {
-                    return self.unexpected("@", "timestamp");
-                };
-                let seconds = if negate { -seconds } else { seconds };
-                match timestamp_ms(seconds) {
-                    Some(ms) => At::Timestamp(ms),
-                    None => {
-                        let seconds =
-                            if seconds.is_finite() { format!("{seconds:.6}") } else { short_float(seconds) };
-                        return self
-                            .fail(inner.span, format!("timestamp out of bounds for @ modifier: {seconds}"));
-                    }
-                }
-            }
-        };
+        let at = self.at_time(inner.span)?;
         let slot = match &mut inner.kind {
             ExprKind::Vector(selector) => &mut selector.at,
             ExprKind::Matrix(matrix) => &mut matrix.selector.at,
@@ -600,6 +574,26 @@ impl<'a> Parser<'a> {
         *slot = Some(at);
         inner.span.end = self.last_closing;
         Ok(inner)
+    }
+
+    fn at_time(&mut self, selector: Span) -> Parsed<At> {
+        if let TokenKind::Keyword(word @ (Keyword::Start | Keyword::End)) = self.peek()?.kind {
+            self.take()?;
+            if self.accept(TokenKind::LeftParen)?.is_none() || self.accept(TokenKind::RightParen)?.is_none() {
+                return self.unexpected("@", "timestamp");
+            }
+            return Ok(if word == Keyword::Start { At::Start } else { At::End });
+        }
+        let negate = self.sign()?.is_some_and(|(negate, _)| negate);
+        let Some((seconds, _)) = self.number()? else {
+            return self.unexpected("@", "timestamp");
+        };
+        let seconds = if negate { -seconds } else { seconds };
+        if let Some(ms) = timestamp_ms(seconds) {
+            return Ok(At::Timestamp(ms));
+        }
+        let seconds = if seconds.is_finite() { format!("{seconds:.6}") } else { short_float(seconds) };
+        self.fail(selector, format!("timestamp out of bounds for @ modifier: {seconds}"))
     }
 
     fn extended(&mut self, mut inner: Expr, anchored: bool) -> Parsed<Expr> {
@@ -652,10 +646,14 @@ fn parse_number(text: &str) -> Result<f64, &'static str> {
         "nan" => return Ok(f64::NAN),
         _ => {}
     }
-    if lower.contains('_') {
+    let bytes = lower.as_bytes();
+    let digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    // Underscores stand between digits only.
+    let stray = |at: usize| bytes[at] == b'_' && !(digit(at.checked_sub(1)) && digit(Some(at + 1)));
+    if (0..bytes.len()).any(stray) {
         return Err("invalid syntax");
     }
-    match lower.parse::<f64>() {
+    match lower.replace('_', "").parse::<f64>() {
         Ok(value) if value.is_infinite() => Err("value out of range"),
         Ok(value) => Ok(value),
         Err(_) => Err("invalid syntax"),

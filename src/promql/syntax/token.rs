@@ -21,6 +21,7 @@ impl Span {
     }
 
     /// From the start of `self` to the end of `last`.
+    #[must_use]
     pub fn to(self, last: Self) -> Self {
         Self { start: self.start, end: last.end }
     }
@@ -34,7 +35,7 @@ impl Span {
             return "invalid position".to_owned();
         }
         let before = &query.as_bytes()[..self.start];
-        let line = 1 + before.iter().filter(|b| **b == b'\n').count();
+        let line = before.split(|b| *b == b'\n').count();
         let column = match before.iter().rposition(|b| *b == b'\n') {
             Some(at) => self.start - at,
             None => self.start + 1,

@@ -12,7 +12,7 @@ use crate::promql::syntax::quote::plain_float;
 
 /// One row per group and value; `label` holds the value.
 pub(super) fn run(
-    groups: Groups<'_>,
+    groups: &Groups<'_>,
     label: &str,
     mut input: Opened<'_>,
     steps: usize,

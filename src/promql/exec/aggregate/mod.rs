@@ -32,7 +32,7 @@ pub(super) fn run(aggregation: &Aggregation, grid: Grid, cx: &Context<'_>) -> Re
         }
         AggregateOp::Quantile => quantile::run(aggregation, groups, &param, input, grid.count, cx),
         AggregateOp::CountValues => {
-            let rows = count_values::run(groups, &aggregation.label, input, grid.count, cx)?;
+            let rows = count_values::run(&groups, &aggregation.label, input, grid.count, cx)?;
             merge_equal(rows)
         }
         op => fold::run(op, groups, input, grid.count, cx),

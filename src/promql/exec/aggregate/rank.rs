@@ -8,7 +8,7 @@ use crate::promql::error::Error;
 use crate::promql::exec::Context;
 use crate::promql::exec::batch::{Batch, Presence, Row};
 use crate::promql::exec::build::{Opened, collect};
-use crate::promql::exec::call::label_hash;
+use crate::promql::exec::call::sample_offset;
 use crate::promql::plan::Aggregation;
 use crate::promql::syntax::ast::AggregateOp;
 use crate::promql::syntax::quote::short_float;
@@ -55,14 +55,13 @@ pub(super) fn run(
         let mut here: Vec<(f64, usize)> = Vec::with_capacity(group.len());
         for (at, k) in param.iter().enumerate().take(steps) {
             here.clear();
-            here.extend(group.iter().filter_map(|index| rows[*index].get(at).map(|v| (v, *index))));
             let k = count(*k, rows.len());
+            let there = group.iter().filter_map(|index| rows[*index].get(at).map(|v| (v, *index)));
             match aggregation.op {
-                AggregateOp::TopK => here.sort_by(|a, b| nan_last(a.0, b.0, true)),
-                AggregateOp::BottomK => here.sort_by(|a, b| nan_last(a.0, b.0, false)),
-                _ => {}
+                AggregateOp::TopK => best_of(there, k, |a, b| a < b, &mut here),
+                AggregateOp::BottomK => best_of(there, k, |a, b| a > b, &mut here),
+                _ => here.extend(there.take(k)),
             }
-            here.truncate(k);
             for (_, index) in &here {
                 kept[*index].set(at);
             }
@@ -89,16 +88,59 @@ pub(super) fn run(
     Ok(out)
 }
 
-fn nan_last(a: f64, b: f64, descending: bool) -> Ordering {
-    match (a.is_nan(), b.is_nan()) {
-        (true, true) => Ordering::Equal,
-        (true, false) => Ordering::Greater,
-        (false, true) => Ordering::Less,
-        (false, false) => {
-            let order = a.partial_cmp(&b).unwrap_or(Ordering::Equal);
-            if descending { order.reverse() } else { order }
+/// The `k` best members, the best first. `worse` says whether a number is worse than another; NaN is worst.
+///
+/// Which of several equal members stay is part of the behaviour: it follows from a heap with the worst on top,
+/// whose top goes when a better one comes.
+fn best_of(
+    members: impl Iterator<Item = (f64, usize)>,
+    k: usize,
+    worse: impl Fn(f64, f64) -> bool,
+    heap: &mut Vec<(f64, usize)>,
+) {
+    let below = |heap: &[(f64, usize)], a: usize, b: usize| heap[a].0.is_nan() || worse(heap[a].0, heap[b].0);
+    for member in members {
+        if heap.len() < k {
+            heap.push(member);
+            let mut at = heap.len() - 1;
+            while at > 0 {
+                let parent = (at - 1) / 2;
+                if !below(heap, at, parent) {
+                    break;
+                }
+                heap.swap(at, parent);
+                at = parent;
+            }
+            continue;
+        }
+        let Some(top) = heap.first_mut() else { continue };
+        if !(worse(top.0, member.0) || (top.0.is_nan() && !member.0.is_nan())) {
+            continue;
+        }
+        *top = member;
+        let mut at = 0;
+        loop {
+            let mut child = 2 * at + 1;
+            if child >= heap.len() {
+                break;
+            }
+            if child + 1 < heap.len() && below(heap, child + 1, child) {
+                child += 1;
+            }
+            if !below(heap, child, at) {
+                break;
+            }
+            heap.swap(at, child);
+            at = child;
         }
     }
+    heap.sort_by(|a, b| match (a.0.is_nan(), b.0.is_nan()) {
+        (true, false) => Ordering::Greater,
+        (false, true) => Ordering::Less,
+        (false, false) if worse(b.0, a.0) => Ordering::Less,
+        (false, false) if worse(a.0, b.0) => Ordering::Greater,
+        _ => Ordering::Equal,
+    });
 }
 
 /// A parameter as a count of at most `most`.
@@ -144,7 +186,7 @@ fn check_params(aggregation: &Aggregation, param: &[f64], cx: &Context<'_>) -> R
 fn limit_ratio(rows: &[Row], group: &[usize], param: &[f64], kept: &mut [Presence]) {
     for index in group {
         let row = &rows[*index];
-        let offset = label_hash(&row.labels) as f64 / 18_446_744_073_709_551_616.0;
+        let offset = sample_offset(&row.labels);
         for at in row.present.iter() {
             let ratio = param[at].clamp(-1.0, 1.0);
             let keep = if ratio >= 0.0 { offset < ratio } else { offset >= 1.0 + ratio };

@@ -7,7 +7,7 @@ use super::signature::{Pairing, pair};
 use crate::model::{Labels, LabelsBuf};
 use crate::promql::annotations::Remark;
 use crate::promql::error::Error;
-use crate::promql::exec::batch::{Batch, Presence, Row, is_metadata};
+use crate::promql::exec::batch::{Batch, Presence, Row, braced, is_metadata};
 use crate::promql::exec::{Context, math};
 use crate::promql::plan::VectorBinary;
 use crate::promql::syntax::ast::{BinaryOp, Cardinality, Matching};
@@ -24,7 +24,9 @@ pub(super) fn run(
     let (many, one) = if swapped { (rhs, lhs) } else { (lhs, rhs) };
     let any = |rows: &[Row]| {
         let mut any = Presence::none(steps);
-        rows.iter().for_each(|row| any.union(&row.present));
+        for row in rows {
+            any.union(&row.present);
+        }
         any
     };
     let fills = op.matching.fill_left.is_some() || op.matching.fill_right.is_some();
@@ -129,7 +131,7 @@ impl Join<'_> {
     }
 
     fn duplicate(&self, a: &Row, b: &Row, pairing: &Pairing) -> Error {
-        let (mut a, mut b) = (text(&a.labels), text(&b.labels));
+        let (mut a, mut b) = (braced(&a.labels), braced(&b.labels));
         if a > b {
             std::mem::swap(&mut a, &mut b);
         }
@@ -137,7 +139,7 @@ impl Join<'_> {
         Error::Execution(format!(
             "found duplicate series for the match group {} on the {side} hand-side of the operation: [{a}, {b}]\
              ;many-to-many matching not allowed: matching labels must be unique on one side",
-            text(&pairing.signature)
+            braced(&pairing.signature)
         ))
     }
 
@@ -194,22 +196,6 @@ impl Join<'_> {
         }
         Ok(())
     }
-}
-
-/// Labels as they appear in messages about matching: the name is a label like any other.
-fn text(labels: &Labels) -> String {
-    use crate::model::name::{Quoted, is_plain_label_name};
-    let pairs: Vec<String> = labels
-        .iter()
-        .map(|(name, value)| {
-            if is_plain_label_name(name) {
-                format!("{name}={}", Quoted(value))
-            } else {
-                format!("{}={}", Quoted(name), Quoted(value))
-            }
-        })
-        .collect();
-    format!("{{{}}}", pairs.join(", "))
 }
 
 fn result_labels(many: &Labels, one: &Labels, drop_name: bool, matching: &Matching) -> Labels {

@@ -41,7 +41,7 @@ struct Series {
 
 impl HistogramOp<'_> {
     /// The rows of the result.
-    pub(crate) fn run(&self, input: Batch, cx: &Context<'_>) -> Result<Batch, Error> {
+    pub(crate) fn run(&self, input: &[Row], cx: &Context<'_>) -> Result<Batch, Error> {
         if !matches!(self.func, HistogramFunc::Fraction) {
             for (column, span) in &self.params {
                 for q in column.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
@@ -49,13 +49,13 @@ impl HistogramOp<'_> {
                 }
             }
         }
-        let series = self.group(&input, cx);
+        let series = self.group(input, cx);
         let mut out = Vec::with_capacity(series.len());
         match self.func {
             HistogramFunc::Quantile => {
                 for series in &series {
                     cx.check()?;
-                    let row = self.quantiles(series, &self.params[0].0, &input, series.labels.clone(), cx);
+                    let row = self.quantiles(series, &self.params[0].0, input, series.labels.clone(), cx);
                     out.push(row);
                 }
             }
@@ -66,7 +66,7 @@ impl HistogramOp<'_> {
                         cx.check()?;
                         buf.reset_to(&series.labels);
                         buf.set(label, &open_metrics_float(column.first().copied().unwrap_or(f64::NAN)));
-                        out.push(self.quantiles(series, column, &input, buf.to_labels(), cx));
+                        out.push(self.quantiles(series, column, input, buf.to_labels(), cx));
                     }
                 }
             }
@@ -76,7 +76,7 @@ impl HistogramOp<'_> {
                     let mut row = self.empty(series, series.labels.clone());
                     let mut buckets = Vec::new();
                     for at in 0..self.grid.count {
-                        collect(series, &input, at, &mut buckets);
+                        collect(series, input, at, &mut buckets);
                         if !buckets.is_empty() {
                             let (lower, upper) = (self.params[0].0[at], self.params[1].0[at]);
                             row.put(at, fraction(lower, upper, &mut buckets));

@@ -1,6 +1,6 @@
-//! `label_replace` and `label_join`, and the hash of label sets that sampling goes by.
+//! `label_replace` and `label_join`.
 
-use crate::model::{Labels, LabelsBuf, METRIC_NAME};
+use crate::model::{LabelsBuf, METRIC_NAME};
 use crate::promql::error::Error;
 use crate::promql::exec::batch::Batch;
 use crate::promql::exec::build::Opened;
@@ -27,8 +27,8 @@ impl Operator for LabelOp<'_> {
             let (dst, value) = match self.func {
                 LabelFunc::Replace { dst, replacement, src, regex } => {
                     let source = row.labels.get(src).unwrap_or("");
-                    let Some(found) = regex.compiled().captures(source) else { continue };
-                    (dst, expand(replacement, &found))
+                    let Some(value) = regex.expand(source, replacement) else { continue };
+                    (dst, value)
                 }
                 LabelFunc::Join { dst, separator, src } => {
                     let parts: Vec<&str> =
@@ -44,86 +44,5 @@ impl Operator for LabelOp<'_> {
             }
         }
         Ok(Some(batch))
-    }
-}
-
-/// Fills `$1`, `$name` and `${name}` of a template; groups that are unknown or took no part are empty.
-fn expand(template: &str, found: &regex::Captures<'_>) -> String {
-    let mut out = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let after = &rest[1..];
-        if after.starts_with('$') {
-            out.push('$');
-            rest = &rest[2..];
-            continue;
-        }
-        let word = |text: &str| text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
-        let reference = match after.strip_prefix('{') {
-            Some(braced) => {
-                let end = word(braced);
-                (end > 0 && braced[end..].starts_with('}')).then(|| (&braced[..end], end + 3))
-            }
-            None => {
-                let end = word(after);
-                (end > 0).then(|| (&after[..end], end + 1))
-            }
-        };
-        let Some((name, length)) = reference else {
-            // Not a reference: the dollar stands for itself.
-            out.push('$');
-            rest = after;
-            continue;
-        };
-        let group = if name.bytes().all(|b| b.is_ascii_digit()) {
-            name.parse().ok().and_then(|index: usize| found.get(index))
-        } else {
-            found.name(name)
-        };
-        out.push_str(group.map_or("", |g| g.as_str()));
-        rest = &rest[length..];
-    }
-    out.push_str(rest);
-    out
-}
-
-/// A hash that depends on the labels alone and is the same in every process.
-pub(crate) fn label_hash(labels: &Labels) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut feed = |bytes: &[u8]| {
-        for byte in bytes.iter().chain([&0xff]) {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    };
-    for (name, value) in labels {
-        feed(name.as_bytes());
-        feed(value.as_bytes());
-    }
-    // The last bytes reach the high bits only through a final mix.
-    hash ^= hash >> 33;
-    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash ^= hash >> 33;
-    hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ (hash >> 33)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn expands_references() {
-        let regex = regex::Regex::new("(?P<first>[a-z]+)-([0-9]+)(x)?").expect("a good expression");
-        let found = regex.captures("abc-42").expect("a match");
-        let check = |template: &str, expected: &str| assert_eq!(expand(template, &found), expected);
-        check("$1", "abc");
-        check("${2}0", "420");
-        check("$20", "");
-        check("$first-$2", "abc-42");
-        check("$3|$9|${nope}", "||");
-        check("a$$b$", "a$b$");
-        check("${1", "${1");
     }
 }

@@ -1,7 +1,8 @@
 //! Functions over windows, one series at a time: the samples are decoded once and the windows slide over them.
 //!
-//! Read `window`, then the functions: `rate`, `over_time`, `regression`.
+//! Read `window`, then the functions: `rate`, `extended`, `over_time`, `regression`.
 
+mod extended;
 mod over_time;
 mod rate;
 mod regression;
@@ -13,9 +14,10 @@ use super::{Context, Operator};
 use crate::model::{Labels, METRIC_NAME, Samples, is_stale};
 use crate::promql::annotations::Remark;
 use crate::promql::error::Error;
-use crate::promql::plan::{Moments, Node, NodeKind, RangeFunc, RangeSource};
+use crate::promql::plan::{Extension, Moments, Node, NodeKind, RangeFunc, RangeSource};
 use crate::promql::syntax::ast::Span;
 use crate::promql::{MatrixSeries, short_float};
+pub(super) use extended::line;
 use window::Window;
 
 /// A window function over a selector or subquery.
@@ -23,6 +25,7 @@ pub(crate) struct Rollup<'p> {
     func: RangeFunc,
     range: i64,
     moments: Moments,
+    extension: Extension,
     params: Vec<Vec<f64>>,
     span: Span,
     first_span: Span,
@@ -42,11 +45,15 @@ impl<'p> Rollup<'p> {
         let NodeKind::Rollup { func, source, range, params, span, first_span } = &node.kind else {
             return Err(Error::Unsupported("this node as a window function".to_owned()));
         };
+        let mut extension = Extension::None;
         let (input, moments) = match source {
-            RangeSource::Select(reader) => (Input::Select { reader: *reader, next: 0 }, reader.moments),
+            RangeSource::Select(reader, extended) => {
+                extension = *extended;
+                (Input::Select { reader: *reader, next: 0 }, reader.moments)
+            }
             RangeSource::Subquery { inner, moments } => {
                 let input = match inner {
-                    Some(node) => Input::Rows { node, operator: open(node, cx)? },
+                    Some(node) => Input::Rows { node, operator: cx.counting(0, || open(node, cx))? },
                     None => Input::Nothing,
                 };
                 (input, *moments)
@@ -56,6 +63,7 @@ impl<'p> Rollup<'p> {
             func: *func,
             range: *range,
             moments,
+            extension,
             params: columns(params, cx)?,
             span: *span,
             first_span: *first_span,
@@ -85,10 +93,12 @@ impl<'p> Rollup<'p> {
         for at in 0..steps {
             let end = self.moments.get(at);
             let start = end.saturating_sub(self.range);
-            while to < timestamps.len() && timestamps[to] <= end {
+            let last = end.saturating_add(self.extension.after());
+            let before = start.saturating_sub(self.extension.before());
+            while to < timestamps.len() && timestamps[to] <= last {
                 to += 1;
             }
-            while from < to && timestamps[from] <= start {
+            while from < to && timestamps[from] <= before {
                 from += 1;
             }
             if from == to {
@@ -99,6 +109,10 @@ impl<'p> Rollup<'p> {
             let time = self.moments.grid.time(at);
             let param = |index: usize| self.params.get(index).map_or(f64::NAN, |column| column[at]);
             let value = match self.func {
+                func if self.extension != Extension::None => {
+                    let smoothed = matches!(self.extension, Extension::Smoothed { .. });
+                    extended::apply(func, &window, smoothed)
+                }
                 RangeFunc::Rate => rate::extrapolated(&window, true, true),
                 RangeFunc::Increase => rate::extrapolated(&window, true, false),
                 RangeFunc::Delta => rate::extrapolated(&window, false, false),
@@ -177,7 +191,7 @@ impl Operator for Rollup<'_> {
             }
             Input::Rows { node, operator } => {
                 let grid = node.grid;
-                let Some(rows) = operator.next(cx)? else { return Ok(None) };
+                let Some(rows) = cx.counting(0, || operator.next(cx))? else { return Ok(None) };
                 for row in rows {
                     cx.check()?;
                     to_samples(&row, |at| grid.time(at), &mut self.samples);
@@ -201,7 +215,8 @@ fn check_factor(what: &str, short: &str, value: f64) -> Result<(), Error> {
     Ok(())
 }
 
-fn drop_stale(samples: &mut Samples) {
+/// Removes stale markers.
+pub(super) fn drop_stale(samples: &mut Samples) {
     if !samples.values.iter().any(|v| is_stale(*v)) {
         return;
     }
@@ -228,13 +243,19 @@ pub(crate) fn raw_series(
     let mut out = Vec::new();
     let mut samples = Samples::new();
     match source {
-        RangeSource::Select(reader) => {
+        RangeSource::Select(reader, extension) => {
             let series = &cx.selects[reader.select];
-            let window = reader.moments.covered(range);
+            let end = reader.moments.get(0);
+            let start = end.saturating_sub(range);
             for at in 0..series.len() {
                 cx.check()?;
-                series.read(at, window, &mut samples)?;
+                series.read(at, reader.range, &mut samples)?;
                 drop_stale(&mut samples);
+                if *extension != Extension::None && !samples.is_empty() {
+                    let Samples { timestamps, values } = &samples;
+                    let window = Window { timestamps, values, start, end };
+                    samples = extended::raw(&window, matches!(extension, Extension::Smoothed { .. }));
+                }
                 if !samples.is_empty() {
                     cx.hold(samples.len())?;
                     cx.looked_at(samples.len());

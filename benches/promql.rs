@@ -1,0 +1,71 @@
+//! The query path from text to rows: parsing, windows, aggregation, matching. Data is made from a fixed seed.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use emberkeep::model::Labels;
+use emberkeep::promql::{Engine, EngineOptions, Features, QueryOptions, parse};
+use emberkeep::storage::fixed::FixedStorage;
+
+const INTERVAL_MS: i64 = 15_000;
+const SAMPLES: i64 = 480;
+
+/// Counters of `series` series with two hours of samples.
+fn storage(series: u32) -> FixedStorage {
+    let mut storage = FixedStorage::new();
+    let mut state = 0x2545_f491_u64;
+    for number in 0..series {
+        let (instance, path) = (format!("host-{}", number / 10), format!("/{}", number % 10));
+        let pairs = [("__name__", "requests_total"), ("instance", &instance), ("path", &path)];
+        let labels = Labels::from_pairs(pairs);
+        let mut value = 0.0;
+        for at in 0..SAMPLES {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            value += f64::from(u32::try_from(state >> 40).unwrap_or(0) % 100);
+            storage.add(&labels, at * INTERVAL_MS, value);
+        }
+    }
+    storage
+}
+
+fn syntax(criterion: &mut Criterion) {
+    let query = "histogram_quantile(0.9, sum by (le, job) (rate(request_duration_seconds_bucket{job=~\"a|b\"}[5m] \
+                 offset 1h))) / on (job) group_left (team) max by (job, team) (owner) > bool 2 or vector(0)";
+    let features = Features::default();
+    let mut group = criterion.benchmark_group("promql/syntax");
+    group.throughput(Throughput::Bytes(query.len() as u64));
+    group.bench_function("parse/180", |b| b.iter(|| parse(black_box(query), &features).is_ok()));
+    group.finish();
+}
+
+fn range(criterion: &mut Criterion) {
+    let engine = Engine::new(EngineOptions::default());
+    let options = QueryOptions::default();
+    let queries = [
+        ("select", "requests_total"),
+        ("rate", "rate(requests_total[5m])"),
+        ("sum_rate", "sum by (instance) (rate(requests_total[5m]))"),
+        ("max_over_time", "max_over_time(requests_total[10m])"),
+        ("topk", "topk(5, requests_total)"),
+        ("matching", "requests_total / on (instance) group_left sum by (instance) (requests_total)"),
+        ("subquery", "max_over_time(rate(requests_total[1m])[5m:30s])"),
+    ];
+    let mut group = criterion.benchmark_group("promql/range");
+    group.sample_size(20);
+    for series in [10, 1000] {
+        let storage = storage(series);
+        let samples = u64::from(series) * u64::try_from(SAMPLES).unwrap_or(0);
+        group.throughput(Throughput::Elements(samples));
+        for (name, query) in queries {
+            group.bench_function(format!("{name}/{series}"), |b| {
+                b.iter(|| {
+                    engine.range(&storage, black_box(query), 600_000, 7_200_000, 60_000, &options).is_ok()
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, syntax, range);
+criterion_main!(benches);
