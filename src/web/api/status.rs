@@ -150,7 +150,7 @@ pub async fn tsdb_blocks(State(state): Shared) -> Reply<Value> {
                 "stats": {"numSamples": block.samples, "numSeries": block.series, "numChunks": block.columns},
                 "compaction": {
                     "level": block.level,
-                    "sources": block.sources.iter().map(|s| s.as_str()).collect::<Vec<_>>(),
+                    "sources": block.sources.iter().map(crate::tsdb::store::BlockId::as_str).collect::<Vec<_>>(),
                 },
             })
         })
