@@ -10,12 +10,13 @@ fn read(body: &str, format: Format) -> Result<String, String> {
     let mut out = String::new();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     while let Some(entry) = parser.next_entry(None).map_err(|e| e.to_string())? {
-        out += &match entry {
+        let line = match entry {
             Entry::Sample(s) => format!("{} {} {:?}\n", text(s.series), s.value, s.timestamp),
             Entry::Type { name, kind } => format!("TYPE {} {}\n", text(name), kind.name()),
             Entry::Help { name, text: help } => format!("HELP {} {}\n", text(name), text(help)),
             Entry::Unit { name, unit } => format!("UNIT {} {}\n", text(name), text(unit)),
         };
+        out.push_str(&line);
     }
     Ok(out)
 }

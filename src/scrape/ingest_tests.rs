@@ -47,7 +47,7 @@ impl Bench {
 
 /// Series called `name`: labels beside the name, and values with `s` for stale.
 pub(in crate::scrape) fn values(db: &Tsdb, name: &str) -> Vec<(String, String)> {
-    let matchers = [Matcher::new(MatchOp::Equal, "__name__", name).expect("plain matcher")];
+    let matchers = [Matcher::new("__name__", MatchOp::Equal, name).expect("plain matcher")];
     let querier = db.querier(TimeRange::ALL).expect("querier");
     let set = querier.select(&SelectRequest { matchers: &matchers, range: TimeRange::ALL }).expect("select");
     let mut samples = Samples::new();

@@ -1,0 +1,5 @@
+//! The ingest side as a whole: conformance data, a real loopback target, DNS, reload.
+
+mod conformance;
+mod end_to_end;
+mod target;
