@@ -186,9 +186,13 @@ impl Ingest {
         if self.cache.any_vanished() {
             self.cache.vanished(|series, labels| gone.push((*series, labels.clone())));
         }
+        if gone.is_empty() {
+            return;
+        }
+        // Two texts can stand for one series; it is gone only when both are.
+        let tracked = self.cache.tracked();
         for (mut series, labels) in gone {
-            // Two texts can stand for one series; it is gone only when both are.
-            if !self.cache.is_tracked(series) {
+            if !tracked.contains(&series) {
                 append(appender, &mut series, &labels, at_ms, stale_nan());
             }
         }
