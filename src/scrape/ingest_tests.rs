@@ -179,7 +179,7 @@ fn limits_fail_the_scrape() {
         "  sample_limit: 1\n",
         "a 1\nb 1\nc 1\n",
         "sample limit of 1",
-        Some(Counts { scraped: 3, kept: 3, added: 3 }),
+        Some(Counts { scraped: 3, kept: 3, added: 1 }),
     );
     check("  label_limit: 3\n", "a{x=\"1\"} 1\n", "label limit", None);
     check(
