@@ -6,6 +6,9 @@
 //! - [`model`]: labels, matchers, samples, durations
 //! - [`telemetry`]: the server's own metrics and logs
 //! - [`storage`]: the read seam between queries and whatever holds data
+//! - [`tsdb`]: the database
+//! - [`config`]: the configuration file; [`relabel`]: rewriting of label sets; [`expfmt`]: what targets answer
+//! - [`net`]: HTTP and DNS; [`discovery`]: who to scrape; [`scrape`]: scraping
 
 pub mod codec;
 pub mod config;
