@@ -96,6 +96,10 @@ impl DiscoveryManager {
             let mut state = lock(&self.shared.state);
             // A group outlives a changed refresh interval, because its source stays the same.
             state.groups.retain(|source, _| wanted.iter().any(|provider| provider.source() == *source));
+            for job in state.config.scrape_configs.iter().filter(|job| config.job(&job.job_name).is_none()) {
+                let name = vec![("config".to_owned(), job.job_name.clone())];
+                self.shared.metrics.discovered.remove(&name);
+            }
             state.config = config.clone();
         }
         self.shared.merge();

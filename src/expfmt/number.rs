@@ -38,7 +38,9 @@ pub(super) fn canonical_label(text: &str) -> Option<String> {
         if number > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() }
     } else {
         let magnitude = number.abs();
-        if number != 0.0 && !(1e-4..1e21).contains(&magnitude) {
+        if number == 0.0 {
+            "0.0".to_owned()
+        } else if !(1e-4..1e6).contains(&magnitude) {
             scientific(number)
         } else {
             let plain = format!("{number}");
@@ -86,7 +88,12 @@ mod tests {
         check("0", "0.0");
         check("+Inf", "+Inf");
         check("Inf", "+Inf");
-        check("1e6", "1000000.0");
+        check("1e6", "1e+06");
+        check("1048576", "1.048576e+06");
+        check("999999", "999999.0");
+        check("0.0001", "0.0001");
+        check("-0", "0.0");
+        check("-2500000.5", "-2.5000005e+06");
         check("1e-05", "1e-05");
         check("0.00001", "1e-05");
         check("1e21", "1e+21");

@@ -57,9 +57,6 @@ impl MetricType {
     }
 
     fn from_text(text: &[u8]) -> Option<Self> {
-        if text == b"untyped" {
-            return Some(Self::Unknown);
-        }
         Self::ALL.iter().find(|(name, _)| name.as_bytes() == text).map(|(_, kind)| *kind)
     }
 }
@@ -251,7 +248,7 @@ impl<'a> Parser<'a> {
         } else {
             word(rest)
         };
-        if name.is_empty() {
+        if name.is_empty() || name == b"#" {
             return Err("metric name expected");
         }
         let text = match self.format {
@@ -260,10 +257,20 @@ impl<'a> Parser<'a> {
         };
         Ok(Some(match keyword {
             b"HELP" => Entry::Help { name, text },
-            b"UNIT" => Entry::Unit { name, unit: text },
+            b"UNIT" => {
+                // The unit is the last part of the name.
+                let stem = name.strip_suffix(text).unwrap_or(b"_");
+                if text.is_empty() || !stem.ends_with(b"_") || stem == b"_" {
+                    return Err("unit is not a suffix of the metric name");
+                }
+                Entry::Unit { name, unit: text }
+            }
             _ => {
                 let text = if self.format == Format::Text { text.trim_ascii_end() } else { text };
-                let kind = MetricType::from_text(text).ok_or("invalid metric type")?;
+                let kind = match text {
+                    b"untyped" if self.format == Format::Text => MetricType::Unknown,
+                    text => MetricType::from_text(text).ok_or("invalid metric type")?,
+                };
                 self.kind = kind;
                 Entry::Type { name, kind }
             }
@@ -359,6 +366,9 @@ fn next_label(rest: &[u8], blanks: bool) -> Result<&[u8], Reason> {
 fn exemplar(text: &[u8]) -> Result<(), Reason> {
     let inside = text.strip_prefix(b"{").ok_or("exemplar has no labels")?;
     let length = label_list(inside, false)?;
+    if std::str::from_utf8(inside.get(..length).unwrap_or_default()).is_err() {
+        return Err("exemplar is not valid UTF-8");
+    }
     let rest = inside.get(length..).unwrap_or_default();
     let (value, rest) = word(rest.strip_prefix(b" ").ok_or("exemplar has no value")?);
     number::value(value).ok_or("value of the exemplar is not a number")?;

@@ -10,12 +10,13 @@ fn read(body: &str, format: Format) -> Result<String, String> {
     let mut out = String::new();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     while let Some(entry) = parser.next_entry(None).map_err(|e| e.to_string())? {
-        out += &match entry {
+        let line = match entry {
             Entry::Sample(s) => format!("{} {} {:?}\n", text(s.series), s.value, s.timestamp),
             Entry::Type { name, kind } => format!("TYPE {} {}\n", text(name), kind.name()),
             Entry::Help { name, text: help } => format!("HELP {} {}\n", text(name), text(help)),
             Entry::Unit { name, unit } => format!("UNIT {} {}\n", text(name), text(unit)),
         };
+        out.push_str(&line);
     }
     Ok(out)
 }
@@ -59,8 +60,8 @@ fn open_metrics() {
     };
     check("# EOF", "");
     check(
-        "# TYPE a counter\n# UNIT a seconds\na_total 1.0 1.5 # {id=\"x\"} 0.5 12.3\n# EOF\n",
-        "TYPE a counter\nUNIT a seconds\na_total 1 Some(1500)\n",
+        "# TYPE a counter\n# UNIT a_seconds seconds\na_total 1.0 1.5 # {id=\"x\"} 0.5 12.3\n# EOF\n",
+        "TYPE a counter\nUNIT a_seconds seconds\na_total 1 Some(1500)\n",
     );
     check("a{le=\"1\"} 1 # {} 2\n# EOF\n", "a{le=\"1\"} 1 None\n");
     let refuse = |body: &str, expected: &str| {
@@ -75,6 +76,107 @@ fn open_metrics() {
     refuse("a  1\n# EOF\n", "line 1: value is not a number");
     refuse("#comment\n# EOF\n", "line 1: metric name expected");
     refuse("a 1 # 5\n# EOF\n", "line 1: exemplar has no labels");
+}
+
+/// Reads entries and labels to the first fault.
+fn is_refused(body: &[u8], format: Format) -> bool {
+    let mut parser = Parser::new(body, format);
+    let mut labels = LabelsBuf::new();
+    loop {
+        match parser.next_entry(None) {
+            Ok(None) => return false,
+            Ok(Some(Entry::Sample(sample))) => {
+                if parse_series(sample.series, parser.kind(), &mut labels).is_err() {
+                    return true;
+                }
+            }
+            Ok(Some(_)) => {}
+            Err(_) => return true,
+        }
+    }
+}
+
+#[test]
+fn what_prometheus_refuses_is_refused() {
+    let open_metrics: [&[u8]; 49] = [
+        b"a\n# EOF\n",
+        b" a 1\n# EOF\n",
+        b"9\n# EOF\n",
+        b"# TYPE u untyped\n# EOF\n",
+        b"# TYPE c counter \n# EOF\n",
+        b"#  TYPE c counter\n# EOF\n",
+        b"# TYPE \n# EOF\n",
+        b"# TYPE m\n# EOF\n",
+        b"# UNIT metric suffix\n# EOF\n",
+        b"# UNIT metricsuffix suffix\n# EOF\n",
+        b"# UNIT m suffix\n# EOF\n",
+        b"# UNIT \n# EOF\n",
+        b"# HELP \n# EOF\n",
+        b"a\t1\n# EOF\n",
+        b"a 1\t2\n# EOF\n",
+        b"a 1 2 \n# EOF\n",
+        b"a 1 2 #\n# EOF\n",
+        b"a 1 1z\n# EOF\n",
+        b" # EOF\n",
+        b"# EOFa 1",
+        b"#\tTYPE c counter\n# EOF\n",
+        b"# TYPE c  counter\n# EOF\n",
+        b"a 1 1 1\n# EOF\n",
+        b"a{b='c'} 1\n# EOF\n",
+        b"a{,b=\"c\"} 1\n# EOF\n",
+        b"a{b=\"c\",,d=\"e\"} 1\n# EOF\n",
+        b"a{b=\n# EOF\n",
+        b"a{\xff=\"foo\"} 1\n# EOF\n",
+        b"a{b=\"\xff\"} 1\n# EOF\n",
+        b"{\"a\",\"b = \"c\"}\n# EOF\n",
+        b"{\"a\",b\nc=\"d\"} 1\n# EOF\n",
+        b"a true\n# EOF\n",
+        b"something_weird{problem=\"\n# EOF\n",
+        b"empty_label_name{=\"\"} 0\n# EOF\n",
+        b"{A}0\n# EOF\n",
+        b"foo 1_2\n# EOF\n",
+        b"foo 0x1p-3\n# EOF\n",
+        b"foo 0 1_2\n# EOF\n",
+        b"a_total 1 # {aa=bb}\n# EOF\n",
+        b"a_total 1 # {aa=\"bb\"}\n# EOF\n",
+        b"a_total 1 # {bb}\n# EOF\n",
+        b"a_total 1 # {bb, a=\"dd\"}\n# EOF\n",
+        b"a_total 1 # {aa=\"bb\",,cc=\"dd\"} 1\n# EOF\n",
+        b"a_total 1 # {aa=\"bb\"} true\n# EOF\n",
+        b"a_total 1 # {aa=\"\xff\"} 9.0\n# EOF\n",
+        b"{b=\"c\",} 1\n# EOF\n",
+        b"a 1 NaN\n# EOF\n",
+        b"a_total 1 # {aa=\"bb\"} 4 NaN\n# EOF\n",
+        b"a{b\x00=\"hiih\"} 1\n# EOF\n",
+    ];
+    let mut accepted = Vec::new();
+    for body in open_metrics {
+        if !is_refused(body, Format::OpenMetrics) {
+            accepted.push(String::from_utf8_lossy(body));
+        }
+    }
+    let classic: [&[u8]; 13] = [
+        b"a",
+        b"a{b='c'} 1\n",
+        b"a{b=\n",
+        b"a{\xff=\"foo\"} 1\n",
+        b"a{b=\"\xff\"} 1\n",
+        b"{\"a\", \"b = \"c\"}",
+        b"a true\n",
+        b"{A}0\n",
+        b"foo 1_2\n",
+        b"foo 0x1p-3\n",
+        b"foo 0 1_2\n",
+        b"{a=\"ok\"} 1",
+        b"# TYPE #\n",
+    ];
+    for body in classic {
+        if !is_refused(body, Format::Text) {
+            accepted.push(String::from_utf8_lossy(body));
+        }
+    }
+    assert!(accepted.is_empty(), "accepted: {accepted:?}");
+    assert!(!is_refused(b"a{b=\"\x00ss\"} 1\n# EOF\n", Format::OpenMetrics));
 }
 
 #[test]

@@ -50,20 +50,32 @@ impl HttpClient {
     pub fn new(config: HttpConfig, resolver: Arc<dyn Resolver>) -> Result<Self, HttpError> {
         // The first call of the process wins; later ones find the same provider in place.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let redirects = if config.follow_redirects {
-            reqwest::redirect::Policy::limited(10)
-        } else {
-            reqwest::redirect::Policy::none()
+        let resolver = Arc::new(Names(resolver));
+        let builder = || {
+            let redirects = if config.follow_redirects {
+                reqwest::redirect::Policy::limited(10)
+            } else {
+                reqwest::redirect::Policy::none()
+            };
+            let builder = reqwest::Client::builder()
+                .redirect(redirects)
+                .referer(false)
+                .no_proxy()
+                .dns_resolver(Arc::clone(&resolver));
+            if config.enable_http2 { builder } else { builder.http1_only() }
         };
-        let mut builder = reqwest::Client::builder()
-            .redirect(redirects)
-            .referer(false)
-            .no_proxy()
-            .dns_resolver(Arc::new(Names(resolver)));
-        if !config.enable_http2 {
-            builder = builder.http1_only();
-        }
-        let inner = builder.build().map_err(|error| HttpError::Setup(chain(&error)))?;
+        let inner = match builder().build() {
+            Ok(client) => client,
+            Err(error) => {
+                // Slim images come without certificates; plain HTTP must work there all the same.
+                tracing::warn!(
+                    error = chain(&error),
+                    "no root certificates, so no https target can be trusted"
+                );
+                let bare = builder().tls_certs_only([]).build();
+                bare.map_err(|error| HttpError::Setup(chain(&error)))?
+            }
+        };
         Ok(Self { inner })
     }
 

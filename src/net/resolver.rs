@@ -77,16 +77,22 @@ pub trait Resolver: Send + Sync {
                 self.lookup(name, RecordKind::Aaaa),
             )
             .await;
-            if let (Err(error), Err(_)) = (&v4, &v6) {
-                return Err(error.clone());
+            let mut failed = None;
+            let mut found = Vec::new();
+            for answer in [v4, v6] {
+                match answer {
+                    Ok(records) => found.extend(records.iter().filter_map(|record| match record {
+                        DnsRecord::Address(ip) => Some(*ip),
+                        DnsRecord::Service { .. } | DnsRecord::Host(_) => None,
+                    })),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
             }
-            let records = v4.unwrap_or_default().into_iter().chain(v6.unwrap_or_default());
-            Ok(records
-                .filter_map(|record| match record {
-                    DnsRecord::Address(ip) => Some(ip),
-                    DnsRecord::Service { .. } | DnsRecord::Host(_) => None,
-                })
-                .collect())
+            // One family without an answer does not matter as long as the other has addresses.
+            match failed {
+                Some(error) if found.is_empty() => Err(error),
+                _ => Ok(found),
+            }
         })
     }
 }
@@ -100,11 +106,18 @@ impl SystemResolver {
     /// Asks `server` where given, else the servers of the system. Answers are not cached.
     ///
     /// # Errors
-    /// When the system's settings cannot be read.
+    /// When the resolver cannot be set up.
     pub fn new(server: Option<SocketAddr>) -> Result<Self, DnsError> {
         let setup = |error: NetError| DnsError::Setup(error.to_string());
         let mut builder = match server {
-            None => HickoryResolver::builder_tokio().map_err(setup)?,
+            None => HickoryResolver::builder_tokio().unwrap_or_else(|error| {
+                // A machine without name servers can still scrape addresses and names of its hosts file.
+                tracing::warn!(%error, "no usable name servers in the system's settings");
+                HickoryResolver::builder_with_config(
+                    ResolverConfig::default(),
+                    TokioRuntimeProvider::default(),
+                )
+            }),
             Some(server) => {
                 let at_port = |mut connection: ConnectionConfig| {
                     connection.port = server.port();

@@ -9,7 +9,7 @@
 use std::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
+use hashbrown::{HashSet, HashTable};
 
 use crate::model::Labels;
 use crate::tsdb::SeriesRef;
@@ -125,12 +125,17 @@ impl Cache {
         }
     }
 
-    /// Whether `series` is tracked in this scrape under any text.
-    pub(super) fn is_tracked(&self, wanted: SeriesRef) -> bool {
-        self.entries.iter().any(|entry| {
-            let now = entry.seen == self.scrape && entry.tracked;
-            now && matches!(entry.known, Known::Series { series, .. } if series == wanted)
+    /// The series tracked in this scrape, under whatever text.
+    pub(super) fn tracked(&self) -> HashSet<SeriesRef> {
+        if self.seen_count == 0 {
+            return HashSet::default();
+        }
+        let now = self.entries.iter().filter(|entry| entry.seen == self.scrape && entry.tracked);
+        now.filter_map(|entry| match entry.known {
+            Known::Series { series, .. } => Some(series),
+            Known::Dropped => None,
         })
+        .collect()
     }
 
     /// Whether a series that was live is missing from this scrape.

@@ -186,9 +186,13 @@ impl Ingest {
         if self.cache.any_vanished() {
             self.cache.vanished(|series, labels| gone.push((*series, labels.clone())));
         }
+        if gone.is_empty() {
+            return;
+        }
+        // Two texts can stand for one series; it is gone only when both are.
+        let tracked = self.cache.tracked();
         for (mut series, labels) in gone {
-            // Two texts can stand for one series; it is gone only when both are.
-            if !self.cache.is_tracked(series) {
+            if !tracked.contains(&series) {
                 append(appender, &mut series, &labels, at_ms, stale_nan());
             }
         }
@@ -213,19 +217,26 @@ impl Ingest {
                 continue;
             };
             counts.scraped += 1;
-            let (at, new) = match self.cache.find(sample.series) {
-                Some(at) => (at, false),
-                None => (self.resolve(appender, &parser, &sample)?, true),
+            let within_limit = limit == 0 || limited < limit;
+            let found = self.cache.find(sample.series);
+            let new = found.is_none();
+            let resolved = match found {
+                Some(at) => Some(at),
+                None => self.resolve(appender, &parser, &sample, within_limit)?,
+            };
+            let Some(at) = resolved else {
+                counts.kept += 1;
+                limited += 1;
+                continue;
             };
             let timestamp = sample.timestamp.filter(|_| self.job.honor_timestamps);
             let tracked = timestamp.is_none() || self.job.track_timestamps_staleness;
             let first = self.cache.see(at, tracked);
             let Known::Series { series, labels } = &mut self.cache.entry(at).known else { continue };
             counts.kept += 1;
-            counts.added += u64::from(new);
             limited += 1;
             // Past the limit the rest is counted, not stored.
-            if limit > 0 && limited > limit {
+            if !within_limit {
                 continue;
             }
             if !first && timestamp.is_none() {
@@ -236,32 +247,38 @@ impl Ingest {
                 AppendOutcome::OutOfOrder => drop(metrics.out_of_order.inc()),
                 AppendOutcome::DuplicateTimestamp => drop(metrics.duplicates.inc()),
                 AppendOutcome::TooOld | AppendOutcome::TooFarAhead => drop(metrics.out_of_bounds.inc()),
-                AppendOutcome::Accepted | AppendOutcome::Repeated | AppendOutcome::UnknownSeries => {}
+                AppendOutcome::Accepted | AppendOutcome::Repeated => counts.added += u64::from(new),
+                AppendOutcome::UnknownSeries => {}
             }
         }
         if limit > 0 && limited > limit { Err(IngestError::SampleLimit(limit)) } else { Ok(()) }
     }
 
-    /// A series text that is not in the cache: labels, relabelling, limits, and a place in the database.
+    /// A series text that is not in the cache: labels, relabelling, limits, and a place in the database. Without
+    /// `store` a series that would be kept gets no place, so that a limit bounds the database too.
     fn resolve(
         &mut self,
         appender: &mut DbAppender<'_>,
         parser: &Parser<'_>,
         sample: &Sample<'_>,
-    ) -> Result<usize, IngestError> {
+        store: bool,
+    ) -> Result<Option<usize>, IngestError> {
         let buffer = &mut self.buffer;
         parse_series(sample.series, parser.kind(), buffer)?;
         merge(buffer, &self.labels, self.job.honor_labels);
         if !relabel::apply(&self.job.metric_relabel_configs, buffer) || buffer.is_empty() {
-            return Ok(self.cache.insert(sample.series, Known::Dropped));
+            return Ok(Some(self.cache.insert(sample.series, Known::Dropped)));
         }
         if buffer.metric_name().is_empty() {
             return Err(IngestError::NoName);
         }
         self.check_limits()?;
+        if !store {
+            return Ok(None);
+        }
         let labels = self.buffer.to_labels();
         let series = appender.series(&labels);
-        Ok(self.cache.insert(sample.series, Known::Series { series, labels }))
+        Ok(Some(self.cache.insert(sample.series, Known::Series { series, labels })))
     }
 
     fn check_limits(&self) -> Result<(), IngestError> {

@@ -47,7 +47,7 @@ impl Bench {
 
 /// Series called `name`: labels beside the name, and values with `s` for stale.
 pub(in crate::scrape) fn values(db: &Tsdb, name: &str) -> Vec<(String, String)> {
-    let matchers = [Matcher::new(MatchOp::Equal, "__name__", name).expect("plain matcher")];
+    let matchers = [Matcher::new("__name__", MatchOp::Equal, name).expect("plain matcher")];
     let querier = db.querier(TimeRange::ALL).expect("querier");
     let set = querier.select(&SelectRequest { matchers: &matchers, range: TimeRange::ALL }).expect("select");
     let mut samples = Samples::new();
@@ -179,7 +179,7 @@ fn limits_fail_the_scrape() {
         "  sample_limit: 1\n",
         "a 1\nb 1\nc 1\n",
         "sample limit of 1",
-        Some(Counts { scraped: 3, kept: 3, added: 3 }),
+        Some(Counts { scraped: 3, kept: 3, added: 1 }),
     );
     check("  label_limit: 3\n", "a{x=\"1\"} 1\n", "label limit", None);
     check(

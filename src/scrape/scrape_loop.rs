@@ -92,9 +92,11 @@ impl ScrapeLoop {
         let mut ingest = Ingest::new(Arc::clone(&self.job), target.labels.clone(), db);
         let mut buffers = Buffers::default();
         let mut last_start: Option<Instant> = None;
+        let mut last_slot = None;
         let end = loop {
             let now_ms = clock.now_ms();
-            let slot_ms = slots.after(now_ms);
+            let slot_ms = slots.next(last_slot, now_ms);
+            last_slot = Some(slot_ms);
             let wait = Duration::from_millis(u64::try_from(slot_ms - now_ms).unwrap_or(0));
             if let Some(end) = ended(run, tokio::time::sleep(wait)).await {
                 break end;

@@ -27,6 +27,14 @@ impl Slots {
         now_ms - into + self.interval_ms
     }
 
+    /// The slot after `last`. One that passed while the last scrape ran is due at once; older ones are skipped.
+    pub(super) fn next(&self, last: Option<i64>, now_ms: i64) -> i64 {
+        let after_now = self.after(now_ms);
+        let Some(due) = last.map(|last| last + self.interval_ms) else { return after_now };
+        // Also covers a clock that was set, in either direction.
+        if (after_now - self.interval_ms..=after_now).contains(&due) { due } else { after_now }
+    }
+
     /// The timestamp of a scrape that was due at `slot_ms` and began at `now_ms`.
     pub(super) fn align(&self, slot_ms: i64, now_ms: i64) -> i64 {
         let tolerance = TOLERANCE_MS.min(self.interval_ms / 100);
@@ -64,6 +72,18 @@ mod tests {
                 assert_eq!(slot.rem_euclid(15_000), slots.offset_ms);
             }
         }
+    }
+
+    #[test]
+    fn a_slot_that_passed_meanwhile_is_due_at_once() {
+        let slots = Slots::new(10, 0);
+        let check = |last, now, expected| assert_eq!(slots.next(last, now), expected, "{last:?} {now}");
+        check(None, 15, 20);
+        check(Some(10), 12, 20);
+        check(Some(10), 20, 20);
+        check(Some(10), 27, 20);
+        check(Some(10), 35, 40);
+        check(Some(1000), 35, 40);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! `EMBERKEEP_E2E_VERBATIM` is set; otherwise its intervals are shortened so that the test takes seconds. Where port
 //! 80 may not be bound (not root), the services use another port, and the file is changed to match.
 
+#![expect(clippy::print_stdout, reason = "says what it had to change")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -68,12 +70,16 @@ impl World {
         };
         let dns = DnsServer::start();
         let mut world = Self { dns, port, services: BTreeMap::new() };
-        world.serve(GALLERY, port, pages("/metrics", || "gallery_images 42\n".to_owned()));
-        world.serve(IOTD, port, pages("/actuator/prometheus", || "jvm_threads_live_threads 17\n".to_owned()));
+        world.serve(GALLERY, port, &pages("/metrics", || "gallery_images 42\n".to_owned()));
+        world.serve(
+            IOTD,
+            port,
+            &pages("/actuator/prometheus", || "jvm_threads_live_threads 17\n".to_owned()),
+        );
         world.serve(
             ENGINE,
             9323,
-            pages("/metrics", || "engine_daemon_container_states_containers 5\n".to_owned()),
+            &pages("/metrics", || "engine_daemon_container_states_containers 5\n".to_owned()),
         );
         world.dns.set("image-gallery", &[GALLERY]);
         world.dns.set("iotd", &[IOTD]);
@@ -82,9 +88,9 @@ impl World {
         world
     }
 
-    fn serve(&mut self, ip: Ipv4Addr, port: u16, pages: Pages) {
+    fn serve(&mut self, ip: Ipv4Addr, port: u16, pages: &Pages) {
         let address = SocketAddr::from((ip, port));
-        let service = wait_for("a free port", || Service::start(address, Arc::clone(&pages)).ok());
+        let service = wait_for("a free port", || Service::start(address, Arc::clone(pages)).ok());
         self.services.insert(ip, service);
     }
 
@@ -95,7 +101,7 @@ impl World {
             if number > instances {
                 self.services.remove(&ip);
             } else if !self.services.contains_key(&ip) {
-                self.serve(ip, self.port, pages("/metrics", access_log(number)));
+                self.serve(ip, self.port, &pages("/metrics", access_log(number)));
             }
         }
         let all: Vec<Ipv4Addr> = (1..=instances).map(access_log_address).collect();
