@@ -50,7 +50,7 @@ fn refuses_with_file_line_and_key() {
     check("scrape_configs:\n-\n", "f.yml:2: scrape_configs[0]: empty or null entry");
     check(
         &format!("{job}  scrape_interval: 1x"),
-        "f.yml:3: scrape_configs[0].scrape_interval: not a valid duration",
+        "f.yml:3: scrape_configs[0].scrape_interval: unknown unit \"x\" in duration \"1x\"",
     );
     check(
         &format!("{job}  scrape_timeout: 2m"),

@@ -41,6 +41,8 @@ pub(super) struct Inner {
     pub(super) catalog: ArcSwap<Catalog>,
     pub(super) metrics: TsdbMetrics,
     pub(super) stop: StopToken,
+    /// Blocks that left the catalog and wait for their last reader.
+    pub(super) retired: Mutex<Vec<Arc<BlockMeta>>>,
     /// Held during maintenance, so that it never runs twice at once.
     pub(super) maintenance: Mutex<()>,
     replay: ReplayReport,
@@ -111,6 +113,7 @@ impl Tsdb {
             catalog: ArcSwap::from_pointee(catalog),
             metrics,
             stop: StopToken::new(),
+            retired: Mutex::default(),
             maintenance: Mutex::new(()),
             replay: report,
             options,

@@ -22,6 +22,13 @@ fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).expect("fits")
 }
 
+/// A configuration without jobs: a server that scraped itself would be at today already.
+fn no_jobs(dir: &std::path::Path) -> String {
+    let path = dir.join("no-jobs.yml");
+    std::fs::write(&path, "scrape_configs: []\n").expect("write");
+    path.to_string_lossy().into_owned()
+}
+
 /// Acknowledged timestamps of each writer.
 type Acknowledged = Arc<Mutex<Vec<Vec<i64>>>>;
 
@@ -53,7 +60,11 @@ fn write_until_gone(url: &str, clock: &AtomicI64, gone: &AtomicBool, acks: &Atom
                             log.lock().expect("log")[writer].push(timestamp);
                             acks.fetch_add(1, Ordering::Relaxed);
                         }
-                        Ok((status, text)) => panic!("status {status}: {text}"),
+                        Ok((status, text)) => {
+                            gone.store(true, Ordering::Relaxed);
+                            let head = client.get(&format!("{url}/api/v1/status/tsdb?limit=1"));
+                            panic!("status {status}: {text}; {head:?}")
+                        }
                         // The server is gone; the last request may or may not have been stored.
                         Err(_) => break,
                     }
@@ -91,7 +102,14 @@ fn nothing_acknowledged_is_lost_in_twenty_kills() {
     // Fifty days back, so that the data's time can run ahead of the clock's.
     let clock = AtomicI64::new(now_ms() / 1000 * 1000 - 50 * 86_400_000);
     let log: Acknowledged = Arc::new(Mutex::new(vec![Vec::new(); WRITERS]));
-    let args = ["--web.enable-remote-write-receiver", "--storage.tsdb.retention.time", "0"];
+    let config = no_jobs(dir.path());
+    let args = [
+        "--web.enable-remote-write-receiver",
+        "--storage.tsdb.retention.time",
+        "0",
+        "--config.file",
+        config.as_str(),
+    ];
     let mut most_blocks = 0;
     for round in 0..20 {
         let server = Server::start(&data, &args, &[]);
@@ -100,7 +118,10 @@ fn nothing_acknowledged_is_lost_in_twenty_kills() {
         let target = 30 + random.below(300);
         std::thread::scope(|scope| {
             scope.spawn(|| write_until_gone(&url, &clock, &gone, &acks, &log));
-            wait_for("acknowledged batches", || (acks.load(Ordering::Relaxed) >= target).then_some(()));
+            wait_for("acknowledged batches", || {
+                let failed = gone.load(Ordering::Relaxed);
+                (failed || acks.load(Ordering::Relaxed) >= target).then_some(())
+            });
             // Somewhere inside a write, a sync, a cut of a block.
             std::thread::sleep(Duration::from_micros(random.below(20_000)));
             server.kill();
@@ -129,7 +150,8 @@ fn nothing_acknowledged_is_lost_in_twenty_kills() {
 fn a_clean_stop_takes_seconds_and_loses_nothing() {
     let dir = tempfile::tempdir().expect("dir");
     let data = dir.path().join("data");
-    let args = ["--web.enable-remote-write-receiver"];
+    let config = no_jobs(dir.path());
+    let args = ["--web.enable-remote-write-receiver", "--config.file", config.as_str()];
     let server = Server::start(&data, &args, &[]);
     let client = Client::new();
     let timestamp = now_ms();

@@ -221,3 +221,42 @@ fn retention_removes_whole_blocks() {
     assert!((60 - 10 - 13..=60 - 10).contains(&oldest), "oldest is minute {oldest}");
     db.close().expect("close");
 }
+
+#[test]
+fn a_query_keeps_the_blocks_it_began_with() {
+    let dir = tempfile::tempdir().expect("dir");
+    let options = TsdbOptions {
+        sync: SyncPolicy::Never,
+        block_range_ms: MINUTE,
+        max_block_range_ms: Some(12 * MINUTE),
+        retention_ms: 0,
+        ..TsdbOptions::new(dir.path())
+    };
+    let clock = Arc::new(ManualClock::new(i64::MAX / 4));
+    let db = Tsdb::open(options, clock, &mut Registry::default()).expect("open");
+    let labels = Labels::from_pairs([("__name__", "m")]);
+    let push = |minutes: std::ops::Range<i64>| {
+        for minute in minutes {
+            let mut appender = db.appender(None);
+            let series = appender.series(&labels);
+            appender.append(series, minute * MINUTE, minute as f64);
+            appender.commit().expect("commit");
+            db.maintain().expect("maintain");
+        }
+    };
+    push(0..12);
+    let querier = db.querier(TimeRange::ALL).expect("querier");
+    let set = querier.select(&SelectRequest { matchers: &[], range: TimeRange::ALL }).expect("select");
+    let before: Vec<_> = db.status().blocks.iter().map(|b| b.id.clone()).collect();
+    push(12..20);
+    let after: Vec<_> = db.status().blocks.iter().map(|b| b.id.clone()).collect();
+    assert!(before.iter().all(|id| !after.contains(id)), "all of them were merged");
+    let mut samples = Samples::new();
+    set.read(0, TimeRange::ALL, &mut samples).expect("read");
+    assert_eq!(samples.values, (0..12).map(f64::from).collect::<Vec<_>>());
+    let folders = || std::fs::read_dir(dir.path().join("blocks")).expect("folder").count();
+    assert!(folders() > after.len(), "kept for the reader");
+    drop((set, querier));
+    db.maintain().expect("maintain");
+    assert_eq!(folders(), db.status().blocks.len(), "gone with the reader");
+}

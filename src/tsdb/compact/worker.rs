@@ -45,7 +45,8 @@ pub(in crate::tsdb) fn run_due(inner: &Inner) -> Result<()> {
     let _alone = lock(&inner.maintenance);
     while !inner.stop.is_stopped() && cut_head(inner)? {}
     while !inner.stop.is_stopped() && merge_blocks(inner)? {}
-    expire(inner)
+    expire(inner)?;
+    remove_unused(inner)
 }
 
 fn new_id(inner: &Inner, start: i64, end: i64) -> BlockId {
@@ -129,7 +130,7 @@ fn merge_blocks(inner: &Inner) -> Result<bool> {
     }
     let next = save(inner, inner.catalog.load().with(&job.sources, meta, None))?;
     inner.catalog.store(next);
-    remove(inner, &job.sources)?;
+    lock(&inner.retired).extend(job.sources);
     Ok(true)
 }
 
@@ -146,12 +147,19 @@ fn expire(inner: &Inner) -> Result<()> {
     for block in &gone {
         tracing::info!(block = %block.id, "block is past the retention and removed");
     }
-    remove(inner, &gone)
+    lock(&inner.retired).extend(gone);
+    Ok(())
 }
 
-/// Removes blocks that the catalog no longer names. A reader that still holds one keeps its files open.
-fn remove(inner: &Inner, blocks: &[Arc<BlockMeta>]) -> Result<()> {
-    for block in blocks {
+/// Removes blocks that the catalog no longer names, once no query that began before holds them any more. A process
+/// that ends before does not matter: the next start removes what the catalog does not name.
+fn remove_unused(inner: &Inner) -> Result<()> {
+    let mut retired = lock(&inner.retired);
+    let (free, held) = retired.drain(..).partition(|block| Arc::strong_count(block) == 1);
+    *retired = held;
+    drop(retired);
+    let free: Vec<Arc<BlockMeta>> = free;
+    for block in free {
         inner.cache.forget(&block.id);
         inner.store.remove(&block.id)?;
     }
