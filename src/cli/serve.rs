@@ -17,6 +17,8 @@ use crate::tsdb::{SyncPolicy, TsdbOptions};
 
 /// Data directory when none is named.
 pub(super) const DEFAULT_DATA_DIR: &str = "emberkeep-data";
+/// How long work that was stopped may take to notice.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Configuration file that is read, if it is there, when none is named.
 const DEFAULT_CONFIG: &str = "prometheus.yml";
 
@@ -184,12 +186,14 @@ pub(super) fn run(args: ServeArgs, flags: BTreeMap<String, String>) -> Result<()
         tracing::info!("no configuration file: the server scrapes itself");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         let shutdown = signals::shutdown()?;
         let reloads = signals::reloads()?;
         App::start(settings).await?.run(reloads, shutdown).await
-    })?;
-    Ok(())
+    });
+    // A query that does not see in time that it was stopped must not hold up the end of the process.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    Ok(done?)
 }
 
 fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Settings {

@@ -36,8 +36,8 @@ fn open(dir: &Dir) -> Result<Tsdb, Failure> {
     if !dir.path.is_dir() {
         return Err(format!("{} is no directory", dir.path.display()).into());
     }
-    // Looking must not expire anything.
-    let options = TsdbOptions { retention_ms: 0, ..TsdbOptions::new(&dir.path) };
+    // Looking must not change anything.
+    let options = TsdbOptions { retention_ms: 0, background: false, ..TsdbOptions::new(&dir.path) };
     Ok(Tsdb::open(options, Arc::new(SystemClock), &mut Registry::default())?)
 }
 

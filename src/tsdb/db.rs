@@ -189,8 +189,9 @@ impl Tsdb {
         metrics.series.set(as_gauge(stats.series as u64));
         metrics.chunks.set(as_gauge(stats.chunks as u64));
         let (created, removed) = head.churn();
-        metrics.series_created.set(as_gauge(created));
-        metrics.series_removed.set(as_gauge(removed));
+        // The head counts; the counters catch up.
+        metrics.series_created.inc_by(created.saturating_sub(metrics.series_created.get()));
+        metrics.series_removed.inc_by(removed.saturating_sub(metrics.series_removed.get()));
         let range = stats.time_range.unwrap_or(TimeRange { start: 0, end: 0 });
         metrics.min_time.set(range.start);
         metrics.max_time.set(range.end);
@@ -333,6 +334,9 @@ fn recover_catalog(options: &TsdbOptions, store: &dyn BlockStore, metrics: &Tsdb
 
 fn spawn_threads(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>> {
     let mut threads = Vec::new();
+    if !inner.options.background {
+        return Ok(threads);
+    }
     let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
         std::thread::Builder::new()
             .name(name.to_owned())

@@ -12,8 +12,8 @@ pub struct TsdbMetrics {
     pub(super) too_old: Counter,
     pub(super) series: Gauge,
     pub(super) chunks: Gauge,
-    pub(super) series_created: Gauge,
-    pub(super) series_removed: Gauge,
+    pub(super) series_created: Counter,
+    pub(super) series_removed: Counter,
     pub(super) min_time: Gauge,
     pub(super) max_time: Gauge,
     pub(super) blocks: Gauge,
@@ -49,12 +49,8 @@ impl TsdbMetrics {
         r.register("too_old_samples", "Samples refused for being older than the head", m.too_old.clone());
         r.register("head_series", "Series in the head", m.series.clone());
         r.register("head_chunks", "Chunks in the head", m.chunks.clone());
-        r.register("head_series_created_since_start", "Series made in the head", m.series_created.clone());
-        r.register(
-            "head_series_removed_since_start",
-            "Series removed from the head",
-            m.series_removed.clone(),
-        );
+        r.register("head_series_created", "Series made in the head", m.series_created.clone());
+        r.register("head_series_removed", "Series removed from the head", m.series_removed.clone());
         r.register("head_min_time", "Oldest timestamp of the head in milliseconds", m.min_time.clone());
         r.register("head_max_time", "Newest timestamp of the head in milliseconds", m.max_time.clone());
         r.register("blocks_loaded", "Live blocks", m.blocks.clone());

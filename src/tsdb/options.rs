@@ -26,6 +26,9 @@ pub struct TsdbOptions {
     pub max_block_range_ms: Option<i64>,
     /// Bytes for decoded indexes of blocks, and as many for bundles of columns. Default 64 MiB.
     pub cache_bytes: usize,
+    /// Whether threads of the database sync the log, cut, merge and expire by themselves. Default yes; without them
+    /// only [`super::Tsdb::maintain`] does.
+    pub background: bool,
     /// How far ahead of the clock a sample may be, in milliseconds. Default 10 minutes.
     pub max_ahead_ms: i64,
 }
@@ -41,6 +44,7 @@ impl TsdbOptions {
             block_range_ms: 2 * HOUR_MS,
             max_block_range_ms: None,
             cache_bytes: 64 << 20,
+            background: true,
             max_ahead_ms: 10 * 60_000,
         }
     }

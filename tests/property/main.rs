@@ -260,3 +260,44 @@ fn a_query_keeps_the_blocks_it_began_with() {
     db.maintain().expect("maintain");
     assert_eq!(folders(), db.status().blocks.len(), "gone with the reader");
 }
+
+#[test]
+fn a_commit_is_visible_whole_or_not_at_all() {
+    const SERIES: i64 = 60;
+    const COMMITS: i64 = 400;
+    let dir = tempfile::tempdir().expect("dir");
+    let options = TsdbOptions { sync: SyncPolicy::Never, ..TsdbOptions::new(dir.path()) };
+    let clock = Arc::new(ManualClock::new(i64::MAX / 4));
+    let db = Tsdb::open(options, clock, &mut Registry::default()).expect("open");
+    let timeline = db.create_timeline();
+    let all: Vec<Labels> = (0..SERIES)
+        .map(|n| Labels::from_pairs([("__name__", "m".to_owned()), ("n", n.to_string())]))
+        .collect();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let (mut looks, mut last_seen) = (0, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for commit in 1..=COMMITS {
+                let mut appender = db.appender(Some(timeline));
+                for labels in &all {
+                    let series = appender.series(labels);
+                    appender.append(series, commit * 1000, commit as f64);
+                }
+                appender.commit().expect("commit");
+            }
+            done.store(true, std::sync::atomic::Ordering::Release);
+        });
+        while !done.load(std::sync::atomic::Ordering::Acquire) || looks == 0 {
+            let found = select(&db, &[], TimeRange::ALL);
+            let newest: Vec<_> = found.values().map(|s| s.last_key_value().map(|(t, _)| *t)).collect();
+            if let Some(Some(first)) = newest.first() {
+                assert_eq!(newest.len(), all.len(), "all series of the first commit at once");
+                assert!(newest.iter().all(|t| t.as_ref() == Some(first)), "{newest:?}");
+                assert!(*first >= last_seen, "time does not go back");
+                last_seen = *first;
+            }
+            looks += 1;
+        }
+    });
+    assert_eq!(select(&db, &[], TimeRange::ALL).values().map(BTreeMap::len).sum::<usize>(), 60 * 400);
+}
