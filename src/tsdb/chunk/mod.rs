@@ -1,6 +1,6 @@
 //! The encodings of samples: timestamps and values of one series, apart from each other.
 //!
-//! [`open`] is what the head appends to; [`column`] holds the values of a chunk that is complete; [`timeline`] holds
+//! [`open`] is what the head appends to; [`mod@column`] holds the values of a chunk that is complete; [`timeline`] holds
 //! timestamps, once for all series scraped together; [`bundle`] packs columns of neighbouring series into one
 //! stored value; [`ints`] is the integer packing below columns and timelines.
 //!

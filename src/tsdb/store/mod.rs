@@ -1,6 +1,6 @@
 //! Whole immutable blocks: the seam to whatever keeps them.
 //!
-//! [`sled`](self::sled) keeps each block as one write-once database; [`memory`] keeps them in maps, for tests.
+//! `sled` keeps each block as one write-once database; [`memory`] keeps them in maps, for tests.
 //! Directories, batches and flushes stay inside; callers see keys, payloads and "published".
 
 pub mod keys;
