@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::telemetry::process::ProcessStats;
 use crate::tsdb::index::LabelIndex;
 use crate::web::params::Params;
-use crate::web::reply::{ApiError, Reply, Success, json_response};
+use crate::web::reply::{ApiError, Reply, Success};
 use crate::web::state::ApiState;
 
 type Shared = State<Arc<ApiState>>;
@@ -51,6 +51,10 @@ pub async fn runtime_info(State(state): Shared) -> Reply<Value> {
         // Threads play the part here that Go's routines play in Prometheus.
         "goroutineCount": ProcessStats::read(None).map_or(0, |s| s.threads),
         "GOMAXPROCS": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        // What Go's runtime would say when nothing is set.
+        "GOMEMLIMIT": i64::MAX,
+        "GOGC": "",
+        "GODEBUG": "",
         "storageRetention": state.retention,
     })))
 }
@@ -74,7 +78,7 @@ pub async fn build_info() -> Reply<Value> {
 
 /// `GET /version`
 pub async fn version() -> Response {
-    json_response(build().to_string().into_bytes())
+    build().to_string().into_response()
 }
 
 #[derive(Serialize)]
@@ -112,10 +116,11 @@ fn cardinality(index: &LabelIndex, limit: usize) -> Value {
 pub async fn tsdb(State(state): Shared, params: Params) -> Reply<Value> {
     let limit = match params.get("limit").map(str::parse) {
         None => DEFAULT_ROWS,
-        Some(Ok(limit)) if (1..=MAX_ROWS).contains(&limit) => limit,
-        Some(_) => {
-            return Err(ApiError::parameter("limit", format!("limit must be between 1 and {MAX_ROWS}")));
+        Some(Ok(limit)) if limit > MAX_ROWS => {
+            return Err(ApiError::bad_data(format!("limit must not exceed {MAX_ROWS}")));
         }
+        Some(Ok(limit)) if limit > 0 => limit,
+        Some(_) => return Err(ApiError::bad_data("limit must be a positive number")),
     };
     let data = state
         .blocking(move |state, _| {
