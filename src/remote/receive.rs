@@ -17,7 +17,7 @@ pub const MAX_REQUEST_BYTES: usize = 32 << 20;
 #[non_exhaustive]
 pub enum ReceiveError {
     /// The body is not snappy-compressed.
-    #[error("s2: corrupt input: {0}")]
+    #[error("s2: corrupt input")]
     Snappy(#[from] snap::Error),
     /// The body inflates to too much.
     #[error("decoded size exceeds the {MAX_REQUEST_BYTES} bytes limit")]

@@ -63,8 +63,8 @@ pub(super) async fn serve(
 
 fn answer(path: &str, file: &EmbeddedFile, request: &HeaderMap) -> Response {
     let hash = file.metadata.sha256_hash();
-    let tag: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    let tag = format!("\"{tag}\"");
+    let (start, _) = hash.split_at(16);
+    let tag = format!("\"{:032x}\"", u128::from_be_bytes(start.try_into().unwrap_or_default()));
     // Files below assets carry a hash in their names and never change.
     let caching =
         if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };

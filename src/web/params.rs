@@ -199,22 +199,21 @@ fn parse_time(text: &str) -> Result<i64, String> {
 
 /// Reads exactly RFC 3339 with capital letters; the library reads more forms, but not the last hours of year 9999.
 fn parse_rfc3339(text: &str) -> Option<i64> {
-    let (civil, offset_ms) = match text.strip_suffix('Z') {
-        Some(civil) => (civil, 0),
-        None => {
-            let (civil, zone) = text.split_at_checked(text.len().checked_sub(6)?)?;
-            let zone = zone.as_bytes();
-            let digits = |at: usize| match (zone[at], zone[at + 1]) {
-                (a @ b'0'..=b'9', b @ b'0'..=b'9') => Some(i64::from(a - b'0') * 10 + i64::from(b - b'0')),
-                _ => None,
-            };
-            let (hours, minutes) = (digits(1)?, digits(4)?);
-            if !matches!(zone[0], b'+' | b'-') || zone[3] != b':' || hours > 24 || minutes > 59 {
-                return None;
-            }
-            let size = (hours * 60 + minutes) * 60_000;
-            (civil, if zone[0] == b'-' { -size } else { size })
+    let (civil, offset_ms) = if let Some(civil) = text.strip_suffix('Z') {
+        (civil, 0)
+    } else {
+        let (civil, zone) = text.split_at_checked(text.len().checked_sub(6)?)?;
+        let zone = zone.as_bytes();
+        let digits = |at: usize| match (zone[at], zone[at + 1]) {
+            (a @ b'0'..=b'9', b @ b'0'..=b'9') => Some(i64::from(a - b'0') * 10 + i64::from(b - b'0')),
+            _ => None,
+        };
+        let (hours, minutes) = (digits(1)?, digits(4)?);
+        if !matches!(zone[0], b'+' | b'-') || zone[3] != b':' || hours > 24 || minutes > 59 {
+            return None;
         }
+        let size = (hours * 60 + minutes) * 60_000;
+        (civil, if zone[0] == b'-' { -size } else { size })
     };
     let (whole, _) = civil.split_at_checked(19)?;
     let has_shape = whole.bytes().enumerate().all(|(at, byte)| match at {

@@ -7,7 +7,7 @@
 //! when what has arrived starts with a complete line that names a method, a target and HTTP/1, is anything changed.
 //! Everything else passes through untouched, so a body can never be changed unless it looks like that itself.
 //!
-//! **Cost:** nothing is copied unless a line needs it.
+//! **Cost:** the first bytes of a request, up to [`START_BYTES`], are copied once more.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,6 +17,9 @@ use std::task::{Context, Poll};
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+
+/// Most that is looked at when a request begins. The library asks for a few bytes only at first.
+const START_BYTES: usize = 16 << 10;
 
 /// A listener whose connections accept such request lines.
 pub(super) struct Lenient(pub(super) TcpListener);
@@ -42,7 +45,7 @@ pub(super) struct Connection {
     stream: TcpStream,
     /// Whether the next bytes begin a request.
     at_start: bool,
-    /// Changed bytes that did not fit the reader's buffer; those before `given` were handed over.
+    /// How a request begins; the bytes before `given` were handed over.
     pending: Vec<u8>,
     given: usize,
 }
@@ -55,15 +58,15 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.given == this.pending.len() {
-            let before = buf.filled().len();
-            std::task::ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-            let arrived = &buf.filled()[before..];
-            if arrived.is_empty() || !std::mem::take(&mut this.at_start) {
-                return Poll::Ready(Ok(()));
+            if !this.at_start {
+                return Pin::new(&mut this.stream).poll_read(cx, buf);
             }
-            let Some(escaped) = escape_line(arrived) else { return Poll::Ready(Ok(())) };
-            buf.set_filled(before);
-            (this.pending, this.given) = (escaped, 0);
+            let mut start = [0; START_BYTES];
+            let mut start = ReadBuf::new(&mut start);
+            std::task::ready!(Pin::new(&mut this.stream).poll_read(cx, &mut start))?;
+            this.at_start = false;
+            let arrived = start.filled();
+            (this.pending, this.given) = (escape_line(arrived).unwrap_or_else(|| arrived.to_vec()), 0);
         }
         let rest = this.pending.get(this.given..).unwrap_or_default();
         let (now, _) = rest.split_at(rest.len().min(buf.remaining()));

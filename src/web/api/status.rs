@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::telemetry::process::ProcessStats;
 use crate::tsdb::index::LabelIndex;
+use crate::tsdb::store::BlockId;
 use crate::web::params::Params;
 use crate::web::reply::{ApiError, Reply, Success};
 use crate::web::state::ApiState;
@@ -98,7 +99,8 @@ fn cardinality(index: &LabelIndex, limit: usize) -> Value {
     let (mut values, mut memory, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
     for (name, of_name) in index.names() {
         values.push(Row { name: name.to_owned(), value: count(of_name.len()) });
-        let bytes: u64 = of_name.iter().map(|(v, p)| count(v.len()) * p.len()).sum();
+        // In every series both texts, each with a byte for its length.
+        let bytes: u64 = of_name.iter().map(|(v, p)| count(name.len() + v.len() + 2) * p.len()).sum();
         memory.push(Row { name: name.to_owned(), value: bytes });
         pairs.extend(of_name.iter().map(|(v, p)| Row { name: format!("{name}={v}"), value: p.len() }));
     }
@@ -155,7 +157,7 @@ pub async fn tsdb_blocks(State(state): Shared) -> Reply<Value> {
                 "stats": {"numSamples": block.samples, "numSeries": block.series, "numChunks": block.columns},
                 "compaction": {
                     "level": block.level,
-                    "sources": block.sources.iter().map(|s| s.as_str()).collect::<Vec<_>>(),
+                    "sources": block.sources.iter().map(BlockId::as_str).collect::<Vec<_>>(),
                 },
             })
         })

@@ -146,7 +146,7 @@ pub async fn target_metadata(State(state): Shared, params: Params) -> Reply<Valu
 
 /// `GET /rules`: rule files are refused by the configuration, so there are no groups.
 pub async fn rules(params: Params) -> Reply<Value> {
-    params.selectors().map_err(|error| error.bare())?;
+    params.selectors().map_err(ApiError::bare)?;
     if let Some(kind) = params.get("type").filter(|k| !["alert", "record"].contains(&&*k.to_lowercase())) {
         return Err(ApiError::parameter("type", format!("not supported value {kind:?}")));
     }
