@@ -40,6 +40,8 @@ fn field<'a>(reader: &mut ByteReader<'a>) -> Result<(u64, Field<'a>)> {
 pub struct Series<'a> {
     /// Names and values, in the order they were sent.
     pub labels: Vec<(&'a str, &'a str)>,
+    /// Whether a name or value is not UTF-8; it is not among the labels then.
+    pub damaged_labels: bool,
     /// Timestamps in milliseconds and values.
     pub samples: Vec<(i64, f64)>,
     /// Native histograms that came along.
@@ -54,9 +56,13 @@ pub fn each_series<'a>(body: &'a [u8], mut visit: impl FnMut(&Series<'a>)) -> Re
     let mut reader = ByteReader::new(body);
     let mut series = Series::default();
     while !reader.is_empty() {
-        if let (1, Field::Bytes(bytes)) = field(&mut reader)? {
-            read_series(bytes, &mut series)?;
-            visit(&series);
+        match field(&mut reader)? {
+            (1, Field::Bytes(bytes)) => {
+                read_series(bytes, &mut series)?;
+                visit(&series);
+            }
+            (0 | 1, _) => return Err(reader.invalid("protobuf field")),
+            _ => {}
         }
     }
     Ok(())
@@ -65,11 +71,15 @@ pub fn each_series<'a>(body: &'a [u8], mut visit: impl FnMut(&Series<'a>)) -> Re
 fn read_series<'a>(bytes: &'a [u8], out: &mut Series<'a>) -> Result<()> {
     out.labels.clear();
     out.samples.clear();
+    out.damaged_labels = false;
     out.histograms = 0;
     let mut reader = ByteReader::new(bytes);
     while !reader.is_empty() {
         match field(&mut reader)? {
-            (1, Field::Bytes(label)) => out.labels.push(read_label(label)?),
+            (1, Field::Bytes(label)) => match read_label(label)? {
+                (Ok(name), Ok(value)) => out.labels.push((name, value)),
+                _ => out.damaged_labels = true,
+            },
             (2, Field::Bytes(sample)) => out.samples.push(read_sample(sample)?),
             (4, Field::Bytes(_)) => out.histograms += 1,
             _ => {}
@@ -78,13 +88,15 @@ fn read_series<'a>(bytes: &'a [u8], out: &mut Series<'a>) -> Result<()> {
     Ok(())
 }
 
-fn read_label(bytes: &[u8]) -> Result<(&str, &str)> {
+type Text<'a> = std::result::Result<&'a str, std::str::Utf8Error>;
+
+fn read_label(bytes: &[u8]) -> Result<(Text<'_>, Text<'_>)> {
     let mut reader = ByteReader::new(bytes);
-    let (mut name, mut value) = ("", "");
+    let (mut name, mut value) = (Ok(""), Ok(""));
     while !reader.is_empty() {
         let (number, content) = field(&mut reader)?;
         if let (1 | 2, Field::Bytes(text)) = (number, content) {
-            let text = std::str::from_utf8(text).map_err(|_| reader.invalid("label text"))?;
+            let text = std::str::from_utf8(text);
             if number == 1 { name = text } else { value = text }
         }
     }

@@ -10,17 +10,17 @@ use crate::telemetry::metrics::Counter;
 use crate::tsdb::{AppendOutcome, DbAppender, Error as TsdbError, SeriesRef, Tsdb};
 
 /// Inflated requests larger than this are refused.
-pub const MAX_REQUEST_BYTES: usize = 128 << 20;
+pub const MAX_REQUEST_BYTES: usize = 32 << 20;
 
 /// A request that was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiveError {
     /// The body is not snappy-compressed.
-    #[error("cannot inflate the request: {0}")]
+    #[error("s2: corrupt input")]
     Snappy(#[from] snap::Error),
     /// The body inflates to too much.
-    #[error("request of {0} bytes is larger than {MAX_REQUEST_BYTES} bytes")]
+    #[error("decoded size exceeds the {MAX_REQUEST_BYTES} bytes limit")]
     TooLarge(usize),
     /// The body is no `WriteRequest`.
     #[error("cannot decode the request: {0}")]
@@ -78,21 +78,36 @@ impl Receiver {
         new
     }
 
+    /// Inflates a body.
+    ///
+    /// # Errors
+    /// When it is not compressed, or inflates to more than [`MAX_REQUEST_BYTES`].
+    pub fn inflate(&self, body: &[u8]) -> Result<Vec<u8>, ReceiveError> {
+        let len = snap::raw::decompress_len(body)?;
+        if len > MAX_REQUEST_BYTES {
+            return Err(ReceiveError::TooLarge(len));
+        }
+        Ok(snap::raw::Decoder::new().decompress_vec(body)?)
+    }
+
     /// Inflates, decodes and commits one request. Blocking.
     ///
     /// # Errors
     /// See [`ReceiveError`]; unless it says otherwise nothing of the request was kept.
     pub fn write(&self, body: &[u8]) -> Result<(), ReceiveError> {
-        let len = snap::raw::decompress_len(body)?;
-        if len > MAX_REQUEST_BYTES {
-            return Err(ReceiveError::TooLarge(len));
-        }
-        let body = snap::raw::Decoder::new().decompress_vec(body)?;
+        self.commit(&self.inflate(body)?)
+    }
+
+    /// Decodes and commits one inflated request. Blocking.
+    ///
+    /// # Errors
+    /// See [`ReceiveError`]; unless it says otherwise nothing of the request was kept.
+    pub fn commit(&self, body: &[u8]) -> Result<(), ReceiveError> {
         let mut appender = self.db.appender(None);
         let mut buf = LabelsBuf::new();
         let mut refused = None;
         let mut histograms = 0;
-        message::each_series(&body, |series| {
+        message::each_series(body, |series| {
             histograms += series.histograms;
             if !set_labels(series, &mut buf) {
                 self.invalid_labels.inc();
@@ -136,8 +151,8 @@ fn append(
             AppendOutcome::Accepted | AppendOutcome::Repeated | AppendOutcome::UnknownSeries => continue,
             AppendOutcome::DuplicateTimestamp => "duplicate sample for timestamp",
             AppendOutcome::OutOfOrder => "out of order sample",
-            AppendOutcome::TooOld => "too old sample",
-            AppendOutcome::TooFarAhead => "out of bounds",
+            AppendOutcome::TooOld => "out of bounds: too old sample",
+            AppendOutcome::TooFarAhead => "out of bounds: timestamp is too far in the future",
         };
         return Some(ReceiveError::Sample { reason, labels: labels.to_string(), timestamp });
     }
@@ -147,6 +162,9 @@ fn append(
 /// Puts the labels of `series` in `buf`; false when they are not the labels of a series.
 fn set_labels(series: &Series<'_>, buf: &mut LabelsBuf) -> bool {
     buf.clear();
+    if series.damaged_labels {
+        return false;
+    }
     for (name, value) in &series.labels {
         if name.is_empty() || buf.get(name).is_some() {
             return false;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use super::reply;
 use super::state::ApiState;
 
 #[derive(RustEmbed)]
@@ -17,6 +18,9 @@ struct Dist;
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
      img-src 'self' data:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'";
 
+/// Where the page is found; its own table of routes has the same paths.
+const PAGES: [&str; 6] = ["query", "targets", "status", "tsdb-status", "flags", "config"];
+
 /// Answers everything that is no endpoint: files of the page, redirects to it, the page itself.
 pub(super) async fn serve(
     State(_): State<Arc<ApiState>>,
@@ -24,25 +28,37 @@ pub(super) async fn serve(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    if method != Method::GET && method != Method::HEAD {
-        return (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").into_response();
-    }
     let path = uri.path().trim_start_matches('/');
-    if matches!(path, "" | "graph") {
-        let query = uri.query().map(|q| format!("?{q}")).unwrap_or_default();
-        return Redirect::to(&format!("/query{query}")).into_response();
+    let is_page = matches!(path, "" | "graph") || PAGES.contains(&path);
+    let file = if is_page { None } else { Dist::get(path) };
+    let allowed = "GET, HEAD, OPTIONS";
+    match method {
+        Method::GET | Method::HEAD => {}
+        Method::OPTIONS if is_page || file.is_some() => return reply::allowed(allowed),
+        _ if is_page || file.is_some() => return reply::method_not_allowed(allowed),
+        _ => return reply::not_found(),
     }
-    if let Some(file) = Dist::get(path) {
+    if matches!(path, "" | "graph") {
+        let target = uri.query().map_or_else(|| "/query".to_owned(), |query| format!("/query?{query}"));
+        let Ok(target) = HeaderValue::from_str(&target) else { return reply::not_found() };
+        return (StatusCode::FOUND, [(header::LOCATION, target)]).into_response();
+    }
+    if let Some(file) = file {
         return answer(path, &file, &headers);
     }
-    if path.starts_with("assets/") {
-        return (StatusCode::NOT_FOUND, "404 page not found\n").into_response();
+    // The page says in its own words that there is nothing here, but only to those who can show it.
+    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if !is_page && (!accept.contains("text/html") || path.starts_with("assets/")) {
+        return reply::not_found();
     }
-    // The page finds its way by itself: every other path shows it.
-    match Dist::get("index.html") {
-        Some(file) => answer("index.html", &file, &headers),
-        None => (StatusCode::NOT_FOUND, "the page is not part of this build\n").into_response(),
+    let Some(file) = Dist::get("index.html") else {
+        return reply::plain_error(StatusCode::NOT_FOUND, "the page is not part of this build");
+    };
+    let mut response = answer("index.html", &file, &headers);
+    if !is_page {
+        *response.status_mut() = StatusCode::NOT_FOUND;
     }
+    response
 }
 
 fn answer(path: &str, file: &EmbeddedFile, request: &HeaderMap) -> Response {

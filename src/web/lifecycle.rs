@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::oneshot;
 
-use super::reply::ApiError;
+use super::reply::{ApiError, plain_error};
 use super::state::ApiState;
 use crate::telemetry::metrics;
 
@@ -31,7 +31,7 @@ pub(super) async fn only_post() -> Response {
 }
 
 fn forbidden() -> Response {
-    (StatusCode::FORBIDDEN, "Lifecycle API is not enabled.").into_response()
+    plain_error(StatusCode::FORBIDDEN, "Lifecycle API is not enabled.")
 }
 
 pub(super) async fn reload(State(state): Shared) -> Response {
@@ -40,7 +40,7 @@ pub(super) async fn reload(State(state): Shared) -> Response {
     }
     let (answer, answered) = oneshot::channel();
     let failed = |reason: String| {
-        (StatusCode::INTERNAL_SERVER_ERROR, format!("failed to reload config: {reason}")).into_response()
+        plain_error(StatusCode::INTERNAL_SERVER_ERROR, &format!("failed to reload config: {reason}"))
     };
     if state.reload.send(answer).await.is_err() {
         return failed("the server is stopping".to_owned());

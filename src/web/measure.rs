@@ -1,7 +1,7 @@
 //! Counts requests by handler and status code.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::state::ApiState;
 use crate::telemetry::Registry;
-use crate::telemetry::metrics::{Counter, Family, Histogram};
+use crate::telemetry::metrics::{Counter, Family, Gauge, Histogram};
 
 type Requests = Family<Vec<(String, String)>, Counter>;
 type Durations = Family<Vec<(String, String)>, Histogram, fn() -> Histogram>;
@@ -19,18 +19,70 @@ type Durations = Family<Vec<(String, String)>, Histogram, fn() -> Histogram>;
 pub struct HttpMetrics {
     requests: Requests,
     durations: Durations,
+    queries: Gauge,
+    query_slots: Gauge,
+    query_parts: Durations,
+}
+
+/// Counts one query as long as it lives.
+#[derive(Debug)]
+pub(super) struct QueryCounted(Gauge);
+
+impl Drop for QueryCounted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl HttpMetrics {
     /// Registers them.
     pub fn new(registry: &mut Registry) -> Self {
         let buckets: fn() -> Histogram = || Histogram::new([0.1, 0.2, 0.4, 1.0, 3.0, 8.0, 20.0, 60.0, 120.0]);
-        let metrics =
-            Self { requests: Requests::default(), durations: Durations::new_with_constructor(buckets) };
+        let parts: fn() -> Histogram = || Histogram::new([0.01, 0.1, 1.0, 10.0]);
+        let metrics = Self {
+            requests: Requests::default(),
+            durations: Durations::new_with_constructor(buckets),
+            queries: Gauge::default(),
+            query_slots: Gauge::default(),
+            query_parts: Durations::new_with_constructor(parts),
+        };
+        let r = registry.sub_registry_with_prefix("prometheus_engine");
+        r.register("queries", "Queries being executed or waiting", metrics.queries.clone());
+        r.register("queries_concurrent_max", "Most queries executed at once", metrics.query_slots.clone());
+        r.register(
+            "query_duration_histogram_seconds",
+            "Duration of the parts of query execution",
+            metrics.query_parts.clone(),
+        );
         let r = registry.sub_registry_with_prefix("prometheus_http");
         r.register("requests", "Requests by handler and status code", metrics.requests.clone());
         r.register("request_duration_seconds", "Duration of requests", metrics.durations.clone());
         metrics
+    }
+
+    /// Sets how many queries run at once.
+    pub(super) fn set_query_slots(&self, slots: usize) {
+        self.query_slots.set(i64::try_from(slots).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a query from now until the guard is dropped.
+    pub(super) fn query_began(&self) -> QueryCounted {
+        self.queries.inc();
+        QueryCounted(self.queries.clone())
+    }
+
+    /// Observes how long the parts of a query took.
+    pub(super) fn query_took(&self, queue: Duration, prepare: Duration, evaluate: Duration, sort: Duration) {
+        let parts = [
+            ("queue_time", queue),
+            ("prepare_time", prepare),
+            ("inner_eval", evaluate),
+            ("result_sort", sort),
+        ];
+        for (slice, took) in parts {
+            let labels = vec![("slice".to_owned(), slice.to_owned())];
+            self.query_parts.get_or_create(&labels).observe(took.as_secs_f64());
+        }
     }
 }
 

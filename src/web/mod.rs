@@ -13,6 +13,7 @@ mod lifecycle;
 mod measure;
 pub mod params;
 pub mod reply;
+mod request_line;
 pub mod state;
 
 use std::future::Future;
@@ -20,8 +21,9 @@ use std::sync::Arc;
 
 pub use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
@@ -32,33 +34,72 @@ pub use state::{ApiState, ReloadRequest};
 /// Request bodies larger than this are refused.
 const MAX_BODY_BYTES: usize = 64 << 20;
 
+type Route = MethodRouter<Arc<ApiState>>;
+
+/// A route of the API that is read by GET alone.
+fn read<H: Handler<T, Arc<ApiState>>, T: 'static>(handler: H) -> Route {
+    let other = || async { reply::method_not_allowed("GET, OPTIONS") };
+    get(handler).head(other).options(reply::no_content).fallback(other)
+}
+
+/// A route of the API whose parameters may also come as a form.
+fn query<H: Handler<T, Arc<ApiState>>, T: 'static>(handler: H) -> Route {
+    let other = || async { reply::method_not_allowed("GET, OPTIONS, POST") };
+    get(handler.clone()).post(handler).head(other).options(reply::no_content).fallback(other)
+}
+
+/// A route outside the API that is read by GET or HEAD.
+fn plain<H: Handler<T, Arc<ApiState>>, T: 'static>(handler: H) -> Route {
+    let allowed = "GET, HEAD, OPTIONS";
+    get(handler)
+        .options(move || async move { reply::allowed(allowed) })
+        .fallback(move || async move { reply::method_not_allowed(allowed) })
+}
+
+/// A route that changes the life of the server.
+fn lifecycle<H: Handler<T, Arc<ApiState>>, T: 'static>(handler: H) -> Route {
+    let allowed = "GET, OPTIONS, POST, PUT";
+    post(handler.clone())
+        .put(handler)
+        .get(lifecycle::only_post)
+        .options(move || async move { reply::allowed(allowed) })
+        .fallback(move || async move { reply::method_not_allowed(allowed) })
+}
+
 /// Every route of the server.
 pub fn router(state: Arc<ApiState>) -> Router {
     let api = Router::new()
-        .route("/query", get(api::query::instant).post(api::query::instant))
-        .route("/query_range", get(api::query::range).post(api::query::range))
-        .route("/query_exemplars", get(api::query::exemplars).post(api::query::exemplars))
-        .route("/format_query", get(api::query::format).post(api::query::format))
-        .route("/parse_query", get(api::query::parse).post(api::query::parse))
-        .route("/series", get(api::series::series).post(api::series::series))
-        .route("/labels", get(api::series::label_names).post(api::series::label_names))
-        .route("/label/{name}/values", get(api::series::label_values))
-        .route("/metadata", get(api::targets::metadata))
-        .route("/targets", get(api::targets::targets))
-        .route("/targets/metadata", get(api::targets::target_metadata))
-        .route("/scrape_pools", get(api::targets::scrape_pools))
-        .route("/rules", get(api::targets::rules))
-        .route("/alerts", get(api::targets::alerts))
-        .route("/alertmanagers", get(api::targets::alertmanagers))
-        .route("/status/config", get(api::status::config))
-        .route("/status/flags", get(api::status::flags))
-        .route("/status/runtimeinfo", get(api::status::runtime_info))
-        .route("/status/buildinfo", get(api::status::build_info))
-        .route("/status/tsdb", get(api::status::tsdb))
-        .route("/status/tsdb/blocks", get(api::status::tsdb_blocks))
-        .route("/status/walreplay", get(api::status::wal_replay))
-        .route("/write", post(api::write::write))
-        .fallback(reply::no_such_endpoint);
+        .route("/query", query(api::query::instant))
+        .route("/query_range", query(api::query::range))
+        .route("/query_exemplars", query(api::query::exemplars))
+        .route("/format_query", query(api::query::format))
+        .route("/parse_query", query(api::query::parse))
+        .route("/series", query(api::series::series))
+        .route("/labels", query(api::series::label_names))
+        .route("/label/{name}/values", read(api::series::label_values))
+        .route("/metadata", read(api::targets::metadata))
+        .route("/targets", read(api::targets::targets))
+        .route("/targets/metadata", read(api::targets::target_metadata))
+        .route("/scrape_pools", read(api::targets::scrape_pools))
+        .route("/rules", read(api::targets::rules))
+        .route("/alerts", read(api::targets::alerts))
+        .route("/alertmanagers", read(api::targets::alertmanagers))
+        .route("/status/config", read(api::status::config))
+        .route("/status/flags", read(api::status::flags))
+        .route("/status/runtimeinfo", read(api::status::runtime_info))
+        .route("/status/buildinfo", read(api::status::build_info))
+        .route("/status/tsdb", read(api::status::tsdb))
+        .route("/status/tsdb/blocks", read(api::status::tsdb_blocks))
+        .route("/status/walreplay", read(api::status::wal_replay))
+        .route(
+            "/write",
+            post(api::write::write)
+                .options(reply::no_content)
+                .fallback(|| async { reply::method_not_allowed("OPTIONS, POST") }),
+        )
+        .fallback(reply::no_such_endpoint)
+        .layer(from_fn(cors::add_headers));
+    state.http_metrics.set_query_slots(state.query_slots.available_permits());
     // Results are written once and sent once; small ones are not worth compressing.
     let compress = CompressionLayer::new()
         .gzip(true)
@@ -66,16 +107,17 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .compress_when(SizeAbove::new(1024).and(NotForContentType::IMAGES));
     Router::new()
         .nest("/api/v1", api)
-        .route("/metrics", get(lifecycle::metrics))
-        .route("/version", get(api::status::version))
-        .route("/-/healthy", get(lifecycle::healthy))
-        .route("/-/ready", get(lifecycle::ready))
-        .route("/-/reload", post(lifecycle::reload).put(lifecycle::reload).fallback(lifecycle::only_post))
-        .route("/-/quit", post(lifecycle::quit).put(lifecycle::quit).fallback(lifecycle::only_post))
+        // The prefix by itself is no page either.
+        .route("/api/v1/", any(reply::no_such_endpoint))
+        .route("/metrics", plain(lifecycle::metrics))
+        .route("/version", plain(api::status::version))
+        .route("/-/healthy", plain(lifecycle::healthy))
+        .route("/-/ready", plain(lifecycle::ready))
+        .route("/-/reload", lifecycle(lifecycle::reload))
+        .route("/-/quit", lifecycle(lifecycle::quit))
         .fallback(assets::serve)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(compress)
-        .layer(from_fn(cors::add_headers))
         .layer(CatchPanicLayer::custom(reply::from_panic))
         .layer(from_fn_with_state(Arc::clone(&state), measure::count))
         .with_state(state)
@@ -90,5 +132,5 @@ pub async fn serve(
     router: Router,
     stopped: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(stopped).await
+    axum::serve(request_line::Lenient(listener), router).with_graceful_shutdown(stopped).await
 }

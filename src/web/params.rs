@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
+use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
 
 use super::reply::ApiError;
@@ -22,20 +23,21 @@ impl FromRequest<Arc<ApiState>> for Params {
 
     async fn from_request(request: Request, _: &Arc<ApiState>) -> Result<Self, ApiError> {
         let mut pairs = Vec::new();
-        let is_form = request
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|v| v.to_str().ok())
-            .is_some_and(|v| v.starts_with("application/x-www-form-urlencoded"));
+        let media_type =
+            request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let media_type = media_type.split(';').next().unwrap_or_default().trim();
+        // The body of a GET has no meaning.
+        let is_form = request.method() == Method::POST
+            && media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded");
         let (parts, body) = request.into_parts();
         if is_form {
             let bytes = axum::body::to_bytes(body, MAX_FORM_BYTES)
                 .await
                 .map_err(|error| ApiError::bad_data(format!("error parsing form values: {error}")))?;
-            pairs.extend(form_urlencoded::parse(&bytes).into_owned());
+            read_pairs(&bytes, &mut pairs);
         }
         if let Some(query) = parts.uri.query() {
-            pairs.extend(form_urlencoded::parse(query.as_bytes()).into_owned());
+            read_pairs(query.as_bytes(), &mut pairs);
         }
         Ok(Self(pairs))
     }
@@ -64,7 +66,10 @@ impl Params {
     /// When it is neither seconds nor RFC 3339.
     pub fn time(&self, name: &'static str) -> Result<Option<i64>, ApiError> {
         self.get(name)
-            .map(|text| parse_time(text).map_err(|cause| ApiError::parameter(name, cause)))
+            .map(|text| {
+                let cause = |cause| format!("invalid time value for '{name}': {cause}");
+                parse_time(text).map_err(|error| ApiError::parameter(name, cause(error)))
+            })
             .transpose()
     }
 
@@ -94,16 +99,13 @@ impl Params {
         parse_step(self.get(name).unwrap_or_default()).map_err(|cause| ApiError::parameter(name, cause))
     }
 
-    /// The range from `start` to `end`; everything where they are absent.
+    /// The range from `start` to `end`; everything where they are absent, empty when the end is before the start.
     ///
     /// # Errors
-    /// When one of them is no time, or the end is before the start.
+    /// When one of them is no time.
     pub fn range(&self) -> Result<TimeRange, ApiError> {
         let start = self.time("start")?.unwrap_or(i64::MIN);
         let end = self.time("end")?.unwrap_or(i64::MAX);
-        if end < start {
-            return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
-        }
         Ok(TimeRange { start, end })
     }
 
@@ -113,11 +115,11 @@ impl Params {
     /// When it is no number, or negative.
     pub fn limit(&self) -> Result<Option<usize>, ApiError> {
         let Some(text) = self.get("limit") else { return Ok(None) };
-        match text.parse::<i64>() {
+        match parse_integer("Atoi", text) {
             Ok(0) => Ok(None),
             Ok(limit) if limit > 0 => Ok(usize::try_from(limit).ok()),
             Ok(_) => Err(ApiError::parameter("limit", "limit must be non-negative")),
-            Err(_) => Err(ApiError::parameter("limit", format!("cannot parse {text:?} to a number"))),
+            Err(cause) => Err(ApiError::parameter("limit", cause)),
         }
     }
 
@@ -128,13 +130,16 @@ impl Params {
     pub fn selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
         let mut out = Vec::new();
         for text in self.all("match[]") {
-            let matchers = promql::parse_selector(text)
-                .map_err(|error| ApiError::parameter("match[]", error.to_string()))?;
-            if matchers.iter().all(Matcher::matches_empty) {
-                let cause = "match[] must contain at least one non-empty matcher";
-                return Err(ApiError::parameter("match[]", cause));
+            match promql::parse_selector(text) {
+                Ok(matchers) if !matchers.iter().all(Matcher::matches_empty) => out.push(matchers),
+                Err(error) if !is_empty_selector(&error) => {
+                    return Err(ApiError::parameter("match[]", error));
+                }
+                _ => {
+                    let cause = "match[] must contain at least one non-empty matcher";
+                    return Err(ApiError::parameter("match[]", cause));
+                }
             }
-            out.push(matchers);
         }
         Ok(out)
     }
@@ -144,33 +149,97 @@ impl Params {
 const MIN_TIME: &str = "-292273086-05-16T16:47:06Z";
 const MAX_TIME: &str = "292277025-08-18T07:12:54.999999999Z";
 
-#[expect(clippy::cast_possible_truncation, reason = "checked to lie within 64 bits of milliseconds")]
-fn seconds_to_ms(seconds: f64) -> Option<i64> {
-    let ms = (seconds * 1000.0).round();
-    (ms.abs() < 9.2e18).then_some(ms as i64)
+/// Whether a selector was refused only because it would match everything.
+fn is_empty_selector(error: &promql::Error) -> bool {
+    let text = "vector selector must contain at least one non-empty matcher";
+    matches!(error, promql::Error::Parse { message, .. } if message == text)
 }
 
-/// Reads seconds or RFC 3339.
+/// Appends the pairs of a form. As in Go, a pair that holds `;` or a broken escape is left out.
+fn read_pairs(form: &[u8], out: &mut Vec<(String, String)>) {
+    let is_escape = |rest: &[u8]| rest.get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+    for pair in form.split(|b| *b == b'&') {
+        let escapes = pair.iter().enumerate().filter(|(_, b)| **b == b'%');
+        if pair.contains(&b';') || escapes.into_iter().any(|(at, _)| !is_escape(&pair[at + 1..])) {
+            continue;
+        }
+        out.extend(form_urlencoded::parse(pair).into_owned());
+    }
+}
+
+/// Reads a whole number; the cause of a failure is worded as the function `name` of Go does.
+pub(super) fn parse_integer(name: &str, text: &str) -> Result<i64, String> {
+    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+    text.parse().map_err(|error: std::num::ParseIntError| {
+        let too_large = matches!(error.kind(), PosOverflow | NegOverflow);
+        let cause = if too_large { "value out of range" } else { "invalid syntax" };
+        format!("strconv.{name}: parsing {text:?}: {cause}")
+    })
+}
+
+/// Milliseconds of finite seconds, rounded; times beyond 64 bits become the last one there is.
+#[expect(clippy::cast_possible_truncation, reason = "a cast from float saturates, which is what is wanted")]
+fn seconds_to_ms(seconds: f64) -> i64 {
+    let fraction = (seconds.fract() * 1000.0).round() as i64;
+    ((seconds.trunc() * 1000.0) as i64).saturating_add(fraction)
+}
+
+/// Reads finite seconds or RFC 3339.
 fn parse_time(text: &str) -> Result<i64, String> {
-    if let Some(ms) = text.parse::<f64>().ok().and_then(seconds_to_ms) {
-        return Ok(ms);
+    if let Some(seconds) = text.parse::<f64>().ok().filter(|s| s.is_finite()) {
+        return Ok(seconds_to_ms(seconds));
     }
     match text {
         MIN_TIME => return Ok(i64::MIN),
         MAX_TIME => return Ok(i64::MAX),
         _ => {}
     }
-    match text.parse::<jiff::Timestamp>() {
-        Ok(timestamp) if text.contains(['T', 't']) => Ok(timestamp.as_millisecond()),
-        _ => Err(format!("cannot parse {text:?} to a valid timestamp")),
-    }
+    parse_rfc3339(text).ok_or_else(|| format!("cannot parse {text:?} to a valid timestamp"))
 }
 
-/// Reads seconds or a duration.
+/// Reads exactly RFC 3339 with capital letters; the library reads more forms, but not the last hours of year 9999.
+fn parse_rfc3339(text: &str) -> Option<i64> {
+    let (civil, offset_ms) = if let Some(civil) = text.strip_suffix('Z') {
+        (civil, 0)
+    } else {
+        let (civil, zone) = text.split_at_checked(text.len().checked_sub(6)?)?;
+        let zone = zone.as_bytes();
+        let digits = |at: usize| match (zone[at], zone[at + 1]) {
+            (a @ b'0'..=b'9', b @ b'0'..=b'9') => Some(i64::from(a - b'0') * 10 + i64::from(b - b'0')),
+            _ => None,
+        };
+        let (hours, minutes) = (digits(1)?, digits(4)?);
+        if !matches!(zone[0], b'+' | b'-') || zone[3] != b':' || hours > 24 || minutes > 59 {
+            return None;
+        }
+        let size = (hours * 60 + minutes) * 60_000;
+        (civil, if zone[0] == b'-' { -size } else { size })
+    };
+    let (whole, _) = civil.split_at_checked(19)?;
+    let has_shape = whole.bytes().enumerate().all(|(at, byte)| match at {
+        4 | 7 => byte == b'-',
+        10 => byte == b'T',
+        13 | 16 => byte == b':',
+        _ => byte.is_ascii_digit(),
+    });
+    if !has_shape || whole.ends_with("60") {
+        return None;
+    }
+    let since = civil.parse::<jiff::civil::DateTime>().ok()?;
+    let since = since.duration_since(jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0));
+    let ms = since.as_nanos().div_euclid(1_000_000);
+    i64::try_from(ms).ok()?.checked_sub(offset_ms)
+}
+
+/// Reads seconds or a duration. As in Go, a duration is at most 64 bits of nanoseconds.
 fn parse_step(text: &str) -> Result<i64, String> {
     if let Ok(seconds) = text.parse::<f64>() {
-        return seconds_to_ms(seconds)
-            .ok_or_else(|| format!("cannot parse {text:?} to a valid duration. It overflows int64"));
+        // Not a number is no length of time.
+        return if (seconds * 1e9).abs() <= i64::MAX as f64 || seconds.is_nan() {
+            Ok(seconds_to_ms(seconds))
+        } else {
+            Err(format!("cannot parse {text:?} to a valid duration. It overflows int64"))
+        };
     }
     parse_duration(text)
         .ok()
@@ -189,12 +258,30 @@ mod tests {
         assert_eq!(parse_time("2015-06-03T13:21:58.555Z"), Ok(1_433_337_718_555));
         assert_eq!(parse_time("2015-06-03T14:21:58.555+01:00"), Ok(1_433_337_718_555));
         assert_eq!(parse_time(MIN_TIME), Ok(i64::MIN));
-        for text in ["", "foo", "NaN", "Inf", "1e300", "30s"] {
+        assert_eq!(parse_time("1.0005"), Ok(1000));
+        assert_eq!(parse_time("-1.5"), Ok(-1500));
+        assert_eq!(parse_time("9223372036854775.807"), Ok(i64::MAX));
+        assert_eq!(parse_time("-1e300"), Ok(i64::MIN));
+        assert_eq!(parse_time("0001-01-01T00:00:00Z"), Ok(-62_135_596_800_000));
+        assert_eq!(parse_time("9999-12-31T23:59:59Z"), Ok(253_402_300_799_000));
+        assert_eq!(parse_time("1969-12-31T23:59:59.9-00:30"), Ok(1_799_900));
+        for text in
+            ["", "foo", "NaN", "Inf", "30s", "2015-06-03T13:21Z", "2015-06-03t13:21:58z", "20150603T132158Z"]
+                .into_iter()
+                .chain([
+                    "2015-06-03 13:21:58Z",
+                    "2015-06-03T13:21:60Z",
+                    "2015-06-03T13:21:58",
+                    "2015-06-03T13:21:58+1:00",
+                ])
+                .chain(["2015-06-03T13:21:58\u{e9}:00Z", "\u{e9}\u{e9}\u{e9}"])
+        {
             assert!(parse_time(text).is_err(), "{text}");
         }
         assert_eq!(parse_step("1m"), Ok(60_000));
         assert_eq!(parse_step("0.5"), Ok(500));
-        assert!(parse_step("1e300").is_err() && parse_step("x").is_err());
+        assert_eq!(parse_step("NaN"), Ok(0));
+        assert!(parse_step("1e300").is_err() && parse_step("x").is_err() && parse_step("1e10").is_err());
     }
 
     #[test]
@@ -207,6 +294,14 @@ mod tests {
         assert_eq!(Params::of(&[("limit", "7")]).limit().ok(), Some(Some(7)));
         assert_eq!(Params::of(&[("limit", "0")]).limit().ok(), Some(None));
         assert!(Params::of(&[("limit", "-1")]).limit().is_err());
-        assert!(Params::of(&[("start", "2"), ("end", "1")]).range().is_err());
+        assert!(Params::of(&[("start", "x")]).range().is_err());
+    }
+
+    #[test]
+    fn leaves_out_broken_pairs() {
+        let mut pairs = Vec::new();
+        read_pairs(b"a=1&b=%zz&c=%2&d=1;e=2&f=%31+2&g", &mut pairs);
+        let expected = [("a", "1"), ("f", "1 2"), ("g", "")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+        assert_eq!(pairs, expected);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -32,6 +32,22 @@ impl ApiError {
     /// One parameter is wrong.
     pub fn parameter(name: &str, cause: impl std::fmt::Display) -> Self {
         Self::bad_data(format!("invalid parameter {name:?}: {cause}"))
+    }
+
+    /// The same without the name of the parameter in front: some endpoints do not say it.
+    #[must_use]
+    pub fn bare(mut self) -> Self {
+        if let Some((_, cause)) =
+            self.message.strip_prefix("invalid parameter ").and_then(|m| m.split_once(": "))
+        {
+            self.message = cause.to_owned();
+        }
+        self
+    }
+
+    /// What is wrong, in words.
+    pub fn message(&self) -> &str {
+        &self.message
     }
 
     /// The server is at fault.
@@ -151,9 +167,37 @@ pub fn truncate<T>(mut items: Vec<T>, limit: Option<usize>) -> Success<Vec<T>> {
     }
 }
 
-/// Answers unknown paths below the API.
-pub async fn no_such_endpoint() -> Response {
-    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
+/// A refusal in plain text, as the parts outside the envelope answer.
+pub fn plain_error(status: StatusCode, text: &str) -> Response {
+    let no_guessing = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    (status, [no_guessing], format!("{text}\n")).into_response()
+}
+
+/// Answers unknown paths.
+pub fn not_found() -> Response {
+    plain_error(StatusCode::NOT_FOUND, "404 page not found")
+}
+
+/// Answers unknown paths below the API; browsers may ask about any of them.
+pub async fn no_such_endpoint(method: Method) -> Response {
+    if method == Method::OPTIONS { no_content().await } else { not_found() }
+}
+
+/// Answers without a body.
+pub async fn no_content() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// Names the methods of a path.
+pub fn allowed(methods: &'static str) -> Response {
+    [(header::ALLOW, HeaderValue::from_static(methods))].into_response()
+}
+
+/// Refuses a method, naming those that are allowed.
+pub fn method_not_allowed(methods: &'static str) -> Response {
+    let mut response = plain_error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+    response
 }
 
 /// Answers a request whose handler panicked. The panic itself is in the log.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
+use tokio::sync::SemaphorePermit;
 
 use crate::promql;
 use crate::promql::{Engine, Features, QueryOptions, QueryResult, Value};
@@ -13,7 +14,7 @@ use crate::tsdb::Tsdb;
 use crate::util::StopToken;
 use crate::web::json;
 use crate::web::params::Params;
-use crate::web::reply::{ApiError, Reply, Success, json_response};
+use crate::web::reply::{ApiError, Reply, Success, json_response, no_content};
 use crate::web::state::ApiState;
 
 /// Steps a range query may have at most.
@@ -25,12 +26,15 @@ type Shared = State<Arc<ApiState>>;
 
 /// `GET|POST /query`
 pub async fn instant(State(state): Shared, params: Params) -> Result<Response, ApiError> {
+    let limit = params.limit()?;
     let time = params.time("time")?.unwrap_or_else(|| state.clock.now_ms());
-    run(state, params, move |engine, db, query, options| engine.instant(db, query, time, options)).await
+    run(state, params, limit, move |engine, db, query, options| engine.instant(db, query, time, options))
+        .await
 }
 
 /// `GET|POST /query_range`
 pub async fn range(State(state): Shared, params: Params) -> Result<Response, ApiError> {
+    let limit = params.limit()?;
     let start = params.required_time("start")?;
     let end = params.required_time("end")?;
     if end < start {
@@ -46,19 +50,30 @@ pub async fn range(State(state): Shared, params: Params) -> Result<Response, Api
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
         ));
     }
-    run(state, params, move |engine, db, query, options| engine.range(db, query, start, end, step, options))
-        .await
+    run(state, params, limit, move |engine, db, query, options| {
+        engine.range(db, query, start, end, step, options)
+    })
+    .await
 }
 
-async fn run<F>(state: Arc<ApiState>, params: Params, evaluate: F) -> Result<Response, ApiError>
+async fn run<F>(
+    state: Arc<ApiState>,
+    params: Params,
+    limit: Option<usize>,
+    evaluate: F,
+) -> Result<Response, ApiError>
 where
     F: FnOnce(&Engine, &Tsdb, &str, &QueryOptions) -> Result<QueryResult, promql::Error> + Send + 'static,
 {
-    let limit = params.limit()?;
-    let timeout =
-        params.duration("timeout")?.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
+    // A negative time is over at once.
+    let timeout = params.duration("timeout")?;
+    let timeout = timeout.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default()));
     let timeout = timeout.unwrap_or(state.query_timeout).min(state.query_timeout);
-    let lookback_ms = params.duration("lookback_delta")?.filter(|ms| *ms > 0);
+    let lookback_ms = params.duration("lookback_delta").map_err(|error| {
+        let cause = error.bare();
+        ApiError::bad_data(format!("error parsing lookback delta duration: {}", cause.message()))
+    })?;
+    let lookback_ms = lookback_ms.filter(|ms| *ms > 0);
     let stats = match params.get("stats") {
         None => None,
         Some("true" | "all") => Some(None),
@@ -71,16 +86,22 @@ where
 
     // Waiting for a slot counts against the timeout.
     let queued = Instant::now();
+    let counted = state.http_metrics.query_began();
     let waiting = tokio::time::timeout(timeout, state.query_slots.acquire());
-    let Ok(Ok(_slot)) = waiting.await else {
+    let Ok(Ok(slot)) = waiting.await else {
         return Err(ApiError::timeout("query timed out in query queue"));
     };
+    let slot = SlotHeld::new(&state, slot);
     let queue_time = queued.elapsed();
     let left = timeout.saturating_sub(queue_time);
     let body = state
         .blocking(move |state, stop: &StopToken| {
+            // Held until the work ends, not only until the client loses interest.
+            let (_slot, _counted) = (slot, counted);
             let options = QueryOptions { lookback_ms, timeout: Some(left), stop: stop.clone(), limit };
             let mut result = evaluate(&state.engine.load(), &state.db, &query, &options)?;
+            let took = &result.stats;
+            state.http_metrics.query_took(queue_time, took.prepare, took.evaluate, took.sort);
             let truncated = truncate(&mut result.value, limit);
             let mut warnings = result.annotations.warnings(&query, MAX_ANNOTATIONS);
             warnings.extend(truncated.then(|| "results truncated due to limit".to_owned()));
@@ -91,6 +112,23 @@ where
         })
         .await?;
     Ok(json_response(body))
+}
+
+/// A place among the queries that run. Dropping it lets the next one in.
+struct SlotHeld(Arc<ApiState>);
+
+impl SlotHeld {
+    fn new(state: &Arc<ApiState>, permit: SemaphorePermit<'_>) -> Self {
+        // The permit borrows the state, which cannot follow the work to another thread; it is given back below.
+        permit.forget();
+        Self(Arc::clone(state))
+    }
+}
+
+impl Drop for SlotHeld {
+    fn drop(&mut self) {
+        self.0.query_slots.add_permits(1);
+    }
 }
 
 fn truncate(value: &mut Value, limit: Option<usize>) -> bool {
@@ -177,19 +215,47 @@ impl StatsReply {
     }
 }
 
+/// The parts of the language that are on.
+fn features(state: &ApiState) -> Features {
+    state.engine.load().options().features.clone()
+}
+
 /// `GET|POST /format_query`
-pub async fn format(params: Params) -> Reply<String> {
-    Ok(Success::new(promql::format(params.get("query").unwrap_or_default())?))
+pub async fn format(State(state): Shared, params: Params) -> Reply<String> {
+    let query = params.get("query").unwrap_or_default();
+    promql::parse(query, &features(&state))?;
+    Ok(Success::new(promql::format(query)?))
 }
 
 /// `GET|POST /parse_query`
-pub async fn parse(params: Params) -> Reply<serde_json::Value> {
-    Ok(Success::new(promql::parse_to_json(params.get("query").unwrap_or_default(), &Features::all())?))
+pub async fn parse(State(state): Shared, params: Params) -> Reply<serde_json::Value> {
+    let query = params.get("query").unwrap_or_default();
+    Ok(Success::new(promql::parse_to_json(query, &features(&state))?))
 }
 
 /// `GET|POST /query_exemplars`: the database keeps no exemplars, so the answer is always empty.
-pub async fn exemplars(params: Params) -> Reply<[(); 0]> {
-    promql::parse(params.get("query").unwrap_or_default(), &Features::all())?;
-    params.range()?;
-    Ok(Success::new([]))
+pub async fn exemplars(State(state): Shared, params: Params) -> Result<Response, ApiError> {
+    let range = params.range()?;
+    if range.end < range.start {
+        return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
+    }
+    let query = params.get("query").unwrap_or_default();
+    let tree =
+        promql::parse_to_json(query, &features(&state)).map_err(|error| ApiError::from(error).bare())?;
+    if !has_selector(&tree) {
+        return Ok(no_content().await);
+    }
+    Ok(Success::new([(); 0]).into_response())
+}
+
+/// Whether a syntax tree reads any series. As deep as the tree, whose depth the parser bounds.
+fn has_selector(tree: &serde_json::Value) -> bool {
+    match tree {
+        serde_json::Value::Object(node) => {
+            let kind = node.get("type").and_then(serde_json::Value::as_str).unwrap_or_default();
+            matches!(kind, "vectorSelector" | "matrixSelector") || node.values().any(has_selector)
+        }
+        serde_json::Value::Array(nodes) => nodes.iter().any(has_selector),
+        _ => false,
+    }
 }

@@ -3,26 +3,28 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
 use crate::model::{Labels, Samples};
 use crate::storage::{Queryable as _, SelectRequest};
 use crate::web::json;
 use crate::web::params::Params;
-use crate::web::reply::{ApiError, Reply, json_response, truncate};
+use crate::web::reply::{ApiError, Reply, Success, json_response, truncate};
 use crate::web::state::ApiState;
 
 type Shared = State<Arc<ApiState>>;
 
 /// `GET|POST /series`
 pub async fn series(State(state): Shared, params: Params) -> Result<Response, ApiError> {
-    let selectors = params.selectors()?;
-    if selectors.is_empty() {
+    if params.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let range = params.range()?;
-    let limit = params.limit()?;
+    let (limit, range, selectors) = (params.limit()?, params.range()?, params.selectors()?);
+    if range.end < range.start {
+        return Ok(Success::new([(); 0]).into_response());
+    }
     let body = state
         .blocking(move |state, _| {
             let querier = state.db.querier(range)?;
@@ -62,7 +64,11 @@ pub async fn series(State(state): Shared, params: Params) -> Result<Response, Ap
 
 /// `GET|POST /labels`
 pub async fn label_names(State(state): Shared, params: Params) -> Reply<Vec<String>> {
-    let (selectors, range, limit) = (params.selectors()?, params.range()?, params.limit()?);
+    let (limit, range) = (params.limit()?, params.range()?);
+    let selectors = params.selectors().map_err(ApiError::bare)?;
+    if range.end < range.start {
+        return Ok(Success::new(Vec::new()));
+    }
     let names = state.blocking(move |state, _| Ok(state.db.querier(range)?.label_names(&selectors)?)).await?;
     Ok(truncate(names, limit))
 }
@@ -70,13 +76,21 @@ pub async fn label_names(State(state): Shared, params: Params) -> Reply<Vec<Stri
 /// `GET /label/{name}/values`
 pub async fn label_values(
     State(state): Shared,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     params: Params,
 ) -> Reply<Vec<String>> {
-    let name = name.strip_prefix("U__").map_or_else(|| Some(name.clone()), unescape);
-    let name =
-        name.filter(|n| !n.is_empty()).ok_or_else(|| ApiError::bad_data("invalid label name: \"\""))?;
-    let (selectors, range, limit) = (params.selectors()?, params.range()?, params.limit()?);
+    // The path is refused when the name is not UTF-8.
+    let Path(name) = name.map_err(|_| ApiError::bad_data("invalid label name: it is not UTF-8"))?;
+    // What is no escaped name stays as it is.
+    let name = name.strip_prefix("U__").and_then(unescape).unwrap_or(name);
+    if name.is_empty() {
+        return Err(ApiError::bad_data("invalid label name: \"\""));
+    }
+    let (limit, range) = (params.limit()?, params.range()?);
+    let selectors = params.selectors().map_err(ApiError::bare)?;
+    if range.end < range.start {
+        return Ok(Success::new(Vec::new()));
+    }
     let values =
         state.blocking(move |state, _| Ok(state.db.querier(range)?.label_values(&name, &selectors)?)).await?;
     Ok(truncate(values, limit))

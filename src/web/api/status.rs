@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::telemetry::process::ProcessStats;
 use crate::tsdb::index::LabelIndex;
+use crate::tsdb::store::BlockId;
 use crate::web::params::Params;
-use crate::web::reply::{ApiError, Reply, Success, json_response};
+use crate::web::reply::{ApiError, Reply, Success};
 use crate::web::state::ApiState;
 
 type Shared = State<Arc<ApiState>>;
@@ -51,6 +52,10 @@ pub async fn runtime_info(State(state): Shared) -> Reply<Value> {
         // Threads play the part here that Go's routines play in Prometheus.
         "goroutineCount": ProcessStats::read(None).map_or(0, |s| s.threads),
         "GOMAXPROCS": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        // What Go's runtime would say when nothing is set.
+        "GOMEMLIMIT": i64::MAX,
+        "GOGC": "",
+        "GODEBUG": "",
         "storageRetention": state.retention,
     })))
 }
@@ -74,7 +79,7 @@ pub async fn build_info() -> Reply<Value> {
 
 /// `GET /version`
 pub async fn version() -> Response {
-    json_response(build().to_string().into_bytes())
+    build().to_string().into_response()
 }
 
 #[derive(Serialize)]
@@ -94,7 +99,8 @@ fn cardinality(index: &LabelIndex, limit: usize) -> Value {
     let (mut values, mut memory, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
     for (name, of_name) in index.names() {
         values.push(Row { name: name.to_owned(), value: count(of_name.len()) });
-        let bytes: u64 = of_name.iter().map(|(v, p)| count(v.len()) * p.len()).sum();
+        // In every series both texts, each with a byte for its length.
+        let bytes: u64 = of_name.iter().map(|(v, p)| count(name.len() + v.len() + 2) * p.len()).sum();
         memory.push(Row { name: name.to_owned(), value: bytes });
         pairs.extend(of_name.iter().map(|(v, p)| Row { name: format!("{name}={v}"), value: p.len() }));
     }
@@ -112,10 +118,11 @@ fn cardinality(index: &LabelIndex, limit: usize) -> Value {
 pub async fn tsdb(State(state): Shared, params: Params) -> Reply<Value> {
     let limit = match params.get("limit").map(str::parse) {
         None => DEFAULT_ROWS,
-        Some(Ok(limit)) if (1..=MAX_ROWS).contains(&limit) => limit,
-        Some(_) => {
-            return Err(ApiError::parameter("limit", format!("limit must be between 1 and {MAX_ROWS}")));
+        Some(Ok(limit)) if limit > MAX_ROWS => {
+            return Err(ApiError::bad_data(format!("limit must not exceed {MAX_ROWS}")));
         }
+        Some(Ok(limit)) if limit > 0 => limit,
+        Some(_) => return Err(ApiError::bad_data("limit must be a positive number")),
     };
     let data = state
         .blocking(move |state, _| {
@@ -150,7 +157,11 @@ pub async fn tsdb_blocks(State(state): Shared) -> Reply<Value> {
                 "stats": {"numSamples": block.samples, "numSeries": block.series, "numChunks": block.columns},
                 "compaction": {
                     "level": block.level,
+<<<<<<< HEAD
                     "sources": block.sources.iter().map(crate::tsdb::store::BlockId::as_str).collect::<Vec<_>>(),
+=======
+                    "sources": block.sources.iter().map(BlockId::as_str).collect::<Vec<_>>(),
+>>>>>>> api
                 },
             })
         })

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::model::Labels;
 use crate::promql;
 use crate::scrape::status::{ActiveTarget, Health};
-use crate::web::params::Params;
+use crate::web::params::{Params, parse_integer};
 use crate::web::reply::{ApiError, Reply, Success};
 use crate::web::state::ApiState;
 
@@ -51,11 +51,8 @@ pub async fn targets(State(state): Shared, params: Params) -> Reply<Value> {
     let wanted = params.get("state").unwrap_or("any").to_ascii_lowercase();
     let in_pool = |pool: &str| params.get("scrapePool").is_none_or(|wanted| wanted == pool);
     let status = state.scrape.status();
-    let (active, dropped) = match wanted.as_str() {
-        "active" => (true, false),
-        "dropped" => (false, true),
-        _ => (true, true),
-    };
+    let active = matches!(wanted.as_str(), "any" | "active");
+    let dropped = matches!(wanted.as_str(), "any" | "dropped");
     let active_targets: Vec<Value> = if active {
         status.active.iter().filter(|t| in_pool(&t.pool)).map(active_json).collect()
     } else {
@@ -148,7 +145,32 @@ pub async fn target_metadata(State(state): Shared, params: Params) -> Reply<Valu
 }
 
 /// `GET /rules`: rule files are refused by the configuration, so there are no groups.
-pub async fn rules() -> Reply<Value> {
+pub async fn rules(params: Params) -> Reply<Value> {
+    params.selectors().map_err(ApiError::bare)?;
+    if let Some(kind) = params.get("type").filter(|k| !["alert", "record"].contains(&&*k.to_lowercase())) {
+        return Err(ApiError::parameter("type", format!("not supported value {kind:?}")));
+    }
+    let truths = ["1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False"];
+    if let Some(flag) = params.get("exclude_alerts").filter(|flag| !truths.contains(flag)) {
+        let cause =
+            format!("error converting exclude_alerts: strconv.ParseBool: parsing {flag:?}: invalid syntax");
+        return Err(ApiError::parameter("exclude_alerts", cause));
+    }
+    let limit = params.get("group_limit").map(|text| parse_integer("ParseInt", text)).transpose();
+    let limit = limit.map_err(|cause| {
+        ApiError::parameter("group_limit", format!("group_limit needs to be a valid number: {cause}"))
+    })?;
+    if limit.is_some_and(|limit| limit <= 0) {
+        return Err(ApiError::parameter("group_limit", "group_limit needs to be greater than 0"));
+    }
+    if let Some(token) = params.get("group_next_token") {
+        let cause = if limit.is_none() {
+            "group_limit needs to be present in order to paginate over the groups".to_owned()
+        } else {
+            format!("invalid group_next_token '{token}'. were rule groups changed?")
+        };
+        return Err(ApiError::parameter("group_next_token", cause));
+    }
     Ok(Success::new(json!({ "groups": [] })))
 }
 
