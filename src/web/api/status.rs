@@ -157,11 +157,7 @@ pub async fn tsdb_blocks(State(state): Shared) -> Reply<Value> {
                 "stats": {"numSamples": block.samples, "numSeries": block.series, "numChunks": block.columns},
                 "compaction": {
                     "level": block.level,
-<<<<<<< HEAD
-                    "sources": block.sources.iter().map(crate::tsdb::store::BlockId::as_str).collect::<Vec<_>>(),
-=======
                     "sources": block.sources.iter().map(BlockId::as_str).collect::<Vec<_>>(),
->>>>>>> api
                 },
             })
         })
