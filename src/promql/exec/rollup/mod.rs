@@ -20,6 +20,9 @@ use crate::promql::{MatrixSeries, short_float};
 pub(super) use extended::line;
 use window::Window;
 
+/// Samples that are looked at between two looks at deadline and cancellation.
+const CHECK_SAMPLES: usize = 1 << 17;
+
 /// A window function over a selector or subquery.
 pub(crate) struct Rollup<'p> {
     func: RangeFunc,
@@ -89,7 +92,7 @@ impl<'p> Rollup<'p> {
         row.drop_name = drop;
         let Samples { timestamps, values } = &self.samples;
         let (mut from, mut to) = (0, 0);
-        let mut looked_at = 0;
+        let (mut looked_at, mut unchecked) = (0, 0);
         for at in 0..steps {
             let end = self.moments.get(at);
             let start = end.saturating_sub(self.range);
@@ -105,6 +108,12 @@ impl<'p> Rollup<'p> {
                 continue;
             }
             looked_at += to - from;
+            unchecked += to - from;
+            // Wide windows at many steps: one row alone can take minutes.
+            if unchecked > CHECK_SAMPLES {
+                unchecked = 0;
+                cx.check()?;
+            }
             let window = Window { timestamps: &timestamps[from..to], values: &values[from..to], start, end };
             let time = self.moments.grid.time(at);
             let param = |index: usize| self.params.get(index).map_or(f64::NAN, |column| column[at]);
