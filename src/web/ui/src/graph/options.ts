@@ -96,7 +96,7 @@ export function chartOptions(spec: ChartSpec, width: number, height: number): uP
   return {
     width,
     height,
-    padding: [12, 16, 0, 0],
+    padding: [12, 32, 0, 0],
     legend: { show: false },
     // The grid goes over areas, which are solid, and under lines.
     drawOrder: mode === 'stacked' ? [SERIES, AXES] : [AXES, SERIES],
