@@ -60,7 +60,7 @@ fn list(dir: &Dir) -> Result<(), Failure> {
         ]);
     }
     output::table(&rows);
-    let stats = status.head;
+    let stats = db.head().stats();
     let range = stats.time_range.map_or_else(
         || "empty".to_owned(),
         |range| format!("{} to {}", output::time(range.start), output::time(range.end)),

@@ -12,8 +12,8 @@ use super::block::{Block, BlockMeta};
 use super::chunk::open::TimelineId;
 use super::compact::worker;
 use super::error::Result;
+use super::head::Head;
 use super::head::appender::{Appender, CommitStats, TimeLimits};
-use super::head::{Head, HeadStats};
 use super::lock::DirLock;
 use super::metrics::TsdbMetrics;
 use super::options::TsdbOptions;
@@ -58,8 +58,6 @@ pub struct Tsdb {
 /// Read-only view for the API and the command line.
 #[derive(Debug, Clone)]
 pub struct TsdbStatus {
-    /// Totals of the head.
-    pub head: HeadStats,
     /// Live blocks.
     pub blocks: Vec<Arc<BlockMeta>>,
     /// Damaged places of the log that were cut off at start.
@@ -157,10 +155,9 @@ impl Tsdb {
         Some(TimeRange { start, end })
     }
 
-    /// What the status pages show.
+    /// What the status pages show, at no cost; totals of the head are [`Head::stats`].
     pub fn status(&self) -> TsdbStatus {
         TsdbStatus {
-            head: self.inner.head.stats(),
             blocks: self.inner.catalog.load().blocks.clone(),
             corruptions: self.inner.replay.damage.len(),
             segment: self.inner.wal.current_segment(),

@@ -301,3 +301,41 @@ fn a_commit_is_visible_whole_or_not_at_all() {
     });
     assert_eq!(select(&db, &[], TimeRange::ALL).values().map(BTreeMap::len).sum::<usize>(), 60 * 400);
 }
+
+#[test]
+fn a_window_that_could_not_be_written_is_written_later() {
+    let dir = tempfile::tempdir().expect("dir");
+    let options = TsdbOptions {
+        sync: SyncPolicy::Never,
+        block_range_ms: MINUTE,
+        retention_ms: 0,
+        background: false,
+        ..TsdbOptions::new(dir.path())
+    };
+    let clock = Arc::new(ManualClock::new(i64::MAX / 4));
+    let db = Tsdb::open(options, clock, &mut Registry::default()).expect("open");
+    let labels = Labels::from_pairs([("__name__", "m")]);
+    let push = |minutes: std::ops::Range<i64>| {
+        for minute in minutes {
+            let mut appender = db.appender(None);
+            let series = appender.series(&labels);
+            appender.append(series, minute * MINUTE, minute as f64);
+            appender.commit().expect("commit");
+        }
+    };
+    push(0..5);
+    // A file in place of the folder: no block can be made.
+    let (blocks, aside) = (dir.path().join("blocks"), dir.path().join("aside"));
+    std::fs::rename(&blocks, &aside).expect("rename");
+    std::fs::write(&blocks, "").expect("write");
+    for _ in 0..3 {
+        db.maintain().expect_err("no block can be made");
+    }
+    std::fs::remove_file(&blocks).expect("remove");
+    std::fs::rename(&aside, &blocks).expect("rename");
+    push(5..8);
+    db.maintain().expect("maintain");
+    assert!(!db.status().blocks.is_empty());
+    let all: Vec<i64> = select(&db, &[], TimeRange::ALL).values().flat_map(|s| s.keys().copied()).collect();
+    assert_eq!(all, (0..8).map(|minute| minute * MINUTE).collect::<Vec<_>>());
+}

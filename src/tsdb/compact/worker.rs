@@ -3,6 +3,7 @@
 //! **Invariants**: the only writer of the catalog. A block is durable before the catalog names it, the catalog is
 //! durable before the head and the log let go of what the block holds.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,12 +28,18 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(30);
 /// Runs until the database stops.
 pub(in crate::tsdb) fn run(inner: &Inner) {
     while !inner.stop.is_stopped() {
-        let wait = match run_due(inner) {
-            Ok(()) => PERIOD,
-            Err(_) if inner.stop.is_stopped() => return,
-            Err(error) => {
+        // A panic is a bug, but without this thread the head would grow without bound.
+        let wait = match catch_unwind(AssertUnwindSafe(|| run_due(inner))) {
+            Ok(Ok(())) => PERIOD,
+            Ok(Err(_)) if inner.stop.is_stopped() => return,
+            Ok(Err(error)) => {
                 inner.metrics.compactions_failed.inc();
                 tracing::error!(%error, "maintenance of the database failed, trying again later");
+                PAUSE_AFTER_FAILURE
+            }
+            Err(_) => {
+                inner.metrics.compactions_failed.inc();
+                tracing::error!("maintenance of the database panicked, trying again later; a bug to report");
                 PAUSE_AFTER_FAILURE
             }
         };
@@ -70,15 +77,17 @@ fn save(inner: &Inner, catalog: Catalog) -> Result<Arc<Catalog>> {
 fn cut_head(inner: &Inner) -> Result<bool> {
     let range = inner.options.block_range_ms;
     let Some(held) = inner.head.time_range() else { return Ok(false) };
-    let oldest = held.start.max(inner.head.min_valid());
-    let Some(start) = oldest.checked_div_euclid(range).map(|n| n * range) else { return Ok(false) };
+    // From where the catalog ends, not from where samples are refused: a window that was closed but could not be
+    // written (a full disk) is still the next one to write.
+    let oldest = held.start.max(inner.catalog.load().head_start.unwrap_or(i64::MIN));
+    let start = oldest.checked_sub(oldest.rem_euclid(range)).unwrap_or(i64::MIN);
     let end = start.saturating_add(range);
     // Samples may still come in up to half a block behind the newest one.
     if held.end < end.saturating_add(range / 2) {
         return Ok(false);
     }
     inner.head.close_before(end);
-    let window = TimeRange { start: start.max(i64::MIN + 1), end: end - 1 };
+    let window = TimeRange { start, end: end - 1 };
     let everything: [Matcher; 0] = [];
     let (head, ()) = inner.head.select(&everything, window, || ());
     let set = SnapshotQuerier::head_only(head);
