@@ -3,6 +3,7 @@
 //! Read `labels`, then `matcher`, then `sample`.
 
 pub mod duration;
+pub mod histogram;
 pub mod labels;
 pub mod labels_buf;
 pub mod matcher;
@@ -11,6 +12,7 @@ pub mod regex;
 pub mod sample;
 
 pub use duration::{DurationError, format_duration, parse_duration};
+pub use histogram::Histogram;
 pub use labels::Labels;
 pub use labels_buf::LabelsBuf;
 pub use matcher::{MatchOp, Matcher};

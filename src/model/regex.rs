@@ -18,6 +18,8 @@ pub struct Anchored {
     source: String,
     compiled: regex::Regex,
     fast: Fast,
+    /// Every text it matches starts so.
+    prefix: String,
 }
 
 /// Forms that need no engine.
@@ -59,7 +61,12 @@ impl Anchored {
             .size_limit(SIZE_LIMIT)
             .build()
             .map_err(|error| RegexError(format!("{}: `{source}`", reason(&error))))?;
-        Ok(Self { source: source.to_owned(), compiled, fast: fast_form(source) })
+        Ok(Self {
+            source: source.to_owned(),
+            compiled,
+            fast: fast_form(source),
+            prefix: literal_prefix(source).to_owned(),
+        })
     }
 
     /// The text it was made from.
@@ -73,6 +80,11 @@ impl Anchored {
             Fast::Literals(set) => Some(set),
             _ => None,
         }
+    }
+
+    /// A text that all matching texts start with; may be shorter than the longest there is.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// Whether the whole of `text` matches.
@@ -137,6 +149,29 @@ fn around(text: &str, before: Wildcard, literal: &str, behind: Wildcard) -> bool
 
 fn is_literal(text: &str) -> bool {
     !text.contains(|c: char| r"\.+*?()[]{}^$|".contains(c))
+}
+
+/// What stands before the first special character, without a character that a repetition follows.
+fn literal_prefix(source: &str) -> &str {
+    let end = source.find(|c: char| r"\.+*?()[]{}^$|".contains(c)).unwrap_or(source.len());
+    let (plain, rest) = source.split_at(end);
+    // An alternative outside of all groups makes the beginning optional; classes and escapes are not looked into.
+    let mut depth = 0i32;
+    let unclear = rest.contains('|') && rest.contains(['[', '\\']);
+    let alternative = rest.chars().any(|c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == '|' && depth == 0
+    });
+    if unclear || alternative {
+        return "";
+    }
+    match rest.chars().next() {
+        Some('*' | '?' | '{' | '+') => {
+            let last = plain.chars().next_back().map_or(0, char::len_utf8);
+            &plain[..plain.len() - last]
+        }
+        _ => plain,
+    }
 }
 
 fn fast_form(source: &str) -> Fast {
@@ -388,6 +423,23 @@ impl Translator<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prefix_is_one_of_every_match() {
+        let check =
+            |source: &str, prefix: &str| assert_eq!(Anchored::new(source).expect(source).prefix(), prefix);
+        check("abc", "abc");
+        check("abc.*", "abc");
+        check("ab(c|d)", "ab");
+        check("abc?", "ab");
+        check("abc{0}", "ab");
+        check("ab|ac", "");
+        check("a(b)|c", "");
+        check("a[|]b|c", "");
+        check(r"a\|b", "");
+        check("(?i)abc", "");
+        check("\u{e9}*", "");
+    }
 
     fn check(source: &str, text: &str, expected: bool) {
         let regex = Anchored::new(source).unwrap_or_else(|error| panic!("{source}: {error}"));

@@ -1,4 +1,8 @@
-//! Samples: millisecond timestamps beside 64-bit floats, and the stale marker.
+//! Samples: millisecond timestamps beside 64-bit floats or histograms, and the stale marker.
+
+use std::sync::Arc;
+
+use super::Histogram;
 
 /// Bits of the NaN that says "this series ended here". Every other NaN is an ordinary value.
 pub const STALE_NAN_BITS: u64 = 0x7ff0_0000_0000_0002;
@@ -51,6 +55,8 @@ pub struct Samples {
     pub timestamps: Vec<i64>,
     /// The value at the timestamp of the same index. May be the stale marker.
     pub values: Vec<f64>,
+    /// Samples that are native histograms: their index, rising, and content. The value there means nothing.
+    pub histograms: Vec<(usize, Arc<Histogram>)>,
 }
 
 impl Samples {
@@ -63,6 +69,12 @@ impl Samples {
     pub fn push(&mut self, timestamp: i64, value: f64) {
         self.timestamps.push(timestamp);
         self.values.push(value);
+    }
+
+    /// Adds one native histogram at the end.
+    pub fn push_histogram(&mut self, timestamp: i64, histogram: Arc<Histogram>) {
+        self.histograms.push((self.len(), histogram));
+        self.push(timestamp, f64::NAN);
     }
 
     /// Number of samples.
@@ -79,6 +91,7 @@ impl Samples {
     pub fn clear(&mut self) {
         self.timestamps.clear();
         self.values.clear();
+        self.histograms.clear();
     }
 
     /// Pairs of timestamp and value.

@@ -190,6 +190,7 @@ fn evaluate(plan: &Plan, grid: Grid, is_range: bool, cx: &Context<'_>) -> Result
                 let samples = Samples {
                     timestamps: (0..column.len()).map(|at| grid.time(at)).collect(),
                     values: column,
+                    histograms: Vec::new(),
                 };
                 Value::Matrix(vec![MatrixSeries { labels: crate::model::Labels::empty(), samples }])
             } else {
@@ -235,7 +236,11 @@ fn finish_rows(mut rows: Vec<Row>, cx: &Context<'_>) -> Result<Vec<Row>, Error> 
 
 fn to_series(row: Row, grid: Grid) -> MatrixSeries {
     let samples = if row.present.is_full() {
-        Samples { timestamps: (0..row.values.len()).map(|at| grid.time(at)).collect(), values: row.values }
+        Samples {
+            timestamps: (0..row.values.len()).map(|at| grid.time(at)).collect(),
+            values: row.values,
+            histograms: Vec::new(),
+        }
     } else {
         let mut samples = Samples::new();
         for at in row.present.iter() {

@@ -4,6 +4,7 @@
 //! applied and nothing is being truncated.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
@@ -12,7 +13,7 @@ use super::block::{Block, BlockMeta};
 use super::db::{Inner, Tsdb};
 use super::error::Error;
 use super::head::read::HeadSeriesSet;
-use super::index::LabelIndex;
+use super::index::LabelSource;
 use super::index::codec::BlockIndex;
 use super::index::resolve::resolve;
 use crate::model::{Labels, Matcher, Samples, TimeRange};
@@ -37,18 +38,18 @@ struct TsdbQuerier {
 
 impl TsdbQuerier {
     /// Calls `look` with the index of the head and of every block that overlaps the range.
-    fn each_index(&self, mut look: impl FnMut(&LabelIndex)) -> Result<(), StorageError> {
+    fn each_index(&self, mut look: impl FnMut(&dyn LabelSource)) -> Result<(), StorageError> {
         for meta in self.inner.catalog.load().blocks.iter().filter(|b| b.range().overlaps(&self.range)) {
             look(self.inner.block(meta).index()?.label_index());
         }
         if self.inner.head.time_range().is_some_and(|held| held.overlaps(&self.range)) {
-            self.inner.head.with_index(look);
+            self.inner.head.with_index(|index| look(index));
         }
         Ok(())
     }
 }
 
-fn any_of(index: &LabelIndex, selectors: &[Vec<Matcher>]) -> RoaringBitmap {
+fn any_of(index: &dyn LabelSource, selectors: &[Vec<Matcher>]) -> RoaringBitmap {
     selectors.iter().fold(RoaringBitmap::new(), |all, matchers| all | resolve(index, matchers))
 }
 
@@ -65,14 +66,19 @@ impl Querier for TsdbQuerier {
     fn label_names(&self, selectors: &[Vec<Matcher>]) -> Result<Vec<String>, StorageError> {
         let mut names = BTreeSet::new();
         self.each_index(|index| {
-            if selectors.is_empty() {
-                names.extend(index.names().map(|(name, _)| name.to_owned()));
-            } else {
-                let wanted = any_of(index, selectors);
-                let has = |postings: &RoaringBitmap| !wanted.is_disjoint(postings);
-                let found = index.names().filter(|(_, values)| values.values().any(has));
-                names.extend(found.map(|(name, _)| name.to_owned()));
-            }
+            let wanted = (!selectors.is_empty()).then(|| any_of(index, selectors));
+            index.each_name(&mut |name| {
+                let mut held = wanted.is_none();
+                if let Some(wanted) = &wanted {
+                    index.each_value(name, "", &mut |_, postings| {
+                        held = !wanted.is_disjoint(&postings());
+                        if held { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                    });
+                }
+                if held && !names.contains(name) {
+                    names.insert(name.to_owned());
+                }
+            });
         })?;
         Ok(names.into_iter().collect())
     }
@@ -80,14 +86,14 @@ impl Querier for TsdbQuerier {
     fn label_values(&self, name: &str, selectors: &[Vec<Matcher>]) -> Result<Vec<String>, StorageError> {
         let mut values = BTreeSet::new();
         self.each_index(|index| {
-            let Some(all) = index.values(name) else { return };
-            if selectors.is_empty() {
-                values.extend(all.keys().map(std::string::ToString::to_string));
-            } else {
-                let wanted = any_of(index, selectors);
-                let found = all.iter().filter(|(_, postings)| !wanted.is_disjoint(postings));
-                values.extend(found.map(|(value, _)| value.to_string()));
-            }
+            let wanted = (!selectors.is_empty()).then(|| any_of(index, selectors));
+            index.each_value(name, "", &mut |value, postings| {
+                let held = wanted.as_ref().is_none_or(|wanted| !wanted.is_disjoint(&postings()));
+                if held && !values.contains(value) {
+                    values.insert(value.to_owned());
+                }
+                ControlFlow::Continue(())
+            });
         })?;
         Ok(values.into_iter().collect())
     }

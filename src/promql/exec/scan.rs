@@ -34,7 +34,7 @@ impl Scan {
     }
 
     fn fill(&self, row: &mut Row) {
-        let Samples { timestamps, values } = &self.samples;
+        let Samples { timestamps, values, .. } = &self.samples;
         let mut end = 0;
         for at in 0..row.values.len() {
             let moment = self.reader.moments.get(at);
@@ -61,7 +61,7 @@ impl Scan {
 impl Scan {
     /// The line between the neighbours within the lookback; the last value where no later sample is known.
     fn fill_smoothed(&self, row: &mut Row) {
-        let Samples { timestamps, values } = &self.samples;
+        let Samples { timestamps, values, .. } = &self.samples;
         for at in 0..row.values.len() {
             let moment = self.reader.moments.get(at);
             let next = timestamps.partition_point(|t| *t < moment);

@@ -1,9 +1,12 @@
 //! The inverted index: label name -> value -> the numbers of the series that have the pair.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
 
 use roaring::RoaringBitmap;
 
+use super::{LabelSource, Postings};
 use crate::model::Labels;
 
 /// Values of one label, sorted, each with its postings.
@@ -79,5 +82,34 @@ impl LabelIndex {
     /// Number of different label pairs.
     pub fn pair_count(&self) -> usize {
         self.names.values().map(BTreeMap::len).sum()
+    }
+}
+
+impl LabelSource for LabelIndex {
+    fn all(&self) -> Postings<'_> {
+        Cow::Borrowed(&self.all)
+    }
+
+    fn postings(&self, name: &str, value: &str) -> Postings<'_> {
+        let found = self.names.get(name).and_then(|values| values.get(value));
+        found.map_or_else(|| Cow::Owned(RoaringBitmap::new()), Cow::Borrowed)
+    }
+
+    fn each_value<'a>(
+        &'a self,
+        name: &str,
+        prefix: &str,
+        visit: &mut dyn FnMut(&str, &dyn Fn() -> Postings<'a>) -> ControlFlow<()>,
+    ) {
+        let Some(values) = self.names.get(name) else { return };
+        for (value, postings) in values.range::<str, _>((Bound::Included(prefix), Bound::Unbounded)) {
+            if !value.starts_with(prefix) || visit(value, &|| Cow::Borrowed(postings)).is_break() {
+                return;
+            }
+        }
+    }
+
+    fn each_name(&self, visit: &mut dyn FnMut(&str)) {
+        self.names.keys().for_each(|name| visit(name));
     }
 }

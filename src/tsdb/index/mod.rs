@@ -7,4 +7,33 @@ pub mod codec;
 pub mod labels;
 pub mod resolve;
 
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use roaring::RoaringBitmap;
+
 pub use labels::LabelIndex;
+
+/// Postings of one label pair, or of all series.
+pub type Postings<'a> = Cow<'a, RoaringBitmap>;
+
+/// What matchers are resolved against: the head's index or a block's.
+pub trait LabelSource {
+    /// The numbers of all series.
+    fn all(&self) -> Postings<'_>;
+
+    /// The series that have label `name` with `value`; empty if there is none.
+    fn postings(&self, name: &str, value: &str) -> Postings<'_>;
+
+    /// Calls `visit` with each value of label `name` that starts with `prefix`, sorted, and a way to its postings,
+    /// until it breaks.
+    fn each_value<'a>(
+        &'a self,
+        name: &str,
+        prefix: &str,
+        visit: &mut dyn FnMut(&str, &dyn Fn() -> Postings<'a>) -> ControlFlow<()>,
+    );
+
+    /// Calls `visit` with each label name, sorted.
+    fn each_name(&self, visit: &mut dyn FnMut(&str));
+}

@@ -1,58 +1,66 @@
 //! Matchers -> postings.
 //!
-//! **Cost**: equality and sets of literals are look-ups; other expressions look at each value of their label once.
+//! **Cost**: equality and sets of literals are look-ups; other expressions look at those values of their label that
+//! start as the expression does, once each. The smallest postings are intersected first.
+
+use std::ops::ControlFlow;
 
 use roaring::{MultiOps as _, RoaringBitmap};
 
-use super::LabelIndex;
+use super::{LabelSource, Postings};
 use crate::model::{MatchOp, Matcher};
 
 /// Numbers of the series for which all of `matchers` hold.
-pub fn resolve(index: &LabelIndex, matchers: &[Matcher]) -> RoaringBitmap {
-    let mut kept: Option<RoaringBitmap> = None;
+pub fn resolve(index: &dyn LabelSource, matchers: &[Matcher]) -> RoaringBitmap {
     // First what narrows down, then what takes away: a matcher that accepts "" also accepts absent labels,
     // so it is answered by the series it rejects.
     let (requiring, allowing): (Vec<_>, Vec<_>) = matchers.iter().partition(|m| !m.matches_empty());
+    let mut found: Vec<Postings<'_>> = Vec::with_capacity(requiring.len());
     for matcher in requiring {
-        let found = with_matching_value(index, matcher);
-        let next = match kept {
-            None => found,
-            Some(old) => old & found,
-        };
-        if next.is_empty() {
-            return next;
+        let postings = with_value(index, matcher, true);
+        if postings.is_empty() {
+            return RoaringBitmap::new();
         }
-        kept = Some(next);
+        found.push(postings);
     }
-    let mut kept = kept.unwrap_or_else(|| index.all().clone());
+    found.sort_by_key(|postings| postings.len());
+    let mut found = found.into_iter();
+    let mut kept = found.next().unwrap_or_else(|| index.all()).into_owned();
+    for postings in found {
+        kept &= &*postings;
+    }
     for matcher in allowing {
         if kept.is_empty() {
             break;
         }
-        kept -= with_rejected_value(index, matcher);
+        kept -= &*with_value(index, matcher, false);
     }
     kept
 }
 
-/// The series that have the label with a value that matches.
-fn with_matching_value(index: &LabelIndex, matcher: &Matcher) -> RoaringBitmap {
-    let Some(values) = index.values(matcher.name()) else { return RoaringBitmap::new() };
+/// The series that have the label with a value for which the matcher says `wanted`.
+fn with_value<'a>(index: &'a dyn LabelSource, matcher: &Matcher, wanted: bool) -> Postings<'a> {
     let literals = matcher.regex().and_then(|r| r.literals());
-    match (matcher.op(), literals) {
-        (MatchOp::Equal, _) => values.get(matcher.value()).cloned().unwrap_or_default(),
-        (MatchOp::Regex, Some(set)) => set.iter().filter_map(|v| values.get(v.as_str())).union(),
-        _ => values.iter().filter(|(v, _)| matcher.matches(v)).map(|(_, p)| p).union(),
-    }
-}
-
-/// The series that have the label with a value that does not match.
-fn with_rejected_value(index: &LabelIndex, matcher: &Matcher) -> RoaringBitmap {
-    let Some(values) = index.values(matcher.name()) else { return RoaringBitmap::new() };
-    let literals = matcher.regex().and_then(|r| r.literals());
-    match (matcher.op(), literals) {
-        (MatchOp::NotEqual, _) => values.get(matcher.value()).cloned().unwrap_or_default(),
-        (MatchOp::NotRegex, Some(set)) => set.iter().filter_map(|v| values.get(v.as_str())).union(),
-        _ => values.iter().filter(|(v, _)| !matcher.matches(v)).map(|(_, p)| p).union(),
+    let positive = matches!(matcher.op(), MatchOp::Equal | MatchOp::Regex);
+    // What the text or the expression itself selects, as against all other values.
+    let named = positive == wanted;
+    match literals {
+        _ if named && matcher.regex().is_none() => index.postings(matcher.name(), matcher.value()),
+        Some(set) if named => {
+            let all: Vec<Postings<'a>> = set.iter().map(|v| index.postings(matcher.name(), v)).collect();
+            Postings::Owned(all.iter().map(|postings| &**postings).union())
+        }
+        _ => {
+            let prefix = if named { matcher.regex().map_or("", |r| r.prefix()) } else { "" };
+            let mut all: Vec<Postings<'a>> = Vec::new();
+            index.each_value(matcher.name(), prefix, &mut |value, postings| {
+                if matcher.matches(value) == wanted {
+                    all.push(postings());
+                }
+                ControlFlow::Continue(())
+            });
+            Postings::Owned(all.iter().map(|postings| &**postings).union())
+        }
     }
 }
 
@@ -60,6 +68,7 @@ fn with_rejected_value(index: &LabelIndex, matcher: &Matcher) -> RoaringBitmap {
 mod tests {
     use super::*;
     use crate::model::Labels;
+    use crate::tsdb::index::LabelIndex;
 
     #[test]
     fn agrees_with_matching_every_series() {

@@ -90,7 +90,7 @@ impl<'p> Rollup<'p> {
         let steps = self.moments.grid.count;
         let mut row = Row::empty(labels, steps);
         row.drop_name = drop;
-        let Samples { timestamps, values } = &self.samples;
+        let Samples { timestamps, values, .. } = &self.samples;
         let (mut from, mut to) = (0, 0);
         let (mut looked_at, mut unchecked) = (0, 0);
         for at in 0..steps {
@@ -261,7 +261,7 @@ pub(crate) fn raw_series(
                 series.read(at, reader.range, &mut samples)?;
                 drop_stale(&mut samples);
                 if *extension != Extension::None && !samples.is_empty() {
-                    let Samples { timestamps, values } = &samples;
+                    let Samples { timestamps, values, .. } = &samples;
                     let window = Window { timestamps, values, start, end };
                     samples = extended::raw(&window, matches!(extension, Extension::Smoothed { .. }));
                 }
