@@ -271,7 +271,7 @@ impl<'a> Feed<'a> {
                 }
                 appender.append(self.references[number], time, value(series, target, scrape));
             }
-            pushed += appender.commit()?.committed as u64;
+            pushed += appender.commit(crate::tsdb::CommitMode::Each)?.committed as u64;
         }
         Ok(pushed)
     }

@@ -54,7 +54,7 @@ impl Labels {
         buf.to_labels()
     }
 
-    pub(super) fn from_packed(packed: &str) -> Self {
+    pub(crate) fn from_packed(packed: &str) -> Self {
         Self { packed: Arc::from(packed), hash: hash_packed(packed) }
     }
 
@@ -88,6 +88,11 @@ impl Labels {
         self.hash
     }
 
+    /// The packed form, see the head of this file.
+    pub(crate) fn packed(&self) -> &str {
+        &self.packed
+    }
+
     /// Bytes this set occupies, without the counters of the shared allocation.
     pub fn packed_len(&self) -> usize {
         self.packed.len()
@@ -103,12 +108,17 @@ impl Labels {
     pub(crate) fn from_sorted<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let mut packed = String::with_capacity(128);
         for (name, value) in pairs {
-            push_len(&mut packed, name.len());
-            packed.push_str(name);
-            push_len(&mut packed, value.len());
-            packed.push_str(value);
+            Self::pack(&mut packed, name, value);
         }
         Self::from_packed(&packed)
+    }
+
+    /// Appends the packed form of one pair; pairs must come in name order, unique, with no empty values.
+    pub(crate) fn pack(packed: &mut String, name: &str, value: &str) {
+        push_len(packed, name.len());
+        packed.push_str(name);
+        push_len(packed, value.len());
+        packed.push_str(value);
     }
 }
 

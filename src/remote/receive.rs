@@ -7,10 +7,13 @@ use crate::codec::CodecError;
 use crate::model::{Labels, LabelsBuf, METRIC_NAME};
 use crate::telemetry::Registry;
 use crate::telemetry::metrics::Counter;
-use crate::tsdb::{AppendOutcome, DbAppender, Error as TsdbError, SeriesRef, Tsdb};
+use crate::tsdb::{AppendOutcome, CommitMode, Error as TsdbError, Tsdb, fingerprint_packed};
 
 /// Inflated requests larger than this are refused.
 pub const MAX_REQUEST_BYTES: usize = 32 << 20;
+
+/// How often a request is tried whose series are removed while it is being stored.
+const MAX_ATTEMPTS: usize = 3;
 
 /// A request that was refused.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +44,9 @@ pub enum ReceiveError {
         /// How many.
         histograms: usize,
     },
+    /// Series of the request were removed again and again while it was being stored.
+    #[error("series were removed while the request was being stored; send it again")]
+    Removed,
     /// The database could not take it.
     #[error(transparent)]
     Storage(#[from] TsdbError),
@@ -49,7 +55,7 @@ pub enum ReceiveError {
 impl ReceiveError {
     /// Whether the sender is at fault: it must not send the request again.
     pub fn is_bad_request(&self) -> bool {
-        !matches!(self, Self::Storage(_))
+        !matches!(self, Self::Storage(_) | Self::Removed)
     }
 }
 
@@ -103,73 +109,111 @@ impl Receiver {
     /// # Errors
     /// See [`ReceiveError`]; unless it says otherwise nothing of the request was kept.
     pub fn commit(&self, body: &[u8]) -> Result<(), ReceiveError> {
+        // A series can be removed between its look-up and the commit; it is then made again.
+        for _ in 0..MAX_ATTEMPTS {
+            if self.attempt(body)? {
+                return Ok(());
+            }
+        }
+        Err(ReceiveError::Removed)
+    }
+
+    /// False when a series was removed meanwhile; nothing was kept then.
+    fn attempt(&self, body: &[u8]) -> Result<bool, ReceiveError> {
         let mut appender = self.db.appender(None);
-        let mut buf = LabelsBuf::new();
-        let mut refused = None;
+        let mut labels = SeriesLabels::default();
         let mut histograms = 0;
         message::each_series(body, |series| {
             histograms += series.histograms;
-            if !set_labels(series, &mut buf) {
+            if !labels.set(series) {
                 self.invalid_labels.inc();
                 return;
             }
-            if series.samples.is_empty() || refused.is_some() {
+            if series.samples.is_empty() {
                 return;
             }
-            let labels = buf.to_labels();
-            let reference = appender.series(&labels);
-            refused = append(&mut appender, reference, &labels, &series.samples);
+            let fingerprint = fingerprint_packed(&labels.packed);
+            let reference = match appender.find(fingerprint) {
+                Some(known) => known,
+                None => appender.series(&Labels::from_packed(&labels.packed)),
+            };
+            for (timestamp, value) in &series.samples {
+                appender.append(reference, *timestamp, *value);
+            }
         })?;
-        if let Some(refused) = refused {
-            return Err(refused);
+        let stats = appender.commit(CommitMode::Whole)?;
+        match stats.first_refused {
+            Some((_, AppendOutcome::UnknownSeries)) => return Ok(false),
+            Some((at, outcome)) => return Err(refused(body, at, outcome)),
+            None => {}
         }
-        let stats = appender.commit()?;
         self.samples.inc_by(stats.committed as u64);
         if histograms > 0 {
             self.histograms.inc_by(histograms as u64);
             return Err(ReceiveError::Histograms { histograms });
         }
-        Ok(())
+        Ok(true)
     }
 }
 
-fn append(
-    appender: &mut DbAppender<'_>,
-    series: SeriesRef,
-    labels: &Labels,
-    samples: &[(i64, f64)],
-) -> Option<ReceiveError> {
-    let mut series = series;
-    for &(timestamp, value) in samples {
-        let mut outcome = appender.append(series, timestamp, value);
-        if outcome == AppendOutcome::UnknownSeries {
-            // Removed between the look-up and now: it had no samples.
-            series = appender.series(labels);
-            outcome = appender.append(series, timestamp, value);
+/// The error for sample number `at` of those that are stored.
+fn refused(body: &[u8], at: usize, outcome: AppendOutcome) -> ReceiveError {
+    let reason = match outcome {
+        AppendOutcome::DuplicateTimestamp => "duplicate sample for timestamp",
+        AppendOutcome::TooOld => "out of bounds: too old sample",
+        AppendOutcome::TooFarAhead => "out of bounds: timestamp is too far in the future",
+        _ => "out of order sample",
+    };
+    let mut labels = SeriesLabels::default();
+    let mut left = at;
+    let mut found = (String::new(), 0);
+    // The body was read before, so it can be read again.
+    let _ = message::each_series(body, |series| {
+        if !labels.set(series) {
+            return;
         }
-        let reason = match outcome {
-            AppendOutcome::Accepted | AppendOutcome::Repeated | AppendOutcome::UnknownSeries => continue,
-            AppendOutcome::DuplicateTimestamp => "duplicate sample for timestamp",
-            AppendOutcome::OutOfOrder => "out of order sample",
-            AppendOutcome::TooOld => "out of bounds: too old sample",
-            AppendOutcome::TooFarAhead => "out of bounds: timestamp is too far in the future",
-        };
-        return Some(ReceiveError::Sample { reason, labels: labels.to_string(), timestamp });
-    }
-    None
+        if let Some((timestamp, _)) = series.samples.get(left).filter(|_| left < usize::MAX) {
+            found = (Labels::from_packed(&labels.packed).to_string(), *timestamp);
+            left = usize::MAX;
+        } else if left < usize::MAX {
+            left -= series.samples.len();
+        }
+    });
+    ReceiveError::Sample { reason, labels: found.0, timestamp: found.1 }
 }
 
-/// Puts the labels of `series` in `buf`; false when they are not the labels of a series.
-fn set_labels(series: &Series<'_>, buf: &mut LabelsBuf) -> bool {
-    buf.clear();
-    if series.damaged_labels {
-        return false;
-    }
-    for (name, value) in &series.labels {
-        if name.is_empty() || buf.get(name).is_some() {
+/// The labels of one series after the other, in their packed form.
+#[derive(Default)]
+struct SeriesLabels {
+    packed: String,
+    buf: LabelsBuf,
+}
+
+impl SeriesLabels {
+    /// Takes the labels of `series`; false when they are not the labels of a series.
+    fn set(&mut self, series: &Series<'_>) -> bool {
+        self.packed.clear();
+        if series.damaged_labels {
             return false;
         }
-        buf.set(name, value);
+        // Senders sort; then nothing has to be moved.
+        let sorted = series.labels.is_sorted_by(|(a, _), (b, _)| a < b);
+        if sorted && series.labels.first().is_none_or(|(name, _)| !name.is_empty()) {
+            let mut named = false;
+            for (name, value) in series.labels.iter().filter(|(_, value)| !value.is_empty()) {
+                named |= *name == METRIC_NAME;
+                Labels::pack(&mut self.packed, name, value);
+            }
+            return named;
+        }
+        self.buf.clear();
+        for (name, value) in &series.labels {
+            if name.is_empty() || self.buf.get(name).is_some() {
+                return false;
+            }
+            self.buf.set(name, value);
+        }
+        self.buf.iter().for_each(|(name, value)| Labels::pack(&mut self.packed, name, value));
+        self.buf.get(METRIC_NAME).is_some()
     }
-    buf.get(METRIC_NAME).is_some()
 }

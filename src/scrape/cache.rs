@@ -11,19 +11,13 @@ use std::hash::BuildHasher as _;
 use foldhash::fast::RandomState;
 use hashbrown::{HashSet, HashTable};
 
-use crate::model::Labels;
 use crate::tsdb::SeriesRef;
 
 /// What the text of a series stands for.
 #[derive(Debug)]
 pub(super) enum Known {
     /// A series of the database.
-    Series {
-        /// Its reference; may be out of date after the series was removed.
-        series: SeriesRef,
-        /// Its labels, to make it again.
-        labels: Labels,
-    },
+    Series(SeriesRef),
     /// Relabelling drops it.
     Dropped,
 }
@@ -116,12 +110,31 @@ impl Cache {
     }
 
     /// Calls `mark` for every series that was live and is not tracked in this scrape.
-    pub(super) fn vanished(&mut self, mut mark: impl FnMut(&mut SeriesRef, &Labels)) {
-        for entry in &mut self.entries {
+    pub(super) fn vanished(&self, mut mark: impl FnMut(SeriesRef)) {
+        for entry in &self.entries {
             let gone = entry.live && !(entry.seen == self.scrape && entry.tracked);
-            if let (true, Known::Series { series, labels }) = (gone, &mut entry.known) {
-                mark(series, labels);
+            if let (true, Known::Series(series)) = (gone, &entry.known) {
+                mark(*series);
             }
+        }
+    }
+
+    /// Forgets series for which `known` says false: the database has removed them.
+    pub(super) fn forget_unknown(&mut self, known: impl Fn(SeriesRef) -> bool) {
+        let is_known = |entry: &Entry| !matches!(entry.known, Known::Series(series) if !known(series));
+        if self.entries.iter().all(is_known) {
+            return;
+        }
+        self.entries.retain(is_known);
+        self.index();
+    }
+
+    fn index(&mut self) {
+        self.by_text.clear();
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        let hash_of = |at: &u32| entries.get(*at as usize).map_or(0, |entry| hasher.hash_one(&*entry.text));
+        for at in 0..u32::try_from(entries.len()).unwrap_or(u32::MAX) {
+            self.by_text.insert_unique(hash_of(&at), at, hash_of);
         }
     }
 
@@ -132,7 +145,7 @@ impl Cache {
         }
         let now = self.entries.iter().filter(|entry| entry.seen == self.scrape && entry.tracked);
         now.filter_map(|entry| match entry.known {
-            Known::Series { series, .. } => Some(series),
+            Known::Series(series) => Some(series),
             Known::Dropped => None,
         })
         .collect()
@@ -153,12 +166,7 @@ impl Cache {
             return;
         }
         self.entries.retain(|entry| entry.seen == scrape);
-        self.by_text.clear();
-        let (entries, hasher) = (&self.entries, &self.hasher);
-        let hash_of = |at: &u32| entries.get(*at as usize).map_or(0, |entry| hasher.hash_one(&*entry.text));
-        for at in 0..u32::try_from(entries.len()).unwrap_or(u32::MAX) {
-            self.by_text.insert_unique(hash_of(&at), at, hash_of);
-        }
+        self.index();
     }
 
     /// Ends a failed scrape: nothing is live. `last_good` bounds what a target that never succeeds can leave here.
@@ -178,9 +186,9 @@ impl Cache {
     }
 
     /// The live series.
-    pub(super) fn live(&self) -> impl Iterator<Item = (SeriesRef, &Labels)> {
-        self.entries.iter().filter(|entry| entry.live).filter_map(|entry| match &entry.known {
-            Known::Series { series, labels } => Some((*series, labels)),
+    pub(super) fn live(&self) -> impl Iterator<Item = SeriesRef> {
+        self.entries.iter().filter(|entry| entry.live).filter_map(|entry| match entry.known {
+            Known::Series(series) => Some(series),
             Known::Dropped => None,
         })
     }
@@ -190,19 +198,33 @@ impl Cache {
 mod tests {
     use super::*;
 
-    fn scrape(cache: &mut Cache, texts: &[&str]) -> Vec<String> {
+    /// The series of a text of one letter.
+    fn series(text: &str) -> SeriesRef {
+        SeriesRef(u64::from(text.as_bytes()[0]))
+    }
+
+    fn scrape(cache: &mut Cache, texts: &[&str]) -> Vec<SeriesRef> {
         cache.begin();
         for text in texts {
-            let at = cache.find(text.as_bytes()).unwrap_or_else(|| {
-                let labels = Labels::from_pairs([("__name__", *text)]);
-                cache.insert(text.as_bytes(), Known::Series { series: SeriesRef(0), labels })
-            });
+            let at = cache
+                .find(text.as_bytes())
+                .unwrap_or_else(|| cache.insert(text.as_bytes(), Known::Series(series(text))));
             cache.see(at, true);
         }
         let mut gone = Vec::new();
-        cache.vanished(|_, labels| gone.push(labels.metric_name().to_owned()));
+        cache.vanished(|series| gone.push(series));
         cache.succeed();
         gone
+    }
+
+    #[test]
+    fn series_the_database_removed_are_looked_up_again() {
+        let mut cache = Cache::default();
+        scrape(&mut cache, &["a", "b", "c"]);
+        cache.forget_unknown(|known| known != series("b"));
+        assert!(cache.find(b"b").is_none());
+        assert!(cache.find(b"c").is_some());
+        assert_eq!(scrape(&mut cache, &["a", "b"]), [series("c")]);
     }
 
     #[test]
@@ -210,7 +232,7 @@ mod tests {
         let mut cache = Cache::default();
         assert!(scrape(&mut cache, &["a", "b", "c"]).is_empty());
         assert!(scrape(&mut cache, &["c", "a", "b"]).is_empty());
-        assert_eq!(scrape(&mut cache, &["a", "d"]), ["b", "c"]);
+        assert_eq!(scrape(&mut cache, &["a", "d"]), [series("b"), series("c")]);
         assert_eq!(cache.len(), 2);
         assert!(scrape(&mut cache, &["d", "a"]).is_empty());
         assert!(cache.find(b"b").is_none());

@@ -15,10 +15,10 @@ use crate::config::ScrapeConfig;
 use crate::expfmt::{Entry, Format, ParseError, Parser, Sample, SeriesError, parse_series};
 use crate::model::{Labels, LabelsBuf, stale_nan};
 use crate::relabel;
-use crate::tsdb::{AppendOutcome, DbAppender, SeriesRef, Tsdb};
+use crate::tsdb::{CommitMode, DbAppender, SeriesRef, Tsdb};
 
-/// A series with its labels.
-pub(super) type Live = (SeriesRef, Labels);
+/// A series that gets a stale marker when it vanishes.
+pub(super) type Live = SeriesRef;
 
 /// Why a scrape that got a body fails.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,8 @@ pub(super) struct Ingest {
     /// Live series of the loop this one replaced; they go stale unless the first scrape brings them.
     inherited: Vec<Live>,
     last_ms: Option<i64>,
+    /// How many series the database had removed when the cache was last held against it.
+    removals: u64,
 }
 
 impl Ingest {
@@ -88,6 +90,7 @@ impl Ingest {
             buffer: LabelsBuf::new(),
             inherited: Vec::new(),
             last_ms: None,
+            removals: db.head().churn().1,
         }
     }
 
@@ -98,8 +101,8 @@ impl Ingest {
 
     /// Hands over the live series instead of marking them.
     pub(super) fn into_live(self) -> Vec<Live> {
-        let own = self.cache.live().map(|(series, labels)| (series, labels.clone()));
-        own.chain(self.inherited.iter().cloned()).collect()
+        let own = self.cache.live();
+        own.chain(self.inherited.iter().copied()).collect()
     }
 
     /// Writes what a scrape at `at_ms` gave: the body with its format, or why there is none.
@@ -112,6 +115,11 @@ impl Ingest {
         elapsed: impl Fn() -> Duration,
     ) -> Summary {
         let mut summary = Summary::default();
+        let removals = db.head().churn().1;
+        if removals != self.removals {
+            self.removals = removals;
+            self.cache.forget_unknown(|series| db.head().is_known(series));
+        }
         self.cache.begin();
         let mut appender = db.appender(Some(self.timeline));
         let appended = match body {
@@ -149,9 +157,11 @@ impl Ingest {
     }
 
     fn commit(&self, appender: DbAppender<'_>, metrics: &ScrapeMetrics, summary: &mut Summary) {
-        match appender.commit() {
+        match appender.commit(CommitMode::Each) {
             Ok(stats) => {
-                metrics.out_of_order.inc_by(stats.overtaken as u64);
+                metrics.out_of_order.inc_by(stats.out_of_order as u64);
+                metrics.duplicates.inc_by(stats.duplicate as u64);
+                metrics.out_of_bounds.inc_by((stats.too_old + stats.too_far_ahead) as u64);
             }
             Err(error) => {
                 metrics.commits_failed.inc();
@@ -184,17 +194,15 @@ impl Ingest {
     fn mark_vanished(&mut self, appender: &mut DbAppender<'_>, at_ms: i64) {
         let mut gone: Vec<Live> = std::mem::take(&mut self.inherited);
         if self.cache.any_vanished() {
-            self.cache.vanished(|series, labels| gone.push((*series, labels.clone())));
+            self.cache.vanished(|series| gone.push(series));
         }
         if gone.is_empty() {
             return;
         }
         // Two texts can stand for one series; it is gone only when both are.
         let tracked = self.cache.tracked();
-        for (mut series, labels) in gone {
-            if !tracked.contains(&series) {
-                append(appender, &mut series, &labels, at_ms, stale_nan());
-            }
+        for series in gone.into_iter().filter(|series| !tracked.contains(series)) {
+            appender.append(series, at_ms, stale_nan());
         }
     }
 
@@ -232,7 +240,7 @@ impl Ingest {
             let timestamp = sample.timestamp.filter(|_| self.job.honor_timestamps);
             let tracked = timestamp.is_none() || self.job.track_timestamps_staleness;
             let first = self.cache.see(at, tracked);
-            let Known::Series { series, labels } = &mut self.cache.entry(at).known else { continue };
+            let Known::Series(series) = self.cache.entry(at).known else { continue };
             counts.kept += 1;
             limited += 1;
             // Past the limit the rest is counted, not stored.
@@ -243,13 +251,8 @@ impl Ingest {
                 metrics.duplicates.inc();
                 continue;
             }
-            match append(appender, series, labels, timestamp.unwrap_or(at_ms), sample.value) {
-                AppendOutcome::OutOfOrder => drop(metrics.out_of_order.inc()),
-                AppendOutcome::DuplicateTimestamp => drop(metrics.duplicates.inc()),
-                AppendOutcome::TooOld | AppendOutcome::TooFarAhead => drop(metrics.out_of_bounds.inc()),
-                AppendOutcome::Accepted | AppendOutcome::Repeated => counts.added += u64::from(new),
-                AppendOutcome::UnknownSeries => {}
-            }
+            appender.append(series, timestamp.unwrap_or(at_ms), sample.value);
+            counts.added += u64::from(new);
         }
         if limit > 0 && limited > limit { Err(IngestError::SampleLimit(limit)) } else { Ok(()) }
     }
@@ -276,9 +279,8 @@ impl Ingest {
         if !store {
             return Ok(None);
         }
-        let labels = self.buffer.to_labels();
-        let series = appender.series(&labels);
-        Ok(Some(self.cache.insert(sample.series, Known::Series { series, labels })))
+        let series = appender.series(&self.buffer.to_labels());
+        Ok(Some(self.cache.insert(sample.series, Known::Series(series))))
     }
 
     fn check_limits(&self) -> Result<(), IngestError> {
@@ -303,23 +305,6 @@ impl Ingest {
             }
         }
         Ok(())
-    }
-}
-
-/// Appends, making the series again when the database has removed it meanwhile.
-pub(super) fn append(
-    appender: &mut DbAppender<'_>,
-    series: &mut SeriesRef,
-    labels: &Labels,
-    timestamp: i64,
-    value: f64,
-) -> AppendOutcome {
-    match appender.append(*series, timestamp, value) {
-        AppendOutcome::UnknownSeries => {
-            *series = appender.series(labels);
-            appender.append(*series, timestamp, value)
-        }
-        outcome => outcome,
     }
 }
 

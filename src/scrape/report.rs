@@ -1,8 +1,8 @@
 //! `up` and the other series the server writes about each scrape, whether it worked or not.
 
-use super::ingest::{Summary, append};
+use super::ingest::Summary;
 use crate::model::{Labels, LabelsBuf, METRIC_NAME, stale_nan};
-use crate::tsdb::{DbAppender, SeriesRef};
+use crate::tsdb::DbAppender;
 
 const NAMES: [&str; 5] = [
     "up",
@@ -15,7 +15,7 @@ const NAMES: [&str; 5] = [
 /// The report series of one target.
 #[derive(Debug)]
 pub(super) struct Report {
-    series: Vec<(Option<SeriesRef>, Labels)>,
+    series: Vec<Labels>,
 }
 
 impl Report {
@@ -24,13 +24,13 @@ impl Report {
         buffer.reset_to(target);
         let series = NAMES.map(|name| {
             buffer.set(METRIC_NAME, name);
-            (None, buffer.to_labels())
+            buffer.to_labels()
         });
         Self { series: series.into() }
     }
 
     /// Writes the report of a scrape at `at_ms`.
-    pub(super) fn write(&mut self, appender: &mut DbAppender<'_>, at_ms: i64, summary: &Summary) {
+    pub(super) fn write(&self, appender: &mut DbAppender<'_>, at_ms: i64, summary: &Summary) {
         let counts = &summary.counts;
         self.append(
             appender,
@@ -46,15 +46,14 @@ impl Report {
     }
 
     /// Marks the report series stale.
-    pub(super) fn end(&mut self, appender: &mut DbAppender<'_>, at_ms: i64) {
+    pub(super) fn end(&self, appender: &mut DbAppender<'_>, at_ms: i64) {
         self.append(appender, at_ms, [stale_nan(); 5]);
     }
 
-    fn append(&mut self, appender: &mut DbAppender<'_>, at_ms: i64, values: [f64; 5]) {
-        for ((series, labels), value) in self.series.iter_mut().zip(values) {
-            let mut known = series.unwrap_or_else(|| appender.series(labels));
-            append(appender, &mut known, labels, at_ms, value);
-            *series = Some(known);
+    fn append(&self, appender: &mut DbAppender<'_>, at_ms: i64, values: [f64; 5]) {
+        for (labels, value) in self.series.iter().zip(values) {
+            let series = appender.series(labels);
+            appender.append(series, at_ms, value);
         }
     }
 }

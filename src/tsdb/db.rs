@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use super::SeriesRef;
 use super::block::catalog::Catalog;
 use super::block::reader::{BlockCache, load_meta};
 use super::block::{Block, BlockMeta};
@@ -13,17 +14,16 @@ use super::chunk::open::TimelineId;
 use super::compact::worker;
 use super::error::Result;
 use super::head::Head;
-use super::head::appender::{Appender, CommitStats, TimeLimits};
+use super::head::appender::{Appender, CommitMode, CommitStats, TimeLimits};
 use super::lock::DirLock;
 use super::metrics::TsdbMetrics;
 use super::options::TsdbOptions;
 use super::store::sled::SledStore;
 use super::store::{BlockId, BlockStore};
 use super::wal::fs::DiskFs;
-use super::wal::reader::{ReplayReport, replay};
+use super::wal::reader::ReplayReport;
 use super::wal::{SyncPolicy, Wal};
-use super::{AppendOutcome, SeriesRef};
-use crate::model::{Labels, TimeRange};
+use crate::model::{Histogram, Labels, TimeRange};
 use crate::telemetry::Registry;
 use crate::tsdb::error::IoContext as _;
 use crate::util::lock::lock;
@@ -85,13 +85,19 @@ impl Tsdb {
         let wal_dir = dir.join("wal");
         let fs = Arc::new(DiskFs::open(&wal_dir).at("create", &wal_dir)?);
         let head = Head::new(catalog.head_start.unwrap_or(i64::MIN));
-        let report = replay(&*fs, |record| head.replay(record))?;
-        head.finish_replay();
+        let report = head.replay(&*fs)?;
         for damage in &report.damage {
             metrics.wal_corruptions.inc();
             tracing::error!(
                 file = damage.file, offset = damage.offset, lost_bytes = damage.lost_bytes, cause = %damage.cause,
+                lost_after_ms = damage.after, lost_before_ms = damage.before,
                 "write-ahead log was damaged; the damaged tail is kept aside in the wal folder"
+            );
+        }
+        if report.orphans > 0 {
+            tracing::error!(
+                samples = report.orphans,
+                "samples of series whose definition was in a damaged part are lost"
             );
         }
         metrics.replay_seconds.set(started.elapsed().as_secs_f64());
@@ -129,6 +135,7 @@ impl Tsdb {
         let limits = TimeLimits {
             min: inner.head.min_valid().max(newest.saturating_sub(half_block)),
             max: inner.clock.now_ms().saturating_add(inner.options.max_ahead_ms),
+            out_of_order: inner.options.out_of_order_ms,
         };
         DbAppender {
             metrics: &inner.metrics,
@@ -247,22 +254,19 @@ impl DbAppender<'_> {
         self.inner.series(labels)
     }
 
+    /// See [`Appender::find`].
+    pub(crate) fn find(&self, fingerprint: u128) -> Option<SeriesRef> {
+        self.inner.find(fingerprint)
+    }
+
     /// See [`Appender::append`].
-    pub fn append(&mut self, series: SeriesRef, timestamp: i64, value: f64) -> AppendOutcome {
-        let outcome = self.inner.append(series, timestamp, value);
-        match outcome {
-            AppendOutcome::OutOfOrder | AppendOutcome::DuplicateTimestamp => {
-                self.metrics.out_of_order.inc();
-            }
-            AppendOutcome::TooOld => {
-                self.metrics.too_old.inc();
-            }
-            AppendOutcome::TooFarAhead => {
-                self.metrics.out_of_bounds.inc();
-            }
-            AppendOutcome::Accepted | AppendOutcome::Repeated | AppendOutcome::UnknownSeries => {}
-        }
-        outcome
+    pub fn append(&mut self, series: SeriesRef, timestamp: i64, value: f64) {
+        self.inner.append(series, timestamp, value);
+    }
+
+    /// See [`Appender::append_histogram`].
+    pub fn append_histogram(&mut self, series: SeriesRef, timestamp: i64, histogram: Arc<Histogram>) {
+        self.inner.append_histogram(series, timestamp, histogram);
     }
 
     /// Number of staged samples.
@@ -273,12 +277,15 @@ impl DbAppender<'_> {
     /// See [`Appender::commit`].
     ///
     /// # Errors
-    /// When the log cannot take it; nothing is visible then.
-    pub fn commit(self) -> Result<CommitStats> {
-        match self.inner.commit() {
+    /// When the log cannot take it.
+    pub fn commit(self, mode: CommitMode) -> Result<CommitStats> {
+        match self.inner.commit(mode) {
             Ok(stats) => {
-                self.metrics.samples_appended.inc_by(stats.committed as u64);
-                self.metrics.out_of_order.inc_by(stats.overtaken as u64);
+                let metrics = self.metrics;
+                metrics.samples_appended.inc_by(stats.committed as u64);
+                metrics.out_of_order.inc_by((stats.out_of_order + stats.duplicate) as u64);
+                metrics.too_old.inc_by(stats.too_old as u64);
+                metrics.out_of_bounds.inc_by(stats.too_far_ahead as u64);
                 Ok(stats)
             }
             Err(error) => {

@@ -21,7 +21,8 @@ pub mod wal;
 
 pub use db::{DbAppender, Tsdb, TsdbStatus};
 pub use error::{Error, Result};
-pub use head::appender::CommitStats;
+pub use head::appender::{CommitMode, CommitStats};
+pub(crate) use head::fingerprint_packed;
 pub use options::TsdbOptions;
 pub use wal::SyncPolicy;
 

@@ -17,7 +17,7 @@ pub struct TsdbOptions {
     pub retention_ms: i64,
     /// When the log is made durable against power loss. Default every second.
     pub sync: SyncPolicy,
-    /// Size at which a segment of the log ends. Default 32 MiB, at least 1 KiB.
+    /// Size at which a segment of the log ends. Default 16 MiB, at least 1 KiB.
     pub segment_bytes: u64,
     /// Time range of a block cut from the head, in milliseconds. Default 2 hours, at least 1 minute.
     pub block_range_ms: i64,
@@ -29,6 +29,8 @@ pub struct TsdbOptions {
     /// Whether threads of the database sync the log, cut, merge and expire by themselves. Default yes; without them
     /// only [`super::Tsdb::maintain`] does.
     pub background: bool,
+    /// How far behind its series' newest sample a sample may be, in milliseconds. Default 0: none out of order.
+    pub out_of_order_ms: i64,
     /// How far ahead of the clock a sample may be, in milliseconds. Default 10 minutes.
     pub max_ahead_ms: i64,
 }
@@ -40,11 +42,12 @@ impl TsdbOptions {
             dir: dir.into(),
             retention_ms: 15 * DAY_MS,
             sync: SyncPolicy::Interval(1000),
-            segment_bytes: 32 << 20,
+            segment_bytes: 16 << 20,
             block_range_ms: 2 * HOUR_MS,
             max_block_range_ms: None,
             cache_bytes: 64 << 20,
             background: true,
+            out_of_order_ms: 0,
             max_ahead_ms: 10 * 60_000,
         }
     }
@@ -56,6 +59,7 @@ impl TsdbOptions {
         check(self.retention_ms >= 0, "retention", "must not be negative")?;
         check(self.segment_bytes >= 1024, "segment size", "must be at least 1 KiB")?;
         check(self.block_range_ms >= 60_000, "block range", "must be at least 1 minute")?;
+        check(self.out_of_order_ms >= 0, "out-of-order window", "must not be negative")?;
         check(self.max_ahead_ms >= 0, "time ahead", "must not be negative")
     }
 

@@ -43,7 +43,7 @@ impl TsdbQuerier {
             look(self.inner.block(meta).index()?.label_index());
         }
         if self.inner.head.time_range().is_some_and(|held| held.overlaps(&self.range)) {
-            self.inner.head.with_index(|index| look(index));
+            self.inner.head.with_index(|index| look(index.source()));
         }
         Ok(())
     }
@@ -111,13 +111,6 @@ pub(super) struct SnapshotQuerier {
 }
 
 impl SnapshotQuerier {
-    /// The series of the head alone.
-    pub(super) fn head_only(head: HeadSeriesSet) -> impl SeriesSet {
-        let order = (0..head.len()).map(|n| (n, n + 1)).collect();
-        let parts = (0..head.len()).map(|n| Part { source: HEAD, number: as_number(n) }).collect();
-        MergedSeriesSet { blocks: Vec::new(), head, order, parts, labels: None }
-    }
-
     pub(super) fn select(&self, request: &SelectRequest<'_>) -> Result<Box<dyn SeriesSet>, StorageError> {
         debug_assert!(self.range.overlaps(&request.range), "a compaction reads its own window");
         let blocks = self.blocks.iter().map(Block::clone).collect();
@@ -165,8 +158,7 @@ fn merge(
         found.extend(numbers.iter().map(|number| (index.labels(number), Part { source, number })));
         open.push((block, index));
     }
-    let in_head =
-        (0..head.len()).map(|n| (head.labels(n).clone(), Part { source: HEAD, number: as_number(n) }));
+    let in_head = (0..head.len()).map(|n| (head.labels(n), Part { source: HEAD, number: as_number(n) }));
     found.extend(in_head);
     // Stable, so that the parts of a series stay in order of time.
     found.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -194,7 +186,7 @@ impl SeriesSet for MergedSeriesSet {
     fn labels(&self, index: usize) -> Labels {
         match &self.labels {
             Some(labels) => labels[index].clone(),
-            None => self.head.labels(index).clone(),
+            None => self.head.labels(index),
         }
     }
 

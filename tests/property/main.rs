@@ -10,7 +10,7 @@ use std::sync::Arc;
 use emberkeep::model::{Labels, Matcher, Samples, TimeRange, stale_nan};
 use emberkeep::storage::{Queryable as _, SelectRequest};
 use emberkeep::telemetry::Registry;
-use emberkeep::tsdb::{AppendOutcome, SyncPolicy, Tsdb, TsdbOptions};
+use emberkeep::tsdb::{AppendOutcome, CommitMode, CommitStats, SyncPolicy, Tsdb, TsdbOptions};
 use emberkeep::util::ManualClock;
 use support::Random;
 
@@ -25,10 +25,18 @@ fn open(dir: &Path) -> Tsdb {
         block_range_ms: MINUTE,
         max_block_range_ms: Some(60 * MINUTE),
         retention_ms: 0,
+        out_of_order_ms: 3 * MINUTE,
         ..TsdbOptions::new(dir)
     };
-    let clock = Arc::new(ManualClock::new(i64::MAX / 4));
-    Tsdb::open(options, clock, &mut Registry::default()).expect("open")
+    // The threads of an unclosed database end by themselves; the lock says when.
+    loop {
+        let clock = Arc::new(ManualClock::new(i64::MAX / 4));
+        match Tsdb::open(options.clone(), clock, &mut Registry::default()) {
+            Ok(db) => return db,
+            Err(emberkeep::tsdb::Error::Locked { .. }) => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 fn select(db: &Tsdb, matchers: &[Matcher], range: TimeRange) -> Model {
@@ -70,9 +78,9 @@ fn agrees_with_a_map_through_cuts_merges_and_restarts() {
     let mut db = open(dir.path());
     let mut timelines = [db.create_timeline(), db.create_timeline()];
     let mut now = 1_000_000 * MINUTE;
-    let mut restarts = 0;
+    let (mut restarts, mut late) = (0, 0);
     for step in 0..1500 {
-        now += 1000 + i64::try_from(random.below(9000)).expect("small");
+        now += 1000 + i64::try_from(random.below(4500)).expect("small") * 2;
         let target = random.below(2);
         let mut appender = db.appender(Some(timelines[usize::try_from(target).expect("small")]));
         let mut accepted = Vec::new();
@@ -94,20 +102,35 @@ fn agrees_with_a_map_through_cuts_merges_and_restarts() {
             };
             let timestamp = if series == 11 { now - 7 } else { now };
             let reference = appender.series(&labels);
-            match appender.append(reference, timestamp, value) {
-                AppendOutcome::Accepted => accepted.push((labels, timestamp, value)),
-                AppendOutcome::OutOfOrder | AppendOutcome::TooOld => {}
-                other => panic!("{other:?}"),
-            }
+            appender.append(reference, timestamp, value);
+            accepted.push((labels, timestamp, value));
         }
         if random.below(30) == 0 {
             drop(appender);
             continue;
         }
-        let stats = appender.commit().expect("commit");
-        assert_eq!((stats.committed, stats.overtaken), (accepted.len(), 0));
+        let stats = appender.commit(CommitMode::Each).expect("commit");
+        assert_eq!((stats.committed, stats.first_refused), (accepted.len(), None));
         for (labels, timestamp, value) in accepted {
             model.entry(labels).or_default().insert(timestamp, value);
+        }
+        // Something late, at a time nothing else has.
+        let timestamp = now - 1 - 2 * i64::try_from(random.below(120_000)).expect("small");
+        let known = usize::try_from(random.below(model.len() as u64)).expect("small");
+        let labels = model.keys().nth(known).expect("some series").clone();
+        let newest = *model[&labels].last_key_value().expect("samples").0;
+        if !model[&labels].contains_key(&timestamp) {
+            let mut appender = db.appender(None);
+            let series = appender.series(&labels);
+            appender.append(series, timestamp, f64::from(step) + 0.5);
+            let stats = appender.commit(CommitMode::Each).expect("commit");
+            if timestamp < newest && timestamp < newest - 3 * MINUTE {
+                assert_eq!(stats.committed, 0, "outside of the window");
+            }
+            if stats.committed == 1 {
+                late += 1;
+                model.entry(labels).or_default().insert(timestamp, f64::from(step) + 0.5);
+            }
         }
         if random.below(40) == 0 {
             db.maintain().expect("maintain");
@@ -117,23 +140,7 @@ fn agrees_with_a_map_through_cuts_merges_and_restarts() {
                 db.close().expect("close");
             }
             drop(db);
-            // The threads of an unclosed database end by themselves; the lock says when.
-            db = loop {
-                let options = TsdbOptions {
-                    sync: SyncPolicy::Never,
-                    segment_bytes: 4096,
-                    block_range_ms: MINUTE,
-                    max_block_range_ms: Some(60 * MINUTE),
-                    retention_ms: 0,
-                    ..TsdbOptions::new(dir.path())
-                };
-                let clock = Arc::new(ManualClock::new(i64::MAX / 4));
-                match Tsdb::open(options, clock, &mut Registry::default()) {
-                    Ok(db) => break db,
-                    Err(emberkeep::tsdb::Error::Locked { .. }) => std::thread::yield_now(),
-                    Err(error) => panic!("{error}"),
-                }
-            };
+            db = open(dir.path());
             timelines = [db.create_timeline(), db.create_timeline()];
             restarts += 1;
         }
@@ -151,6 +158,7 @@ fn agrees_with_a_map_through_cuts_merges_and_restarts() {
         model.iter().filter(|(l, _)| l.metric_name() == "m1").map(|(l, s)| (l.clone(), s.clone())).collect();
     assert_same(&select(&db, &one, TimeRange::ALL), &part, TimeRange::ALL, "one metric");
     let status = db.status();
+    assert!(late > 100, "{late} late samples");
     assert!(restarts > 5, "{restarts} restarts");
     assert!(status.blocks.iter().any(|b| b.level > 1), "some blocks were merged");
     assert!(status.blocks.len() < 40, "{} blocks", status.blocks.len());
@@ -177,22 +185,63 @@ fn refuses_what_is_late_doubled_or_far_ahead() {
     let now = 1_700_000_000_000;
     let db = Tsdb::open(options, Arc::new(ManualClock::new(now)), &mut Registry::default()).expect("open");
     let labels = Labels::from_pairs([("__name__", "m")]);
-    let mut appender = db.appender(None);
-    let series = appender.series(&labels);
-    assert_eq!(appender.append(series, now, 1.0), AppendOutcome::Accepted);
-    appender.commit().expect("commit");
-    let mut appender = db.appender(None);
-    let check = |a: &mut emberkeep::tsdb::DbAppender<'_>, t: i64, v: f64, expected| {
-        assert_eq!(a.append(series, t, v), expected, "{t}");
+    let push = |samples: &[(i64, f64)], mode: CommitMode| {
+        let mut appender = db.appender(None);
+        let series = appender.series(&labels);
+        samples.iter().for_each(|(t, v)| appender.append(series, *t, *v));
+        appender.commit(mode).expect("commit")
     };
-    check(&mut appender, now, 1.0, AppendOutcome::Repeated);
-    check(&mut appender, now, 2.0, AppendOutcome::DuplicateTimestamp);
-    check(&mut appender, now - 1, 2.0, AppendOutcome::OutOfOrder);
-    check(&mut appender, now - 2 * 3_600_000, 2.0, AppendOutcome::TooOld);
-    check(&mut appender, now + 11 * 60_000, 2.0, AppendOutcome::TooFarAhead);
-    check(&mut appender, i64::MAX, 2.0, AppendOutcome::TooFarAhead);
-    let stranger = emberkeep::tsdb::SeriesRef(99);
-    assert_eq!(appender.append(stranger, now, 2.0), AppendOutcome::UnknownSeries);
+    assert_eq!(push(&[(now, 1.0)], CommitMode::Whole).committed, 1);
+    let bad = [
+        (now, 1.0),
+        (now, 2.0),
+        (now - 1, 2.0),
+        (now - 2 * 3_600_000, 2.0),
+        (now + 11 * 60_000, 2.0),
+        (i64::MAX, 2.0),
+        (now + 1, 3.0),
+        (now + 1, 4.0),
+    ];
+    let counted = CommitStats {
+        repeated: 1,
+        duplicate: 2,
+        out_of_order: 1,
+        too_old: 1,
+        too_far_ahead: 2,
+        first_refused: Some((1, AppendOutcome::DuplicateTimestamp)),
+        ..CommitStats::default()
+    };
+    assert_eq!(push(&bad, CommitMode::Whole), counted);
+    assert_eq!(push(&bad, CommitMode::Each), CommitStats { committed: 1, ..counted });
+    assert_eq!(push(&[(now + 2, 5.0)], CommitMode::Each).committed, 1);
+    let mut appender = db.appender(None);
+    appender.append(emberkeep::tsdb::SeriesRef(99), now, 2.0);
+    assert_eq!(appender.commit(CommitMode::Each).expect("commit").unknown, 1);
+    let expected = BTreeMap::from([(now, 1.0), (now + 1, 3.0), (now + 2, 5.0)]);
+    assert_eq!(select(&db, &[], TimeRange::ALL).into_values().next(), Some(expected.clone()));
+    // What was undone in memory was undone in the log too.
+    db.close().expect("close");
+    drop(db);
+    assert_eq!(select(&open(dir.path()), &[], TimeRange::ALL).into_values().next(), Some(expected));
+}
+
+#[test]
+fn samples_far_apart_do_no_harm() {
+    let dir = tempfile::tempdir().expect("dir");
+    let db = open(dir.path());
+    let labels = Labels::from_pairs([("__name__", "m")]);
+    let times = [i64::MIN, -MINUTE * 1_000_000, 0, MINUTE * 50_000_000];
+    for time in times {
+        let mut appender = db.appender(None);
+        let series = appender.series(&labels);
+        appender.append(series, time, 1.0);
+        appender.commit(CommitMode::Each).expect("commit");
+    }
+    db.maintain().expect("maintain");
+    let found: Vec<i64> = select(&db, &[], TimeRange::ALL).values().flat_map(|s| s.keys().copied()).collect();
+    assert!(found.ends_with(&times[2..]), "{found:?}");
+    assert!(db.status().blocks.len() >= 2, "the old ones are in blocks");
+    db.close().expect("close");
 }
 
 #[test]
@@ -212,7 +261,7 @@ fn retention_removes_whole_blocks() {
         let mut appender = db.appender(None);
         let series = appender.series(&labels);
         appender.append(series, minute * MINUTE, 1.0);
-        appender.commit().expect("commit");
+        appender.commit(CommitMode::Each).expect("commit");
         db.maintain().expect("maintain");
     }
     let oldest = select(&db, &[], TimeRange::ALL).values().filter_map(|s| s.keys().next().copied()).min();
@@ -240,7 +289,7 @@ fn a_query_keeps_the_blocks_it_began_with() {
             let mut appender = db.appender(None);
             let series = appender.series(&labels);
             appender.append(series, minute * MINUTE, minute as f64);
-            appender.commit().expect("commit");
+            appender.commit(CommitMode::Each).expect("commit");
             db.maintain().expect("maintain");
         }
     };
@@ -283,7 +332,7 @@ fn a_commit_is_visible_whole_or_not_at_all() {
                     let series = appender.series(labels);
                     appender.append(series, commit * 1000, commit as f64);
                 }
-                appender.commit().expect("commit");
+                appender.commit(CommitMode::Each).expect("commit");
             }
             done.store(true, std::sync::atomic::Ordering::Release);
         });
@@ -320,7 +369,7 @@ fn a_window_that_could_not_be_written_is_written_later() {
             let mut appender = db.appender(None);
             let series = appender.series(&labels);
             appender.append(series, minute * MINUTE, minute as f64);
-            appender.commit().expect("commit");
+            appender.commit(CommitMode::Each).expect("commit");
         }
     };
     push(0..5);

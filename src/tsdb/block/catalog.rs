@@ -44,9 +44,9 @@ impl Catalog {
 
     /// This catalog without the blocks `gone` and with `added`.
     #[must_use]
-    pub fn with(&self, gone: &[Arc<BlockMeta>], added: Option<BlockMeta>, head_start: Option<i64>) -> Self {
+    pub fn with(&self, gone: &[Arc<BlockMeta>], added: Vec<BlockMeta>, head_start: Option<i64>) -> Self {
         let kept = self.blocks.iter().filter(|b| !gone.iter().any(|g| g.id == b.id)).cloned();
-        Self::new(kept.chain(added.map(Arc::new)).collect(), head_start.or(self.head_start))
+        Self::new(kept.chain(added.into_iter().map(Arc::new)).collect(), head_start.or(self.head_start))
     }
 
     /// Reads the catalog of data directory `dir`; none if there is none.

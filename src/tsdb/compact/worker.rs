@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{plan, retention};
-use crate::model::{Matcher, TimeRange};
-use crate::storage::SelectRequest;
+use crate::model::TimeRange;
+use crate::storage::{SelectRequest, SeriesSet};
 use crate::tsdb::block::BlockMeta;
 use crate::tsdb::block::catalog::Catalog;
 use crate::tsdb::block::writer::{BlockPlan, write_block};
 use crate::tsdb::db::Inner;
 use crate::tsdb::error::Result;
-use crate::tsdb::read::{SnapshotQuerier, select_blocks};
+use crate::tsdb::head::read::Part;
+use crate::tsdb::read::select_blocks;
 use crate::tsdb::store::BlockId;
 use crate::tsdb::wal::checkpoint;
 use crate::util::lock::lock;
@@ -73,39 +74,53 @@ fn save(inner: &Inner, catalog: Catalog) -> Result<Arc<Catalog>> {
     Ok(Arc::new(catalog))
 }
 
-/// Writes the oldest complete window of the head as a block; says whether there was one.
+/// Writes the oldest complete window of the head as a block, and late samples before it as blocks of their windows;
+/// says whether there was one.
 fn cut_head(inner: &Inner) -> Result<bool> {
     let range = inner.options.block_range_ms;
     let Some(held) = inner.head.time_range() else { return Ok(false) };
     // From where the catalog ends, not from where samples are refused: a window that was closed but could not be
     // written (a full disk) is still the next one to write.
-    let oldest = held.start.max(inner.catalog.load().head_start.unwrap_or(i64::MIN));
+    let head_start = inner.catalog.load().head_start.unwrap_or(i64::MIN);
+    if held.end < held.start.max(head_start).saturating_add(range / 2) {
+        return Ok(false);
+    }
+    // The next sample may lie far ahead: windows without samples are passed over.
+    let Some(oldest) = inner.head.first_from(head_start) else { return Ok(false) };
     let start = oldest.checked_sub(oldest.rem_euclid(range)).unwrap_or(i64::MIN);
     let end = start.saturating_add(range);
     // Samples may still come in up to half a block behind the newest one.
     if held.end < end.saturating_add(range / 2) {
         return Ok(false);
     }
-    inner.head.close_before(end);
-    let window = TimeRange { start, end: end - 1 };
-    let everything: [Matcher; 0] = [];
-    let (head, ()) = inner.head.select(&everything, window, || ());
-    let set = SnapshotQuerier::head_only(head);
-    let plan = BlockPlan { id: new_id(inner, start, end), start, end, level: 1, sources: Vec::new() };
-    let meta = write_block(&*inner.store, plan, &set, &inner.stop)?;
-    drop(set);
-    if let Some(meta) = &meta {
-        inner.metrics.compactions.inc();
-        tracing::info!(block = %meta.id, series = meta.series, samples = meta.samples, "cut a block from the head");
+    // What is logged from this moment on may hold late samples that these blocks do not have.
+    let segment = inner.head.close_before(end, || inner.wal.current_segment());
+    let mut metas = Vec::new();
+    for window in inner.head.leaving_windows(range, start) {
+        let set = inner.head.window(Part::Leaving);
+        metas.extend(write_level_one(inner, window, window.saturating_add(range).min(start), &set)?);
     }
-    let catalog = save(inner, inner.catalog.load().with(&[], meta, Some(end)))?;
+    metas.extend(write_level_one(inner, start, end, &inner.head.window(Part::All))?);
+    let catalog = save(inner, inner.catalog.load().with(&[], metas, Some(end)))?;
     inner.head.truncate(end, || inner.catalog.store(catalog));
-    if let Some(upto) = inner.wal.last_segment_before(end) {
-        checkpoint::write(&**inner.wal.fs(), upto, end, |series| inner.head.is_alive(series))?;
+    if let Some(upto) =
+        inner.wal.last_segment_before(end).map(|upto| upto.min(segment - 1)).filter(|upto| *upto > 0)
+    {
+        checkpoint::write(&**inner.wal.fs(), upto, &inner.head)?;
         inner.wal.forget(upto);
         inner.metrics.checkpoints.inc();
     }
     Ok(true)
+}
+
+fn write_level_one(inner: &Inner, start: i64, end: i64, set: &dyn SeriesSet) -> Result<Option<BlockMeta>> {
+    let plan = BlockPlan { id: new_id(inner, start, end), start, end, level: 1, sources: Vec::new() };
+    let meta = write_block(&*inner.store, plan, set, &inner.stop)?;
+    if let Some(meta) = &meta {
+        inner.metrics.compactions.inc();
+        tracing::info!(block = %meta.id, series = meta.series, samples = meta.samples, "cut a block from the head");
+    }
+    Ok(meta)
 }
 
 /// Merges one set of blocks; says whether there was one.
@@ -137,7 +152,7 @@ fn merge_blocks(inner: &Inner) -> Result<bool> {
         inner.metrics.compactions.inc();
         tracing::info!(block = %meta.id, sources = job.sources.len(), samples = meta.samples, "merged blocks");
     }
-    let next = save(inner, inner.catalog.load().with(&job.sources, meta, None))?;
+    let next = save(inner, inner.catalog.load().with(&job.sources, meta.into_iter().collect(), None))?;
     inner.catalog.store(next);
     lock(&inner.retired).extend(job.sources);
     Ok(true)
@@ -151,7 +166,7 @@ fn expire(inner: &Inner) -> Result<()> {
     if gone.is_empty() {
         return Ok(());
     }
-    let next = save(inner, catalog.with(&gone, None, None))?;
+    let next = save(inner, catalog.with(&gone, Vec::new(), None))?;
     inner.catalog.store(next);
     for block in &gone {
         tracing::info!(block = %block.id, "block is past the retention and removed");

@@ -1,31 +1,74 @@
 //! The one way in: stage samples, then commit them to the log and to the series.
 //!
+//! A commit judges every sample against its series, codes the good ones against what the log has of the series,
+//! appends them to the log, and only then shows them. Commits run one after another; queries wait only while samples
+//! are judged and applied, never for the disk.
+//!
 //! **Invariants**: nothing staged is visible before the commit; a commit whose log append fails leaves no trace.
 //! Dropping an appender forgets what was staged.
 
 use std::sync::Arc;
 
 use super::Head;
-use super::series::MemSeries;
+use super::pairs::{LogPlace, PairId};
+use super::table::Table;
 use crate::codec::frame;
-use crate::model::Labels;
+use crate::model::{Histogram, Labels};
 use crate::tsdb::chunk::open::TimelineId;
 use crate::tsdb::error::Result;
-use crate::tsdb::record::{self, RefSample};
+use crate::tsdb::record::{self, LoggedSample};
 use crate::tsdb::wal::Wal;
 use crate::tsdb::{AppendOutcome, SeriesRef};
-use crate::util::lock::read;
+use crate::util::lock::{lock, write};
 
 /// A log record holds at most this many samples, so that no record comes near the bounds of its length field.
 const MAX_RECORD_SAMPLES: usize = 100_000;
+
+/// What to do with the good samples of a commit that holds refused ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitMode {
+    /// Keep them.
+    Each,
+    /// Keep nothing.
+    Whole,
+}
 
 /// What a commit did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CommitStats {
     /// Samples that are now visible.
     pub committed: usize,
-    /// Samples that a concurrent commit of the same series overtook; they are counted and dropped.
-    pub overtaken: usize,
+    /// Samples that were there already, with the same value.
+    pub repeated: usize,
+    /// Samples refused because their series has another value at their time.
+    pub duplicate: usize,
+    /// Samples refused because their series has a newer one.
+    pub out_of_order: usize,
+    /// Samples refused because they are older than anything still taken.
+    pub too_old: usize,
+    /// Samples refused because they are too far ahead of the clock.
+    pub too_far_ahead: usize,
+    /// Samples of series that were removed; make those again by their labels.
+    pub unknown: usize,
+    /// The first refused sample: its number among the staged ones, and why.
+    pub first_refused: Option<(usize, AppendOutcome)>,
+}
+
+impl CommitStats {
+    fn refuse(&mut self, at: usize, outcome: AppendOutcome) {
+        match outcome {
+            AppendOutcome::Accepted => {}
+            AppendOutcome::Repeated => self.repeated += 1,
+            AppendOutcome::DuplicateTimestamp => self.duplicate += 1,
+            AppendOutcome::OutOfOrder => self.out_of_order += 1,
+            AppendOutcome::TooOld => self.too_old += 1,
+            AppendOutcome::TooFarAhead => self.too_far_ahead += 1,
+            AppendOutcome::UnknownSeries => self.unknown += 1,
+        }
+        if !matches!(outcome, AppendOutcome::Accepted | AppendOutcome::Repeated) {
+            self.first_refused.get_or_insert((at, outcome));
+        }
+    }
 }
 
 /// Limits on the timestamps an appender accepts, in milliseconds.
@@ -35,6 +78,41 @@ pub struct TimeLimits {
     pub min: i64,
     /// Newer samples are too far ahead of the clock.
     pub max: i64,
+    /// How far behind its series' newest sample a sample may be; 0 takes none out of order.
+    pub out_of_order: i64,
+}
+
+/// A staged sample.
+#[derive(Debug, Clone)]
+struct Staged {
+    series: SeriesRef,
+    timestamp: i64,
+    bits: u64,
+}
+
+/// What a commit needs besides the table, kept from one to the next.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    /// Label pairs the current file of the log has.
+    segment: u32,
+    pairs_in_segment: u32,
+    logged: Vec<LoggedSample>,
+    /// Whether the sample of the same index in `logged` is out of order.
+    late: Vec<bool>,
+    undo: Vec<Undo>,
+    /// Label pairs that get their number in this commit.
+    named: Vec<PairId>,
+    buffer: Vec<u8>,
+}
+
+/// A series as it was before a sample was judged.
+#[derive(Debug, Clone, Copy)]
+struct Undo {
+    series: SeriesRef,
+    last_time: i64,
+    last_bits: u64,
+    log_segment: u32,
+    log_bits: u64,
 }
 
 /// Stages the samples of one scrape or one request.
@@ -43,9 +121,8 @@ pub struct Appender<'a> {
     wal: &'a Wal,
     limits: TimeLimits,
     timeline: Option<TimelineId>,
-    // Holding the series keeps it from being removed before the commit.
-    staged: Vec<(Arc<MemSeries>, RefSample)>,
-    buffer: Vec<u8>,
+    staged: Vec<Staged>,
+    histograms: Vec<(SeriesRef, i64, Arc<Histogram>)>,
 }
 
 impl<'a> Appender<'a> {
@@ -55,89 +132,235 @@ impl<'a> Appender<'a> {
         limits: TimeLimits,
         timeline: Option<TimelineId>,
     ) -> Self {
-        Self { head, wal, limits, timeline, staged: Vec::new(), buffer: Vec::new() }
+        Self { head, wal, limits, timeline, staged: Vec::new(), histograms: Vec::new() }
     }
 
     /// The series with `labels`, made if absent.
     pub fn series(&mut self, labels: &Labels) -> SeriesRef {
-        self.head.get_or_create(labels).reference()
+        self.head.series(labels)
     }
 
-    /// Stages one sample (timestamp in milliseconds).
-    ///
-    /// Order is checked against what is committed: a second sample of a series in the same commit that goes back
-    /// in time is dropped, and counted, by [`Appender::commit`].
-    pub fn append(&mut self, series: SeriesRef, timestamp: i64, value: f64) -> AppendOutcome {
-        let Some(target) = self.head.get(series) else { return AppendOutcome::UnknownSeries };
-        if timestamp > self.limits.max {
-            return AppendOutcome::TooFarAhead;
-        }
-        match target.last() {
-            Some((last, old)) if timestamp == last => {
-                if old.to_bits() == value.to_bits() {
-                    return AppendOutcome::Repeated;
-                }
-                return AppendOutcome::DuplicateTimestamp;
-            }
-            Some((last, _)) if timestamp < last => {
-                return if timestamp < self.limits.min {
-                    AppendOutcome::TooOld
-                } else {
-                    AppendOutcome::OutOfOrder
-                };
-            }
-            _ if timestamp < self.limits.min => return AppendOutcome::TooOld,
-            _ => {}
-        }
-        self.staged.push((target, RefSample { series, timestamp, value }));
-        AppendOutcome::Accepted
+    /// The series whose labels, packed as in [`Labels::packed`], have this fingerprint.
+    pub(crate) fn find(&self, fingerprint: u128) -> Option<SeriesRef> {
+        self.head.find(fingerprint)
+    }
+
+    /// Stages one sample (timestamp in milliseconds). What becomes of it is said by [`Appender::commit`].
+    pub fn append(&mut self, series: SeriesRef, timestamp: i64, value: f64) {
+        self.staged.push(Staged { series, timestamp, bits: value.to_bits() });
+    }
+
+    /// Stages one native histogram.
+    pub fn append_histogram(&mut self, series: SeriesRef, timestamp: i64, histogram: Arc<Histogram>) {
+        self.histograms.push((series, timestamp, histogram));
     }
 
     /// Number of staged samples.
     pub fn staged(&self) -> usize {
-        self.staged.len()
+        self.staged.len() + self.histograms.len()
     }
 
     /// Logs what was staged, then makes it visible, all at once.
     ///
     /// # Errors
-    /// When the log cannot take it; nothing is visible then.
-    pub fn commit(mut self) -> Result<CommitStats> {
-        if self.staged.is_empty() {
-            return Ok(CommitStats::default());
-        }
-        self.log()?;
+    /// When the log cannot take it. Nothing is visible then, unless only its sync failed.
+    pub fn commit(self, mode: CommitMode) -> Result<CommitStats> {
         let mut stats = CommitStats::default();
-        let _shared = read(&self.head.gate);
-        let first = self.staged[0].1.timestamp;
-        let place = self.timeline.and_then(|id| self.head.timelines.push(id, first));
-        for (series, sample) in &self.staged {
-            series.mark_logged();
-            // A block may have been cut since the sample was staged.
-            let late = sample.timestamp < self.head.min_valid();
-            if !late && self.head.apply(series, sample, place.filter(|_| sample.timestamp == first)) {
-                stats.committed += 1;
-            } else {
-                stats.overtaken += 1;
-            }
+        if self.staged.is_empty() && self.histograms.is_empty() {
+            return Ok(stats);
         }
+        let appended = {
+            let mut intake = lock(&self.head.intake);
+            let segment = self.wal.begin()?;
+            intake.begin(segment);
+            let refused = self.judge(&mut write(&self.head.table), &mut intake, &mut stats);
+            if mode == CommitMode::Whole && refused {
+                intake.undo(&mut write(&self.head.table));
+                return Ok(CommitStats { committed: 0, ..stats });
+            }
+            if intake.logged.is_empty() && self.histograms.is_empty() {
+                return Ok(stats);
+            }
+            let newest = self.log(&mut intake);
+            match self.wal.append(&intake.buffer, newest) {
+                Ok(number) => {
+                    self.apply(&mut write(&self.head.table), &mut intake, &mut stats);
+                    number
+                }
+                Err(error) => {
+                    intake.undo(&mut write(&self.head.table));
+                    return Err(error);
+                }
+            }
+        };
+        self.wal.acknowledge(appended)?;
         Ok(stats)
     }
 
-    fn log(&mut self) -> Result<()> {
-        let out = &mut self.buffer;
-        let mut fresh: Vec<&MemSeries> =
-            self.staged.iter().map(|(series, _)| &**series).filter(|s| !s.is_logged()).collect();
-        fresh.sort_unstable_by_key(|s| s.reference());
-        fresh.dedup_by_key(|s| s.reference());
+    /// Decides on every staged sample; says whether one was refused. Accepted ones count at once for those after them.
+    fn judge(&self, table: &mut Table, intake: &mut Intake, stats: &mut CommitStats) -> bool {
+        let min_valid = self.limits.min.max(self.head.min_valid());
+        for (at, staged) in self.staged.iter().enumerate() {
+            let Some((series, _)) = table.get_mut(staged.series) else {
+                stats.refuse(at, AppendOutcome::UnknownSeries);
+                continue;
+            };
+            let time = staged.timestamp;
+            let ordered = time > series.last_time;
+            // What is late may be older than the head, as long as its window is open.
+            let window = series.last_time.saturating_sub(self.limits.out_of_order);
+            let late = !ordered && time < series.last_time && self.limits.out_of_order > 0 && time >= window;
+            let outcome = if time > self.limits.max {
+                AppendOutcome::TooFarAhead
+            } else if late || (ordered && time >= min_valid) {
+                AppendOutcome::Accepted
+            } else if time == series.last_time && staged.bits == series.last_bits {
+                AppendOutcome::Repeated
+            } else if time == series.last_time {
+                AppendOutcome::DuplicateTimestamp
+            } else if time < min_valid {
+                AppendOutcome::TooOld
+            } else {
+                AppendOutcome::OutOfOrder
+            };
+            if outcome != AppendOutcome::Accepted {
+                stats.refuse(at, outcome);
+                continue;
+            }
+            intake.undo.push(Undo {
+                series: staged.series,
+                last_time: series.last_time,
+                last_bits: series.last_bits,
+                log_segment: series.log_segment,
+                log_bits: series.log_bits,
+            });
+            let base = if series.log_segment == intake.segment { series.log_bits } else { 0 };
+            intake.logged.push(LoggedSample {
+                series: staged.series,
+                timestamp: time,
+                bits: staged.bits,
+                base,
+            });
+            intake.late.push(late);
+            series.log_segment = intake.segment;
+            series.log_bits = staged.bits;
+            if !late {
+                series.last_time = time;
+                series.last_bits = staged.bits;
+            }
+        }
+        stats.first_refused.is_some()
+    }
+
+    /// Puts the records of the commit into the intake's buffer; returns the newest timestamp.
+    fn log(&self, intake: &mut Intake) -> Option<i64> {
+        intake.put_new_series(&mut write(&self.head.table));
+        let out = &mut intake.buffer;
+        for part in intake.logged.chunks(MAX_RECORD_SAMPLES) {
+            frame::put_record(out, |out| record::samples::put(out, self.timeline, part));
+        }
+        intake.logged.iter().map(|s| s.timestamp).max()
+    }
+
+    fn apply(&self, table: &mut Table, intake: &mut Intake, stats: &mut CommitStats) {
+        let Some(first) = intake.logged.first().map(|s| s.timestamp) else { return };
+        let place = self.timeline.and_then(|id| table.timelines.push(id, first));
+        let (mut oldest, mut newest) = (i64::MAX, i64::MIN);
+        for (sample, late) in intake.logged.iter().zip(&intake.late) {
+            let Some((series, timelines)) = table.get_mut(sample.series) else { continue };
+            series.logged = true;
+            oldest = oldest.min(sample.timestamp);
+            newest = newest.max(sample.timestamp);
+            if *late {
+                if !series.append_late(sample.timestamp, sample.bits) {
+                    stats.duplicate += 1;
+                    continue;
+                }
+            } else {
+                let place = place.filter(|_| sample.timestamp == first);
+                series.append(sample.timestamp, sample.bits, place, timelines);
+            }
+            stats.committed += 1;
+        }
+        self.head.note_time(oldest, newest);
+    }
+}
+
+impl Intake {
+    fn begin(&mut self, segment: u32) {
+        if self.segment != segment {
+            self.segment = segment;
+            self.pairs_in_segment = 0;
+        }
+        self.logged.clear();
+        self.late.clear();
+        self.undo.clear();
+        self.named.clear();
+        self.buffer.clear();
+        // A large commit is rare; its memory is given back.
+        self.logged.shrink_to(MAX_RECORD_SAMPLES);
+        self.late.shrink_to(MAX_RECORD_SAMPLES);
+        self.undo.shrink_to(MAX_RECORD_SAMPLES);
+        self.buffer.shrink_to(1 << 20);
+    }
+
+    /// Puts records for the series the log does not know yet, and the label pairs its file does not have.
+    fn put_new_series(&mut self, table: &mut Table) {
+        let mut fresh: Vec<SeriesRef> = self
+            .logged
+            .iter()
+            .map(|sample| sample.series)
+            .filter(|series| table.get(*series).is_some_and(|s| !s.logged))
+            .collect();
+        fresh.sort_unstable();
+        fresh.dedup();
         for part in fresh.chunks(MAX_RECORD_SAMPLES) {
-            frame::put_record(out, |o| {
-                record::put_series(o, part.iter().map(|s| (s.reference(), s.labels())));
+            self.put_series(table, part);
+        }
+    }
+
+    fn put_series(&mut self, table: &mut Table, fresh: &[SeriesRef]) {
+        let first_named = self.named.len();
+        let mut series = Vec::with_capacity(fresh.len());
+        for reference in fresh {
+            let Some(found) = table.get(*reference) else { continue };
+            let pairs = found.pairs.clone();
+            let mut numbers = Vec::with_capacity(pairs.len());
+            for id in &pairs {
+                let mut place = table.pairs.logged(*id);
+                if place.segment != self.segment {
+                    place = LogPlace { segment: self.segment, number: self.pairs_in_segment };
+                    table.pairs.set_logged(*id, place);
+                    self.pairs_in_segment += 1;
+                    self.named.push(*id);
+                }
+                numbers.push(place.number);
+            }
+            series.push((*reference, numbers));
+        }
+        let names = &self.named[first_named..];
+        if !names.is_empty() {
+            let texts = table.pairs.texts();
+            frame::put_record(&mut self.buffer, |out| {
+                record::put_pairs(out, names.iter().map(|id| texts.get(*id)))
             });
         }
-        for part in self.staged.chunks(MAX_RECORD_SAMPLES) {
-            frame::put_record(out, |o| record::put_samples(o, self.timeline, part.iter().map(|(_, s)| *s)));
+        frame::put_record(&mut self.buffer, |out| record::put_series(out, &series));
+    }
+
+    /// Takes back what [`Appender::judge`] changed.
+    fn undo(&mut self, table: &mut Table) {
+        for before in self.undo.drain(..).rev() {
+            if let Some((series, _)) = table.get_mut(before.series) {
+                series.last_time = before.last_time;
+                series.last_bits = before.last_bits;
+                series.log_segment = before.log_segment;
+                series.log_bits = before.log_bits;
+            }
         }
-        self.wal.append(out, self.staged.iter().map(|(_, s)| s.timestamp).max())
+        for id in self.named.drain(..).rev() {
+            table.pairs.set_logged(id, LogPlace::default());
+            self.pairs_in_segment -= 1;
+        }
     }
 }

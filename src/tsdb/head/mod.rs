@@ -1,31 +1,36 @@
 //! The head: recent samples in memory, everything of which is also in the log.
 //!
-//! Read [`series`] (one series), [`timeline`] (shared timestamps), `table` (all series), then [`appender`] (the way
-//! in), [`read`] (the way out) and [`truncate`] (what leaves once it is in a block).
+//! Read `series` (one series), [`timeline`] (shared timestamps), `pairs` (labels and the inverted index), `table`
+//! (all series), then [`appender`] (the way in), [`read`] (the way out), [`truncate`] (what leaves once it is in a
+//! block) and [`replay`] (how it comes back from the log).
 //!
-//! **Invariants**: a sample is applied only after the log has it; a commit is visible whole or not at all, because
-//! it is applied under the shared side of `gate` and a select copies its chunk handles under the exclusive side.
+//! **Invariants**: a sample is applied only after the log has it; a commit is visible whole or not at all, because it
+//! is applied under the exclusive side of `table` and a select copies what it needs under the shared side.
 //!
-//! **Locking**: `gate`, then `table`, then `index`, then one series, then `timelines`, then one timeline.
+//! **Locking**: `intake` (one commit, truncation or deletion at a time), then `table`. Nobody waits for the disk
+//! with `table` in hand.
 
 pub mod appender;
+mod pairs;
 pub mod read;
-pub mod series;
+pub mod replay;
+mod series;
 mod table;
 pub mod timeline;
 pub mod truncate;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Mutex, RwLock};
 
 use super::SeriesRef;
-use super::index::LabelIndex;
-use super::record::{Record, RefSample};
+use super::chunk::open::TimelineId;
 use crate::model::{Labels, TimeRange};
 use crate::util::lock::{read as read_lock, write as write_lock};
-use series::{MemSeries, Placement};
-use table::SeriesTable;
-use timeline::Timelines;
+use appender::Intake;
+pub use pairs::HeadIndex;
+use table::Table;
+use table::fingerprint;
+pub(crate) use table::fingerprint_packed;
 
 /// Totals for metrics and the status page.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,10 +47,8 @@ pub struct HeadStats {
 
 /// Recent samples of all active series.
 pub struct Head {
-    gate: RwLock<()>,
-    table: RwLock<SeriesTable>,
-    index: RwLock<LabelIndex>,
-    timelines: Timelines,
+    intake: Mutex<Intake>,
+    table: RwLock<Table>,
     /// Samples before this are in blocks already and are refused.
     min_valid: AtomicI64,
     /// Samples before this are no longer shown: their block is published, though a chunk may still hold them.
@@ -60,10 +63,8 @@ impl Head {
     /// An empty head that takes samples from `min_valid` (milliseconds) on.
     pub fn new(min_valid: i64) -> Self {
         Self {
-            gate: RwLock::new(()),
+            intake: Mutex::default(),
             table: RwLock::default(),
-            index: RwLock::default(),
-            timelines: Timelines::default(),
             min_valid: AtomicI64::new(min_valid),
             floor: AtomicI64::new(min_valid),
             min_time: AtomicI64::new(i64::MAX),
@@ -92,14 +93,11 @@ impl Head {
 
     /// Counts everything. Linear in the number of series.
     pub fn stats(&self) -> HeadStats {
-        let (series, chunks) = {
-            let table = read_lock(&self.table);
-            (table.len(), table.iter().map(|s| s.chunk_count()).sum())
-        };
+        let table = read_lock(&self.table);
         HeadStats {
-            series,
-            chunks,
-            label_pairs: read_lock(&self.index).pair_count(),
+            series: table.len(),
+            chunks: table.iter().map(series::MemSeries::chunk_count).sum(),
+            label_pairs: table.pairs.len(),
             time_range: self.time_range(),
         }
     }
@@ -109,69 +107,43 @@ impl Head {
         read_lock(&self.table).len()
     }
 
-    /// Calls `look` with the inverted index. New series wait meanwhile.
-    pub fn with_index<T>(&self, look: impl FnOnce(&LabelIndex) -> T) -> T {
-        look(&read_lock(&self.index))
+    /// Calls `look` with the inverted index. Commits wait meanwhile.
+    pub fn with_index<T>(&self, look: impl FnOnce(HeadIndex<'_>) -> T) -> T {
+        look(HeadIndex(&read_lock(&self.table).pairs))
     }
 
-    fn get(&self, reference: SeriesRef) -> Option<Arc<MemSeries>> {
-        read_lock(&self.table).get(reference).cloned()
+    /// Whether the series is there.
+    pub fn is_known(&self, reference: SeriesRef) -> bool {
+        read_lock(&self.table).get(reference).is_some()
     }
 
-    fn get_or_create(&self, labels: &Labels) -> Arc<MemSeries> {
-        if let Some(series) = read_lock(&self.table).find(labels) {
-            return Arc::clone(series);
+    /// A new timeline for one scraped target.
+    pub fn create_timeline(&self) -> TimelineId {
+        write_lock(&self.table).timelines.create()
+    }
+
+    /// The series with these labels, made if absent.
+    pub(crate) fn series(&self, labels: &Labels) -> SeriesRef {
+        let fingerprint = fingerprint(labels);
+        if let Some(found) = self.find(fingerprint) {
+            return found;
         }
         let mut table = write_lock(&self.table);
         // Somebody may have made it between the two locks.
-        if let Some(series) = table.find(labels) {
-            return Arc::clone(series);
+        if let Some(found) = table.find(fingerprint) {
+            return found;
         }
-        let series = table.insert(labels.clone());
-        write_lock(&self.index).insert(series.reference().slot(), labels);
         self.created.fetch_add(1, Ordering::Relaxed);
-        series
+        table.insert(labels, fingerprint)
     }
 
-    /// Applies one record of the log. Samples of series that are not there, or that are in blocks, are left out.
-    pub fn replay(&self, record: Record) {
-        match record {
-            Record::Series(series) => {
-                let mut table = write_lock(&self.table);
-                let mut index = write_lock(&self.index);
-                for (reference, labels) in series {
-                    let (displaced, inserted) = table.insert_at(reference, &labels);
-                    if let Some(old) = displaced {
-                        index.remove(reference.slot(), old.labels());
-                    }
-                    if inserted {
-                        index.insert(reference.slot(), &labels);
-                    }
-                }
-            }
-            Record::Samples { timeline, samples } => {
-                let Some(first) = samples.first().copied() else { return };
-                let place = timeline.and_then(|id| self.timelines.push(id, first.timestamp));
-                let table = read_lock(&self.table);
-                for sample in &samples {
-                    if sample.timestamp < self.min_valid() {
-                        continue;
-                    }
-                    if let Some(series) = table.get(sample.series) {
-                        series.mark_logged();
-                        self.apply(series, sample, place.filter(|_| sample.timestamp == first.timestamp));
-                    }
-                }
-            }
-        }
+    /// The series with this fingerprint, if there is one.
+    pub(crate) fn find(&self, fingerprint: u128) -> Option<SeriesRef> {
+        read_lock(&self.table).find(fingerprint)
     }
 
-    fn apply(&self, series: &MemSeries, sample: &RefSample, place: Option<Placement>) -> bool {
-        let applied = series.append(sample.timestamp, sample.value, place, &self.timelines);
-        if applied {
-            self.min_time.fetch_min(sample.timestamp, Ordering::Relaxed);
-            self.max_time.fetch_max(sample.timestamp, Ordering::Relaxed);
-        }
-        applied
+    fn note_time(&self, start: i64, end: i64) {
+        self.min_time.fetch_min(start, Ordering::Relaxed);
+        self.max_time.fetch_max(end, Ordering::Relaxed);
     }
 }

@@ -1,25 +1,66 @@
-//! The way out: handles to the chunks of the series that match, as they are at one moment.
+//! The way out: what the series that match hold, as it is at one moment.
+//!
+//! **Cost**: a select copies the open bits of each series, and a handle for each sealed chunk; labels are put
+//! together only when asked for.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Head;
-use super::series::{ChunkHandle, MemSeries};
+use super::pairs::{PairId, PairTexts};
+use super::series::{self, MemSeries, SealedChunk};
+use super::table::Table;
 use super::timeline::Stamps;
-use crate::model::{Labels, Matcher, Samples, TimeRange};
-use crate::tsdb::chunk::column;
-use crate::tsdb::chunk::open::{TimelineId, Times};
+use crate::model::{Histogram, Labels, Matcher, Samples, TimeRange};
+use crate::storage::{SeriesSet, StorageError};
+use crate::tsdb::chunk::open::{OwnTimes, TimelineId, Times, ValueShape, read_values};
 use crate::tsdb::index::resolve::resolve;
-use crate::util::lock::{read, write};
+use crate::util::lock::read;
 
-/// Series of the head, in label order, with their chunks inside a time range.
+/// The values of an open chunk as they were.
+struct OpenSnapshot {
+    times: Times,
+    count: u16,
+    shape: ValueShape,
+    /// Where its bits are in the set's bytes.
+    bytes: (usize, usize),
+}
+
+struct Entry {
+    /// Where its label pairs end; they begin where those of the entry before end.
+    pairs: (u32, u32),
+    /// Its sealed chunks.
+    sealed: (u32, u32),
+    open: Option<Box<OpenSnapshot>>,
+    beside: Option<Box<Beside>>,
+}
+
+/// Late samples and histograms.
+struct Beside {
+    late: Vec<(i64, f64)>,
+    histograms: Vec<(i64, Arc<Histogram>)>,
+}
+
+/// Series of the head, in label order, with what they hold inside a time range.
 #[derive(Default)]
 pub struct HeadSeriesSet {
-    series: Vec<(Arc<MemSeries>, Vec<ChunkHandle>)>,
+    texts: PairTexts,
+    pairs: Vec<PairId>,
+    entries: Vec<Entry>,
+    sealed: Vec<Arc<SealedChunk>>,
+    bytes: Vec<u8>,
     stamps: HashMap<TimelineId, Stamps>,
     /// Samples before this are left to the blocks.
     floor: i64,
+}
+
+fn as_u32(n: usize) -> u32 {
+    u32::try_from(n).expect("a select holds fewer than 2^32 chunks")
+}
+
+fn span<T>(all: &[T], (start, end): (u32, u32)) -> &[T] {
+    &all[start as usize..end as usize]
 }
 
 impl Head {
@@ -32,81 +73,201 @@ impl Head {
         then: impl FnOnce() -> T,
     ) -> (HeadSeriesSet, T) {
         let mut set = HeadSeriesSet::default();
-        let exclusive = write(&self.gate);
+        let table = read(&self.table);
         let beside = then();
         set.floor = self.floor.load(Ordering::Acquire);
-        let range = TimeRange { start: range.start.max(set.floor), end: range.end };
         if self.time_range().is_none_or(|held| !held.overlaps(&range)) {
             return (set, beside);
         }
-        let slots = self.with_index(|index| resolve(index, matchers));
-        {
-            let table = read(&self.table);
-            let mut chunks = Vec::new();
-            for series in slots.iter().filter_map(|slot| table.at_slot(slot)) {
-                series.chunks(range.start, range.end, &mut chunks);
-                if !chunks.is_empty() {
-                    set.series.push((Arc::clone(series), chunks.clone()));
-                    chunks.clear();
-                }
-            }
+        let slots = resolve(&table.pairs, matchers);
+        for series in slots.iter().filter_map(|slot| table.at_slot(slot)) {
+            set.add(series, &table, range);
         }
-        for chunk in set.series.iter().flat_map(|(_, chunks)| chunks) {
-            if let (Times::Shared { id, .. }, _) = chunk.times() {
-                set.stamps.entry(*id).or_insert_with(|| self.timelines.stamps(*id));
-            }
+        if !set.entries.is_empty() {
+            set.texts = table.pairs.texts().clone();
         }
-        drop(exclusive);
-        set.series.sort_unstable_by(|(a, _), (b, _)| a.labels().cmp(b.labels()));
+        drop(table);
+        set.sort();
         (set, beside)
+    }
+
+    /// All series that hold `part`, in label order, to be read one after another while commits go on: for a window
+    /// that takes no samples any more.
+    pub(in crate::tsdb) fn window(&self, part: Part) -> HeadWindow<'_> {
+        let table = read(&self.table);
+        let texts = table.pairs.texts().clone();
+        let mut window = HeadWindow { head: self, part, texts, pairs: vec![], slots: vec![] };
+        let holds = |series: &&MemSeries| {
+            part == Part::All || series.rest.as_ref().is_some_and(|rest| !rest.leaving.is_empty())
+        };
+        for series in table.iter().filter(holds) {
+            let start = as_u32(window.pairs.len());
+            window.pairs.extend_from_slice(&series.pairs);
+            window.slots.push((series.reference.slot(), (start, as_u32(window.pairs.len()))));
+        }
+        drop(table);
+        let ranks = ranks(&window.texts, &window.pairs);
+        let key = |at: &(u32, u32)| span(&window.pairs, *at).iter().map(|id| ranks[*id as usize]);
+        window.slots.sort_unstable_by(|(_, a), (_, b)| key(a).cmp(key(b)));
+        window
     }
 }
 
+/// For each pair among `used` its place in label order.
+fn ranks(texts: &PairTexts, used: &[PairId]) -> Vec<u32> {
+    let most = used.iter().max().map_or(0, |id| *id as usize + 1);
+    let mut ranks = vec![0u32; most];
+    used.iter().for_each(|id| ranks[*id as usize] = 1);
+    let mut distinct: Vec<PairId> = (0..as_u32(most)).filter(|id| ranks[*id as usize] == 1).collect();
+    distinct.sort_unstable_by(|a, b| texts.get(*a).cmp(&texts.get(*b)));
+    for (rank, id) in distinct.iter().enumerate() {
+        ranks[*id as usize] = as_u32(rank);
+    }
+    ranks
+}
+
 impl HeadSeriesSet {
+    fn add(&mut self, series: &MemSeries, table: &Table, range: TimeRange) {
+        let sealed_from = self.sealed.len();
+        let visible = TimeRange { start: range.start.max(self.floor), end: range.end };
+        let inside =
+            |chunk: &&Arc<SealedChunk>| chunk.end_time >= visible.start && chunk.start_time <= visible.end;
+        self.sealed.extend(series.sealed().iter().filter(inside).cloned());
+        let open = series.open().filter(|(times, _)| {
+            let first = match times {
+                Times::Shared { id, first } => table.timelines.stamp(*id, *first),
+                Times::Own(own) => Some(own.first()),
+            };
+            series.last_time >= visible.start && first.is_some_and(|first| first <= visible.end)
+        });
+        let open = open.map(|(times, values)| {
+            let start = self.bytes.len();
+            let shape = values.snapshot(&mut self.bytes);
+            let bytes = (start, self.bytes.len());
+            Box::new(OpenSnapshot { times: times.clone(), count: values.count(), shape, bytes })
+        });
+        let beside = series.rest.as_ref().and_then(|rest| {
+            let late = rest.leaving.iter().chain(&rest.late).filter(|(t, _)| range.contains(*t)).copied();
+            let late: Vec<_> = late.collect();
+            let histograms: Vec<_> =
+                rest.histograms.iter().filter(|(t, _)| visible.contains(*t)).cloned().collect();
+            (!late.is_empty() || !histograms.is_empty()).then(|| Box::new(Beside { late, histograms }))
+        });
+        if self.sealed.len() == sealed_from && open.is_none() && beside.is_none() {
+            return;
+        }
+        let used = self.sealed[sealed_from..]
+            .iter()
+            .map(|chunk| &chunk.times)
+            .chain(open.as_ref().map(|o| &o.times));
+        for (id, _) in used.filter_map(series::shared) {
+            self.stamps.entry(id).or_insert_with(|| table.timelines.stamps(id));
+        }
+        let pairs_from = as_u32(self.pairs.len());
+        self.pairs.extend_from_slice(&series.pairs);
+        self.entries.push(Entry {
+            pairs: (pairs_from, as_u32(self.pairs.len())),
+            sealed: (as_u32(sealed_from), as_u32(self.sealed.len())),
+            open,
+            beside,
+        });
+    }
+
+    fn sort(&mut self) {
+        let ranks = ranks(&self.texts, &self.pairs);
+        let pairs = &self.pairs;
+        let key = |entry: &Entry| span(pairs, entry.pairs).iter().map(|id| ranks[*id as usize]);
+        self.entries.sort_unstable_by(|a, b| key(a).cmp(key(b)));
+    }
+
     /// Number of series.
     pub fn len(&self) -> usize {
-        self.series.len()
+        self.entries.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.series.is_empty()
+        self.entries.is_empty()
     }
 
     /// Labels of series `index`.
-    pub fn labels(&self, index: usize) -> &Labels {
-        self.series[index].0.labels()
+    pub fn labels(&self, index: usize) -> Labels {
+        Labels::from_sorted(span(&self.pairs, self.entries[index].pairs).iter().map(|id| self.texts.get(*id)))
     }
 
     /// Appends the samples of series `index` inside `range` to `out`.
     pub fn read(&self, index: usize, range: TimeRange, out: &mut Samples) {
-        for chunk in &self.series[index].1 {
-            let (times, count) = chunk.times();
-            let stamps = match times {
-                Times::Own(own) => own.as_slice(),
-                Times::Shared { id, first } => {
-                    self.stamps.get(id).map(|s| s.range(*first, count)).unwrap_or_default()
-                }
-            };
-            let from = stamps.partition_point(|t| *t < range.start.max(self.floor));
-            let to = stamps.partition_point(|t| *t <= range.end);
-            if from >= to {
-                continue;
-            }
-            let start = out.values.len();
-            match chunk {
-                // Own memory, written by the encoder: it cannot be damaged.
-                ChunkHandle::Sealed(chunk) => {
-                    if column::decode(&chunk.column, count, &mut out.values).is_err() {
-                        out.values.truncate(start);
-                        continue;
-                    }
-                }
-                ChunkHandle::Open(chunk) => chunk.values(&mut out.values),
-            }
-            out.values.truncate(start + to);
-            out.values.drain(start..start + from);
-            out.timestamps.extend_from_slice(&stamps[from..to]);
+        let entry = &self.entries[index];
+        let before = out.len();
+        let visible = TimeRange { start: range.start.max(self.floor), end: range.end };
+        let mut own = Vec::new();
+        for chunk in span(&self.sealed, entry.sealed) {
+            let stamps = self.stamps_of(&chunk.times, usize::from(chunk.count), &mut own);
+            series::push_sealed(chunk, stamps, visible, out);
         }
+        if let Some(open) = &entry.open {
+            let stamps = self.stamps_of(&open.times, usize::from(open.count), &mut own);
+            series::push_values(stamps, visible, out, |into| {
+                read_values(open.shape, &self.bytes[open.bytes.0..open.bytes.1], open.count, into);
+            });
+        }
+        if let Some(beside) = &entry.beside {
+            series::merge_beside(&[&beside.late], &beside.histograms, range, before, out);
+        }
+    }
+
+    fn stamps_of<'a>(&'a self, times: &Times, count: usize, own: &'a mut Vec<i64>) -> &'a [i64] {
+        match times {
+            Times::Own(times) => {
+                own.clear();
+                OwnTimes::read(times, own);
+                own
+            }
+            Times::Shared { id, first } => {
+                self.stamps.get(id).map(|s| s.range(*first, count)).unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// Which samples of the head are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::tsdb) enum Part {
+    /// All.
+    All,
+    /// The late ones set apart by [`Head::close_before`].
+    Leaving,
+}
+
+/// Series of the head, read one at a time.
+pub(in crate::tsdb) struct HeadWindow<'a> {
+    head: &'a Head,
+    part: Part,
+    texts: PairTexts,
+    pairs: Vec<PairId>,
+    slots: Vec<(u32, (u32, u32))>,
+}
+
+impl SeriesSet for HeadWindow<'_> {
+    fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn labels(&self, index: usize) -> Labels {
+        Labels::from_sorted(span(&self.pairs, self.slots[index].1).iter().map(|id| self.texts.get(*id)))
+    }
+
+    fn read(&self, index: usize, range: TimeRange, out: &mut Samples) -> Result<(), StorageError> {
+        out.clear();
+        let table = read(&self.head.table);
+        let Some(series) = table.at_slot(self.slots[index].0) else { return Ok(()) };
+        match self.part {
+            Part::All => series.read(range, &table.timelines, &mut Vec::new(), out),
+            Part::Leaving => {
+                let leaving = series.rest.iter().flat_map(|rest| &rest.leaving);
+                leaving.filter(|(t, _)| range.contains(*t)).for_each(|(t, v)| out.push(*t, *v));
+            }
+        }
+        Ok(())
     }
 }

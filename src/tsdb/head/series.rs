@@ -1,14 +1,13 @@
-//! One series of the head: sealed chunks and an open one.
+//! One series of the head: sealed chunks, an open one, and what does not fit their order.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use super::timeline::Timelines;
-use crate::model::Labels;
+use super::pairs::PairId;
+use super::timeline::{Placement, Timelines};
+use crate::model::{Histogram, Samples, TimeRange};
 use crate::tsdb::SeriesRef;
 use crate::tsdb::chunk::column;
-use crate::tsdb::chunk::open::{OpenChunk, TimelineId, Times};
-use crate::util::lock::lock;
+use crate::tsdb::chunk::open::{OpenValues, OwnTimes, TimelineId, Times};
 
 /// Below this many samples a chunk that leaves its timeline is given timestamps of its own instead of being sealed,
 /// so that series scraped in turns by two targets do not end in a chunk per sample.
@@ -16,7 +15,7 @@ const MIN_SEALED_SAMPLES: u16 = 16;
 
 /// A chunk that is complete.
 #[derive(Debug)]
-pub struct SealedChunk {
+pub(super) struct SealedChunk {
     /// Where its timestamps are.
     pub times: Times,
     /// Timestamp of the first sample in milliseconds.
@@ -29,183 +28,346 @@ pub struct SealedChunk {
     pub column: Box<[u8]>,
 }
 
-/// Where a timestamp stands on a timeline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Placement {
-    /// The timeline.
-    pub id: TimelineId,
-    /// Number of the timestamp, counted from the timeline's beginning.
-    pub number: u64,
-}
-
+/// What most series have none or little of.
 #[derive(Debug, Default)]
-struct State {
-    sealed: Vec<Arc<SealedChunk>>,
-    /// Shared with readers; an append while somebody reads copies it first.
-    open: Option<Arc<OpenChunk>>,
-    /// Time and value of the newest sample.
-    last: Option<(i64, f64)>,
+pub(super) struct Rest {
+    pub(super) sealed: Vec<Arc<SealedChunk>>,
+    /// Samples that came out of order, by time.
+    pub(super) late: Vec<(i64, f64)>,
+    /// Those of them that are being written to a block, by time.
+    pub(super) leaving: Vec<(i64, f64)>,
+    /// Native histograms, by time.
+    pub(super) histograms: Vec<(i64, Arc<Histogram>)>,
 }
 
 /// A series and its recent samples.
 #[derive(Debug)]
-pub struct MemSeries {
-    reference: SeriesRef,
-    labels: Labels,
+pub(super) struct MemSeries {
+    pub(super) fingerprint: u128,
+    pub(super) reference: SeriesRef,
+    /// Its labels, in name order.
+    pub(super) pairs: Box<[PairId]>,
+    /// Time of the newest sample in order; `i64::MIN` before the first.
+    pub(super) last_time: i64,
+    /// Value bits of that sample.
+    pub(super) last_bits: u64,
+    /// File of the log that has `log_bits` as the last value of this series.
+    pub(super) log_segment: u32,
+    pub(super) log_bits: u64,
     /// Whether the log has a record of this series.
-    logged: AtomicBool,
-    state: Mutex<State>,
-}
-
-/// Handles to the chunks of a series, as they were at one moment.
-#[derive(Debug, Clone)]
-pub enum ChunkHandle {
-    /// A complete chunk.
-    Sealed(Arc<SealedChunk>),
-    /// The open chunk.
-    Open(Arc<OpenChunk>),
-}
-
-impl ChunkHandle {
-    /// Where its timestamps are, and how many.
-    pub fn times(&self) -> (&Times, usize) {
-        match self {
-            Self::Sealed(chunk) => (&chunk.times, usize::from(chunk.count)),
-            Self::Open(chunk) => (&chunk.times, usize::from(chunk.count())),
-        }
-    }
+    pub(super) logged: bool,
+    /// Whether it was without any sample when the head was truncated last.
+    pub(super) empty: bool,
+    times: Times,
+    values: OpenValues,
+    pub(super) rest: Option<Box<Rest>>,
 }
 
 impl MemSeries {
-    pub(super) fn new(reference: SeriesRef, labels: Labels, logged: bool) -> Self {
-        Self { reference, labels, logged: AtomicBool::new(logged), state: Mutex::default() }
+    pub(super) fn new(fingerprint: u128, reference: SeriesRef, pairs: Box<[PairId]>) -> Self {
+        Self {
+            fingerprint,
+            reference,
+            pairs,
+            last_time: i64::MIN,
+            last_bits: 0,
+            log_segment: 0,
+            log_bits: 0,
+            logged: false,
+            empty: false,
+            times: Times::Shared { id: 0, first: 0 },
+            values: OpenValues::default(),
+            rest: None,
+        }
     }
 
-    /// Its identity.
-    pub fn reference(&self) -> SeriesRef {
-        self.reference
+    /// The open chunk, if there is one: where its timestamps are, and its values.
+    pub(super) fn open(&self) -> Option<(&Times, &OpenValues)> {
+        (self.values.count() > 0).then_some((&self.times, &self.values))
     }
 
-    /// Its labels.
-    pub fn labels(&self) -> &Labels {
-        &self.labels
-    }
-
-    pub(super) fn is_logged(&self) -> bool {
-        // Acquire pairs with the release below: whoever sees the flag may log samples of the series.
-        self.logged.load(Ordering::Acquire)
-    }
-
-    pub(super) fn mark_logged(&self) {
-        self.logged.store(true, Ordering::Release);
-    }
-
-    /// Time and value of the newest sample.
-    pub fn last(&self) -> Option<(i64, f64)> {
-        lock(&self.state).last
+    pub(super) fn sealed(&self) -> &[Arc<SealedChunk>] {
+        self.rest.as_ref().map_or(&[], |rest| &rest.sealed)
     }
 
     pub(super) fn chunk_count(&self) -> usize {
-        let state = lock(&self.state);
-        state.sealed.len() + usize::from(state.open.is_some())
+        self.sealed().len() + usize::from(self.values.count() > 0)
     }
 
-    /// Adds a sample unless it is not newer than the last one; says whether it did.
+    /// Adds a sample newer than all before it.
     pub(super) fn append(
-        &self,
+        &mut self,
         timestamp: i64,
-        value: f64,
+        bits: u64,
         place: Option<Placement>,
-        timelines: &Timelines,
-    ) -> bool {
-        let mut state = lock(&self.state);
-        if state.last.is_some_and(|(last, _)| timestamp <= last) {
-            return false;
-        }
-        let previous = state.last.replace((timestamp, value));
-        if let (Some(open), Some((end_time, _))) = (&mut state.open, previous) {
-            let count = open.count();
-            let follows = match (&open.times, place) {
+        timelines: &mut Timelines,
+    ) {
+        self.last_time = timestamp;
+        self.last_bits = bits;
+        let count = self.values.count();
+        if count > 0 {
+            let follows = match (&mut self.times, place) {
                 (Times::Shared { id, first }, Some(place)) => {
-                    *id == place.id && first + u64::from(count) == place.number
+                    *id == place.id && first.wrapping_add(u32::from(count)) == place.number
                 }
-                (Times::Shared { .. }, None) => false,
+                (Times::Shared { id, first }, None) => {
+                    timelines.follow(*id, first.wrapping_add(u32::from(count)), timestamp)
+                }
                 (Times::Own(_), _) => true,
             };
-            if !open.is_full() && (follows || count < MIN_SEALED_SAMPLES) {
-                let open = Arc::make_mut(open);
+            if !self.values.is_full() && (follows || count < MIN_SEALED_SAMPLES) {
                 if !follows {
-                    open.times = Times::Own(timelines.copy(&open.times, usize::from(count)));
+                    let mut stamps = Vec::with_capacity(usize::from(count));
+                    timelines.read(&self.times, usize::from(count), &mut stamps);
+                    self.times = Times::Own(Box::new(OwnTimes::new(&stamps)));
                 }
-                if let Times::Own(own) = &mut open.times {
+                if let Times::Own(own) = &mut self.times {
                     own.push(timestamp);
                 }
-                open.push_value(value);
-                return true;
+                self.values.push(bits);
+                return;
             }
-            let sealed = seal(open, end_time);
-            state.sealed.push(Arc::new(sealed));
+            self.seal(timelines);
         }
-        let times = match place {
-            Some(place) => Times::Shared { id: place.id, first: place.number },
-            None => Times::Own(vec![timestamp]),
+        let place = place.unwrap_or_else(|| timelines.place(timestamp));
+        self.times = Times::Shared { id: place.id, first: place.number };
+        self.values = OpenValues::default();
+        self.values.push(bits);
+    }
+
+    /// Makes the open chunk a sealed one.
+    fn seal(&mut self, timelines: &Timelines) {
+        thread_local! {
+            static SCRATCH: std::cell::RefCell<(Vec<i64>, Vec<f64>, column::Scratch, Vec<u8>)> =
+                std::cell::RefCell::default();
+        }
+        let count = self.values.count();
+        if count == 0 {
+            return;
+        }
+        let mut times = std::mem::replace(&mut self.times, Times::Shared { id: 0, first: 0 });
+        let open = std::mem::take(&mut self.values);
+        if let Times::Own(own) = &mut times {
+            own.shrink();
+        }
+        let chunk = SCRATCH.with_borrow_mut(|(stamps, values, scratch, out)| {
+            stamps.clear();
+            values.clear();
+            out.clear();
+            timelines.read(&times, usize::from(count), stamps);
+            open.read(values);
+            column::encode(values, scratch, out);
+            SealedChunk {
+                start_time: stamps.first().copied().unwrap_or(i64::MIN),
+                end_time: stamps.last().copied().unwrap_or(i64::MIN),
+                times,
+                count,
+                column: out.as_slice().into(),
+            }
+        });
+        self.rest.get_or_insert_default().sealed.push(Arc::new(chunk));
+    }
+
+    /// Adds a sample older than the newest; says whether there was none at its time among the late ones.
+    pub(super) fn append_late(&mut self, timestamp: i64, bits: u64) -> bool {
+        let late = &mut self.rest.get_or_insert_default().late;
+        match late.binary_search_by_key(&timestamp, |(t, _)| *t) {
+            Ok(_) => false,
+            Err(at) => {
+                late.insert(at, (timestamp, f64::from_bits(bits)));
+                true
+            }
+        }
+    }
+
+    /// Adds a native histogram newer than all before it.
+    pub(super) fn append_histogram(&mut self, timestamp: i64, histogram: Arc<Histogram>) {
+        self.last_time = timestamp;
+        self.last_bits = histogram.sum.to_bits();
+        self.rest.get_or_insert_default().histograms.push((timestamp, histogram));
+    }
+
+    /// Sets late samples before `end` apart: they are about to be written to a block. New ones do not join them.
+    pub(super) fn set_leaving(&mut self, end: i64) {
+        let Some(rest) = &mut self.rest else { return };
+        let border = rest.late.partition_point(|(t, _)| *t < end);
+        if border > 0 {
+            let kept = rest.late.split_off(border);
+            rest.leaving.append(&mut std::mem::replace(&mut rest.late, kept));
+            // Stable: of equal times the first to come stays.
+            rest.leaving.sort_by_key(|(t, _)| *t);
+            rest.leaving.dedup_by_key(|(t, _)| *t);
+        }
+    }
+
+    /// Drops what lies before `min_time`, whole chunks only, and the late samples set apart. Says whether anything is left, and calls `used` with the
+    /// time location of each chunk that is.
+    pub(super) fn truncate(&mut self, min_time: i64, mut used: impl FnMut(&Times)) -> bool {
+        let mut left = false;
+        if let Some(rest) = &mut self.rest {
+            rest.sealed.retain(|chunk| chunk.end_time >= min_time);
+            rest.sealed.shrink_to_fit();
+            rest.leaving = Vec::new();
+            rest.late.shrink_to_fit();
+            rest.histograms.retain(|(t, _)| *t >= min_time);
+            rest.histograms.shrink_to_fit();
+            rest.sealed.iter().for_each(|chunk| used(&chunk.times));
+            left = !(rest.sealed.is_empty() && rest.late.is_empty() && rest.histograms.is_empty());
+        }
+        if !left {
+            self.rest = None;
+        }
+        if self.last_time < min_time {
+            self.values = OpenValues::default();
+        }
+        if self.values.count() > 0 {
+            used(&self.times);
+            left = true;
+        }
+        left
+    }
+
+    /// Time of the oldest sample in order at or after `floor`, in milliseconds.
+    pub(super) fn first_from(&self, floor: i64, timelines: &Timelines) -> Option<i64> {
+        let histograms = self.rest.as_ref().map_or(&[][..], |rest| &rest.histograms);
+        let mut first = histograms.iter().map(|(t, _)| *t).find(|t| *t >= floor);
+        let mut note = |time: i64| first = Some(first.map_or(time, |old| old.min(time)));
+        let mut stamps = Vec::new();
+        let sealed = self.sealed().iter().find(|chunk| chunk.end_time >= floor);
+        let within = match (sealed, self.open()) {
+            (Some(chunk), _) if chunk.start_time >= floor => {
+                note(chunk.start_time);
+                None
+            }
+            (Some(chunk), _) => Some((&chunk.times, chunk.count)),
+            (None, Some((times, values))) => Some((times, values.count())),
+            (None, None) => None,
         };
-        state.open = Some(Arc::new(OpenChunk::new(times, timestamp, value)));
-        true
+        if let Some((times, count)) = within {
+            timelines.read(times, usize::from(count), &mut stamps);
+            stamps.iter().copied().find(|t| *t >= floor).into_iter().for_each(note);
+        }
+        first
     }
 
-    /// Handles of the chunks that may hold samples from `start` to `end` (milliseconds, both inside).
-    pub(super) fn chunks(&self, start: i64, end: i64, out: &mut Vec<ChunkHandle>) {
-        let state = lock(&self.state);
-        for chunk in &state.sealed {
-            if chunk.end_time >= start && chunk.start_time <= end {
-                out.push(ChunkHandle::Sealed(Arc::clone(chunk)));
+    /// Appends the samples inside `range` to `out`.
+    pub(super) fn read(
+        &self,
+        range: TimeRange,
+        timelines: &Timelines,
+        scratch: &mut Vec<i64>,
+        out: &mut Samples,
+    ) {
+        let before = out.len();
+        for chunk in self.sealed().iter().filter(|c| c.end_time >= range.start && c.start_time <= range.end) {
+            scratch.clear();
+            timelines.read(&chunk.times, usize::from(chunk.count), scratch);
+            push_sealed(chunk, scratch, range, out);
+        }
+        if let Some((times, values)) = self.open() {
+            scratch.clear();
+            timelines.read(times, usize::from(values.count()), scratch);
+            push_values(scratch, range, out, |into| values.read(into));
+        }
+        if let Some(rest) = &self.rest {
+            merge_beside(&[&rest.leaving, &rest.late], &rest.histograms, range, before, out);
+        }
+    }
+
+    /// Removes the samples inside `range`; says whether there were any.
+    pub(super) fn delete(&mut self, range: TimeRange, timelines: &mut Timelines) -> bool {
+        let mut all = Samples::new();
+        let mut scratch = Vec::new();
+        self.read(TimeRange::ALL, timelines, &mut scratch, &mut all);
+        if !all.timestamps.iter().any(|t| range.contains(*t)) {
+            return false;
+        }
+        let (last_time, last_bits) = (self.last_time, self.last_bits);
+        self.rest = None;
+        self.values = OpenValues::default();
+        let mut histograms = all.histograms.iter().peekable();
+        for (at, (timestamp, value)) in all.iter().enumerate() {
+            let histogram = histograms.next_if(|(index, _)| *index == at).map(|(_, h)| Arc::clone(h));
+            match histogram {
+                _ if range.contains(timestamp) => {}
+                Some(histogram) => self.append_histogram(timestamp, histogram),
+                None => self.append(timestamp, value.to_bits(), None, timelines),
             }
         }
-        if let (Some(open), Some((last, _))) = (&state.open, state.last)
-            && last >= start
-            && open.start_time <= end
-        {
-            out.push(ChunkHandle::Open(Arc::clone(open)));
-        }
-    }
-
-    /// Drops chunks that end before `min_time`. Says how many are left, and calls `used` with the time location of
-    /// each of those.
-    pub(super) fn truncate(&self, min_time: i64, mut used: impl FnMut(&Times)) -> usize {
-        let mut state = lock(&self.state);
-        state.sealed.retain(|chunk| chunk.end_time >= min_time);
-        state.sealed.shrink_to_fit();
-        if state.last.is_some_and(|(last, _)| last < min_time) {
-            state.open = None;
-        }
-        state.sealed.iter().for_each(|chunk| used(&chunk.times));
-        state.open.iter().for_each(|chunk| used(&chunk.times));
-        state.sealed.len() + usize::from(state.open.is_some())
-    }
-
-    /// Timestamp of the oldest sample in milliseconds.
-    pub(super) fn start_time(&self) -> Option<i64> {
-        let state = lock(&self.state);
-        state.sealed.first().map(|c| c.start_time).or_else(|| state.open.as_ref().map(|c| c.start_time))
+        // The order of what comes next is judged as before.
+        (self.last_time, self.last_bits) = (last_time, last_bits);
+        true
     }
 }
 
-fn seal(open: &OpenChunk, end_time: i64) -> SealedChunk {
-    thread_local! {
-        static SCRATCH: std::cell::RefCell<(Vec<f64>, column::Scratch, Vec<u8>)> = std::cell::RefCell::default();
-    }
-    SCRATCH.with_borrow_mut(|(values, scratch, out)| {
-        values.clear();
-        out.clear();
-        open.values(values);
-        column::encode(values, scratch, out);
-        SealedChunk {
-            times: open.times.clone(),
-            start_time: open.start_time,
-            end_time,
-            count: open.count(),
-            column: out.as_slice().into(),
+/// Appends the samples of a sealed chunk, whose timestamps are `stamps`, inside `range` to `out`.
+pub(super) fn push_sealed(chunk: &SealedChunk, stamps: &[i64], range: TimeRange, out: &mut Samples) {
+    push_values(stamps, range, out, |into| {
+        let start = into.len();
+        // Own memory, written by the encoder: it cannot be damaged.
+        if column::decode(&chunk.column, usize::from(chunk.count), into).is_err() {
+            into.truncate(start);
         }
-    })
+    });
+}
+
+/// Appends the part of a chunk that is inside `range`; `read` appends all its values.
+pub(super) fn push_values(
+    stamps: &[i64],
+    range: TimeRange,
+    out: &mut Samples,
+    read: impl FnOnce(&mut Vec<f64>),
+) {
+    let from = stamps.partition_point(|t| *t < range.start);
+    let to = stamps.partition_point(|t| *t <= range.end);
+    if from >= to {
+        return;
+    }
+    let start = out.values.len();
+    read(&mut out.values);
+    if out.values.len() < start + to {
+        out.values.truncate(start);
+        return;
+    }
+    out.values.truncate(start + to);
+    if from > 0 {
+        out.values.drain(start..start + from);
+    }
+    out.timestamps.extend_from_slice(&stamps[from..to]);
+}
+
+/// Puts late samples and histograms inside `range` among the samples of `out` from index `from` on, by time. Of equal
+/// times the sample in `out` stays.
+pub(super) fn merge_beside(
+    late: &[&[(i64, f64)]],
+    histograms: &[(i64, Arc<Histogram>)],
+    range: TimeRange,
+    from: usize,
+    out: &mut Samples,
+) {
+    let late: Vec<_> = late.iter().copied().flatten().filter(|(t, _)| range.contains(*t)).collect();
+    let histograms: Vec<_> = histograms.iter().filter(|(t, _)| range.contains(*t)).collect();
+    if late.is_empty() && histograms.is_empty() {
+        return;
+    }
+    let plain = out.timestamps.split_off(from).into_iter().zip(out.values.split_off(from));
+    let mut all: Vec<(i64, f64, Option<&Arc<Histogram>>)> = plain.map(|(t, v)| (t, v, None)).collect();
+    all.extend(late.iter().map(|(t, v)| (*t, *v, None)));
+    all.extend(histograms.iter().map(|(t, h)| (*t, f64::NAN, Some(h))));
+    all.sort_by_key(|(t, ..)| *t);
+    all.dedup_by_key(|(t, ..)| *t);
+    for (timestamp, value, histogram) in all {
+        match histogram {
+            Some(histogram) => out.push_histogram(timestamp, Arc::clone(histogram)),
+            None => out.push(timestamp, value),
+        }
+    }
+}
+
+/// The timeline a chunk's timestamps are on, if they are.
+pub(super) fn shared(times: &Times) -> Option<(TimelineId, u32)> {
+    match times {
+        Times::Shared { id, first } => Some((*id, *first)),
+        Times::Own(_) => None,
+    }
 }

@@ -1,130 +1,193 @@
-//! All series of the head: by reference and by labels.
+//! All series of the head: by reference and by fingerprint.
+//!
+//! A fingerprint is a 128-bit hash of the labels under a seed of this process; equal fingerprints are taken for equal
+//! labels, which spares keeping or comparing their text.
 
-use std::sync::Arc;
+use std::sync::OnceLock;
 
 use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
+use super::pairs::Pairs;
 use super::series::MemSeries;
+use super::timeline::Timelines;
 use crate::model::Labels;
 use crate::tsdb::SeriesRef;
 
-#[derive(Default)]
-struct Slot {
+/// Slots in one page; what works on several pages at once splits the head between them.
+pub(super) const PAGE: usize = 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Slot {
     /// How often the slot was given away.
     generation: u32,
-    series: Option<Arc<MemSeries>>,
+    pub(super) series: Option<MemSeries>,
 }
 
-/// Slots with series, and a hash table of slot numbers keyed by labels.
+/// A run of slots.
+pub(super) type Page = Vec<Slot>;
+
+/// Everything in the head that the one lock guards.
 #[derive(Default)]
-pub(super) struct SeriesTable {
-    slots: Vec<Slot>,
+pub(super) struct Table {
+    pub(super) pages: Vec<Page>,
     free: Vec<u32>,
-    by_labels: HashTable<u32>,
+    by_fingerprint: HashTable<u32>,
+    pub(super) pairs: Pairs,
+    pub(super) timelines: Timelines,
 }
 
-impl SeriesTable {
+/// Fingerprint of a label set in its packed form.
+pub(crate) fn fingerprint(labels: &Labels) -> u128 {
+    fingerprint_packed(labels.packed())
+}
+
+/// As [`fingerprint`], of text packed as in [`Labels::packed`].
+pub(crate) fn fingerprint_packed(packed: &str) -> u128 {
+    static SEED: OnceLock<u64> = OnceLock::new();
+    let seed = *SEED.get_or_init(|| {
+        use std::hash::{BuildHasher as _, RandomState};
+        RandomState::new().hash_one("fingerprints of series")
+    });
+    xxh3_128_with_seed(packed.as_bytes(), seed)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "any 64 of the 128 bits will do")]
+fn short(fingerprint: u128) -> u64 {
+    fingerprint as u64
+}
+
+impl Table {
     pub(super) fn len(&self) -> usize {
-        self.by_labels.len()
+        self.by_fingerprint.len()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<MemSeries>> {
-        self.slots.iter().filter_map(|slot| slot.series.as_ref())
+    pub(super) fn iter(&self) -> impl Iterator<Item = &MemSeries> {
+        self.pages.iter().flatten().filter_map(|slot| slot.series.as_ref())
     }
 
-    pub(super) fn get(&self, reference: SeriesRef) -> Option<&Arc<MemSeries>> {
-        let slot = self.slots.get(reference.slot() as usize)?;
-        slot.series.as_ref().filter(|_| slot.generation == reference.generation())
+    fn slot(&self, number: u32) -> Option<&Slot> {
+        self.pages.get(number as usize / PAGE)?.get(number as usize % PAGE)
     }
 
-    pub(super) fn at_slot(&self, slot: u32) -> Option<&Arc<MemSeries>> {
-        self.slots.get(slot as usize)?.series.as_ref()
+    pub(super) fn at_slot(&self, slot: u32) -> Option<&MemSeries> {
+        self.slot(slot)?.series.as_ref()
     }
 
-    pub(super) fn find(&self, labels: &Labels) -> Option<&Arc<MemSeries>> {
-        let slot = self.by_labels.find(labels.hash64(), |slot| {
-            self.at_slot(*slot).is_some_and(|series| series.labels() == labels)
+    pub(super) fn get(&self, reference: SeriesRef) -> Option<&MemSeries> {
+        self.at_slot(reference.slot()).filter(|series| series.reference == reference)
+    }
+
+    /// The series, with what its samples need beside it.
+    pub(super) fn get_mut(&mut self, reference: SeriesRef) -> Option<(&mut MemSeries, &mut Timelines)> {
+        let slot = reference.slot() as usize;
+        let series = self.pages.get_mut(slot / PAGE)?.get_mut(slot % PAGE)?.series.as_mut()?;
+        (series.reference == reference).then_some((series, &mut self.timelines))
+    }
+
+    pub(super) fn find(&self, fingerprint: u128) -> Option<SeriesRef> {
+        let found = self.by_fingerprint.find(short(fingerprint), |slot| {
+            self.at_slot(*slot).is_some_and(|series| series.fingerprint == fingerprint)
         })?;
-        self.at_slot(*slot)
+        self.at_slot(*found).map(|series| series.reference)
+    }
+
+    /// The number of a slot that is free.
+    fn vacant(&mut self) -> u32 {
+        if let Some(slot) = self.free.pop() {
+            return slot;
+        }
+        if self.pages.last().is_none_or(|page| page.len() == PAGE) {
+            self.pages.push(Vec::with_capacity(if self.pages.is_empty() { 64 } else { PAGE }));
+        }
+        let before = (self.pages.len() - 1) * PAGE;
+        let page = self.pages.last_mut().expect("a page was just seen to");
+        page.push(Slot::default());
+        u32::try_from(before + page.len() - 1).expect("fewer than 2^32 series at once")
     }
 
     /// Makes a series that is not there yet.
-    pub(super) fn insert(&mut self, labels: Labels) -> Arc<MemSeries> {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
-            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 series at once")
-        });
-        let generation = self.slots[slot as usize].generation;
+    pub(super) fn insert(&mut self, labels: &Labels, fingerprint: u128) -> SeriesRef {
+        let slot = self.vacant();
+        let generation = self.slot(slot).map_or(0, |slot| slot.generation);
         let reference = SeriesRef::new(generation, slot);
-        self.put(reference, labels, false)
+        self.put(reference, labels.iter(), fingerprint);
+        reference
     }
 
-    /// Makes a series read from the log. Returns a series of an earlier generation that had the slot, and whether
-    /// the series is new.
-    pub(super) fn insert_at(
+    /// Makes a series read from the log, in the place of one of an earlier generation, or of the same labels
+    /// elsewhere, that the log also has.
+    pub(super) fn insert_logged(&mut self, reference: SeriesRef, labels: &Labels) {
+        let slot = reference.slot();
+        let (page, at) = (slot as usize / PAGE, slot as usize % PAGE);
+        // Pages without any series stay empty, so that a high number costs next to nothing.
+        if self.pages.len() <= page {
+            self.pages.resize_with(page + 1, Page::new);
+        }
+        if self.pages[page].len() <= at {
+            self.pages[page].resize_with(at + 1, Slot::default);
+        }
+        if let Some(old) = self.at_slot(slot) {
+            if old.reference.generation() >= reference.generation() {
+                return;
+            }
+            self.take(slot);
+        }
+        let fingerprint = fingerprint(labels);
+        if let Some(old) = self.find(fingerprint) {
+            self.take(old.slot());
+        }
+        self.put(reference, labels.iter(), fingerprint);
+        if let Some((series, _)) = self.get_mut(reference) {
+            series.logged = true;
+        }
+    }
+
+    fn put<'a>(
         &mut self,
         reference: SeriesRef,
-        labels: &Labels,
-    ) -> (Option<Arc<MemSeries>>, bool) {
-        let at = reference.slot() as usize;
-        while self.slots.len() <= at {
-            self.slots.push(Slot::default());
-        }
-        let slot = &self.slots[at];
-        if slot.series.is_some() && slot.generation >= reference.generation() {
-            return (None, false);
-        }
-        let displaced = slot.series.clone();
-        if let Some(old) = &displaced {
-            self.unlink(old);
-        }
-        // The same labels may live in another slot when the log holds an earlier life of the series.
-        if let Some(old) = self.find(labels).cloned() {
-            self.unlink(&old);
-            self.slots[old.reference().slot() as usize].series = None;
-        }
-        self.put(reference, labels.clone(), true);
-        (displaced, true)
-    }
-
-    fn put(&mut self, reference: SeriesRef, labels: Labels, logged: bool) -> Arc<MemSeries> {
-        let hash = labels.hash64();
-        let series = Arc::new(MemSeries::new(reference, labels, logged));
-        let slot = &mut self.slots[reference.slot() as usize];
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        fingerprint: u128,
+    ) {
+        let number = reference.slot();
+        let pairs = self.pairs.insert(number, labels);
+        let slot = &mut self.pages[number as usize / PAGE][number as usize % PAGE];
         slot.generation = reference.generation();
-        slot.series = Some(Arc::clone(&series));
-        let slots = &self.slots;
-        self.by_labels.insert_unique(hash, reference.slot(), |slot| {
-            slots[*slot as usize].series.as_ref().map_or(0, |s| s.labels().hash64())
+        slot.series = Some(MemSeries::new(fingerprint, reference, pairs));
+        let pages = &self.pages;
+        self.by_fingerprint.insert_unique(short(fingerprint), number, |slot| {
+            let slot = &pages[*slot as usize / PAGE][*slot as usize % PAGE];
+            slot.series.as_ref().map_or(0, |s| short(s.fingerprint))
         });
-        series
     }
 
-    fn unlink(&mut self, series: &MemSeries) {
-        let slot = series.reference().slot();
-        if let Ok(entry) = self.by_labels.find_entry(series.labels().hash64(), |s| *s == slot) {
+    fn take(&mut self, number: u32) {
+        let Some(series) = self.pages[number as usize / PAGE][number as usize % PAGE].series.take() else {
+            return;
+        };
+        if let Ok(entry) = self.by_fingerprint.find_entry(short(series.fingerprint), |slot| *slot == number) {
             entry.remove();
         }
+        self.pairs.remove(number, &series.pairs);
     }
 
     /// Removes a series; its slot may be given away again with the next generation.
-    pub(super) fn remove(&mut self, series: &MemSeries) {
-        self.unlink(series);
-        let number = series.reference().slot();
-        let slot = &mut self.slots[number as usize];
-        slot.series = None;
-        slot.generation += 1;
+    pub(super) fn remove(&mut self, number: u32) {
+        self.take(number);
+        self.pages[number as usize / PAGE][number as usize % PAGE].generation += 1;
         self.free.push(number);
     }
 
     /// After a replay: slots without series may be given away, with a generation the log has not seen.
     pub(super) fn collect_free_slots(&mut self) {
         self.free.clear();
-        for (number, slot) in self.slots.iter_mut().enumerate() {
-            if slot.series.is_none() {
+        for (page, slots) in self.pages.iter_mut().enumerate() {
+            for (at, slot) in slots.iter_mut().enumerate().filter(|(_, slot)| slot.series.is_none()) {
                 slot.generation += 1;
-                self.free.push(u32::try_from(number).expect("slots are counted in 32 bits"));
+                self.free.push(u32::try_from(page * PAGE + at).expect("slots are counted in 32 bits"));
             }
         }
+        // The lowest is given away first.
+        self.free.reverse();
     }
 }

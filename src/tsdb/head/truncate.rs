@@ -1,74 +1,126 @@
 //! What leaves the head once it is in a block: chunks, then series without chunks, then timestamps nobody needs.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 
 use super::Head;
+use super::series;
+#[cfg(test)]
+use crate::model::TimeRange;
 use crate::tsdb::SeriesRef;
-use crate::tsdb::chunk::open::{TimelineId, Times};
-use crate::util::lock::{read, write};
+use crate::tsdb::chunk::open::TimelineId;
+use crate::util::lock::{lock, read, write};
 
 impl Head {
-    /// Refuses samples before `min_time` (milliseconds) from now on: a block is about to be cut there.
-    pub fn close_before(&self, min_time: i64) {
-        // Exclusive: no commit that still saw the old border may be half applied.
-        let _exclusive = write(&self.gate);
+    /// Refuses samples in order before `min_time` (milliseconds) from now on, and sets late ones apart: blocks are
+    /// about to be cut there. `then` runs before the next commit.
+    pub fn close_before<T>(&self, min_time: i64, then: impl FnOnce() -> T) -> T {
+        // With the intake in hand: no commit that still saw the old border may be half applied.
+        let _intake = lock(&self.intake);
         self.min_valid.fetch_max(min_time, Ordering::AcqRel);
+        for slot in write(&self.table).pages.iter_mut().flatten() {
+            if let Some(series) = &mut slot.series {
+                series.set_leaving(min_time);
+            }
+        }
+        then()
+    }
+
+    /// Time of the oldest sample in order at or after `floor`, in milliseconds.
+    pub(in crate::tsdb) fn first_from(&self, floor: i64) -> Option<i64> {
+        let table = read(&self.table);
+        table.iter().filter_map(|series| series.first_from(floor, &table.timelines)).min()
+    }
+
+    /// The windows of `range` milliseconds that begin before `end` and hold late samples set apart, by their start.
+    pub(in crate::tsdb) fn leaving_windows(&self, range: i64, end: i64) -> BTreeSet<i64> {
+        let table = read(&self.table);
+        let late = table.iter().filter_map(|series| series.rest.as_ref()).flat_map(|rest| &rest.leaving);
+        late.map(|(t, _)| t.saturating_sub(t.rem_euclid(range))).filter(|start| *start < end).collect()
     }
 
     /// Drops what ends before `min_time`. `publish` runs while no select can look: it makes the block visible that
     /// holds what is dropped.
     pub fn truncate(&self, min_time: i64, publish: impl FnOnce()) {
-        let _exclusive = write(&self.gate);
+        let _intake = lock(&self.intake);
+        let mut table = write(&self.table);
         publish();
         self.floor.fetch_max(min_time, Ordering::AcqRel);
-        let mut needed: HashMap<TimelineId, u64> = HashMap::new();
-        let mut oldest = i64::MAX;
+        let mut needed: HashMap<TimelineId, u32> = HashMap::new();
+        let mut oldest: Option<i64> = None;
         let mut idle = Vec::new();
-        for series in read(&self.table).iter() {
+        let super::Table { pages, timelines, .. } = &mut *table;
+        for series in pages.iter_mut().flatten().filter_map(|slot| slot.series.as_mut()) {
             let left = series.truncate(min_time, |times| {
-                if let Times::Shared { id, first } = times {
-                    let entry = needed.entry(*id).or_insert(*first);
-                    *entry = (*first).min(*entry);
+                if let Some((id, first)) = series::shared(times) {
+                    let entry = needed.entry(id).or_insert(first);
+                    *entry = first.min(*entry);
                 }
             });
-            if left == 0 {
-                idle.push(Arc::clone(series));
+            // A series that was just made is about to get its first sample; one that never did goes the next time.
+            if !left && (series.last_time != i64::MIN || series.empty) {
+                idle.push(series.reference);
             }
-            oldest = oldest.min(series.start_time().unwrap_or(i64::MAX));
+            series.empty = series.last_time == i64::MIN;
+            let late = series.rest.as_ref().and_then(|rest| rest.late.first()).map(|(t, _)| *t);
+            oldest = oldest.into_iter().chain(series.first_from(min_time, timelines)).chain(late).min();
         }
-        let mut table = write(&self.table);
-        let mut index = write(&self.index);
-        for series in idle {
-            // Two handles are ours and the table's; a third is an appender's or a reader's, and the series stays.
-            if Arc::strong_count(&series) == 2 {
-                table.remove(&series);
-                index.remove(series.reference().slot(), series.labels());
-                self.removed.fetch_add(1, Ordering::Relaxed);
-            }
+        for reference in idle {
+            table.remove(reference.slot());
+            self.removed.fetch_add(1, Ordering::Relaxed);
         }
-        drop((table, index));
-        self.timelines.trim(&needed);
-        // A chunk kept whole may reach back before min_time; what is older than that is in blocks.
-        self.min_time.store(oldest.max(min_time), Ordering::Relaxed);
-        if oldest == i64::MAX {
+        table.timelines.trim(&needed);
+        self.min_time.store(oldest.unwrap_or(i64::MAX), Ordering::Relaxed);
+        if oldest.is_none() {
             self.max_time.store(i64::MIN, Ordering::Relaxed);
         }
     }
 
-    /// Whether the log must keep the record of series `reference`.
-    pub fn is_alive(&self, reference: SeriesRef) -> bool {
-        read(&self.table).get(reference).is_some()
+    #[cfg(test)]
+    /// Deletes the samples of `series` inside `range` from memory; the log must have the deletion already. Returns
+    /// the number of series that had any.
+    pub(in crate::tsdb) fn delete(&self, series: &[SeriesRef], range: TimeRange) -> usize {
+        let mut table = write(&self.table);
+        let mut touched = 0;
+        for reference in series {
+            if let Some((series, timelines)) = table.get_mut(*reference) {
+                touched += usize::from(series.delete(range, timelines));
+            }
+        }
+        touched
     }
 
-    /// Ends a replay: slots of series that are gone become free.
-    pub fn finish_replay(&self) {
-        write(&self.table).collect_free_slots();
+    /// Calls `visit` with the references and label pairs of the series the log knows, page by page; commits go on
+    /// between pages.
+    pub(in crate::tsdb) fn each_logged_page(&self, mut visit: impl FnMut(&[LoggedSeries])) {
+        let mut page = 0;
+        let mut found = Vec::new();
+        loop {
+            found.clear();
+            {
+                let table = read(&self.table);
+                let Some(slots) = table.pages.get(page) else { return };
+                for series in slots.iter().filter_map(|slot| slot.series.as_ref()).filter(|s| s.logged) {
+                    let text = |id: &u32| {
+                        let (name, value) = table.pairs.texts().get(*id);
+                        (*id, name.to_owned(), value.to_owned())
+                    };
+                    found.push(LoggedSeries {
+                        reference: series.reference,
+                        labels: series.pairs.iter().map(text).collect(),
+                    });
+                }
+            }
+            visit(&found);
+            page += 1;
+        }
     }
+}
 
-    /// A new timeline for one scraped target.
-    pub fn create_timeline(&self) -> TimelineId {
-        self.timelines.create()
-    }
+/// A series as a checkpoint keeps it.
+pub(in crate::tsdb) struct LoggedSeries {
+    /// Its identity.
+    pub(in crate::tsdb) reference: SeriesRef,
+    /// Its labels, each with a number that stands for the pair.
+    pub(in crate::tsdb) labels: Vec<(u32, String, String)>,
 }

@@ -1,17 +1,16 @@
-//! Checkpoints: what must still be replayed of segments that are about to be removed.
+//! Checkpoints: the series that must outlive the segments about to be removed.
 //!
-//! `checkpoint.<n>` stands for the checkpoint before it and all segments up to `n`. It has the format of a segment,
-//! is written under a temporary name, synced and renamed.
-
-use std::ops::ControlFlow;
+//! `checkpoint.<n>` stands for the checkpoint before it and all segments up to `n`, none of which may hold a sample
+//! that is not in a block. It has the format of a segment, is written under a temporary name, synced and renamed.
 
 use super::fs::LogFs;
-use super::reader::{read_file, segments};
-use super::{SEGMENT_MAGIC, segment_name};
+use super::reader::segments;
+use super::{header, segment_name};
 use crate::codec::frame;
 use crate::tsdb::SeriesRef;
 use crate::tsdb::error::{IoContext as _, Result};
-use crate::tsdb::record::{self, Record};
+use crate::tsdb::head::Head;
+use crate::tsdb::record;
 
 const PREFIX: &str = "checkpoint.";
 const TEMPORARY: &str = "new-checkpoint";
@@ -26,12 +25,11 @@ pub(super) fn newest(fs: &dyn LogFs) -> Result<Option<u64>> {
     Ok(names.iter().filter_map(|n| n.strip_prefix(PREFIX)?.parse().ok()).max())
 }
 
-/// Writes a checkpoint for everything up to segment `upto`, keeping the series for which `alive` holds and samples
-/// from `min_time` (milliseconds) on, then removes what it replaces.
+/// Writes a checkpoint with the series of `head`, then removes the segments up to `upto` and the checkpoint before.
 ///
 /// # Errors
 /// When files cannot be read or written; the log is then as before.
-pub fn write(fs: &dyn LogFs, upto: u64, min_time: i64, alive: impl Fn(SeriesRef) -> bool) -> Result<()> {
+pub(in crate::tsdb) fn write(fs: &dyn LogFs, upto: u64, head: &Head) -> Result<()> {
     let names = fs.list().at("list", fs.path())?;
     if names.iter().any(|n| n == TEMPORARY) {
         fs.remove(TEMPORARY).at("remove", fs.path().join(TEMPORARY))?;
@@ -40,29 +38,37 @@ pub fn write(fs: &dyn LogFs, upto: u64, min_time: i64, alive: impl Fn(SeriesRef)
     let replaced: Vec<u64> = segments(fs)?.into_iter().filter(|n| *n <= upto).collect();
     let path = fs.path().join(TEMPORARY);
     let file = fs.create(TEMPORARY).at("create", &path)?;
-    file.append(&SEGMENT_MAGIC).at("write", &path)?;
-    let sources = old.map(name).into_iter().chain(replaced.iter().map(|n| segment_name(*n)));
+    file.append(&header()).at("write", &path)?;
+    // Label pairs get numbers of this file. A pair that leaves the head meanwhile keeps its number here.
+    let mut numbers: std::collections::HashMap<u32, u32> = std::collections::HashMap::new();
     let mut out = Vec::new();
-    for source in sources {
-        let bytes = fs.read(&source).at("read", fs.path().join(&source))?;
-        let mut failed = None;
-        // Damage was cut off at start; what is damaged since then cannot be kept, and reading stops there.
-        let _ = read_file(&bytes, |record| {
-            keep(record, min_time, &alive, &mut out);
-            if out.len() >= 1 << 20 {
-                if let Err(error) = file.append(&out).at("write", &path) {
-                    failed = Some(error);
-                    return ControlFlow::Break(());
-                }
-                out.clear();
-            }
-            ControlFlow::Continue(())
-        });
-        if let Some(error) = failed {
-            return Err(error);
+    let mut failed = None;
+    head.each_logged_page(|series| {
+        if failed.is_some() || series.is_empty() {
+            return;
         }
+        let mut fresh = Vec::new();
+        let mut defined: Vec<(SeriesRef, Vec<u32>)> = Vec::with_capacity(series.len());
+        for one in series {
+            let numbered = one.labels.iter().map(|(pair, name, value)| {
+                let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+                *numbers.entry(*pair).or_insert_with(|| {
+                    fresh.push((name.as_str(), value.as_str()));
+                    next
+                })
+            });
+            defined.push((one.reference, numbered.collect()));
+        }
+        out.clear();
+        if !fresh.is_empty() {
+            frame::put_record(&mut out, |o| record::put_pairs(o, fresh.iter().copied()));
+        }
+        frame::put_record(&mut out, |o| record::put_series(o, &defined));
+        failed = file.append(&out).at("write", &path).err();
+    });
+    if let Some(error) = failed {
+        return Err(error);
     }
-    file.append(&out).at("write", &path)?;
     file.sync().at("sync", &path)?;
     fs.rename(TEMPORARY, &name(upto)).at("rename", &path)?;
     fs.sync_dir().at("sync", fs.path())?;
@@ -74,21 +80,4 @@ pub fn write(fs: &dyn LogFs, upto: u64, min_time: i64, alive: impl Fn(SeriesRef)
         fs.remove(&name(number)).at("remove", fs.path().join(name(number)))?;
     }
     fs.sync_dir().at("sync", fs.path())
-}
-
-fn keep(record: Record, min_time: i64, alive: &impl Fn(SeriesRef) -> bool, out: &mut Vec<u8>) {
-    match record {
-        Record::Series(mut series) => {
-            series.retain(|(reference, _)| alive(*reference));
-            if !series.is_empty() {
-                frame::put_record(out, |o| record::put_series(o, series.iter().map(|(r, l)| (*r, l))));
-            }
-        }
-        Record::Samples { timeline, mut samples } => {
-            samples.retain(|s| s.timestamp >= min_time && alive(s.series));
-            if !samples.is_empty() {
-                frame::put_record(out, |o| record::put_samples(o, timeline, samples.iter().copied()));
-            }
-        }
-    }
 }

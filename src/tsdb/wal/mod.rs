@@ -22,8 +22,18 @@ use super::error::{Error, IoContext as _, Result};
 use crate::util::lock::lock;
 use fs::{LogFile, LogFs};
 
-/// First bytes of a segment or checkpoint file: name and version.
-pub const SEGMENT_MAGIC: [u8; 8] = *b"EKWAL\x01\0\0";
+/// First bytes of a segment or checkpoint file; the version and two zeros follow.
+pub const SEGMENT_MAGIC: [u8; 5] = *b"EKWAL";
+/// Version of the files written. Those of version 1 are read.
+pub const VERSION: u8 = 2;
+/// Bytes of the header.
+pub const HEADER_LEN: usize = 8;
+
+/// The header of a file.
+fn header() -> [u8; HEADER_LEN] {
+    let [a, b, c, d, e] = SEGMENT_MAGIC;
+    [a, b, c, d, e, VERSION, 0, 0]
+}
 
 /// When appended records are made durable against power loss. A killed process loses nothing either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +52,8 @@ struct State {
     len: u64,
     /// Number of appends so far.
     appended: u64,
+    /// Bytes of them.
+    bytes: u64,
     /// Largest timestamp in each segment that holds samples, the current one included.
     newest: BTreeMap<u64, i64>,
     poisoned: Option<String>,
@@ -83,8 +95,9 @@ impl Wal {
         let state = State {
             file,
             segment,
-            len: SEGMENT_MAGIC.len() as u64,
+            len: HEADER_LEN as u64,
             appended: 0,
+            bytes: 0,
             newest: replayed.newest.clone(),
             poisoned: None,
         };
@@ -95,39 +108,63 @@ impl Wal {
         lock(&self.state)
     }
 
-    /// Appends framed records (see [`crate::codec::frame::put_record`]) as one write.
-    /// `newest` is the largest timestamp among their samples, if there are any.
-    /// With [`SyncPolicy::Always`] they are durable on return; concurrent callers share syncs.
+    /// Begins a commit: starts a new segment if the current one is full, and returns the number of the segment that
+    /// the next [`Wal::append`] goes to. Callers append one after another.
     ///
     /// # Errors
-    /// When the write or the sync fails. After a failed write nothing of `records` remains in the log.
-    pub fn append(&self, records: &[u8], newest: Option<i64>) -> Result<()> {
-        let number = {
-            let mut state = self.lock();
-            if let Some(reason) = &state.poisoned {
-                return Err(Error::LogPoisoned { reason: reason.clone() });
+    /// When the log refuses appends, or the segment cannot be ended or the next one created.
+    pub fn begin(&self) -> Result<u32> {
+        let mut state = self.lock();
+        if let Some(reason) = &state.poisoned {
+            return Err(Error::LogPoisoned { reason: reason.clone() });
+        }
+        if state.len >= self.segment_bytes {
+            self.rotate(&mut state)?;
+        }
+        u32::try_from(state.segment)
+            .map_err(|_| Error::LogPoisoned { reason: "too many segments".to_owned() })
+    }
+
+    /// Appends framed records (see [`crate::codec::frame::put_record`]) as one write.
+    /// `newest` is the largest timestamp among their samples, if there are any. Returns the number of the append.
+    ///
+    /// # Errors
+    /// When the write fails. Nothing of `records` remains in the log then.
+    pub fn append(&self, records: &[u8], newest: Option<i64>) -> Result<u64> {
+        let mut state = self.lock();
+        if let Some(reason) = &state.poisoned {
+            return Err(Error::LogPoisoned { reason: reason.clone() });
+        }
+        if let Err(source) = state.file.append(records) {
+            // A torn record in the middle would hide everything after it from the next start.
+            if let Err(cut) = state.file.truncate(state.len) {
+                state.poisoned = Some(format!("a failed write could not be cut off: {cut}"));
             }
-            if state.len > SEGMENT_MAGIC.len() as u64 && state.len + records.len() as u64 > self.segment_bytes
-            {
-                self.rotate(&mut state)?;
-            }
-            if let Err(source) = state.file.append(records) {
-                // A torn record in the middle would hide everything after it from the next start.
-                if let Err(cut) = state.file.truncate(state.len) {
-                    state.poisoned = Some(format!("a failed write could not be cut off: {cut}"));
-                }
-                return Err(Error::Io { action: "append to", path: self.path_of(state.segment), source });
-            }
-            state.len += records.len() as u64;
-            state.appended += 1;
-            if let Some(newest) = newest {
-                let segment = state.segment;
-                let entry = state.newest.entry(segment).or_insert(newest);
-                *entry = newest.max(*entry);
-            }
-            state.appended
-        };
+            return Err(Error::Io { action: "append to", path: self.path_of(state.segment), source });
+        }
+        state.len += records.len() as u64;
+        state.appended += 1;
+        state.bytes += records.len() as u64;
+        if let Some(newest) = newest {
+            let segment = state.segment;
+            let entry = state.newest.entry(segment).or_insert(newest);
+            *entry = newest.max(*entry);
+        }
+        Ok(state.appended)
+    }
+
+    /// Waits until append `number` is as durable as the policy says. With [`SyncPolicy::Always`] concurrent callers
+    /// share syncs.
+    ///
+    /// # Errors
+    /// When the sync fails; the log is then poisoned.
+    pub fn acknowledge(&self, number: u64) -> Result<()> {
         if self.policy == SyncPolicy::Always { self.sync_to(number) } else { Ok(()) }
+    }
+
+    /// Bytes appended since the log was opened.
+    pub fn appended_bytes(&self) -> u64 {
+        self.lock().bytes
     }
 
     /// Makes everything appended so far durable.
@@ -195,7 +232,7 @@ impl Wal {
         let next = state.segment + 1;
         state.file = create_segment(&*self.fs, next)?;
         state.segment = next;
-        state.len = SEGMENT_MAGIC.len() as u64;
+        state.len = HEADER_LEN as u64;
         Ok(())
     }
 
@@ -234,7 +271,7 @@ fn create_segment(fs: &dyn LogFs, number: u64) -> Result<Arc<dyn LogFile>> {
         }
         created => created.at("create", &path)?,
     };
-    file.append(&SEGMENT_MAGIC).at("write", &path)?;
+    file.append(&header()).at("write", &path)?;
     fs.sync_dir().at("sync", fs.path())?;
     Ok(file)
 }

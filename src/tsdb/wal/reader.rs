@@ -1,16 +1,15 @@
-//! Replay: every record of a checkpoint and of the segments after it, and repair of what is damaged.
+//! Reading the log back: which files there are, the records of each, and repair of what is damaged.
 //!
-//! **Invariants**: never refuses to start. A damaged tail is copied aside as `damaged-<segment>-<offset>` and cut off;
-//! reading goes on with the next segment.
+//! **Invariants**: never refuses to start over damage. A damaged tail is copied aside as `damaged-<file>-<offset>` and
+//! cut off; reading goes on with the next file. A file whose header is of no known version is kept aside whole.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::ops::Range;
 
 use super::fs::LogFs;
-use super::{SEGMENT_MAGIC, checkpoint, segment_name, segment_number};
+use super::{HEADER_LEN, SEGMENT_MAGIC, VERSION, checkpoint, segment_name, segment_number};
 use crate::codec::{ByteReader, CodecError, frame};
 use crate::tsdb::error::{IoContext as _, Result};
-use crate::tsdb::record::{self, Record};
 
 /// One place where the log was damaged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +20,10 @@ pub struct Damage {
     pub offset: usize,
     /// Bytes cut off there.
     pub lost_bytes: usize,
+    /// Newest timestamp read before the damage, in milliseconds: what was lost is about as new or newer.
+    pub after: Option<i64>,
+    /// First timestamp read behind the damage: what was lost is about as old or older. None if nothing follows.
+    pub before: Option<i64>,
     /// What was found.
     pub cause: CodecError,
 }
@@ -36,8 +39,49 @@ pub struct ReplayReport {
     pub files: usize,
     /// Records read.
     pub records: u64,
+    /// Samples of series whose definition was lost.
+    pub orphans: u64,
     /// Places that were cut.
     pub damage: Vec<Damage>,
+}
+
+impl ReplayReport {
+    /// Adds one file that was read; `newest` and `oldest` are of its samples.
+    pub fn note(&mut self, file: &LoadedFile, newest: Option<i64>, oldest: Option<i64>) {
+        self.files += 1;
+        self.records += file.records.len() as u64;
+        if let (Some(number), Some(newest)) = (segment_number(&file.name), newest) {
+            self.newest.insert(number, newest);
+        }
+        for damage in self.damage.iter_mut().filter(|damage| damage.before.is_none()) {
+            damage.before = oldest;
+        }
+        if let Some(damage) = &file.damage {
+            let after = newest.or_else(|| self.newest.values().next_back().copied());
+            self.damage.push(Damage { after, ..damage.clone() });
+        }
+    }
+}
+
+/// One file of the log: its sound part.
+#[derive(Debug)]
+pub struct LoadedFile {
+    name: String,
+    bytes: Vec<u8>,
+    records: Vec<Range<usize>>,
+    damage: Option<Damage>,
+}
+
+impl LoadedFile {
+    /// The payloads of its records, in order.
+    pub fn payloads(&self) -> impl Iterator<Item = &[u8]> {
+        self.records.iter().filter_map(|range| self.bytes.get(range.clone()))
+    }
+
+    /// Number of the segment; 0 for a checkpoint.
+    pub fn number(&self) -> u32 {
+        segment_number(&self.name).and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
+    }
 }
 
 /// The numbers of all segments, ascending.
@@ -48,75 +92,84 @@ pub(super) fn segments(fs: &dyn LogFs) -> Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// Hands every record to `apply`, oldest first, and repairs damaged files.
+/// The files to read, oldest first, and the number of the last segment (0 if there is none).
 ///
 /// # Errors
-/// When files cannot be read or repaired; damage itself is no error.
-pub fn replay(fs: &dyn LogFs, mut apply: impl FnMut(Record)) -> Result<ReplayReport> {
-    let mut report = ReplayReport::default();
-    let mut files = Vec::new();
+/// When the folder cannot be read.
+pub fn files(fs: &dyn LogFs) -> Result<(Vec<String>, u64)> {
     let covered = checkpoint::newest(fs)?;
-    if let Some(number) = covered {
-        files.push(checkpoint::name(number));
-    }
     let numbers = segments(fs)?;
-    report.last_segment = numbers.last().copied().unwrap_or(0).max(covered.unwrap_or(0));
-    files.extend(numbers.iter().filter(|n| covered.is_none_or(|c| **n > c)).map(|n| segment_name(*n)));
-    for name in files {
-        let bytes = fs.read(&name).at("read", fs.path().join(&name))?;
-        report.files += 1;
-        let mut newest = None;
-        let found = read_file(&bytes, |record| {
-            report.records += 1;
-            if let Record::Samples { samples, .. } = &record {
-                newest = newest.max(samples.iter().map(|s| s.timestamp).max());
-            }
-            apply(record);
-            ControlFlow::Continue(())
-        });
-        if let (Some(number), Some(newest)) = (segment_number(&name), newest) {
-            report.newest.insert(number, newest);
-        }
-        if let Err((offset, cause)) = found {
-            let lost = bytes.get(offset..).unwrap_or_default();
-            // A file that ends inside its header holds nothing worth keeping.
-            if offset > 0 && !lost.is_empty() {
-                keep_aside(fs, &name, offset, lost)?;
-            }
-            fs.truncate(&name, offset as u64).at("cut", fs.path().join(&name))?;
-            report.damage.push(Damage { file: name, offset, lost_bytes: lost.len(), cause });
-        }
-    }
-    Ok(report)
+    let last = numbers.last().copied().unwrap_or(0).max(covered.unwrap_or(0));
+    let kept = numbers.iter().filter(|n| covered.is_none_or(|c| **n > c)).map(|n| segment_name(*n));
+    Ok((covered.map(checkpoint::name).into_iter().chain(kept).collect(), last))
 }
 
-/// Reads the records of one file until `apply` breaks off; the error carries the offset of the first bad record.
-pub(super) fn read_file(
+/// Reads one file and hands each payload to `check`; from the first that is damaged, or that `check` refuses, the
+/// file is cut.
+///
+/// # Errors
+/// When the file cannot be read or repaired.
+pub fn load(
+    fs: &dyn LogFs,
+    name: &str,
+    mut check: impl FnMut(&[u8]) -> std::result::Result<(), CodecError>,
+) -> Result<LoadedFile> {
+    let path = fs.path().join(name);
+    let bytes = fs.read(name).at("read", &path)?;
+    let mut records = Vec::new();
+    let found = scan(&bytes, |range| {
+        check(bytes.get(range.clone()).unwrap_or_default())?;
+        records.push(range);
+        Ok(())
+    });
+    let damage = match found {
+        Ok(()) => None,
+        Err((offset, cause)) => {
+            let lost = bytes.get(offset..).unwrap_or_default();
+            // A file that ends inside its header holds nothing worth keeping.
+            if bytes.len() > HEADER_LEN {
+                keep_aside(fs, name, offset, lost)?;
+            }
+            fs.truncate(name, offset as u64).at("cut", &path)?;
+            let lost_bytes = lost.len();
+            Some(Damage { file: name.to_owned(), offset, lost_bytes, after: None, before: None, cause })
+        }
+    };
+    Ok(LoadedFile { name: name.to_owned(), bytes, records, damage })
+}
+
+/// Calls `visit` with where each payload is; the error carries the offset of the first bad record.
+fn scan(
     bytes: &[u8],
-    mut apply: impl FnMut(Record) -> ControlFlow<()>,
+    mut visit: impl FnMut(Range<usize>) -> std::result::Result<(), CodecError>,
 ) -> std::result::Result<(), (usize, CodecError)> {
     let mut reader = ByteReader::new(bytes);
     if reader.remaining() == 0 {
         return Ok(());
     }
-    match reader.bytes(SEGMENT_MAGIC.len()) {
-        Ok(magic) if magic == SEGMENT_MAGIC => {}
-        Ok(_) => return Err((0, CodecError::Invalid { what: "segment header", at: 0 })),
+    match reader.bytes(HEADER_LEN) {
+        Ok(header) => check_header(header).map_err(|cause| (0, cause))?,
         Err(error) => return Err((0, error)),
     }
     while !reader.is_empty() {
         let offset = reader.position();
-        let decoded = frame::read_record(&mut reader).and_then(record::decode);
-        match decoded {
-            Ok(record) => {
-                if apply(record).is_break() {
-                    break;
-                }
-            }
-            Err(cause) => return Err((offset, cause)),
-        }
+        let visited = frame::read_record(&mut reader)
+            .map(<[u8]>::len)
+            .and_then(|len| visit(reader.position() - len..reader.position()));
+        visited.map_err(|cause| (offset, cause))?;
     }
     Ok(())
+}
+
+fn check_header(header: &[u8]) -> std::result::Result<(), CodecError> {
+    let magic = header.strip_prefix(&SEGMENT_MAGIC);
+    match magic {
+        Some([1..=VERSION, 0, 0]) => Ok(()),
+        Some([version, 0, 0]) if *version > VERSION => {
+            Err(CodecError::Version { what: "log file", version: *version })
+        }
+        _ => Err(CodecError::Invalid { what: "segment header", at: 0 }),
+    }
 }
 
 fn keep_aside(fs: &dyn LogFs, name: &str, offset: usize, bytes: &[u8]) -> Result<()> {

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use super::fs::{LogFile, LogFs};
 use super::*;
 use crate::codec::frame;
-use crate::model::Labels;
 use crate::tsdb::SeriesRef;
-use crate::tsdb::record::{self, Record, RefSample};
+use crate::tsdb::head::Head;
+use crate::tsdb::record::{self, LoggedSample, kind, samples};
 
 /// What one file holds: what was written, and how much of it would survive a power cut.
 #[derive(Debug, Default, Clone)]
@@ -127,19 +127,37 @@ impl LogFile for ForgetfulFile {
 
 fn sample(number: i64) -> Vec<u8> {
     let mut out = Vec::new();
-    let one = RefSample { series: SeriesRef(1), timestamp: number, value: 1.0 };
-    frame::put_record(&mut out, |o| record::put_samples(o, None, [one].into_iter()));
+    let one = LoggedSample { series: SeriesRef(1), timestamp: number, bits: 1, base: 0 };
+    frame::put_record(&mut out, |o| samples::put(o, None, &[one]));
     out
 }
 
+/// One commit of one sample.
+fn append(wal: &Wal, number: i64) -> Result<()> {
+    wal.begin()?;
+    let number = wal.append(&sample(number), Some(number))?;
+    wal.acknowledge(number)
+}
+
+/// The timestamps of all samples, and what was found.
 fn replayed(fs: &ForgetfulFs) -> (Vec<i64>, reader::ReplayReport) {
     let mut times = Vec::new();
-    let report = reader::replay(fs, |record| {
-        if let Record::Samples { samples, .. } = record {
-            times.extend(samples.iter().map(|s| s.timestamp));
-        }
-    })
-    .expect("replay");
+    let mut report = reader::ReplayReport::default();
+    let (files, last_segment) = reader::files(fs).expect("files");
+    report.last_segment = last_segment;
+    for name in files {
+        let (mut newest, mut oldest) = (None, None);
+        let file = reader::load(fs, &name, |payload| {
+            if record::kind_of(payload)? == kind::SAMPLES {
+                let header = samples::header(payload)?;
+                times.push(header.first);
+                newest = newest.max(Some(header.newest));
+                oldest.get_or_insert(header.first);
+            }
+            Ok(())
+        });
+        report.note(&file.expect("file"), newest, oldest);
+    }
     (times, report)
 }
 
@@ -149,7 +167,7 @@ fn acknowledged_appends_survive_a_power_cut_at_every_point() {
     let wal = Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Always, 100)
         .expect("open");
     for number in 0..50 {
-        wal.append(&sample(number), Some(number)).expect("append");
+        append(&wal, number).expect("append");
         let (times, report) = replayed(&fs.after_power_cut());
         assert_eq!(times, (0..=number).collect::<Vec<_>>());
         assert!(report.damage.is_empty());
@@ -164,10 +182,10 @@ fn without_sync_only_a_tail_is_lost_in_a_power_cut() {
         Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Interval(1000), 100)
             .expect("open");
     for number in 0..20 {
-        wal.append(&sample(number), Some(number)).expect("append");
+        append(&wal, number).expect("append");
     }
     wal.sync().expect("sync");
-    wal.append(&sample(20), Some(20)).expect("append");
+    append(&wal, 20).expect("append");
     let (times, _) = replayed(&fs.after_power_cut());
     assert_eq!(times, (0..20).collect::<Vec<_>>());
     assert_eq!(replayed(&fs).0, (0..=20).collect::<Vec<_>>(), "a kill alone loses nothing");
@@ -178,11 +196,11 @@ fn append_to_a_full_disk_is_cut_off_and_later_ones_survive() {
     let fs = ForgetfulFs::default();
     let wal = Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Always, 1 << 20)
         .expect("open");
-    wal.append(&sample(0), Some(0)).expect("append");
+    append(&wal, 0).expect("append");
     fs.disk().room = Some(5);
-    assert!(matches!(wal.append(&sample(1), Some(1)), Err(Error::Io { .. })));
+    assert!(matches!(append(&wal, 1), Err(Error::Io { .. })));
     fs.disk().room = None;
-    wal.append(&sample(2), Some(2)).expect("space is back");
+    append(&wal, 2).expect("space is back");
     let (times, report) = replayed(&fs.after_power_cut());
     assert_eq!(times, [0, 2]);
     assert!(report.damage.is_empty());
@@ -194,9 +212,9 @@ fn refuses_appends_after_a_failed_sync() {
     let wal = Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Always, 1 << 20)
         .expect("open");
     fs.disk().fail_sync = true;
-    assert!(matches!(wal.append(&sample(0), Some(0)), Err(Error::Io { .. })));
+    assert!(matches!(append(&wal, 0), Err(Error::Io { .. })));
     fs.disk().fail_sync = false;
-    assert!(matches!(wal.append(&sample(1), Some(1)), Err(Error::LogPoisoned { .. })));
+    assert!(matches!(append(&wal, 1), Err(Error::LogPoisoned { .. })));
 }
 
 #[test]
@@ -206,16 +224,17 @@ fn a_damaged_tail_is_kept_aside_and_the_rest_is_replayed() {
         let earlier = replayed(&fs).1;
         let wal = Wal::open(Arc::new(fs.clone()), &earlier, SyncPolicy::Never, 1 << 20).expect("open");
         for number in first..first + 10 {
-            wal.append(&sample(number), Some(number)).expect("append");
+            append(&wal, number).expect("append");
         }
     }
     let record_len = sample(0).len();
-    let damaged_at = SEGMENT_MAGIC.len() + 7 * record_len + 9;
+    let damaged_at = HEADER_LEN + 7 * record_len + 9;
     fs.disk().files.get_mut("00000001").expect("segment").written[damaged_at] ^= 0x10;
     let (times, report) = replayed(&fs);
     assert_eq!(times, (0..7).chain(10..20).collect::<Vec<_>>());
     assert_eq!(report.damage.len(), 1);
     assert_eq!(report.damage[0].lost_bytes, 3 * record_len);
+    assert_eq!((report.damage[0].after, report.damage[0].before), (Some(6), Some(10)));
     assert!(fs.list().expect("list").iter().any(|n| n.starts_with("damaged-00000001-")));
     // The second start finds nothing wrong and the same records.
     let (again, report) = replayed(&fs);
@@ -228,7 +247,7 @@ fn every_damaged_byte_and_every_cut_still_starts() {
     let wal = Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Never, 1 << 20)
         .expect("open");
     for number in 0..4 {
-        wal.append(&sample(number), Some(number)).expect("append");
+        append(&wal, number).expect("append");
     }
     let whole = fs.read("00000001").expect("read");
     for at in 0..whole.len() {
@@ -253,34 +272,44 @@ fn every_damaged_byte_and_every_cut_still_starts() {
 }
 
 #[test]
-fn a_checkpoint_keeps_live_series_and_late_samples() {
+fn a_file_of_an_unknown_version_is_kept_aside_whole() {
+    let fs = ForgetfulFs::default();
+    let wal = Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Never, 1 << 20)
+        .expect("open");
+    append(&wal, 1).expect("append");
+    fs.disk().files.get_mut("00000001").expect("segment").written[SEGMENT_MAGIC.len()] = VERSION + 1;
+    let before = fs.read("00000001").expect("read");
+    let (times, report) = replayed(&fs);
+    assert_eq!((times.len(), report.damage.len()), (0, 1));
+    assert!(report.damage[0].cause.to_string().contains("version"), "{}", report.damage[0].cause);
+    assert_eq!(fs.read("damaged-00000001-0").expect("kept"), before);
+}
+
+#[test]
+fn a_checkpoint_replaces_segments_by_the_series_that_live() {
     let fs = ForgetfulFs::default();
     let wal = Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Always, 200)
         .expect("open");
-    let labels = Labels::from_pairs([("__name__", "up")]);
-    let mut out = Vec::new();
-    let all = [(SeriesRef(1), labels.clone()), (SeriesRef(2), labels)];
-    frame::put_record(&mut out, |o| record::put_series(o, all.iter().map(|(r, l)| (*r, l))));
-    wal.append(&out, None).expect("append");
+    let (mut pairs, mut series) = (Vec::new(), Vec::new());
+    frame::put_record(&mut pairs, |o| record::put_pairs(o, [("__name__", "up")].into_iter()));
+    frame::put_record(&mut series, |o| record::put_series(o, &[(SeriesRef(1), vec![0])]));
+    wal.append(&[pairs, series].concat(), None).expect("append");
     for number in 0..30 {
-        wal.append(&sample(number), Some(number)).expect("append");
+        append(&wal, number).expect("append");
     }
     let ended = wal.cut().expect("cut");
-    wal.append(&sample(30), Some(30)).expect("append");
+    append(&wal, 30).expect("append");
     assert_eq!(wal.last_segment_before(30), Some(ended));
     assert_eq!(wal.last_segment_before(0), None);
-    for min_time in [10, 20] {
-        checkpoint::write(&fs, ended, min_time, |s| s == SeriesRef(1)).expect("checkpoint");
+    let head = Head::new(30);
+    head.replay(&fs).expect("replay");
+    for _ in 0..2 {
+        checkpoint::write(&fs, ended, &head).expect("checkpoint");
         let (times, report) = replayed(&fs.after_power_cut());
-        assert_eq!(times, (min_time..=30).collect::<Vec<_>>());
-        assert_eq!(report.files, 2);
+        assert_eq!((times, report.files), (vec![30], 2));
+        let again = Head::new(30);
+        again.replay(&fs.after_power_cut()).expect("replay");
+        assert!(again.is_known(SeriesRef(1)));
+        assert_eq!(again.time_range().map(|r| (r.start, r.end)), Some((30, 30)));
     }
-    let mut series = Vec::new();
-    reader::replay(&fs, |r| {
-        if let Record::Series(s) = r {
-            series.extend(s.iter().map(|(r, _)| *r));
-        }
-    })
-    .expect("replay");
-    assert_eq!(series, [SeriesRef(1)]);
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::telemetry::process::ProcessStats;
-use crate::tsdb::index::LabelIndex;
+use crate::tsdb::head::HeadIndex;
 use crate::tsdb::store::BlockId;
 use crate::web::params::Params;
 use crate::web::reply::{ApiError, Reply, Success};
@@ -94,20 +94,27 @@ fn top(mut rows: Vec<Row>, limit: usize) -> Vec<Row> {
     rows
 }
 
-fn cardinality(index: &LabelIndex, limit: usize) -> Value {
+fn cardinality(index: &HeadIndex<'_>, limit: usize) -> Value {
     let count = |n: usize| n as u64;
-    let (mut values, mut memory, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, of_name) in index.names() {
-        values.push(Row { name: name.to_owned(), value: count(of_name.len()) });
-        // In every series both texts, each with a byte for its length.
-        let bytes: u64 = of_name.iter().map(|(v, p)| count(name.len() + v.len() + 2) * p.len()).sum();
-        memory.push(Row { name: name.to_owned(), value: bytes });
-        pairs.extend(of_name.iter().map(|(v, p)| Row { name: format!("{name}={v}"), value: p.len() }));
-    }
-    let metrics = index.values(crate::model::METRIC_NAME);
-    let metrics = metrics.into_iter().flatten().map(|(v, p)| Row { name: v.to_string(), value: p.len() });
+    let (mut values, mut memory): (Vec<Row>, Vec<Row>) = (Vec::new(), Vec::new());
+    let (mut pairs, mut metrics) = (Vec::new(), Vec::new());
+    index.each_pair(|name, value, series| {
+        if values.last().is_none_or(|row| row.name != name) {
+            values.push(Row { name: name.to_owned(), value: 0 });
+            memory.push(Row { name: name.to_owned(), value: 0 });
+        }
+        if let (Some(values), Some(memory)) = (values.last_mut(), memory.last_mut()) {
+            values.value += 1;
+            // In every series both texts, each with a byte for its length.
+            memory.value += count(name.len() + value.len() + 2) * series;
+        }
+        pairs.push(Row { name: format!("{name}={value}"), value: series });
+        if name == crate::model::METRIC_NAME {
+            metrics.push(Row { name: value.to_owned(), value: series });
+        }
+    });
     json!({
-        "seriesCountByMetricName": top(metrics.collect(), limit),
+        "seriesCountByMetricName": top(metrics, limit),
         "labelValueCountByLabelName": top(values, limit),
         "memoryInBytesByLabelName": top(memory, limit),
         "seriesCountByLabelValuePair": top(pairs, limit),
@@ -127,7 +134,7 @@ pub async fn tsdb(State(state): Shared, params: Params) -> Reply<Value> {
     let data = state
         .blocking(move |state, _| {
             let stats = state.db.head().stats();
-            let mut data = state.db.head().with_index(|index| cardinality(index, limit));
+            let mut data = state.db.head().with_index(|index| cardinality(&index, limit));
             data["headStats"] = json!({
                 "numSeries": stats.series,
                 "numLabelPairs": stats.label_pairs,
