@@ -19,21 +19,26 @@ impl BitWriter {
     }
 
     /// The lowest `width` bits of `value`, `width` at most 64.
-    pub fn put(&mut self, value: u64, mut width: u32) {
-        while width > 0 {
-            if self.used == 8 {
-                self.bytes.push(0);
-                self.used = 0;
-            }
-            let free = u32::from(8 - self.used);
-            let take = free.min(width);
-            let part = (value >> (width - take)) & ((1u64 << take) - 1);
-            if let Some(last) = self.bytes.last_mut() {
-                *last |= (part << (free - take)).to_le_bytes()[0];
-            }
-            self.used += take.to_le_bytes()[0];
-            width -= take;
+    pub fn put(&mut self, value: u64, width: u32) {
+        if width == 0 {
+            return;
         }
+        // Aligned to the top; what is above `width` falls out.
+        let aligned = value << (64 - width);
+        let free = 8 - u32::from(self.used);
+        if let Some(last) = self.bytes.last_mut()
+            && free > 0
+        {
+            *last |= aligned.to_be_bytes()[0] >> self.used;
+        }
+        if width <= free {
+            self.used += width.to_le_bytes()[0];
+            return;
+        }
+        let left = width - free;
+        let rest = (aligned << free).to_be_bytes();
+        self.bytes.extend_from_slice(&rest[..left.div_ceil(8) as usize]);
+        self.used = ((left - 1) % 8 + 1).to_le_bytes()[0];
     }
 
     /// The bytes so far; unused bits of the last one are zero.

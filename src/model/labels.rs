@@ -120,6 +120,19 @@ impl Labels {
         push_len(packed, value.len());
         packed.push_str(value);
     }
+
+    /// As [`Labels::pack`], of bytes that are not yet known to be text.
+    pub(crate) fn pack_bytes(packed: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+        for part in [name, value] {
+            let mut len = part.len();
+            while len > 0x3f {
+                packed.push(u8::try_from(len & 0x3f).unwrap_or(0) | 0x40);
+                len >>= 6;
+            }
+            packed.push(u8::try_from(len).unwrap_or(0));
+            packed.extend_from_slice(part);
+        }
+    }
 }
 
 /// Iterator over the pairs of a [`Labels`].
@@ -246,6 +259,17 @@ mod tests {
         assert_eq!(labels.get("z"), Some(long.as_str()));
         assert_eq!(labels.get("a"), None);
         assert_eq!(labels.without(|n| n == "z").to_string(), "up{b=\"2\"}");
+    }
+
+    #[test]
+    fn bytes_are_packed_as_text_is() {
+        for len in [0, 1, 63, 64, 4095, 4096, 300_000] {
+            let value = "v".repeat(len);
+            let (mut text, mut bytes) = (String::new(), Vec::new());
+            Labels::pack(&mut text, "name", &value);
+            Labels::pack_bytes(&mut bytes, b"name", value.as_bytes());
+            assert_eq!(text.as_bytes(), bytes, "{len}");
+        }
     }
 
     #[test]

@@ -38,10 +38,8 @@ fn field<'a>(reader: &mut ByteReader<'a>) -> Result<(u64, Field<'a>)> {
 /// The parts of one time series.
 #[derive(Debug, Default)]
 pub struct Series<'a> {
-    /// Names and values, in the order they were sent.
-    pub labels: Vec<(&'a str, &'a str)>,
-    /// Whether a name or value is not UTF-8; it is not among the labels then.
-    pub damaged_labels: bool,
+    /// Bytes of names and values, in the order they were sent; not yet known to be text.
+    pub labels: Vec<(&'a [u8], &'a [u8])>,
     /// Timestamps in milliseconds and values.
     pub samples: Vec<(i64, f64)>,
     /// Native histograms that came along.
@@ -71,16 +69,18 @@ pub fn each_series<'a>(body: &'a [u8], mut visit: impl FnMut(&Series<'a>)) -> Re
 fn read_series<'a>(bytes: &'a [u8], out: &mut Series<'a>) -> Result<()> {
     out.labels.clear();
     out.samples.clear();
-    out.damaged_labels = false;
     out.histograms = 0;
     let mut reader = ByteReader::new(bytes);
     while !reader.is_empty() {
         match field(&mut reader)? {
-            (1, Field::Bytes(label)) => match read_label(label)? {
-                (Ok(name), Ok(value)) => out.labels.push((name, value)),
-                _ => out.damaged_labels = true,
-            },
-            (2, Field::Bytes(sample)) => out.samples.push(read_sample(sample)?),
+            (1, Field::Bytes(label)) => out.labels.push(match usual_label(label) {
+                Some(usual) => usual,
+                None => read_label(label)?,
+            }),
+            (2, Field::Bytes(sample)) => out.samples.push(match usual_sample(sample) {
+                Some(usual) => usual,
+                None => read_sample(sample)?,
+            }),
             (4, Field::Bytes(_)) => out.histograms += 1,
             _ => {}
         }
@@ -88,16 +88,35 @@ fn read_series<'a>(bytes: &'a [u8], out: &mut Series<'a>) -> Result<()> {
     Ok(())
 }
 
-type Text<'a> = std::result::Result<&'a str, std::str::Utf8Error>;
+/// A label as every sender writes it: name, then value, both shorter than 128 bytes, nothing else.
+fn usual_label(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&[0x0a, name_len], rest) = bytes.split_first_chunk()? else { return None };
+    let (name, rest) = rest.split_at_checked(usize::from(name_len)).filter(|_| name_len < 0x80)?;
+    let (&[0x12, value_len], value) = rest.split_first_chunk()? else { return None };
+    (value_len < 0x80 && value.len() == usize::from(value_len)).then_some((name, value))
+}
 
-fn read_label(bytes: &[u8]) -> Result<(Text<'_>, Text<'_>)> {
+/// A sample as every sender writes it: the value, then a timestamp of today.
+fn usual_sample(bytes: &[u8]) -> Option<(i64, f64)> {
+    let (&[0x09], rest) = bytes.split_first_chunk()? else { return None };
+    let (value, rest) = rest.split_first_chunk::<8>()?;
+    let (&[0x10], rest) = rest.split_first_chunk()? else { return None };
+    let &[a, b, c, d, e, f] = rest else { return None };
+    if [a, b, c, d, e].iter().any(|byte| *byte < 0x80) || f >= 0x80 {
+        return None;
+    }
+    let timestamp = [a, b, c, d, e, f].iter().rev().fold(0, |sum, byte| sum << 7 | i64::from(byte & 0x7f));
+    Some((timestamp, f64::from_le_bytes(*value)))
+}
+
+fn read_label(bytes: &[u8]) -> Result<(&[u8], &[u8])> {
     let mut reader = ByteReader::new(bytes);
-    let (mut name, mut value) = (Ok(""), Ok(""));
+    let (mut name, mut value): (&[u8], &[u8]) = (&[], &[]);
     while !reader.is_empty() {
-        let (number, content) = field(&mut reader)?;
-        if let (1 | 2, Field::Bytes(text)) = (number, content) {
-            let text = std::str::from_utf8(text);
-            if number == 1 { name = text } else { value = text }
+        match field(&mut reader)? {
+            (1, Field::Bytes(text)) => name = text,
+            (2, Field::Bytes(text)) => value = text,
+            _ => {}
         }
     }
     Ok((name, value))
@@ -165,11 +184,25 @@ mod tests {
         let mut seen = Vec::new();
         each_series(&body, |s| seen.push((s.labels.clone(), s.samples.clone()))).expect("own output");
         assert_eq!(seen.len(), 2);
-        assert_eq!(seen[0].0, [("__name__", "up"), ("job", "x")]);
+        assert_eq!(seen[0].0, [(&b"__name__"[..], &b"up"[..]), (b"job", b"x")]);
         assert_eq!(seen[0].1, [(-5, 1.5), (7, f64::INFINITY)]);
     }
 
     proptest! {
+        #[test]
+        fn the_usual_forms_are_read_as_all_others(
+            name in "[a-z]{0,200}", value in "\\PC{0,80}", timestamp: i64, now in 0i64..1 << 43, float: f64,
+        ) {
+            let mut body = Vec::new();
+            let samples = [(timestamp, float), (now, 1.0), (1_700_000_000_000, float)];
+            put_series(&mut body, [(name.as_str(), value.as_str())].into_iter(), &samples);
+            each_series(&body, |series| {
+                assert_eq!(series.labels, [(name.as_bytes(), value.as_bytes())]);
+                let bits = |s: &[(i64, f64)]| s.iter().map(|(t, v)| (*t, v.to_bits())).collect::<Vec<_>>();
+                assert_eq!(bits(&series.samples), bits(&samples));
+            }).expect("own output");
+        }
+
         #[test]
         fn damaged_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = each_series(&bytes, |_| {});

@@ -185,6 +185,7 @@ fn refused(body: &[u8], at: usize, outcome: AppendOutcome) -> ReceiveError {
 /// The labels of one series after the other, in their packed form.
 #[derive(Default)]
 struct SeriesLabels {
+    bytes: Vec<u8>,
     packed: String,
     buf: LabelsBuf,
 }
@@ -192,22 +193,33 @@ struct SeriesLabels {
 impl SeriesLabels {
     /// Takes the labels of `series`; false when they are not the labels of a series.
     fn set(&mut self, series: &Series<'_>) -> bool {
-        self.packed.clear();
-        if series.damaged_labels {
-            return false;
-        }
-        // Senders sort; then nothing has to be moved.
+        // Senders sort; then nothing has to be moved, and one look tells that all of it is text.
         let sorted = series.labels.is_sorted_by(|(a, _), (b, _)| a < b);
-        if sorted && series.labels.first().is_none_or(|(name, _)| !name.is_empty()) {
-            let mut named = false;
-            for (name, value) in series.labels.iter().filter(|(_, value)| !value.is_empty()) {
-                named |= *name == METRIC_NAME;
-                Labels::pack(&mut self.packed, name, value);
-            }
-            return named;
+        if !sorted || series.labels.first().is_some_and(|(name, _)| name.is_empty()) {
+            return self.set_unsorted(series);
         }
+        let mut named = false;
+        self.bytes.clear();
+        for (name, value) in series.labels.iter().filter(|(_, value)| !value.is_empty()) {
+            named |= *name == METRIC_NAME.as_bytes();
+            Labels::pack_bytes(&mut self.bytes, name, value);
+        }
+        self.packed.clear();
+        // Cut anywhere, text is not text; the lengths between are, so the whole tells about each part.
+        let whole = std::str::from_utf8(&self.bytes);
+        whole.is_ok_and(|text| {
+            self.packed.push_str(text);
+            named
+        })
+    }
+
+    fn set_unsorted(&mut self, series: &Series<'_>) -> bool {
         self.buf.clear();
+        self.packed.clear();
         for (name, value) in &series.labels {
+            let (Ok(name), Ok(value)) = (std::str::from_utf8(name), std::str::from_utf8(value)) else {
+                return false;
+            };
             if name.is_empty() || self.buf.get(name).is_some() {
                 return false;
             }

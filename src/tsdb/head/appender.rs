@@ -142,7 +142,7 @@ impl<'a> Appender<'a> {
 
     /// The series whose labels, packed as in [`Labels::packed`], have this fingerprint.
     pub(crate) fn find(&self, fingerprint: u128) -> Option<SeriesRef> {
-        self.head.find(fingerprint)
+        self.head.find(fingerprint, self.staged.last().map(|staged| staged.series))
     }
 
     /// Stages one sample (timestamp in milliseconds). What becomes of it is said by [`Appender::commit`].

@@ -125,7 +125,7 @@ impl Head {
     /// The series with these labels, made if absent.
     pub(crate) fn series(&self, labels: &Labels) -> SeriesRef {
         let fingerprint = fingerprint(labels);
-        if let Some(found) = self.find(fingerprint) {
+        if let Some(found) = self.find(fingerprint, None) {
             return found;
         }
         let mut table = write_lock(&self.table);
@@ -137,9 +137,9 @@ impl Head {
         table.insert(labels, fingerprint)
     }
 
-    /// The series with this fingerprint, if there is one.
-    pub(crate) fn find(&self, fingerprint: u128) -> Option<SeriesRef> {
-        read_lock(&self.table).find(fingerprint)
+    /// The series with this fingerprint, if there is one; likely the one made after `near`.
+    pub(crate) fn find(&self, fingerprint: u128, near: Option<SeriesRef>) -> Option<SeriesRef> {
+        read_lock(&self.table).find_near(fingerprint, near)
     }
 
     fn note_time(&self, start: i64, end: i64) {

@@ -92,6 +92,15 @@ impl Table {
         self.at_slot(*found).map(|series| series.reference)
     }
 
+    /// As [`Table::find`], looking first at the slot after `near`: senders keep the order in which they made series.
+    pub(super) fn find_near(&self, fingerprint: u128, near: Option<SeriesRef>) -> Option<SeriesRef> {
+        let next = near.and_then(|near| self.at_slot(near.slot().wrapping_add(1)));
+        match next {
+            Some(series) if series.fingerprint == fingerprint => Some(series.reference),
+            _ => self.find(fingerprint),
+        }
+    }
+
     /// The number of a slot that is free.
     fn vacant(&mut self) -> u32 {
         if let Some(slot) = self.free.pop() {
