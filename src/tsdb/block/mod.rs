@@ -11,5 +11,8 @@ pub mod meta;
 pub mod reader;
 pub mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use meta::BlockMeta;
 pub use reader::Block;

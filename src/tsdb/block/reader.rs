@@ -1,33 +1,57 @@
 //! An open block as a source of postings, labels and samples.
+//!
+//! **Cost**: a read looks at the ends of each column's timeline first; only columns with samples inside the range are
+//! fetched, and of those only the wanted values are put out. Bundles are inflated once while they stay in the cache.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use hashbrown::HashMap;
 
 use super::BlockMeta;
 use super::cache::ByteCache;
 use crate::codec::{CodecError, envelope};
 use crate::model::{Samples, TimeRange};
 use crate::tsdb::chunk::bundle::Bundle;
-use crate::tsdb::chunk::column;
+use crate::tsdb::chunk::{column, content};
 use crate::tsdb::error::{Error, Result};
 use crate::tsdb::index::codec::BlockIndex;
 use crate::tsdb::store::{BlockId, BlockStore, keys};
+use crate::util::lock::lock;
+
+/// Number of a block within the cache: short keys, made once for each handle of a block.
+type Slot = u64;
 
 /// Decoded parts of blocks, shared by all of them.
 pub struct BlockCache {
-    indexes: ByteCache<BlockId, BlockIndex>,
-    bundles: ByteCache<(BlockId, u32), Bundle>,
+    slots: Mutex<HashMap<BlockId, Slot>>,
+    next_slot: AtomicU64,
+    indexes: ByteCache<Slot, BlockIndex>,
+    bundles: ByteCache<(Slot, u32), Bundle>,
 }
 
 impl BlockCache {
     /// A cache of at most `max_bytes` for indexes and as much for bundles.
     pub fn new(max_bytes: usize) -> Self {
-        Self { indexes: ByteCache::new(max_bytes), bundles: ByteCache::new(max_bytes) }
+        Self {
+            slots: Mutex::default(),
+            next_slot: AtomicU64::new(0),
+            indexes: ByteCache::new(max_bytes),
+            bundles: ByteCache::new(max_bytes),
+        }
+    }
+
+    fn slot(&self, id: &BlockId) -> Slot {
+        let mut slots = lock(&self.slots);
+        // A slot is never given out twice: what a late reader puts in under an old one is not found again.
+        *slots.entry_ref(id).or_insert_with(|| self.next_slot.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Forgets everything of block `id`.
     pub fn forget(&self, id: &BlockId) {
-        self.indexes.remove_where(|key| key == id);
-        self.bundles.remove_where(|(key, _)| key == id);
+        let Some(slot) = lock(&self.slots).remove(id) else { return };
+        self.indexes.remove_where(|key| *key == slot);
+        self.bundles.remove_where(|(key, _)| *key == slot);
     }
 
     /// Bytes held.
@@ -42,12 +66,14 @@ pub struct Block {
     meta: Arc<BlockMeta>,
     store: Arc<dyn BlockStore>,
     cache: Arc<BlockCache>,
+    slot: Slot,
 }
 
 impl Block {
     /// The block described by `meta`; nothing is read yet.
     pub fn new(meta: Arc<BlockMeta>, store: Arc<dyn BlockStore>, cache: Arc<BlockCache>) -> Self {
-        Self { meta, store, cache }
+        let slot = cache.slot(&meta.id);
+        Self { meta, store, cache, slot }
     }
 
     /// Its description.
@@ -72,7 +98,7 @@ impl Block {
     /// # Errors
     /// When it cannot be read or is damaged.
     pub fn index(&self) -> Result<Arc<BlockIndex>> {
-        self.cache.indexes.get_or_load(&self.meta.id, || {
+        self.cache.indexes.get_or_load(&self.slot, || {
             let mut bytes = Vec::new();
             for part in 0..self.meta.index_parts {
                 bytes.extend_from_slice(&self.value(&keys::index_part(part))?);
@@ -84,9 +110,9 @@ impl Block {
     }
 
     fn bundle(&self, number: u32) -> Result<Arc<Bundle>> {
-        self.cache.bundles.get_or_load(&(self.meta.id.clone(), number), || {
+        self.cache.bundles.get_or_load(&(self.slot, number), || {
             let bundle =
-                Bundle::open(&self.value(&keys::bundle(number))?).map_err(|source| self.corrupt(source))?;
+                Bundle::open(self.value(&keys::bundle(number))?).map_err(|source| self.corrupt(source))?;
             let memory = bundle.memory_bytes();
             Ok((bundle, memory))
         })
@@ -97,25 +123,47 @@ impl Block {
     /// # Errors
     /// When they cannot be read or are damaged.
     pub fn read(&self, index: &BlockIndex, number: u32, range: TimeRange, out: &mut Samples) -> Result<()> {
-        for (column, timestamps) in index.columns(number) {
-            let from = timestamps.partition_point(|t| *t < range.start);
-            let to = timestamps.partition_point(|t| *t <= range.end);
-            if from >= to {
+        for (column, timeline) in index.columns(number) {
+            let (first, last) = timeline.bounds();
+            if first > range.end || last < range.start {
                 continue;
             }
-            let missing = || self.corrupt(CodecError::Invalid { what: "column number", at: 0 });
-            let (bundle, place) = index.locate(column).ok_or_else(missing)?;
-            let bundle = self.bundle(bundle)?;
-            let start = out.values.len();
-            bundle
-                .column(place)
-                .and_then(|bytes| column::decode(bytes, timestamps.len(), &mut out.values))
-                .map_err(|source| self.corrupt(source))?;
-            out.values.truncate(start + to);
-            out.values.drain(start..start + from);
-            out.timestamps.extend_from_slice(&timestamps[from..to]);
+            let timestamps = timeline.timestamps().map_err(|source| self.corrupt(source))?;
+            let from = timestamps.partition_point(|t| *t < range.start);
+            let to = timestamps.partition_point(|t| *t <= range.end);
+            if from < to {
+                self.read_column(index, column, timestamps.len(), (from, to), out)?;
+                out.timestamps.extend_from_slice(&timestamps[from..to]);
+            }
         }
         Ok(())
+    }
+
+    /// Appends values and histograms of the samples of `column` from the first to before the second of `wanted`.
+    fn read_column(
+        &self,
+        index: &BlockIndex,
+        column: u64,
+        count: usize,
+        wanted: (usize, usize),
+        out: &mut Samples,
+    ) -> Result<()> {
+        let decode = |bytes: &[u8], out: &mut Samples| {
+            content::decode(bytes, count, wanted.0, wanted.1, out).map_err(|source| self.corrupt(source))
+        };
+        let invalid = |what| self.corrupt(CodecError::Invalid { what, at: 0 });
+        let locate = |column| index.locate(column).ok_or_else(|| invalid("column number"));
+        let (bundle, place) = locate(column)?;
+        let bundle = self.bundle(bundle)?;
+        let bytes = bundle.column(place).map_err(|source| self.corrupt(source))?;
+        let Some(distance) = column::duplicate_distance(bytes).map_err(|source| self.corrupt(source))? else {
+            return decode(bytes, out);
+        };
+        // Only ever to an earlier column of as many samples, which is none itself.
+        let original = column.checked_sub(distance).filter(|c| index.column_len(*c) == Some(count));
+        let (bundle, place) = locate(original.ok_or_else(|| invalid("distance of a duplicate"))?)?;
+        let bundle = self.bundle(bundle)?;
+        decode(bundle.column(place).map_err(|source| self.corrupt(source))?, out)
     }
 
     /// Checks every value of the block against its meta record, and that index and columns decode. Returns the

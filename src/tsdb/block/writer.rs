@@ -1,6 +1,10 @@
 //! Series in label order -> columns, bundles, index -> a published block.
 //!
-//! **Cost**: holds the labels of all series and the different timelines of the block; samples one series at a time.
+//! **Cost**: holds the labels of all series, the different timelines and the last columns of the block; samples one
+//! series at a time.
+
+use std::collections::VecDeque;
+use std::hash::BuildHasher as _;
 
 use hashbrown::HashMap;
 
@@ -9,7 +13,8 @@ use crate::codec::envelope;
 use crate::model::{Samples, TimeRange};
 use crate::storage::SeriesSet;
 use crate::tsdb::chunk::bundle::BundleBuilder;
-use crate::tsdb::chunk::{MAX_COLUMN_SAMPLES, column, ints};
+use crate::tsdb::chunk::column::{self, Effort};
+use crate::tsdb::chunk::{content, ints};
 use crate::tsdb::error::{Error, Result};
 use crate::tsdb::index::codec::IndexBuilder;
 use crate::tsdb::store::{BlockId, BlockStore, BlockWriter, ValueDigest, keys};
@@ -42,7 +47,6 @@ struct TimelineSet {
 impl TimelineSet {
     /// The number of `timestamps`, and whether they are new.
     fn number(&mut self, timestamps: &[i64]) -> (u32, bool) {
-        use std::hash::BuildHasher as _;
         let hash = foldhash::fast::FixedState::default().hash_one(timestamps);
         let same = self.by_hash.entry(hash).or_default();
         if let Some(known) = same.iter().find(|n| *self.known[**n as usize] == *timestamps) {
@@ -52,6 +56,56 @@ impl TimelineSet {
         self.known.push(timestamps.into());
         same.push(number);
         (number, true)
+    }
+}
+
+/// Bytes of columns that are remembered to find equal ones: those of twin metrics are not far apart.
+const REMEMBERED_BYTES: usize = 4 << 20;
+/// Shorter columns are not worth a second look at read.
+const MIN_DUPLICATE_BYTES: usize = 24;
+
+/// The last columns written, to find one that is equal to the next.
+#[derive(Default)]
+struct RecentColumns {
+    columns: VecDeque<RecentColumn>,
+    /// Number of the first of `columns`, counted over all that were remembered.
+    first: usize,
+    by_hash: HashMap<u64, usize>,
+    bytes: usize,
+}
+
+struct RecentColumn {
+    number: u64,
+    count: usize,
+    hash: u64,
+    bytes: Box<[u8]>,
+}
+
+impl RecentColumns {
+    /// The number of an earlier column of `count` samples and the very same bytes; else remembers this one.
+    fn find_or_remember(&mut self, number: u64, count: usize, bytes: &[u8]) -> Option<u64> {
+        if bytes.len() < MIN_DUPLICATE_BYTES {
+            return None;
+        }
+        let hash = foldhash::fast::FixedState::default().hash_one((count, bytes));
+        let known = self.by_hash.get(&hash).and_then(|at| self.columns.get(at.checked_sub(self.first)?));
+        if let Some(known) = known.filter(|known| known.count == count && *known.bytes == *bytes) {
+            return Some(known.number);
+        }
+        self.by_hash.insert(hash, self.first + self.columns.len());
+        self.bytes += bytes.len();
+        self.columns.push_back(RecentColumn { number, count, hash, bytes: bytes.into() });
+        while self.bytes > REMEMBERED_BYTES
+            && let Some(oldest) = self.columns.pop_front()
+        {
+            self.bytes -= oldest.bytes.len();
+            // A later column may have taken the place of this hash.
+            if self.by_hash.get(&oldest.hash) == Some(&self.first) {
+                self.by_hash.remove(&oldest.hash);
+            }
+            self.first += 1;
+        }
+        None
     }
 }
 
@@ -70,7 +124,8 @@ pub fn write_block(
     let mut index = IndexBuilder::default();
     let mut timelines = TimelineSet::default();
     let mut bundle = BundleBuilder::default();
-    let (mut scratch, mut int_scratch) = (column::Scratch::default(), ints::Scratch::default());
+    let (mut scratch, mut int_scratch) = (column::Scratch::new(Effort::Thorough), ints::Scratch::default());
+    let mut recent = RecentColumns::default();
     let mut samples = Samples::new();
     let (mut bundles, mut columns, mut total) = (0u32, 0u64, 0u64);
     for number in 0..set.len() {
@@ -90,9 +145,8 @@ pub fn write_block(
             continue;
         }
         let mut series_timelines = Vec::with_capacity(1);
-        let chunks =
-            samples.timestamps.chunks(MAX_COLUMN_SAMPLES).zip(samples.values.chunks(MAX_COLUMN_SAMPLES));
-        for (timestamps, values) in chunks {
+        for (start, end) in content::parts(&samples) {
+            let timestamps = &samples.timestamps[start..end];
             let (timeline, fresh) = timelines.number(timestamps);
             if fresh {
                 index.add_timeline(timestamps, &mut int_scratch);
@@ -101,7 +155,11 @@ pub fn write_block(
             if bundle.is_empty() {
                 index.add_bundle(columns);
             }
-            column::encode(values, &mut scratch, bundle.buffer());
+            content::encode(&samples, start, end, &mut scratch, bundle.buffer());
+            if let Some(same) = recent.find_or_remember(columns, end - start, bundle.open_column()) {
+                bundle.reset_column();
+                column::encode_duplicate(columns - same, bundle.buffer());
+            }
             columns += 1;
             if bundle.end_column() {
                 writer.put(&keys::bundle(bundles), &bundle.finish())?;

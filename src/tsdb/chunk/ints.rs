@@ -1,38 +1,35 @@
-//! Integer packing: differences of order 0 to 2, a common divisor, then blocks of 128 with minimum and bit width.
+//! Integer packing: differences of order 0 to 2, a common divisor, then blocks of 128.
 //!
-//! **Format**: `docs/format/chunks.md`, "Packed integers".
-//! **Cost**: encoding tries the three orders on the whole input; decoding is one pass.
+//! **Format**: `docs/format/chunks.md`, "Packed integers"; the blocks of version 1 are still read.
+//! **Cost**: encoding tries the three orders on the whole input; decoding is one pass, block by block.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
-use crate::codec::bits::{BitReader, BitWriter};
+use super::packing::{self, BLOCK, Shape};
+use crate::codec::bits::BitReader;
 use crate::codec::{ByteReader, ByteWriter, CodecError};
-
-/// Values that share one minimum and width.
-const BLOCK: usize = 128;
 
 /// Largest order of differences.
 const MAX_ORDER: u8 = 2;
+/// Added to the order by today's writer; without it the blocks are those of version 1.
+const PATCHED_BLOCKS: u8 = 0x10;
 
 /// Working memory of [`pack`], kept by the caller between calls.
 #[derive(Debug, Default)]
 pub struct Scratch {
     candidate: Vec<i64>,
     best: Vec<i64>,
+    shapes: Vec<Shape>,
+    best_shapes: Vec<Shape>,
 }
 
 /// Appends `values` to `out`. All arithmetic wraps, so every input is reproduced exactly.
 pub fn pack(values: &[i64], scratch: &mut Scratch, out: &mut Vec<u8>) {
-    let Some((&first, rest)) = values.split_first() else { return };
-    // The divisor is taken only when no difference to the first value overflows.
-    let divisor = rest
-        .iter()
-        .try_fold(0u64, |g, v| v.checked_sub(first).map(|d| gcd(g, d.unsigned_abs())))
-        .filter(|g| *g > 1 && i64::try_from(*g).is_ok())
-        .unwrap_or(1);
+    let Some(&first) = values.first() else { return };
+    let divisor = common_divisor(first, values);
     let signed_divisor = i64::try_from(divisor).unwrap_or(1);
 
-    let Scratch { candidate, best } = scratch;
+    let Scratch { candidate, best, shapes, best_shapes } = scratch;
     candidate.clear();
     // Dividing by 1 costs as much as by anything else: the common case goes without.
     if signed_divisor == 1 {
@@ -41,49 +38,68 @@ pub fn pack(values: &[i64], scratch: &mut Scratch, out: &mut Vec<u8>) {
         candidate.extend(values.iter().map(|v| v.wrapping_sub(first) / signed_divisor));
     }
     let mut best_order = 0;
-    let mut best_bits = packed_bits(candidate);
+    let mut best_bytes = measure(candidate, best_shapes);
     best.clone_from(candidate);
     for order in 1..=MAX_ORDER {
-        if candidate.len() <= usize::from(order) {
+        let start = usize::from(order);
+        // Two bytes a block is as small as it gets.
+        if candidate.len() <= start || best_bytes <= 2 * candidate.len().div_ceil(BLOCK) {
             break;
         }
         // The first `order` entries stay as they are: they start the sums again.
         let mut previous = 0;
         for (at, value) in candidate.iter_mut().enumerate() {
             let current = *value;
-            if at >= usize::from(order) {
+            if at >= start {
                 *value = current.wrapping_sub(previous);
             }
             previous = current;
         }
-        let bits = packed_bits(candidate.get(usize::from(order)..).unwrap_or_default());
-        if bits < best_bits {
-            best_bits = bits;
+        let bytes = measure(candidate.get(start..).unwrap_or_default(), shapes);
+        if bytes < best_bytes {
+            best_bytes = bytes;
             best_order = order;
             best.clone_from(candidate);
+            std::mem::swap(shapes, best_shapes);
         }
     }
 
-    out.put_u8(best_order);
+    out.put_u8(best_order | PATCHED_BLOCKS);
     out.put_zigzag(first);
     out.put_varint(divisor);
     let (heads, body) = best.split_at(usize::from(best_order));
     // heads[0] is always zero: the first value stands outside.
-    for head in heads.iter().skip(1) {
-        out.put_zigzag(*head);
-    }
-    for block in body.chunks(BLOCK) {
-        let (min, width) = block_shape(block);
-        out.put_zigzag(min);
-        out.put_u8(width.to_le_bytes()[0]);
-        if width > 0 {
-            let mut bits = BitWriter::new();
-            for value in block {
-                bits.put(value.wrapping_sub(min).cast_unsigned(), width);
-            }
-            out.put_bytes(bits.as_bytes());
+    heads.iter().skip(1).for_each(|head| out.put_zigzag(*head));
+    body.chunks(BLOCK).zip(best_shapes).for_each(|(block, shape)| shape.put(block, out));
+}
+
+/// The divisor of all differences to `first`, taken only when none of them overflows.
+fn common_divisor(first: i64, values: &[i64]) -> u64 {
+    let mut divisor = 0u64;
+    for value in values {
+        let Some(difference) = value.checked_sub(first) else { return 1 };
+        if difference == 0 {
+            continue;
+        }
+        divisor = gcd(divisor, difference.unsigned_abs());
+        if divisor == 1 {
+            return 1;
         }
     }
+    if divisor > 1 && i64::try_from(divisor).is_ok() { divisor } else { 1 }
+}
+
+fn gcd(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+fn measure(values: &[i64], shapes: &mut Vec<Shape>) -> usize {
+    shapes.clear();
+    shapes.extend(values.chunks(BLOCK).map(Shape::of));
+    shapes.iter().map(|shape| shape.bytes).sum()
 }
 
 /// Appends `count` values read from `reader` to `out`.
@@ -91,85 +107,116 @@ pub fn pack(values: &[i64], scratch: &mut Scratch, out: &mut Vec<u8>) {
 /// # Errors
 /// When the bytes are cut or damaged. `out` may then hold a part of the values.
 pub fn unpack(reader: &mut ByteReader<'_>, count: usize, out: &mut Vec<i64>) -> Result<(), CodecError> {
-    if count == 0 {
-        return Ok(());
-    }
-    let order = reader.u8()?;
-    if order > MAX_ORDER || usize::from(order) > count {
-        return Err(reader.invalid("order of differences"));
-    }
-    let first = reader.zigzag()?;
-    let divisor = i64::try_from(reader.varint()?).map_err(|_| reader.invalid("divisor"))?;
-    let start = out.len();
-    if order > 0 {
-        out.push(0);
-    }
-    for _ in 1..order {
-        out.push(reader.zigzag()?);
-    }
-    let mut left = count - usize::from(order);
-    while left > 0 {
-        let take = left.min(BLOCK);
-        let min = reader.zigzag()?;
-        let width = u32::from(reader.u8()?);
-        if width > 64 {
-            return Err(reader.invalid("bit width"));
-        }
-        if width == 0 {
-            out.resize(out.len() + take, min);
-        } else {
-            let bytes = reader.bytes((take * width as usize).div_ceil(8))?;
-            let mut bits = BitReader::new(bytes);
-            for _ in 0..take {
-                out.push(min.wrapping_add(bits.get(width)?.cast_signed()));
-            }
-        }
-        left -= take;
-    }
-    let values = out.get_mut(start..).unwrap_or_default();
-    for level in (1..=order).rev() {
-        let mut previous = 0i64;
-        for (at, value) in values.iter_mut().enumerate() {
-            if at >= usize::from(level) {
-                *value = value.wrapping_add(previous);
-            }
-            previous = *value;
-        }
-    }
-    if divisor == 1 {
-        values.iter_mut().for_each(|v| *v = v.wrapping_add(first));
-    } else {
-        values.iter_mut().for_each(|v| *v = v.wrapping_mul(divisor).wrapping_add(first));
+    let mut blocks = Blocks::new(reader, count)?;
+    let mut block = [0; BLOCK];
+    while let Some(values) = blocks.next(&mut block)? {
+        out.extend_from_slice(values);
     }
     Ok(())
 }
 
-fn block_shape(block: &[i64]) -> (i64, u32) {
-    let min = block.iter().copied().min().unwrap_or(0);
-    let max = block.iter().copied().max().unwrap_or(0);
-    (min, 64 - max.wrapping_sub(min).cast_unsigned().leading_zeros())
+/// Reads packed integers block by block.
+pub(super) struct Blocks<'r, 'a> {
+    reader: &'r mut ByteReader<'a>,
+    order: u8,
+    patched: bool,
+    /// Values at the start that stand outside of blocks.
+    heads: u8,
+    head: i64,
+    left: usize,
+    first: i64,
+    divisor: i64,
+    sum: i64,
+    difference: i64,
 }
 
-fn packed_bits(values: &[i64]) -> usize {
-    values
-        .chunks(BLOCK)
-        .map(|block| {
-            let (min, width) = block_shape(block);
-            // Header of a block: width byte and the minimum, counted roughly.
-            16 + 64 - min.unsigned_abs().leading_zeros() as usize + width as usize * block.len()
-        })
-        .sum()
-}
-
-fn gcd(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        // Once the divisor is 1 it stays 1.
-        if a == 1 {
-            return 1;
+impl<'r, 'a> Blocks<'r, 'a> {
+    /// Starts reading `count` values.
+    ///
+    /// # Errors
+    /// When the bytes are cut or damaged.
+    pub(super) fn new(reader: &'r mut ByteReader<'a>, count: usize) -> Result<Self, CodecError> {
+        let (mut order, mut first, mut divisor, mut head, mut patched) = (0, 0, 1, 0, true);
+        if count > 0 {
+            let byte = reader.u8()?;
+            order = byte & !PATCHED_BLOCKS;
+            patched = byte & PATCHED_BLOCKS != 0;
+            if order > MAX_ORDER || usize::from(order) > count {
+                return Err(reader.invalid("order of differences"));
+            }
+            first = reader.zigzag()?;
+            divisor = i64::try_from(reader.varint()?).map_err(|_| reader.invalid("divisor"))?;
+            if order == 2 {
+                head = reader.zigzag()?.wrapping_mul(divisor);
+            }
         }
-        (a, b) = (b, a % b);
+        let left = count - usize::from(order);
+        let (sum, difference) = (first.wrapping_add(head), head);
+        Ok(Self { reader, order, patched, heads: order, head, left, first, divisor, sum, difference })
     }
-    a
+
+    /// The next values, none at the end.
+    ///
+    /// # Errors
+    /// When the bytes are cut or damaged.
+    pub(super) fn next<'b>(&mut self, block: &'b mut [i64; BLOCK]) -> Result<Option<&'b [i64]>, CodecError> {
+        if self.heads > 0 {
+            let heads = usize::from(std::mem::take(&mut self.heads));
+            let [one, two, ..] = block;
+            (*one, *two) = (self.first, self.first.wrapping_add(self.head));
+            return Ok(block.get(..heads));
+        }
+        let take = self.left.min(BLOCK);
+        if take == 0 {
+            return Ok(None);
+        }
+        self.left -= take;
+        if self.patched {
+            packing::read_block(self.reader, take, block)?;
+        } else {
+            self.read_version_1(take, block)?;
+        }
+        let values = block.get_mut(..take).unwrap_or_default();
+        // The divisor goes into the differences: all arithmetic wraps, so the sums are the same.
+        if self.divisor != 1 {
+            values.iter_mut().for_each(|v| *v = v.wrapping_mul(self.divisor));
+        }
+        match self.order {
+            0 => values.iter_mut().for_each(|v| *v = v.wrapping_add(self.first)),
+            1 => {
+                let mut sum = self.sum;
+                for value in values.iter_mut() {
+                    sum = sum.wrapping_add(*value);
+                    *value = sum;
+                }
+                self.sum = sum;
+            }
+            _ => {
+                let (mut sum, mut difference) = (self.sum, self.difference);
+                for value in values.iter_mut() {
+                    difference = difference.wrapping_add(*value);
+                    sum = sum.wrapping_add(difference);
+                    *value = sum;
+                }
+                (self.sum, self.difference) = (sum, difference);
+            }
+        }
+        Ok(Some(values))
+    }
+
+    /// Blocks as version 1 wrote them: minimum, width, bits from the highest to the lowest, no patches.
+    fn read_version_1(&mut self, take: usize, block: &mut [i64; BLOCK]) -> Result<(), CodecError> {
+        let min = self.reader.zigzag()?;
+        let width = u32::from(self.reader.u8()?);
+        if width > 64 {
+            return Err(self.reader.invalid("bit width"));
+        }
+        let mut bits = BitReader::new(self.reader.bytes((take * width as usize).div_ceil(8))?);
+        for value in block.iter_mut().take(take) {
+            *value = min.wrapping_add(bits.get(width)?.cast_signed());
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -201,6 +248,20 @@ mod tests {
         check(vec![], 0);
         check(vec![i64::MIN], 24);
         check(vec![i64::MIN, i64::MAX, 0, -1], 64);
+    }
+
+    #[test]
+    fn blocks_of_version_1_are_read() {
+        // Order 1, first 100, divisor 5, differences 0, 1, 2, 3 in two bits each, then the same with order 2.
+        let mut back = Vec::new();
+        unpack(&mut ByteReader::new(&[1, 200, 1, 5, 0, 2, 0b0001_1011]), 5, &mut back).expect("order 1");
+        assert_eq!(back, [100, 100, 105, 115, 130]);
+        back.clear();
+        unpack(&mut ByteReader::new(&[2, 200, 1, 5, 4, 2, 1, 0b1010_0000]), 5, &mut back).expect("order 2");
+        assert_eq!(back, [100, 110, 130, 155, 190]);
+        back.clear();
+        unpack(&mut ByteReader::new(&[0, 200, 1, 5, 2, 0]), 3, &mut back).expect("order 0");
+        assert_eq!(back, [105; 3]);
     }
 
     proptest! {

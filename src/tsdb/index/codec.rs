@@ -1,134 +1,96 @@
-//! The stored form of a block's index: symbols, series, postings, timelines.
+//! The index of a block as it is loaded: label pairs, series, postings, timelines.
 //!
-//! **Format**: `docs/format/index.md`.
-//! **Cost**: loading decodes everything; a loaded index is immutable and shared.
+//! Label pairs are numbered in the order of their texts; a series is a row of pair numbers. Postings are not stored:
+//! loading counts them together from the rows, as runs of series where that is shorter.
+//!
+//! **Format**: `docs/format/index.md`; version 1 is still read.
+//! **Cost**: loading is two passes over the rows. A loaded index takes 4 bytes a label of a series, and as much for
+//! postings at most; timelines are decoded when first asked for. Postings are made into bitmaps when asked for.
+
+use std::borrow::Cow;
+use std::io::Read as _;
+use std::ops::{ControlFlow, Range};
+use std::sync::OnceLock;
 
 use roaring::RoaringBitmap;
 
-use super::LabelIndex;
-use crate::codec::{ByteReader, ByteWriter, CodecError};
+pub use super::builder::IndexBuilder;
+use super::{LabelSource, Postings, version_1};
+use crate::codec::{ByteReader, CodecError};
 use crate::model::Labels;
-use crate::tsdb::chunk::{MAX_COLUMN_SAMPLES, ints, timeline};
+use crate::tsdb::chunk::{MAX_COLUMN_SAMPLES, timeline};
 
 /// Version of the index format.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Inflating stops here.
 const MAX_INFLATED_BYTES: usize = 1 << 31;
+/// Labels of all series, as a multiple of the stored bytes: each series takes some bytes however alike it is to the
+/// one before. Bounds what damaged bytes can make us allocate.
+const MAX_PAIRS_PER_BYTE: usize = 256;
 
-/// Collects a block's index while its series are written, in label order.
+/// Label pairs and rows of a block, before postings are made.
 #[derive(Debug, Default)]
-pub struct IndexBuilder {
-    series: Vec<(Labels, Vec<u32>)>,
-    timelines: Vec<u8>,
-    timeline_count: usize,
-    bundle_first_columns: Vec<u64>,
+pub(super) struct Rows {
+    /// Names, sorted, each with the number of its first pair.
+    pub(super) names: Vec<(Box<str>, u32)>,
+    /// Texts of the values of all pairs, one after the other.
+    pub(super) values: String,
+    /// End of each pair's value.
+    pub(super) value_ends: Vec<u32>,
+    /// Pair numbers of all series, rising within each.
+    pub(super) pairs: Vec<u32>,
+    /// End of each series' pairs.
+    pub(super) ends: Vec<u32>,
 }
 
-impl IndexBuilder {
-    /// Adds one timeline; its number is the count of those before it.
-    pub fn add_timeline(&mut self, timestamps: &[i64], scratch: &mut ints::Scratch) {
-        timeline::encode(timestamps, scratch, &mut self.timelines);
-        self.timeline_count += 1;
-    }
+/// Which columns a series has.
+#[derive(Debug, Default)]
+pub(super) struct Columns {
+    /// Timeline of each column.
+    pub(super) timelines: Vec<u32>,
+    /// End of each series' columns.
+    pub(super) ends: Vec<u32>,
+    /// First column of each bundle.
+    pub(super) bundles: Vec<u64>,
+}
 
-    /// Adds the next series with the timeline of each of its columns.
-    pub fn add_series(&mut self, labels: Labels, column_timelines: Vec<u32>) {
-        self.series.push((labels, column_timelines));
-    }
+/// A timeline that is decoded when first asked for.
+#[derive(Debug)]
+pub(super) struct Timeline {
+    pub(super) count: usize,
+    pub(super) first: i64,
+    pub(super) last: i64,
+    pub(super) bytes: Box<[u8]>,
+    pub(super) decoded: OnceLock<Result<Box<[i64]>, CodecError>>,
+}
 
-    /// Notes that the next bundle starts with column `column`, counted over the block.
-    pub fn add_bundle(&mut self, column: u64) {
-        self.bundle_first_columns.push(column);
-    }
-
-    /// Number of series.
-    pub fn series_count(&self) -> usize {
-        self.series.len()
-    }
-
-    /// The stored form.
-    pub fn finish(self) -> Vec<u8> {
-        let mut symbols: Vec<&str> =
-            self.series.iter().flat_map(|(l, _)| l.iter().flat_map(|(n, v)| [n, v])).collect();
-        symbols.sort_unstable();
-        symbols.dedup();
-        let symbol = |text: &str| symbols.binary_search(&text).unwrap_or(0) as u64;
-
-        let mut body = Vec::new();
-        body.put_len(symbols.len());
-        let mut previous = "";
-        for text in &symbols {
-            let shared = text.bytes().zip(previous.bytes()).take_while(|(a, b)| a == b).count();
-            // Cut back to a character border so that both parts stay text.
-            let shared = (0..=shared).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-            body.put_len(shared);
-            body.put_text(&text[shared..]);
-            previous = text;
-        }
-
-        body.put_len(self.series.len());
-        let mut last_timeline = 0u32;
-        let mut index = LabelIndex::new();
-        for (number, (labels, timelines)) in self.series.iter().enumerate() {
-            body.put_len(labels.len());
-            for (name, value) in labels {
-                body.put_varint(symbol(name));
-                body.put_varint(symbol(value));
-            }
-            body.put_len(timelines.len());
-            for timeline in timelines {
-                body.put_zigzag(i64::from(*timeline) - i64::from(last_timeline));
-                last_timeline = *timeline;
-            }
-            index.insert(u32::try_from(number).expect("a block has fewer than 2^32 series"), labels);
-        }
-
-        body.put_len(index.pair_count());
-        for (name, values) in index.names() {
-            for (value, postings) in values {
-                body.put_varint(symbol(name));
-                body.put_varint(symbol(value));
-                let mut bytes = Vec::with_capacity(postings.serialized_size());
-                postings.serialize_into(&mut bytes).expect("writing to memory cannot fail");
-                body.put_len(bytes.len());
-                body.put_bytes(&bytes);
-            }
-        }
-
-        body.put_len(self.bundle_first_columns.len());
-        let mut previous = 0;
-        for column in &self.bundle_first_columns {
-            body.put_varint(column - previous);
-            previous = *column;
-        }
-
-        body.put_len(self.timeline_count);
-        body.put_bytes(&self.timelines);
-
-        let mut out = Vec::new();
-        out.put_u8(VERSION);
-        out.put_len(body.len());
-        out.put_bytes(&zstd::bulk::compress(&body, 3).expect("compressing in memory cannot fail"));
-        out
-    }
+/// Postings of all pairs in one array.
+#[derive(Debug, Default)]
+struct PostingLists {
+    /// Series numbers, or first and last number of each run.
+    numbers: Vec<u32>,
+    /// End of each pair's part.
+    ends: Vec<u32>,
+    /// Whether a pair's part holds runs.
+    in_runs: Vec<bool>,
 }
 
 /// A loaded block index.
 #[derive(Debug)]
 pub struct BlockIndex {
-    symbols: Vec<Box<str>>,
-    /// Label pairs of all series, as symbol numbers.
-    pairs: Vec<(u32, u32)>,
-    /// End of each series' pairs.
-    pair_ends: Vec<u32>,
-    /// Timeline of each column.
-    column_timelines: Vec<u32>,
-    /// End of each series' columns.
-    column_ends: Vec<u32>,
-    bundle_first_columns: Vec<u64>,
-    timelines: Vec<Vec<i64>>,
-    labels: LabelIndex,
+    rows: Rows,
+    /// Name of each pair.
+    pair_names: Vec<u32>,
+    columns: Columns,
+    timelines: Vec<Timeline>,
+    postings: PostingLists,
+    all: RoaringBitmap,
     memory_bytes: usize,
+}
+
+/// Checked conversion of a count.
+pub(super) fn as_u32(len: usize) -> Result<u32, CodecError> {
+    u32::try_from(len).map_err(|_| CodecError::Invalid { what: "index size", at: len })
 }
 
 impl BlockIndex {
@@ -139,199 +101,436 @@ impl BlockIndex {
     pub fn open(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut reader = ByteReader::new(bytes);
         let version = reader.u8()?;
-        if version != VERSION {
+        if version != VERSION && version != version_1::VERSION {
             return Err(CodecError::Version { what: "block index", version });
         }
         let len = reader.len("index length", MAX_INFLATED_BYTES)?;
-        let body = zstd::bulk::decompress(reader.bytes(reader.remaining())?, len)
-            .map_err(|_| CodecError::Invalid { what: "compressed index", at: 0 })?;
-        let mut index = Self::read(&mut ByteReader::new(&body))?;
-        // What the decoded form holds beside the strings is of the order of the stored form's size.
-        index.memory_bytes = 2 * body.len() + index.timelines.iter().map(|t| 8 * t.len()).sum::<usize>();
-        Ok(index)
+        let invalid = CodecError::Invalid { what: "compressed index", at: 0 };
+        // Not into a buffer of that length at once: the length may be damaged.
+        let packed = reader.bytes(reader.remaining())?;
+        let mut body = Vec::new();
+        let inflated = zstd::Decoder::new(packed)
+            .and_then(|decoder| decoder.take(len as u64 + 1).read_to_end(&mut body));
+        if inflated.is_err() || body.len() != len {
+            return Err(invalid);
+        }
+        Self::read(&body, version)
     }
 
-    fn read(reader: &mut ByteReader<'_>) -> Result<Self, CodecError> {
-        let symbols = read_symbols(reader)?;
-        let count = reader.len("series count", reader.remaining())?;
-        let (mut pairs, mut pair_ends) = (Vec::new(), Vec::with_capacity(count));
-        let (mut column_timelines, mut column_ends) = (Vec::new(), Vec::with_capacity(count));
-        let read_symbol = |reader: &mut ByteReader<'_>| -> Result<u32, CodecError> {
-            let number = reader.varint32("symbol")?;
-            if (number as usize) < symbols.len() { Ok(number) } else { Err(reader.invalid("symbol")) }
-        };
-        let as_u32 =
-            |len: usize| u32::try_from(len).map_err(|_| CodecError::Invalid { what: "index size", at: len });
-        let mut timeline = 0i64;
-        for _ in 0..count {
-            for _ in 0..reader.len("label count", reader.remaining())? {
-                pairs.push((read_symbol(reader)?, read_symbol(reader)?));
-            }
-            pair_ends.push(as_u32(pairs.len())?);
-            for _ in 0..reader.len("column count", reader.remaining())? {
-                timeline = timeline.wrapping_add(reader.zigzag()?);
-                column_timelines
-                    .push(u32::try_from(timeline).map_err(|_| reader.invalid("timeline number"))?);
-            }
-            column_ends.push(as_u32(column_timelines.len())?);
-        }
-        let mut labels = LabelIndex::new();
-        for _ in 0..reader.len("pair count", reader.remaining())? {
-            let (name, value) = (read_symbol(reader)?, read_symbol(reader)?);
-            let len = reader.len("postings length", reader.remaining())?;
-            let postings = RoaringBitmap::deserialize_from(reader.bytes(len)?)
-                .ok()
-                .filter(|p| p.max().is_none_or(|max| (max as usize) < count))
-                .ok_or_else(|| reader.invalid("postings"))?;
-            labels.insert_postings(&symbols[name as usize], &symbols[value as usize], postings);
-        }
-        let mut bundle_first_columns = Vec::new();
+    pub(super) fn read(body: &[u8], version: u8) -> Result<Self, CodecError> {
+        let mut reader = ByteReader::new(body);
+        let (rows, mut columns) =
+            if version == VERSION { read_rows(&mut reader)? } else { version_1::read_rows(&mut reader)? };
         let mut first = 0u64;
         for _ in 0..reader.len("bundle count", reader.remaining())? {
             first = first.saturating_add(reader.varint()?);
-            bundle_first_columns.push(first);
+            columns.bundles.push(first);
         }
         let mut timelines = Vec::new();
         for _ in 0..reader.len("timeline count", reader.remaining())? {
-            timelines.push(timeline::decode(reader, MAX_COLUMN_SAMPLES)?);
+            timelines.push(if version == VERSION {
+                read_timeline(&mut reader)?
+            } else {
+                version_1::read_timeline(&mut reader)?
+            });
         }
-        if column_timelines.iter().any(|t| timelines.get(*t as usize).is_none_or(Vec::is_empty)) {
+        let known = |t: &u32| timelines.get(*t as usize).is_some_and(|t| t.count > 0);
+        if !columns.timelines.iter().all(known) {
             return Err(reader.invalid("timeline number"));
         }
         if !reader.is_empty() {
             return Err(reader.invalid("index length"));
         }
-        Ok(Self {
-            symbols,
-            pairs,
-            pair_ends,
-            column_timelines,
-            column_ends,
-            bundle_first_columns,
-            timelines,
-            labels,
-            memory_bytes: 0,
-        })
+        Self::assemble(rows, columns, timelines)
+    }
+
+    fn assemble(mut rows: Rows, mut columns: Columns, timelines: Vec<Timeline>) -> Result<Self, CodecError> {
+        rows.values.shrink_to_fit();
+        rows.value_ends.shrink_to_fit();
+        rows.pairs.shrink_to_fit();
+        rows.ends.shrink_to_fit();
+        columns.timelines.shrink_to_fit();
+        columns.ends.shrink_to_fit();
+        columns.bundles.shrink_to_fit();
+        let pair_count = rows.value_ends.len();
+        let mut pair_names = Vec::with_capacity(pair_count);
+        let firsts = rows.names.iter().skip(1).map(|(_, first)| *first as usize).chain([pair_count]);
+        for (name, end) in (0u32..).zip(firsts) {
+            pair_names.resize(end, name);
+        }
+        let postings = PostingLists::count(&rows)?;
+        let mut all = RoaringBitmap::new();
+        all.insert_range(0..as_u32(rows.ends.len())?);
+        let mut index = Self { rows, pair_names, columns, timelines, postings, all, memory_bytes: 0 };
+        index.memory_bytes = index.count_memory();
+        Ok(index)
+    }
+
+    fn count_memory(&self) -> usize {
+        let Self { rows, pair_names, columns, timelines, postings, .. } = self;
+        let words = rows.value_ends.len()
+            + rows.pairs.len()
+            + rows.ends.len()
+            + pair_names.len()
+            + columns.timelines.len()
+            + columns.ends.len()
+            + 2 * columns.bundles.len()
+            + postings.numbers.len()
+            + postings.ends.len();
+        // Timelines count as decoded, which they will be as soon as samples are read.
+        let timelines: usize =
+            timelines.iter().map(|t| size_of::<Timeline>() + t.bytes.len() + 8 * t.count).sum();
+        size_of::<Self>() + rows.values.len() + 4 * words + postings.in_runs.len() + timelines
     }
 
     /// The inverted index over series numbers.
-    pub fn label_index(&self) -> &LabelIndex {
-        &self.labels
+    pub fn label_index(&self) -> &Self {
+        self
     }
 
     /// Number of series.
     pub fn series_count(&self) -> usize {
-        self.pair_ends.len()
+        self.rows.ends.len()
+    }
+
+    /// Number of different label pairs.
+    pub fn pair_count(&self) -> usize {
+        self.rows.value_ends.len()
     }
 
     /// Labels of series `number`; the empty set for a number that is not in the block.
     pub fn labels(&self, number: u32) -> Labels {
-        let (start, end) = span(&self.pair_ends, number);
-        let text = |symbol: u32| &*self.symbols[symbol as usize];
-        Labels::from_sorted(self.pairs[start..end].iter().map(|(n, v)| (text(*n), text(*v))))
+        Labels::from_sorted(self.label_pairs(number))
     }
 
-    /// Columns of series `number`: the number of each in the block, with its timestamps.
-    pub fn columns(&self, number: u32) -> impl Iterator<Item = (u64, &[i64])> {
-        let (start, end) = span(&self.column_ends, number);
-        (start..end).map(|column| {
-            let timeline = self.column_timelines[column] as usize;
-            (column as u64, self.timelines[timeline].as_slice())
+    /// Names and values of series `number` in name order, without building a set: two series of different blocks
+    /// compare as their sets do by comparing these. Empty for a number that is not in the block.
+    pub fn label_pairs(&self, number: u32) -> impl Iterator<Item = (&str, &str)> + Clone {
+        let pairs = self.rows.pairs.get(span(&self.rows.ends, number)).unwrap_or_default();
+        pairs.iter().map(|pair| self.pair(*pair))
+    }
+
+    /// The value of label `name` of series `number`, if it has one.
+    pub fn label_value(&self, number: u32, name: &str) -> Option<&str> {
+        let pairs = self.rows.pairs.get(span(&self.rows.ends, number)).unwrap_or_default();
+        let wanted = self.pairs_of(name)?;
+        let at = pairs.partition_point(|pair| *pair < wanted.start);
+        pairs.get(at).filter(|pair| wanted.contains(pair)).map(|pair| self.pair(*pair).1)
+    }
+
+    fn pair(&self, pair: u32) -> (&str, &str) {
+        let name = self.pair_names.get(pair as usize).and_then(|name| self.rows.names.get(*name as usize));
+        (name.map_or("", |(text, _)| text), self.value(pair))
+    }
+
+    fn value(&self, pair: u32) -> &str {
+        self.rows.values.get(span(&self.rows.value_ends, pair)).unwrap_or("")
+    }
+
+    /// The pairs of label `name`.
+    fn pairs_of(&self, name: &str) -> Option<Range<u32>> {
+        let names = &self.rows.names;
+        let at = names.binary_search_by(|(text, _)| (**text).cmp(name)).ok()?;
+        let end = names.get(at + 1).map_or(self.pair_names.len(), |(_, first)| *first as usize);
+        Some(names[at].1..u32::try_from(end).unwrap_or(u32::MAX))
+    }
+
+    /// The first of `pairs`, whose values are sorted, with a value that is not below `value`.
+    fn lower_bound(&self, pairs: &Range<u32>, value: &str) -> u32 {
+        let (mut low, mut high) = (pairs.start, pairs.end);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.value(middle) < value {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    fn postings_of(&self, pair: u32) -> RoaringBitmap {
+        self.postings.bitmap(pair)
+    }
+
+    /// Columns of series `number`: the number of each in the block, and its timeline.
+    pub fn columns(&self, number: u32) -> impl Iterator<Item = (u64, TimelineRef<'_>)> {
+        span(&self.columns.ends, number).filter_map(|column| {
+            let timeline = *self.columns.timelines.get(column)?;
+            Some((column as u64, TimelineRef { timeline: self.timelines.get(timeline as usize)? }))
         })
+    }
+
+    /// Number of values of column `column`, if there is such a column.
+    pub fn column_len(&self, column: u64) -> Option<usize> {
+        let timeline = *self.columns.timelines.get(usize::try_from(column).ok()?)?;
+        self.timelines.get(timeline as usize).map(|t| t.count)
     }
 
     /// The bundle that holds column `column`, and the column's place in it.
     pub fn locate(&self, column: u64) -> Option<(u32, usize)> {
-        let after = self.bundle_first_columns.partition_point(|first| *first <= column);
+        let bundles = &self.columns.bundles;
+        let after = bundles.partition_point(|first| *first <= column);
         let bundle = after.checked_sub(1)?;
-        let place = usize::try_from(column - self.bundle_first_columns.get(bundle)?).ok()?;
+        let place = usize::try_from(column - bundles.get(bundle)?).ok()?;
         Some((u32::try_from(bundle).ok()?, place))
     }
 
     /// Number of samples of the block.
     pub fn sample_count(&self) -> u64 {
-        self.column_timelines.iter().map(|t| self.timelines[*t as usize].len() as u64).sum()
+        let count = |t: &u32| self.timelines.get(*t as usize).map_or(0, |t| t.count as u64);
+        self.columns.timelines.iter().map(count).sum()
     }
 
-    /// About how many bytes of memory it takes.
+    /// Bytes of memory it takes once its timelines are decoded.
     pub fn memory_bytes(&self) -> usize {
         self.memory_bytes
     }
 }
 
-fn read_symbols(reader: &mut ByteReader<'_>) -> Result<Vec<Box<str>>, CodecError> {
-    let count = reader.len("symbol count", reader.remaining())?;
-    let mut symbols: Vec<Box<str>> = Vec::with_capacity(count);
-    for _ in 0..count {
-        let shared = reader.varint()?;
-        let previous = symbols.last().map_or("", |s| &**s);
-        let shared = usize::try_from(shared)
-            .ok()
-            .and_then(|n| previous.get(..n))
-            .ok_or_else(|| reader.invalid("symbol"))?;
-        let text = format!("{shared}{}", reader.text()?);
-        symbols.push(text.into_boxed_str());
-    }
-    Ok(symbols)
+/// The timestamps of a column.
+#[derive(Debug, Clone, Copy)]
+pub struct TimelineRef<'a> {
+    timeline: &'a Timeline,
 }
 
-fn span(ends: &[u32], number: u32) -> (usize, usize) {
-    let number = number as usize;
-    let Some(end) = ends.get(number) else { return (0, 0) };
-    let start = number.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
-    (start as usize, *end as usize)
+impl<'a> TimelineRef<'a> {
+    /// Number of timestamps, at least 1.
+    pub fn len(self) -> usize {
+        self.timeline.count
+    }
+
+    /// Never.
+    pub fn is_empty(self) -> bool {
+        self.timeline.count == 0
+    }
+
+    /// First and last timestamp, in milliseconds.
+    pub fn bounds(self) -> (i64, i64) {
+        (self.timeline.first, self.timeline.last)
+    }
+
+    /// All of them, strictly rising.
+    ///
+    /// # Errors
+    /// When the stored bytes are damaged.
+    pub fn timestamps(self) -> Result<&'a [i64], CodecError> {
+        let Timeline { count, first, last, bytes, decoded } = self.timeline;
+        let decode = || {
+            let mut reader = ByteReader::new(bytes);
+            let all = timeline::decode(&mut reader, MAX_COLUMN_SAMPLES)?;
+            let as_said = all.len() == *count && (all.first(), all.last()) == (Some(first), Some(last));
+            if as_said && reader.is_empty() { Ok(all.into()) } else { Err(reader.invalid("timeline")) }
+        };
+        decoded.get_or_init(decode).as_deref().map_err(Clone::clone)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn sample_index() -> Vec<u8> {
-        let mut builder = IndexBuilder::default();
-        builder.add_timeline(&[1000, 2000, 3000], &mut ints::Scratch::default());
-        builder.add_timeline(&[5, 7], &mut ints::Scratch::default());
-        builder.add_bundle(0);
-        builder.add_series(Labels::from_pairs([("__name__", "a"), ("job", "j\u{e9}")]), vec![0, 1]);
-        builder.add_bundle(2);
-        builder.add_series(Labels::from_pairs([("__name__", "b"), ("job", "j\u{e8}")]), vec![1]);
-        builder.finish()
-    }
-
-    #[test]
-    fn comes_back_whole() {
-        let index = BlockIndex::open(&sample_index()).expect("own output");
-        assert_eq!(index.series_count(), 2);
-        assert_eq!(index.sample_count(), 7);
-        assert_eq!(index.labels(1), Labels::from_pairs([("__name__", "b"), ("job", "j\u{e8}")]));
-        assert_eq!(index.columns(0).collect::<Vec<_>>(), [(0, &[1000i64, 2000, 3000][..]), (1, &[5, 7])]);
-        assert_eq!(index.columns(1).collect::<Vec<_>>(), [(2, &[5i64, 7][..])]);
-        assert_eq!((index.locate(1), index.locate(2)), (Some((0, 1)), Some((1, 0))));
-        assert_eq!(index.labels(9), Labels::empty());
-        let values: Vec<&str> =
-            index.label_index().values("job").expect("job").keys().map(|v| &**v).collect();
-        assert_eq!(values, ["j\u{e8}", "j\u{e9}"]);
-    }
-
-    proptest! {
-        #[test]
-        fn damaged_bytes_never_panic(at in 0usize..400, byte: u8, cut: bool) {
-            let bytes = sample_index();
-            let mut reader = ByteReader::new(&bytes);
-            reader.u8().expect("version");
-            let len = reader.varint().expect("length");
-            let packed = reader.bytes(reader.remaining()).expect("body");
-            let mut body = zstd::bulk::decompress(packed, usize::try_from(len).expect("small")).expect("zstd");
-            let at = at % body.len();
-            body[at] ^= byte;
-            if cut {
-                body.truncate(at);
-            }
-            if let Ok(index) = BlockIndex::read(&mut ByteReader::new(&body)) {
-                for number in 0..3 {
-                    let _ = (index.labels(number), index.columns(number).count(), index.locate(u64::from(number)));
+impl PostingLists {
+    /// Counts first, then fills: no list is moved while it grows.
+    fn count(rows: &Rows) -> Result<Self, CodecError> {
+        const NONE: u32 = u32::MAX;
+        let pair_count = rows.value_ends.len();
+        // Per pair: series, runs, and the last series seen.
+        let mut seen = vec![(0u32, 0u32, NONE); pair_count];
+        each_pair(rows, |number, pair| {
+            if let Some((series, runs, last)) = seen.get_mut(pair as usize) {
+                *series += 1;
+                if *last == NONE || *last + 1 != number {
+                    *runs += 1;
                 }
+                *last = number;
+            }
+        });
+        let mut in_runs = Vec::with_capacity(pair_count);
+        let mut ends = Vec::with_capacity(pair_count);
+        let mut total = 0usize;
+        for (series, runs, last) in &mut seen {
+            let as_runs = *runs * 2 < *series;
+            // From here on the place to write to, and the series before.
+            let start = as_u32(total)?;
+            total += if as_runs { *runs as usize * 2 } else { *series as usize };
+            in_runs.push(as_runs);
+            ends.push(as_u32(total)?);
+            (*series, *last) = (start, NONE);
+        }
+        let mut numbers = vec![0u32; total];
+        each_pair(rows, |number, pair| {
+            let Some((at, _, last)) = seen.get_mut(pair as usize) else { return };
+            let as_runs = in_runs.get(pair as usize).is_some_and(|runs| *runs);
+            let goes_on = *last != NONE && *last + 1 == number;
+            *last = number;
+            let place = *at as usize;
+            if !as_runs {
+                numbers[place] = number;
+                *at += 1;
+            } else if goes_on {
+                numbers[place - 1] = number;
+            } else {
+                numbers[place] = number;
+                numbers[place + 1] = number;
+                *at += 2;
+            }
+        });
+        Ok(Self { numbers, ends, in_runs })
+    }
+
+    fn bitmap(&self, pair: u32) -> RoaringBitmap {
+        let part = self.numbers.get(span(&self.ends, pair)).unwrap_or_default();
+        if self.in_runs.get(pair as usize) == Some(&true) {
+            let mut out = RoaringBitmap::new();
+            for [first, last] in part.as_chunks::<2>().0 {
+                out.insert_range(*first..=*last);
+            }
+            return out;
+        }
+        RoaringBitmap::from_sorted_iter(part.iter().copied()).unwrap_or_default()
+    }
+}
+
+/// Calls `visit` with the number of each series and each of its pairs.
+fn each_pair(rows: &Rows, mut visit: impl FnMut(u32, u32)) {
+    let mut start = 0;
+    for (number, end) in (0u32..).zip(&rows.ends) {
+        let row = rows.pairs.get(start..*end as usize).unwrap_or_default();
+        row.iter().for_each(|pair| visit(number, *pair));
+        start = *end as usize;
+    }
+}
+
+impl LabelSource for BlockIndex {
+    fn all(&self) -> Postings<'_> {
+        Cow::Borrowed(&self.all)
+    }
+
+    fn postings(&self, name: &str, value: &str) -> Postings<'_> {
+        let found = self.pairs_of(name).and_then(|pairs| {
+            let at = self.lower_bound(&pairs, value);
+            (pairs.contains(&at) && self.value(at) == value).then_some(at)
+        });
+        Cow::Owned(found.map_or_else(RoaringBitmap::new, |pair| self.postings_of(pair)))
+    }
+
+    fn each_value<'a>(
+        &'a self,
+        name: &str,
+        prefix: &str,
+        visit: &mut dyn FnMut(&str, &dyn Fn() -> Postings<'a>) -> ControlFlow<()>,
+    ) {
+        let Some(pairs) = self.pairs_of(name) else { return };
+        for pair in self.lower_bound(&pairs, prefix)..pairs.end {
+            let value = self.value(pair);
+            if !value.starts_with(prefix) || visit(value, &|| Cow::Owned(self.postings_of(pair))).is_break() {
+                return;
             }
         }
     }
+
+    fn each_name(&self, visit: &mut dyn FnMut(&str)) {
+        self.rows.names.iter().for_each(|(name, _)| visit(name));
+    }
 }
+
+fn span(ends: &[u32], number: u32) -> Range<usize> {
+    let number = number as usize;
+    let Some(end) = ends.get(number) else { return 0..0 };
+    let start = number.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
+    start as usize..*end as usize
+}
+
+impl Rows {
+    /// Adds the value of the next pair: the first `shared` bytes of the value before it, then `rest`.
+    pub(super) fn push_value(&mut self, shared: usize, rest: &str) -> Result<(), CodecError> {
+        let invalid = CodecError::Invalid { what: "label value", at: self.value_ends.len() };
+        let number = as_u32(self.value_ends.len())?;
+        let before = number.checked_sub(1).map_or(0..0, |before| span(&self.value_ends, before));
+        let kept = before.start..before.start.saturating_add(shared).min(self.values.len());
+        if shared > before.len() || self.values.get(kept.clone()).is_none() {
+            return Err(invalid);
+        }
+        self.values.extend_from_within(kept);
+        self.values.push_str(rest);
+        self.value_ends.push(as_u32(self.values.len())?);
+        Ok(())
+    }
+}
+
+fn read_rows(reader: &mut ByteReader<'_>) -> Result<(Rows, Columns), CodecError> {
+    let mut rows = Rows::default();
+    let max_values = reader.remaining().saturating_mul(MAX_PAIRS_PER_BYTE);
+    for _ in 0..reader.len("name count", reader.remaining())? {
+        let name = reader.text()?;
+        if rows.names.last().is_some_and(|(before, _)| **before >= *name) {
+            return Err(reader.invalid("order of names"));
+        }
+        rows.names.push((name.into(), as_u32(rows.value_ends.len())?));
+        for at in 0..reader.len("value count", reader.remaining())? {
+            let shared = reader.len("shared text", if at == 0 { 0 } else { usize::MAX })?;
+            rows.push_value(shared, reader.text()?)?;
+            if rows.values.len() > max_values {
+                return Err(reader.invalid("length of values"));
+            }
+        }
+    }
+    let pair_count = i64::from(as_u32(rows.value_ends.len())?);
+
+    let series = reader.len("series count", reader.remaining())?;
+    let mut streams = [(); 5].map(|()| ByteReader::new(&[]));
+    for stream in &mut streams {
+        let len = reader.len("stream length", reader.remaining())?;
+        *stream = ByteReader::new(reader.bytes(len)?);
+    }
+    let [shared, counts, changes, column_counts, timelines] = &mut streams;
+    let mut columns = Columns::default();
+    let mut timeline = 0i64;
+    let mut before = 0..0;
+    for _ in 0..series {
+        let front = shared.len("shared labels", before.len())?;
+        let back = shared.len("shared labels", before.len() - front)?;
+        let count = counts.len("label count", reader.position())?;
+        let start = rows.pairs.len();
+        rows.pairs.extend_from_within(before.start..before.start + front);
+        for at in 0..count {
+            let near = rows.pairs.get(before.start + front + at).filter(|_| front + at < before.len());
+            let near = i64::from(near.copied().unwrap_or(0));
+            let pair = near.checked_add(changes.zigzag()?).filter(|pair| (0..pair_count).contains(pair));
+            let pair = pair.and_then(|pair| u32::try_from(pair).ok());
+            rows.pairs.push(pair.ok_or_else(|| changes.invalid("label pair"))?);
+        }
+        rows.pairs.extend_from_within(before.end - back..before.end);
+        before = start..rows.pairs.len();
+        if !rows.pairs.get(before.clone()).unwrap_or_default().is_sorted_by(|a, b| a < b) {
+            return Err(changes.invalid("order of labels"));
+        }
+        if rows.pairs.len() > reader.position().saturating_mul(MAX_PAIRS_PER_BYTE) {
+            return Err(shared.invalid("number of labels"));
+        }
+        rows.ends.push(as_u32(rows.pairs.len())?);
+        for _ in 0..column_counts.len("column count", timelines.remaining())? {
+            timeline = timeline.wrapping_add(timelines.zigzag()?);
+            let number = u32::try_from(timeline).map_err(|_| timelines.invalid("timeline number"))?;
+            columns.timelines.push(number);
+        }
+        columns.ends.push(as_u32(columns.timelines.len())?);
+    }
+    if streams.iter().all(ByteReader::is_empty) {
+        Ok((rows, columns))
+    } else {
+        Err(reader.invalid("stream length"))
+    }
+}
+
+fn read_timeline(reader: &mut ByteReader<'_>) -> Result<Timeline, CodecError> {
+    let count = reader.len("timeline length", MAX_COLUMN_SAMPLES)?;
+    let (mut first, mut last) = (0, 0);
+    if count > 0 {
+        first = reader.zigzag()?;
+        last = first.wrapping_add(reader.varint()?.cast_signed());
+    }
+    let len = reader.len("timeline size", reader.remaining())?;
+    Ok(Timeline { count, first, last, bytes: reader.bytes(len)?.into(), decoded: OnceLock::new() })
+}
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

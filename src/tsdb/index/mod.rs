@@ -3,9 +3,11 @@
 //! [`labels`] is the inverted index, label pair to the numbers of the series that have it; the head changes one as
 //! series come and go, a block loads one. [`resolve`] answers matchers from it. [`codec`] is the stored form.
 
+mod builder;
 pub mod codec;
 pub mod labels;
 pub mod resolve;
+mod version_1;
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;

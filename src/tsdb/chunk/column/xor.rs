@@ -1,0 +1,83 @@
+//! Values as differences in bits to the value before.
+//!
+//! **Cost**: decoding branches on every value; columns of decimals never come here.
+
+use super::Wanted;
+use crate::codec::CodecError;
+use crate::codec::bits::{BitReader, BitWriter};
+
+/// Value bits: `0` equal to the last; `10` fits the last window; `11`, leading zeros (6), length (6), bits.
+pub(super) fn encode(values: &[f64]) -> Vec<u8> {
+    let mut bits = BitWriter::new();
+    let mut state = XorState::default();
+    for value in values {
+        state.put(value.to_bits(), &mut bits);
+    }
+    bits.into_bytes()
+}
+
+/// Appends the wanted values.
+pub(super) fn decode(bytes: &[u8], wanted: Wanted, out: &mut Vec<f64>) -> Result<(), CodecError> {
+    let mut bits = BitReader::new(bytes);
+    let mut state = XorState::default();
+    for at in 0..wanted.end {
+        let value = f64::from_bits(state.get(&mut bits)?);
+        if at >= wanted.start {
+            out.push(value);
+        }
+    }
+    Ok(())
+}
+
+/// The running state of XOR coding, shared with the open chunk of the head.
+#[derive(Debug, Default, Clone, Copy)]
+pub(in crate::tsdb::chunk) struct XorState {
+    last: u64,
+    shift: u8,
+    width: u8,
+}
+
+impl XorState {
+    pub(in crate::tsdb::chunk) fn put(&mut self, value: u64, bits: &mut BitWriter) {
+        let difference = value ^ self.last;
+        self.last = value;
+        if difference == 0 {
+            bits.put(0, 1);
+            return;
+        }
+        let shift = difference.trailing_zeros();
+        let width = 64 - difference.leading_zeros() - shift;
+        let (old_shift, old_width) = (u32::from(self.shift), u32::from(self.width));
+        // The old window is used again unless it wastes more than a new header costs.
+        if old_width > 0
+            && shift >= old_shift
+            && shift + width <= old_shift + old_width
+            && old_width <= width + 12
+        {
+            bits.put(0b10, 2);
+            bits.put(difference >> old_shift, old_width);
+        } else {
+            bits.put(0b11, 2);
+            bits.put(u64::from(shift), 6);
+            // A width of 64 is stored as 0: there is no width 0 here.
+            bits.put(u64::from(width % 64), 6);
+            bits.put(difference >> shift, width);
+            self.shift = shift.to_le_bytes()[0];
+            self.width = width.to_le_bytes()[0];
+        }
+    }
+
+    pub(in crate::tsdb::chunk) fn get(&mut self, bits: &mut BitReader<'_>) -> Result<u64, CodecError> {
+        if bits.get(1)? == 1 {
+            if bits.get(1)? == 1 {
+                self.shift = bits.get(6)?.to_le_bytes()[0];
+                let width = bits.get(6)?.to_le_bytes()[0];
+                self.width = if width == 0 { 64 } else { width };
+            }
+            let part = bits.get(u32::from(self.width))?;
+            // A damaged window may reach past the top; the bits are then lost, not a panic.
+            self.last ^= part.checked_shl(u32::from(self.shift)).unwrap_or(0);
+        }
+        Ok(self.last)
+    }
+}
