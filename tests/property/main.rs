@@ -226,6 +226,72 @@ fn refuses_what_is_late_doubled_or_far_ahead() {
 }
 
 #[test]
+fn native_histograms_come_back_from_log_head_and_blocks() {
+    use emberkeep::model::Histogram;
+    use emberkeep::model::histogram::{Buckets, ResetHint, Span};
+    let dir = tempfile::tempdir().expect("dir");
+    let labels = Labels::from_pairs([("__name__", "h")]);
+    let make = |n: i64| {
+        let counts: Vec<f64> = (0..n % 7 + 1).map(|bucket| (n * bucket) as f64).collect();
+        let length = u32::try_from(counts.len()).expect("small");
+        Arc::new(Histogram {
+            schema: if n % 50 < 25 { 3 } else { 4 },
+            zero_threshold: 0.001,
+            count: n as f64,
+            sum: if n % 31 == 0 { stale_nan() } else { n as f64 * 0.3 },
+            positive: Buckets { spans: vec![Span { offset: -2, length }], counts },
+            reset_hint: if n % 3 == 0 { ResetHint::Reset } else { ResetHint::Unknown },
+            integer: n % 2 == 0,
+            ..Histogram::default()
+        })
+    };
+    // Two hours of one every ten seconds, some of them plain numbers.
+    let is_float = |n: i64| n % 13 == 5;
+    let check = |db: &Tsdb, what: &str| {
+        let querier = db.querier(TimeRange::ALL).expect("querier");
+        let set = querier.select(&SelectRequest { matchers: &[], range: TimeRange::ALL }).expect("select");
+        let mut samples = Samples::new();
+        set.read(0, TimeRange::ALL, &mut samples).expect("read");
+        assert_eq!(samples.timestamps, (0..720).map(|n| n * 10_000).collect::<Vec<_>>(), "{what}");
+        let mut histograms = samples.histograms.iter();
+        for n in 0..720 {
+            if is_float(n) {
+                assert_eq!(
+                    samples.values[usize::try_from(n).expect("index")].to_bits(),
+                    (n as f64).to_bits()
+                );
+            } else {
+                let (at, found) = histograms.next().expect("as many as were put in");
+                // By their text: a stale sum is not equal to itself.
+                assert_eq!((*at as i64, format!("{found:?}")), (n, format!("{:?}", make(n))), "{what}");
+            }
+        }
+        assert!(histograms.next().is_none());
+    };
+    let db = open(dir.path());
+    for n in 0..720 {
+        let mut appender = db.appender(None);
+        let series = appender.series(&labels);
+        if is_float(n) {
+            appender.append(series, n * 10_000, n as f64);
+        } else {
+            appender.append_histogram(series, n * 10_000, make(n));
+        }
+        assert_eq!(appender.commit(CommitMode::Whole).expect("commit").committed, 1);
+    }
+    check(&db, "from the head");
+    drop(db);
+    let db = open(dir.path());
+    check(&db, "from the log");
+    db.maintain().expect("maintain");
+    assert!(!db.status().blocks.is_empty());
+    check(&db, "from blocks");
+    db.close().expect("close");
+    drop(db);
+    check(&open(dir.path()), "after another start");
+}
+
+#[test]
 fn samples_far_apart_do_no_harm() {
     let dir = tempfile::tempdir().expect("dir");
     let db = open(dir.path());

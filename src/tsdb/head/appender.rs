@@ -11,11 +11,13 @@ use std::sync::Arc;
 
 use super::Head;
 use super::pairs::{LogPlace, PairId};
+use super::series::MemSeries;
 use super::table::Table;
 use crate::codec::frame;
 use crate::model::{Histogram, Labels};
 use crate::tsdb::chunk::open::TimelineId;
 use crate::tsdb::error::Result;
+use crate::tsdb::record::histograms::LoggedHistogram;
 use crate::tsdb::record::{self, LoggedSample};
 use crate::tsdb::wal::Wal;
 use crate::tsdb::{AppendOutcome, SeriesRef};
@@ -99,6 +101,7 @@ pub(super) struct Intake {
     logged: Vec<LoggedSample>,
     /// Whether the sample of the same index in `logged` is out of order.
     late: Vec<bool>,
+    histograms: Vec<LoggedHistogram>,
     undo: Vec<Undo>,
     /// Label pairs that get their number in this commit.
     named: Vec<PairId>,
@@ -122,7 +125,7 @@ pub struct Appender<'a> {
     limits: TimeLimits,
     timeline: Option<TimelineId>,
     staged: Vec<Staged>,
-    histograms: Vec<(SeriesRef, i64, Arc<Histogram>)>,
+    histograms: Vec<LoggedHistogram>,
 }
 
 impl<'a> Appender<'a> {
@@ -178,7 +181,7 @@ impl<'a> Appender<'a> {
                 intake.undo(&mut write(&self.head.table));
                 return Ok(CommitStats { committed: 0, ..stats });
             }
-            if intake.logged.is_empty() && self.histograms.is_empty() {
+            if intake.logged.is_empty() && intake.histograms.is_empty() {
                 return Ok(stats);
             }
             let newest = self.log(&mut intake);
@@ -199,41 +202,21 @@ impl<'a> Appender<'a> {
 
     /// Decides on every staged sample; says whether one was refused. Accepted ones count at once for those after them.
     fn judge(&self, table: &mut Table, intake: &mut Intake, stats: &mut CommitStats) -> bool {
-        let min_valid = self.limits.min.max(self.head.min_valid());
+        let limits = TimeLimits { min: self.limits.min.max(self.head.min_valid()), ..self.limits };
         for (at, staged) in self.staged.iter().enumerate() {
             let Some((series, _)) = table.get_mut(staged.series) else {
                 stats.refuse(at, AppendOutcome::UnknownSeries);
                 continue;
             };
             let time = staged.timestamp;
-            let ordered = time > series.last_time;
-            // What is late may be older than the head, as long as its window is open.
-            let window = series.last_time.saturating_sub(self.limits.out_of_order);
-            let late = !ordered && time < series.last_time && self.limits.out_of_order > 0 && time >= window;
-            let outcome = if time > self.limits.max {
-                AppendOutcome::TooFarAhead
-            } else if late || (ordered && time >= min_valid) {
-                AppendOutcome::Accepted
-            } else if time == series.last_time && staged.bits == series.last_bits {
-                AppendOutcome::Repeated
-            } else if time == series.last_time {
-                AppendOutcome::DuplicateTimestamp
-            } else if time < min_valid {
-                AppendOutcome::TooOld
-            } else {
-                AppendOutcome::OutOfOrder
-            };
+            let late = limits.is_late(series, time);
+            let outcome =
+                if late { AppendOutcome::Accepted } else { limits.judge(series, time, staged.bits) };
             if outcome != AppendOutcome::Accepted {
                 stats.refuse(at, outcome);
                 continue;
             }
-            intake.undo.push(Undo {
-                series: staged.series,
-                last_time: series.last_time,
-                last_bits: series.last_bits,
-                log_segment: series.log_segment,
-                log_bits: series.log_bits,
-            });
+            intake.undo.push(Undo::of(series));
             let base = if series.log_segment == intake.segment { series.log_bits } else { 0 };
             intake.logged.push(LoggedSample {
                 series: staged.series,
@@ -249,6 +232,23 @@ impl<'a> Appender<'a> {
                 series.last_bits = staged.bits;
             }
         }
+        for (at, staged) in self.histograms.iter().enumerate() {
+            let at = self.staged.len() + at;
+            let (reference, time, histogram) = staged;
+            let Some((series, _)) = table.get_mut(*reference) else {
+                stats.refuse(at, AppendOutcome::UnknownSeries);
+                continue;
+            };
+            let outcome = limits.judge(series, *time, histogram.sum.to_bits());
+            if outcome != AppendOutcome::Accepted {
+                stats.refuse(at, outcome);
+                continue;
+            }
+            intake.undo.push(Undo::of(series));
+            intake.histograms.push(staged.clone());
+            series.last_time = *time;
+            series.last_bits = histogram.sum.to_bits();
+        }
         stats.first_refused.is_some()
     }
 
@@ -259,12 +259,17 @@ impl<'a> Appender<'a> {
         for part in intake.logged.chunks(MAX_RECORD_SAMPLES) {
             frame::put_record(out, |out| record::samples::put(out, self.timeline, part));
         }
-        intake.logged.iter().map(|s| s.timestamp).max()
+        if !intake.histograms.is_empty() {
+            frame::put_record(out, |out| record::histograms::put(out, &intake.histograms));
+        }
+        let times = intake.logged.iter().map(|s| s.timestamp);
+        times.chain(intake.histograms.iter().map(|(_, time, _)| *time)).max()
     }
 
     fn apply(&self, table: &mut Table, intake: &mut Intake, stats: &mut CommitStats) {
-        let Some(first) = intake.logged.first().map(|s| s.timestamp) else { return };
-        let place = self.timeline.and_then(|id| table.timelines.push(id, first));
+        let first = intake.logged.first().map_or(i64::MIN, |s| s.timestamp);
+        let place = self.timeline.filter(|_| !intake.logged.is_empty());
+        let place = place.and_then(|id| table.timelines.push(id, first));
         let (mut oldest, mut newest) = (i64::MAX, i64::MIN);
         for (sample, late) in intake.logged.iter().zip(&intake.late) {
             let Some((series, timelines)) = table.get_mut(sample.series) else { continue };
@@ -282,7 +287,54 @@ impl<'a> Appender<'a> {
             }
             stats.committed += 1;
         }
-        self.head.note_time(oldest, newest);
+        for (reference, time, histogram) in intake.histograms.drain(..) {
+            let Some((series, _)) = table.get_mut(reference) else { continue };
+            series.logged = true;
+            oldest = oldest.min(time);
+            newest = newest.max(time);
+            series.append_histogram(time, histogram);
+            stats.committed += 1;
+        }
+        if oldest <= newest {
+            self.head.note_time(oldest, newest);
+        }
+    }
+}
+
+impl TimeLimits {
+    /// Whether the sample is behind its series, and its window still open. It may be older than the head.
+    fn is_late(&self, series: &MemSeries, time: i64) -> bool {
+        let open = self.out_of_order > 0 && time <= self.max;
+        open && time < series.last_time && time >= series.last_time.saturating_sub(self.out_of_order)
+    }
+
+    /// What becomes of a sample that is not late.
+    fn judge(&self, series: &MemSeries, time: i64, bits: u64) -> AppendOutcome {
+        if time > self.max {
+            AppendOutcome::TooFarAhead
+        } else if time == series.last_time && bits == series.last_bits {
+            AppendOutcome::Repeated
+        } else if time == series.last_time {
+            AppendOutcome::DuplicateTimestamp
+        } else if time < self.min {
+            AppendOutcome::TooOld
+        } else if time < series.last_time {
+            AppendOutcome::OutOfOrder
+        } else {
+            AppendOutcome::Accepted
+        }
+    }
+}
+
+impl Undo {
+    fn of(series: &MemSeries) -> Self {
+        Self {
+            series: series.reference,
+            last_time: series.last_time,
+            last_bits: series.last_bits,
+            log_segment: series.log_segment,
+            log_bits: series.log_bits,
+        }
     }
 }
 
@@ -294,6 +346,7 @@ impl Intake {
         }
         self.logged.clear();
         self.late.clear();
+        self.histograms.clear();
         self.undo.clear();
         self.named.clear();
         self.buffer.clear();
@@ -310,6 +363,7 @@ impl Intake {
             .logged
             .iter()
             .map(|sample| sample.series)
+            .chain(self.histograms.iter().map(|(series, ..)| *series))
             .filter(|series| table.get(*series).is_some_and(|s| !s.logged))
             .collect();
         fresh.sort_unstable();

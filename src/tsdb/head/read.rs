@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::Head;
 use super::pairs::{PairId, PairTexts};
-use super::series::{self, MemSeries, SealedChunk};
+use super::series::{self, MemSeries, SealedChunk, SealedHistograms};
 use super::table::Table;
 use super::timeline::Stamps;
 use crate::model::{Histogram, Labels, Matcher, Samples, TimeRange};
@@ -39,6 +39,7 @@ struct Entry {
 /// Late samples and histograms.
 struct Beside {
     late: Vec<(i64, f64)>,
+    sealed: Vec<Arc<SealedHistograms>>,
     histograms: Vec<(i64, Arc<Histogram>)>,
 }
 
@@ -149,9 +150,12 @@ impl HeadSeriesSet {
         let beside = series.rest.as_ref().and_then(|rest| {
             let late = rest.leaving.iter().chain(&rest.late).filter(|(t, _)| range.contains(*t)).copied();
             let late: Vec<_> = late.collect();
-            let histograms: Vec<_> =
-                rest.histograms.iter().filter(|(t, _)| visible.contains(*t)).cloned().collect();
-            (!late.is_empty() || !histograms.is_empty()).then(|| Box::new(Beside { late, histograms }))
+            let open = rest.histograms.iter().filter(|(t, _)| visible.contains(*t));
+            let chunks = rest.sealed_histograms.iter().filter(|chunk| chunk.overlaps(visible));
+            let beside =
+                Beside { late, sealed: chunks.cloned().collect(), histograms: open.cloned().collect() };
+            let empty = beside.late.is_empty() && beside.sealed.is_empty() && beside.histograms.is_empty();
+            (!empty).then(|| Box::new(beside))
         });
         if self.sealed.len() == sealed_from && open.is_none() && beside.is_none() {
             return;
@@ -212,7 +216,10 @@ impl HeadSeriesSet {
             });
         }
         if let Some(beside) = &entry.beside {
-            series::merge_beside(&[&beside.late], &beside.histograms, range, before, out);
+            let mut histograms = Vec::new();
+            beside.sealed.iter().for_each(|chunk| chunk.read(visible, &mut histograms));
+            histograms.extend(beside.histograms.iter().cloned());
+            series::merge_beside(&[&beside.late], &histograms, range, before, out);
         }
     }
 

@@ -7,13 +7,14 @@
 //! block that has them too does no harm. What a record names that is not
 //! there (its definition was lost to damage) is left out too, and counted.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Head;
 use super::series::MemSeries;
 use super::table::{PAGE, Page, Table};
 use super::timeline::{Placement, Timelines};
-use crate::model::{LabelsBuf, TimeRange};
+use crate::model::{Histogram, LabelsBuf, TimeRange};
 use crate::tsdb::SeriesRef;
 use crate::tsdb::error::Result;
 use crate::tsdb::record::{self, PairNames, SampleHeader, kind, samples, v1};
@@ -77,6 +78,11 @@ impl Definitions<'_> {
                 self.note(header);
             }
             kind::SAMPLES => self.note(samples::header(payload)?),
+            kind::HISTOGRAMS => {
+                if let Some((first, newest)) = record::histograms::times(payload)? {
+                    self.note(SampleHeader { timeline: None, first, newest, count: 0 });
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -129,6 +135,11 @@ impl Share {
         }
     }
 
+    fn note(&mut self, timestamp: i64) {
+        let (start, end) = self.held.unwrap_or((timestamp, timestamp));
+        self.held = Some((start.min(timestamp), end.max(timestamp)));
+    }
+
     fn apply(&mut self, file: &LoadedFile, pages: Vec<Option<&mut Page>>) {
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut sink = Sink { share: self, pages, file: file.number(), place: None, first: 0 };
@@ -168,6 +179,9 @@ impl Sink<'_> {
                 self.begin(header.timeline, header.first);
                 samples::each(payload, scratch, self)?;
             }
+            kind::HISTOGRAMS => record::histograms::each(payload, |reference, timestamp, histogram| {
+                self.add_histogram(reference, timestamp, histogram);
+            })?,
             kind::DELETE => {
                 let deletion = record::read_delete(payload)?;
                 let range = TimeRange::new(deletion.start, deletion.end);
@@ -218,8 +232,22 @@ impl Sink<'_> {
         } else {
             series.append_late(timestamp, bits);
         }
-        let (start, end) = self.share.held.unwrap_or((timestamp, timestamp));
-        self.share.held = Some((start.min(timestamp), end.max(timestamp)));
+        self.share.note(timestamp);
+    }
+}
+
+impl Sink<'_> {
+    fn add_histogram(&mut self, reference: SeriesRef, timestamp: i64, histogram: Arc<Histogram>) {
+        let min_valid = self.share.min_valid;
+        let Some((series, _)) = self.find(reference) else { return };
+        if timestamp <= series.last_time {
+            return;
+        }
+        series.last_time = timestamp;
+        if timestamp >= min_valid {
+            series.append_histogram(timestamp, histogram);
+            self.share.note(timestamp);
+        }
     }
 }
 

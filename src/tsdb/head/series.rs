@@ -6,8 +6,8 @@ use super::pairs::PairId;
 use super::timeline::{Placement, Timelines};
 use crate::model::{Histogram, Samples, TimeRange};
 use crate::tsdb::SeriesRef;
-use crate::tsdb::chunk::column;
 use crate::tsdb::chunk::open::{OpenValues, OwnTimes, TimelineId, Times};
+use crate::tsdb::chunk::{column, histogram};
 
 /// Below this many samples a chunk that leaves its timeline is given timestamps of its own instead of being sealed,
 /// so that series scraped in turns by two targets do not end in a chunk per sample.
@@ -36,8 +36,65 @@ pub(super) struct Rest {
     pub(super) late: Vec<(i64, f64)>,
     /// Those of them that are being written to a block, by time.
     pub(super) leaving: Vec<(i64, f64)>,
-    /// Native histograms, by time.
+    /// Native histograms, by time: full chunks of them, then those that are not in one yet.
+    pub(super) sealed_histograms: Vec<Arc<SealedHistograms>>,
     pub(super) histograms: Vec<(i64, Arc<Histogram>)>,
+}
+
+/// A full chunk of native histograms.
+#[derive(Debug)]
+pub(super) struct SealedHistograms {
+    times: OwnTimes,
+    start_time: i64,
+    end_time: i64,
+    count: usize,
+    column: Box<[u8]>,
+}
+
+/// Histograms in one chunk: as many as fit, and as many bucket counts.
+const MAX_OPEN_HISTOGRAMS: usize = 120;
+
+impl SealedHistograms {
+    fn new(histograms: &[(i64, Arc<Histogram>)]) -> Self {
+        let stamps: Vec<i64> = histograms.iter().map(|(t, _)| *t).collect();
+        let contents: Vec<Arc<Histogram>> = histograms.iter().map(|(_, h)| Arc::clone(h)).collect();
+        let mut column = Vec::new();
+        histogram::encode(&contents, &mut column::Scratch::default(), &mut column);
+        let mut times = OwnTimes::new(&stamps);
+        times.shrink();
+        Self {
+            times,
+            start_time: stamps.first().copied().unwrap_or(i64::MIN),
+            end_time: stamps.last().copied().unwrap_or(i64::MIN),
+            count: stamps.len(),
+            column: column.into(),
+        }
+    }
+
+    /// Whether it may hold histograms inside `range`.
+    pub(super) fn overlaps(&self, range: TimeRange) -> bool {
+        range.overlaps(&TimeRange { start: self.start_time, end: self.end_time })
+    }
+
+    /// Appends its histograms inside `range` to `out`.
+    pub(super) fn read(&self, range: TimeRange, out: &mut Vec<(i64, Arc<Histogram>)>) {
+        let mut stamps = Vec::with_capacity(self.count);
+        self.times.read(&mut stamps);
+        // Own memory, written by the encoder: it cannot be damaged.
+        let contents = histogram::decode(&self.column, self.count).unwrap_or_default();
+        out.extend(stamps.into_iter().zip(contents).filter(|(t, _)| range.contains(*t)));
+    }
+}
+
+impl Rest {
+    /// Appends the native histograms inside `range` to `out`.
+    pub(super) fn read_histograms(&self, range: TimeRange, out: &mut Vec<(i64, Arc<Histogram>)>) {
+        self.sealed_histograms
+            .iter()
+            .filter(|chunk| chunk.overlaps(range))
+            .for_each(|chunk| chunk.read(range, out));
+        out.extend(self.histograms.iter().filter(|(t, _)| range.contains(*t)).cloned());
+    }
 }
 
 /// A series and its recent samples.
@@ -184,7 +241,14 @@ impl MemSeries {
     pub(super) fn append_histogram(&mut self, timestamp: i64, histogram: Arc<Histogram>) {
         self.last_time = timestamp;
         self.last_bits = histogram.sum.to_bits();
-        self.rest.get_or_insert_default().histograms.push((timestamp, histogram));
+        let rest = self.rest.get_or_insert_default();
+        rest.histograms.push((timestamp, histogram));
+        let cells =
+            |all: &[(i64, Arc<Histogram>)]| all.iter().map(|(_, h)| histogram::cells(h)).sum::<usize>();
+        if rest.histograms.len() >= MAX_OPEN_HISTOGRAMS || cells(&rest.histograms) >= histogram::MAX_CELLS {
+            rest.sealed_histograms.push(Arc::new(SealedHistograms::new(&rest.histograms)));
+            rest.histograms = Vec::new();
+        }
     }
 
     /// Sets late samples before `end` apart: they are about to be written to a block. New ones do not join them.
@@ -211,8 +275,13 @@ impl MemSeries {
             rest.late.shrink_to_fit();
             rest.histograms.retain(|(t, _)| *t >= min_time);
             rest.histograms.shrink_to_fit();
+            rest.sealed_histograms.retain(|chunk| chunk.end_time >= min_time);
+            rest.sealed_histograms.shrink_to_fit();
             rest.sealed.iter().for_each(|chunk| used(&chunk.times));
-            left = !(rest.sealed.is_empty() && rest.late.is_empty() && rest.histograms.is_empty());
+            left = !(rest.sealed.is_empty()
+                && rest.late.is_empty()
+                && rest.histograms.is_empty()
+                && rest.sealed_histograms.is_empty());
         }
         if !left {
             self.rest = None;
@@ -229,8 +298,11 @@ impl MemSeries {
 
     /// Time of the oldest sample in order at or after `floor`, in milliseconds.
     pub(super) fn first_from(&self, floor: i64, timelines: &Timelines) -> Option<i64> {
-        let histograms = self.rest.as_ref().map_or(&[][..], |rest| &rest.histograms);
-        let mut first = histograms.iter().map(|(t, _)| *t).find(|t| *t >= floor);
+        let mut histograms = Vec::new();
+        if let Some(rest) = &self.rest {
+            rest.read_histograms(TimeRange::new(floor, i64::MAX), &mut histograms);
+        }
+        let mut first = histograms.first().map(|(t, _)| *t);
         let mut note = |time: i64| first = Some(first.map_or(time, |old| old.min(time)));
         let mut stamps = Vec::new();
         let sealed = self.sealed().iter().find(|chunk| chunk.end_time >= floor);
@@ -270,7 +342,9 @@ impl MemSeries {
             push_values(scratch, range, out, |into| values.read(into));
         }
         if let Some(rest) = &self.rest {
-            merge_beside(&[&rest.leaving, &rest.late], &rest.histograms, range, before, out);
+            let mut histograms = Vec::new();
+            rest.read_histograms(range, &mut histograms);
+            merge_beside(&[&rest.leaving, &rest.late], &histograms, range, before, out);
         }
     }
 

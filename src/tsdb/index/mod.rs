@@ -5,7 +5,6 @@
 
 mod builder;
 pub mod codec;
-pub mod labels;
 pub mod resolve;
 mod version_1;
 
@@ -13,8 +12,6 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use roaring::RoaringBitmap;
-
-pub use labels::LabelIndex;
 
 /// Postings of one label pair, or of all series.
 pub type Postings<'a> = Cow<'a, RoaringBitmap>;

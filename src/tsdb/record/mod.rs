@@ -6,6 +6,7 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+pub mod histograms;
 pub mod samples;
 pub mod v1;
 
