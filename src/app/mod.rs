@@ -93,7 +93,8 @@ impl App {
         let (listeners, addresses) = bind(&settings.listen).await?;
         let first = reload::load(&settings, &addresses)?;
 
-        let (options, db_clock) = (settings.tsdb.clone(), Arc::clone(&clock));
+        let (mut options, db_clock) = (settings.tsdb.clone(), Arc::clone(&clock));
+        options.limits = settings.limits(&first);
         let (db, mut registry) = tokio::task::spawn_blocking(move || {
             Tsdb::open(options, db_clock, &mut registry).map(|db| (Arc::new(db), registry))
         })
@@ -123,7 +124,6 @@ impl App {
             http_metrics,
             clock,
             started_ms,
-            retention: settings.retention_text(),
             ready: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         });

@@ -9,6 +9,7 @@ use crate::promql::Engine;
 use crate::scrape::{self, ScrapeManager};
 use crate::telemetry::Registry;
 use crate::telemetry::metrics::{FloatGauge, Gauge};
+use crate::tsdb;
 use crate::web::ApiState;
 use crate::web::state::ReloadState;
 
@@ -19,6 +20,9 @@ pub enum ReloadError {
     /// The file is refused.
     #[error(transparent)]
     Config(#[from] config::Error),
+    /// The database cannot keep or take what the file says.
+    #[error(transparent)]
+    Storage(#[from] tsdb::Error),
     /// Scraping cannot be set up as the file says.
     #[error(transparent)]
     Scrape(#[from] scrape::Error),
@@ -105,6 +109,8 @@ impl Reloader {
     pub(super) async fn apply(&mut self, config: Config) -> Result<(), ReloadError> {
         let prepared = self.scrape.prepare(&config)?;
         let engine = Engine::new(self.settings.engine_options(&config));
+
+        self.state.db.set_limits(self.settings.limits(&config))?;
 
         self.scrape.commit(prepared).await;
         self.state.engine.store(Arc::new(engine));

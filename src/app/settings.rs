@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::model::format_duration;
 use crate::net::NetOptions;
 use crate::promql::{EngineOptions, Features};
-use crate::tsdb::TsdbOptions;
+use crate::tsdb::{Limits, TsdbOptions};
 
 /// Everything that cannot change without a restart.
 #[derive(Debug, Clone)]
@@ -19,8 +18,12 @@ pub struct Settings {
     pub expand_env: bool,
     /// How names are resolved and connections made.
     pub net: NetOptions,
-    /// The database.
+    /// The database; its limits come from below and from the configuration file.
     pub tsdb: TsdbOptions,
+    /// How long samples are kept, if the command line says; zero for ever.
+    pub retention_time: Option<Duration>,
+    /// Bytes of blocks and log kept, if the command line says.
+    pub retention_size: Option<u64>,
     /// Addresses to listen on; port 0 takes any free one.
     pub listen: Vec<String>,
     /// Whether `/-/reload` and `/-/quit` are allowed.
@@ -54,11 +57,20 @@ impl Settings {
         }
     }
 
-    /// The retention for people.
-    pub fn retention_text(&self) -> String {
-        match u64::try_from(self.tsdb.retention_ms) {
-            Ok(ms) if ms > 0 => format_duration(Duration::from_millis(ms)),
-            _ => "unlimited".to_owned(),
+    /// What the database keeps and takes under `config`: the file goes before the command line.
+    pub fn limits(&self, config: &Config) -> Limits {
+        let ms = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+        let storage = &config.storage;
+        let retention_bytes = storage.retention_size.or(self.retention_size).unwrap_or(0);
+        let retention_percent = storage.retention_percentage.unwrap_or(0.0);
+        let sized = retention_bytes > 0 || retention_percent > 0.0;
+        // A limit on the size alone is not joined by one on the time that nobody asked for.
+        let default = if sized { 0 } else { Limits::default().retention_ms };
+        Limits {
+            retention_ms: storage.retention_time.or(self.retention_time).map_or(default, ms),
+            retention_bytes,
+            retention_percent,
+            out_of_order_ms: ms(storage.out_of_order_time_window),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::remote::{Receiver, message};
 use crate::storage::{Queryable as _, SelectRequest};
 use crate::telemetry::Registry;
 use crate::telemetry::process::ProcessStats;
-use crate::tsdb::{SyncPolicy, Tsdb, TsdbOptions};
+use crate::tsdb::{Limits, SyncPolicy, Tsdb, TsdbOptions};
 use crate::util::ManualClock;
 
 #[derive(Debug, Subcommand)]
@@ -116,7 +116,11 @@ fn ingest(args: &IngestArgs) -> Result<(), Failure> {
         return Err(format!("{} exists", dir.display()).into());
     }
     let _cleanup = args.dir.is_none().then(|| TemporaryDir(dir.clone()));
-    let options = TsdbOptions { sync: SyncPolicy::Interval(1000), retention_ms: 0, ..TsdbOptions::new(&dir) };
+    let options = TsdbOptions {
+        sync: SyncPolicy::Interval(1000),
+        limits: Limits { retention_ms: 0, ..Limits::default() },
+        ..TsdbOptions::new(&dir)
+    };
     let clock = Arc::new(ManualClock::new(0));
     let start_ms = 1_700_000_000_000;
     let mut registry = Registry::default();

@@ -51,10 +51,13 @@ pub(super) struct ServeArgs {
     /// Data directory.
     #[arg(long = "storage.tsdb.path", value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     data_dir: PathBuf,
-    /// How long samples are kept; 0 for ever.
-    #[arg(long = "storage.tsdb.retention.time", value_name = "DURATION", default_value = "15d",
-          value_parser = parse_duration)]
-    retention: Duration,
+    /// How long samples are kept; 0 for ever. 15d unless a size is given. The configuration file goes before it.
+    #[arg(long = "storage.tsdb.retention.time", value_name = "DURATION", value_parser = parse_duration)]
+    retention: Option<Duration>,
+    /// Size of blocks and log kept, such as 512MB; the oldest blocks leave first. The configuration file goes
+    /// before it.
+    #[arg(long = "storage.tsdb.retention.size", value_name = "SIZE", value_parser = parse_bytes)]
+    retention_size: Option<u64>,
     /// When the log is made durable against power loss: always, never, or a duration. A killed process loses
     /// nothing with any of them.
     #[arg(long = "storage.tsdb.wal-sync", value_name = "POLICY", default_value = "1s", value_parser = parse_sync)]
@@ -100,6 +103,11 @@ fn parse_dns_server(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| format!("{text:?} is neither an IP address nor ip:port"))
 }
 
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    crate::config::parse_size(text)
+        .ok_or_else(|| "must be a whole number with a unit such as 512MB".to_owned())
+}
+
 fn parse_sync(text: &str) -> Result<SyncPolicy, String> {
     match text {
         "always" => Ok(SyncPolicy::Always),
@@ -126,7 +134,6 @@ const UNSUPPORTED: &[&str] = &[
     "--storage.remote.read-max-bytes-in-frame",
     "--storage.remote.read-sample-limit",
     "--storage.tsdb.no-lockfile",
-    "--storage.tsdb.retention.size",
     "--web.config.file",
     "--web.console.libraries",
     "--web.console.templates",
@@ -214,11 +221,9 @@ fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Settings {
         config_file,
         expand_env: args.expand_env,
         net: NetOptions { dns_server: args.dns_server },
-        tsdb: TsdbOptions {
-            retention_ms: i64::try_from(args.retention.as_millis()).unwrap_or(i64::MAX),
-            sync: args.sync,
-            ..TsdbOptions::new(args.data_dir)
-        },
+        tsdb: TsdbOptions { sync: args.sync, ..TsdbOptions::new(args.data_dir) },
+        retention_time: args.retention,
+        retention_size: args.retention_size,
         listen: args.listen,
         lifecycle: args.lifecycle,
         remote_write_receiver: args.remote_write_receiver,

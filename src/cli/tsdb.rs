@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::{Failure, output};
 use crate::telemetry::Registry;
-use crate::tsdb::{Tsdb, TsdbOptions};
+use crate::tsdb::{Limits, Tsdb, TsdbOptions};
 use crate::util::SystemClock;
 
 #[derive(Debug, Subcommand)]
@@ -37,7 +37,11 @@ fn open(dir: &Dir) -> Result<Tsdb, Failure> {
         return Err(format!("{} is no directory", dir.path.display()).into());
     }
     // Looking must not change anything.
-    let options = TsdbOptions { retention_ms: 0, background: false, ..TsdbOptions::new(&dir.path) };
+    let options = TsdbOptions {
+        limits: Limits { retention_ms: 0, ..Limits::default() },
+        background: false,
+        ..TsdbOptions::new(&dir.path)
+    };
     Ok(Tsdb::open(options, Arc::new(SystemClock), &mut Registry::default())?)
 }
 

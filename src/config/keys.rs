@@ -29,7 +29,11 @@ pub(super) enum Below {
 use Below::{List, Section, Value};
 
 pub(super) static FILE: Keys = Keys {
-    supported: &[("global", Section(&GLOBAL)), ("scrape_configs", List(&SCRAPE))],
+    supported: &[
+        ("global", Section(&GLOBAL)),
+        ("scrape_configs", List(&SCRAPE)),
+        ("storage", Section(&STORAGE)),
+    ],
     unsupported: &[
         "runtime",
         "rule_files",
@@ -37,10 +41,25 @@ pub(super) static FILE: Keys = Keys {
         "alerting",
         "remote_write",
         "remote_read",
-        "storage",
         "otlp",
         "tracing",
     ],
+    harmless: &[],
+};
+
+static STORAGE: Keys =
+    Keys { supported: &[("tsdb", Section(&TSDB))], unsupported: &["exemplars"], harmless: &[] };
+
+static TSDB: Keys = Keys {
+    supported: &[("out_of_order_time_window", Value), ("retention", Section(&RETENTION))],
+    unsupported: &["stale_series_compaction_threshold"],
+    // How samples are encoded is the database's own affair.
+    harmless: &[("chunk_encoding", "")],
+};
+
+static RETENTION: Keys = Keys {
+    supported: &[("time", Value), ("size", Value), ("percentage", Value)],
+    unsupported: &[],
     harmless: &[],
 };
 

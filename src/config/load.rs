@@ -13,7 +13,7 @@ use super::locate::line_of;
 use super::raw;
 use super::{
     Config, DnsRecordType, DnsSdConfig, Error, GlobalConfig, HttpConfig, Limits, Scheme, ScrapeConfig,
-    ScrapeProtocol, StaticConfig, environment,
+    ScrapeProtocol, StaticConfig, StorageConfig, environment,
 };
 use crate::model::Labels;
 use crate::relabel::{Action, Rule};
@@ -168,7 +168,24 @@ impl Loader<'_> {
             }
             scrape_configs.push(Arc::new(job));
         }
-        Ok(Config { global, scrape_configs })
+        let storage = self.storage(file.storage.unwrap_or_default())?;
+        Ok(Config { global, scrape_configs, storage })
+    }
+
+    fn storage(&self, raw: raw::Storage) -> Result<StorageConfig, Error> {
+        let tsdb = raw.tsdb.unwrap_or_default();
+        let retention = tsdb.retention.unwrap_or_default();
+        if retention.percentage.is_some_and(|share| !(0.0..=100.0).contains(&share)) {
+            let path = ["storage", "tsdb", "retention", "percentage"];
+            let path = path.iter().fold(Vec::new(), |path, key| with_key(&path, key));
+            return Err(self.value(&path, "must be between 0 and 100"));
+        }
+        Ok(StorageConfig {
+            out_of_order_time_window: tsdb.out_of_order_time_window.map_or(Duration::ZERO, |window| window.0),
+            retention_time: retention.time.map(|time| time.0),
+            retention_size: retention.size.map(|size| size.0),
+            retention_percentage: retention.percentage,
+        })
     }
 
     fn global(&self, raw: raw::Global) -> Result<GlobalConfig, Error> {

@@ -13,6 +13,7 @@ pub mod load;
 mod locate;
 mod raw;
 pub mod scrape;
+pub mod storage;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub use error::Error;
 pub use global::{GlobalConfig, Limits, ScrapeProtocol};
 pub use load::{LoadOptions, load, parse};
 pub use scrape::{HttpConfig, Scheme, ScrapeConfig};
+pub use storage::StorageConfig;
 
 /// The whole configuration. Two equal values mean the same server.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -30,6 +32,8 @@ pub struct Config {
     pub global: GlobalConfig,
     /// The jobs, in file order, with unique names.
     pub scrape_configs: Vec<Arc<ScrapeConfig>>,
+    /// What the database keeps and takes.
+    pub storage: StorageConfig,
 }
 
 impl Config {
@@ -44,7 +48,7 @@ impl Config {
             }],
             ..ScrapeConfig::new("emberkeep", &global)
         };
-        Self { global, scrape_configs: vec![Arc::new(job)] }
+        Self { global, scrape_configs: vec![Arc::new(job)], storage: StorageConfig::default() }
     }
 
     /// The configuration as YAML, defaults filled in. Loading it again gives an equal value.
@@ -56,4 +60,9 @@ impl Config {
     pub fn job(&self, name: &str) -> Option<&Arc<ScrapeConfig>> {
         self.scrape_configs.iter().find(|job| job.job_name == name)
     }
+}
+
+/// A size such as `15MB`, to the base of two, in bytes; none if `text` is not one.
+pub fn parse_size(text: &str) -> Option<u64> {
+    raw::Size::parse(text).map(|size| size.0)
 }

@@ -1,5 +1,6 @@
 //! `Tsdb`: opens a data directory, hands out appenders and snapshots, keeps the maintenance thread.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,7 +18,8 @@ use super::head::Head;
 use super::head::appender::{Appender, CommitMode, CommitStats, TimeLimits};
 use super::lock::DirLock;
 use super::metrics::TsdbMetrics;
-use super::options::TsdbOptions;
+use super::options::{Limits, TsdbOptions};
+use super::space::Space;
 use super::store::sled::SledStore;
 use super::store::{BlockId, BlockStore};
 use super::wal::fs::DiskFs;
@@ -32,6 +34,10 @@ use crate::util::{Clock, StopToken};
 /// Everything a running database shares between its threads.
 pub(super) struct Inner {
     pub(super) options: TsdbOptions,
+    pub(super) limits: ArcSwap<Limits>,
+    pub(super) space: Space,
+    /// Bytes of live blocks on disk; they never change.
+    sizes: Mutex<HashMap<BlockId, u64>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) head: Head,
     pub(super) wal: Wal,
@@ -77,7 +83,6 @@ impl Tsdb {
         let dir = options.dir.clone();
         let dir_lock = DirLock::acquire(&dir)?;
         let metrics = TsdbMetrics::new(registry);
-        metrics.retention_seconds.set(options.retention_ms / 1000);
         let store: Arc<dyn BlockStore> = Arc::new(SledStore::new(&dir.join("blocks"))?);
         let catalog = recover_catalog(&options, &*store, &metrics)?;
 
@@ -120,9 +125,13 @@ impl Tsdb {
             retired: Mutex::default(),
             maintenance: Mutex::new(()),
             replay: report,
+            limits: ArcSwap::from_pointee(options.limits),
+            space: Space::default(),
+            sizes: Mutex::default(),
             options,
             _lock: dir_lock,
         });
+        inner.look_at_disk();
         let threads = Mutex::new(spawn_threads(&inner)?);
         Ok(Self { inner, threads })
     }
@@ -135,12 +144,9 @@ impl Tsdb {
         let limits = TimeLimits {
             min: inner.head.min_valid().max(newest.saturating_sub(half_block)),
             max: inner.clock.now_ms().saturating_add(inner.options.max_ahead_ms),
-            out_of_order: inner.options.out_of_order_ms,
+            out_of_order: inner.limits.load().out_of_order_ms,
         };
-        DbAppender {
-            metrics: &inner.metrics,
-            inner: Appender::new(&inner.head, &inner.wal, limits, timeline),
-        }
+        DbAppender { db: inner, inner: Appender::new(&inner.head, &inner.wal, limits, timeline) }
     }
 
     /// A timeline for one scraped target; see [`super::chunk::timeline`].
@@ -173,7 +179,22 @@ impl Tsdb {
 
     /// Bytes block `id` takes on disk.
     pub fn block_size_bytes(&self, id: &BlockId) -> u64 {
-        self.inner.store.size_bytes(id)
+        self.inner.block_bytes(id)
+    }
+
+    /// What is kept, and what is taken.
+    pub fn limits(&self) -> Limits {
+        **self.inner.limits.load()
+    }
+
+    /// Changes what is kept, and what is taken, from now on.
+    ///
+    /// # Errors
+    /// When a limit is outside its bounds.
+    pub fn set_limits(&self, limits: Limits) -> Result<()> {
+        limits.validate()?;
+        self.inner.limits.store(Arc::new(limits));
+        Ok(())
     }
 
     /// Checks every byte of block `meta`; returns its number of samples.
@@ -186,7 +207,7 @@ impl Tsdb {
 
     /// Sets the gauges to what is true now.
     pub fn refresh_metrics(&self) {
-        let Inner { metrics, head, catalog, store, cache, wal, .. } = &*self.inner;
+        let Inner { metrics, head, catalog, cache, wal, .. } = &*self.inner;
         let stats = head.stats();
         let catalog = catalog.load();
         let as_gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
@@ -200,7 +221,16 @@ impl Tsdb {
         metrics.min_time.set(range.start);
         metrics.max_time.set(range.end);
         metrics.blocks.set(as_gauge(catalog.blocks.len() as u64));
-        metrics.block_bytes.set(as_gauge(catalog.blocks.iter().map(|b| store.size_bytes(&b.id)).sum()));
+        metrics.block_bytes.set(as_gauge(catalog.blocks.iter().map(|b| self.inner.block_bytes(&b.id)).sum()));
+        let limits = self.limits();
+        metrics.retention_seconds.set(limits.retention_ms / 1000);
+        metrics.retention_bytes.set(as_gauge(self.inner.max_bytes()));
+        metrics.disk_full.set(i64::from(self.inner.space.is_full()));
+        metrics.disk_available.set(as_gauge(self.inner.space.seen().map_or(0, |space| space.available)));
+        metrics.wal_bytes.set(as_gauge(self.inner.wal_bytes()));
+        metrics
+            .wal_appended_bytes
+            .inc_by(wal.appended_bytes().saturating_sub(metrics.wal_appended_bytes.get()));
         metrics.cache_bytes.set(as_gauge(cache.bytes() as u64));
         metrics.wal_segment.set(as_gauge(wal.current_segment()));
     }
@@ -237,6 +267,71 @@ impl Drop for Tsdb {
 }
 
 impl Inner {
+    /// Looks how much room the disk has; a change is told once.
+    pub(super) fn look_at_disk(&self) {
+        let found = match (self.options.space_probe)(&self.options.dir) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell how much room the disk has");
+                return;
+            }
+        };
+        match self.space.look(found, self.options.reserve_bytes) {
+            Some(true) => {
+                tracing::error!(
+                    available_bytes = found.available,
+                    "disk is nearly full, samples are refused"
+                );
+            }
+            Some(false) => {
+                tracing::info!(
+                    available_bytes = found.available,
+                    "there is room on the disk, samples are taken"
+                );
+            }
+            None => {}
+        }
+    }
+
+    /// Bytes a live block takes on disk.
+    pub(super) fn block_bytes(&self, id: &BlockId) -> u64 {
+        if let Some(known) = lock(&self.sizes).get(id) {
+            return *known;
+        }
+        let bytes = self.store.size_bytes(id);
+        lock(&self.sizes).insert(id.clone(), bytes);
+        bytes
+    }
+
+    /// Forgets the size of a block that is gone.
+    pub(super) fn forget_size(&self, id: &BlockId) {
+        lock(&self.sizes).remove(id);
+    }
+
+    /// Bytes of the log on disk.
+    pub(super) fn wal_bytes(&self) -> u64 {
+        let files = std::fs::read_dir(self.wal.fs().path());
+        let sizes = files.into_iter().flatten().flatten().filter_map(|file| file.metadata().ok());
+        sizes.map(|file| file.len()).sum()
+    }
+
+    /// Bytes of blocks and log to keep at most; 0 for no limit.
+    pub(super) fn max_bytes(&self) -> u64 {
+        let limits = self.limits.load();
+        let total = self.space.seen().map_or(0, |space| space.total);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of the disk, 0 to all of it"
+        )]
+        let share = (total as f64 * limits.retention_percent / 100.0) as u64;
+        match (limits.retention_bytes, share) {
+            (0, share) => share,
+            (bytes, 0) => bytes,
+            (bytes, share) => bytes.min(share),
+        }
+    }
+
     pub(super) fn block(&self, meta: &Arc<BlockMeta>) -> Block {
         Block::new(Arc::clone(meta), Arc::clone(&self.store), Arc::clone(&self.cache))
     }
@@ -245,7 +340,7 @@ impl Inner {
 /// An [`Appender`] that counts what it refuses.
 pub struct DbAppender<'a> {
     inner: Appender<'a>,
-    metrics: &'a TsdbMetrics,
+    db: &'a Inner,
 }
 
 impl DbAppender<'_> {
@@ -279,9 +374,13 @@ impl DbAppender<'_> {
     /// # Errors
     /// When the log cannot take it.
     pub fn commit(self, mode: CommitMode) -> Result<CommitStats> {
+        let metrics = &self.db.metrics;
+        if let Err(error) = self.db.space.check() {
+            metrics.wal_appends_failed.inc();
+            return Err(error);
+        }
         match self.inner.commit(mode) {
             Ok(stats) => {
-                let metrics = self.metrics;
                 metrics.samples_appended.inc_by(stats.committed as u64);
                 metrics.out_of_order.inc_by((stats.out_of_order + stats.duplicate) as u64);
                 metrics.too_old.inc_by(stats.too_old as u64);
@@ -289,7 +388,8 @@ impl DbAppender<'_> {
                 Ok(stats)
             }
             Err(error) => {
-                self.metrics.wal_appends_failed.inc();
+                metrics.wal_appends_failed.inc();
+                self.db.look_at_disk();
                 Err(error)
             }
         }

@@ -32,6 +32,16 @@ pub enum Error {
         /// The failure.
         reason: String,
     },
+    /// The disk is nearly full. Samples are taken again once there is room; queries and compaction go on.
+    #[error(
+        "disk is nearly full: {available} bytes are left, {reserve} are kept for compaction; samples are refused until there is room"
+    )]
+    DiskFull {
+        /// Bytes left.
+        available: u64,
+        /// Bytes that intake leaves.
+        reserve: u64,
+    },
     /// Stored bytes are damaged.
     #[error("{what} is damaged: {source}")]
     Corrupt {

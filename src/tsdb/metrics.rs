@@ -28,6 +28,12 @@ pub struct TsdbMetrics {
     pub(super) checkpoints: Counter,
     pub(super) replay_seconds: FloatGauge,
     pub(super) retention_seconds: Gauge,
+    pub(super) retention_bytes: Gauge,
+    pub(super) size_retentions: Counter,
+    pub(super) disk_full: Gauge,
+    pub(super) disk_available: Gauge,
+    pub(super) wal_bytes: Gauge,
+    pub(super) wal_appended_bytes: Counter,
 }
 
 impl TsdbMetrics {
@@ -77,6 +83,20 @@ impl TsdbMetrics {
             "How long samples are kept; 0 for ever",
             m.retention_seconds.clone(),
         );
+        r.register(
+            "retention_limit_bytes",
+            "Bytes of blocks and log kept; 0 for no limit",
+            m.retention_bytes.clone(),
+        );
+        r.register("size_retentions", "Blocks dropped because of their size", m.size_retentions.clone());
+        r.register(
+            "disk_full",
+            "Whether samples are refused because the disk is nearly full",
+            m.disk_full.clone(),
+        );
+        r.register("disk_available_bytes", "Free bytes of the disk", m.disk_available.clone());
+        r.register("wal_storage_size_bytes", "Bytes of the log on disk", m.wal_bytes.clone());
+        r.register("wal_appended_bytes", "Bytes written to the log", m.wal_appended_bytes.clone());
         m
     }
 }

@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod options;
 mod read;
 pub mod record;
+pub mod space;
 pub mod store;
 pub mod wal;
 
@@ -23,7 +24,7 @@ pub use db::{DbAppender, Tsdb, TsdbStatus};
 pub use error::{Error, Result};
 pub use head::appender::{CommitMode, CommitStats};
 pub(crate) use head::fingerprint_packed;
-pub use options::TsdbOptions;
+pub use options::{Limits, TsdbOptions};
 pub use wal::SyncPolicy;
 
 /// Identity of a series in head and log: unique for the life of a data directory.

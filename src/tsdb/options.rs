@@ -1,20 +1,73 @@
 //! Everything configurable about the database.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::error::{Error, Result};
+use super::space::{self, SpaceProbe};
 use super::wal::SyncPolicy;
+use crate::model::format_duration;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// What may change while the database is open.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// How long samples are kept, in milliseconds; 0 keeps everything.
+    pub retention_ms: i64,
+    /// Bytes of blocks and log at most; 0 for no limit. The oldest blocks leave first.
+    pub retention_bytes: u64,
+    /// The same as a share of the disk in percent, 0 to 100; 0 for no limit.
+    pub retention_percent: f64,
+    /// How far behind its series' newest sample a sample may be, in milliseconds; 0 takes none out of order.
+    pub out_of_order_ms: i64,
+}
+
+fn check(ok: bool, name: &'static str, reason: &str) -> Result<()> {
+    if ok { Ok(()) } else { Err(Error::Option { name, reason: reason.to_owned() }) }
+}
+
+impl Limits {
+    /// What is kept, for people.
+    pub fn retention_text(&self) -> String {
+        let mut parts = Vec::new();
+        if let Some(ms) = u64::try_from(self.retention_ms).ok().filter(|ms| *ms > 0) {
+            parts.push(format_duration(Duration::from_millis(ms)));
+        }
+        if self.retention_bytes > 0 {
+            parts.push(format!("{} bytes", self.retention_bytes));
+        }
+        if self.retention_percent > 0.0 {
+            parts.push(format!("{} % of the disk", self.retention_percent));
+        }
+        if parts.is_empty() { "unlimited".to_owned() } else { parts.join(" or ") }
+    }
+
+    pub(super) fn validate(&self) -> Result<()> {
+        check(self.retention_ms >= 0, "retention", "must not be negative")?;
+        check((0.0..=100.0).contains(&self.retention_percent), "retention percentage", "must be 0 to 100")?;
+        check(self.out_of_order_ms >= 0, "out-of-order window", "must not be negative")
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { retention_ms: 15 * DAY_MS, retention_bytes: 0, retention_percent: 0.0, out_of_order_ms: 0 }
+    }
+}
 
 /// Options of the database; the defaults are right for most.
 #[derive(Debug, Clone)]
 pub struct TsdbOptions {
     /// Data directory, created if absent.
     pub dir: PathBuf,
-    /// How long samples are kept, in milliseconds. Default 15 days; 0 keeps everything.
-    pub retention_ms: i64,
+    /// What may change later. Default: 15 days, nothing out of order.
+    pub limits: Limits,
+    /// Free bytes of the disk below which no samples are taken. Default 256 MiB, at most a fiftieth of the disk.
+    pub reserve_bytes: u64,
+    /// Tells how much room the disk has.
+    pub space_probe: SpaceProbe,
     /// When the log is made durable against power loss. Default every second.
     pub sync: SyncPolicy,
     /// Size at which a segment of the log ends. Default 16 MiB, at least 1 KiB.
@@ -29,8 +82,6 @@ pub struct TsdbOptions {
     /// Whether threads of the database sync the log, cut, merge and expire by themselves. Default yes; without them
     /// only [`super::Tsdb::maintain`] does.
     pub background: bool,
-    /// How far behind its series' newest sample a sample may be, in milliseconds. Default 0: none out of order.
-    pub out_of_order_ms: i64,
     /// How far ahead of the clock a sample may be, in milliseconds. Default 10 minutes.
     pub max_ahead_ms: i64,
 }
@@ -40,26 +91,23 @@ impl TsdbOptions {
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
-            retention_ms: 15 * DAY_MS,
+            limits: Limits::default(),
+            reserve_bytes: 256 << 20,
+            space_probe: space::probe,
             sync: SyncPolicy::Interval(1000),
             segment_bytes: 16 << 20,
             block_range_ms: 2 * HOUR_MS,
             max_block_range_ms: None,
             cache_bytes: 64 << 20,
             background: true,
-            out_of_order_ms: 0,
             max_ahead_ms: 10 * 60_000,
         }
     }
 
     pub(super) fn validate(&self) -> Result<()> {
-        let check = |ok: bool, name: &'static str, reason: &str| {
-            if ok { Ok(()) } else { Err(Error::Option { name, reason: reason.to_owned() }) }
-        };
-        check(self.retention_ms >= 0, "retention", "must not be negative")?;
+        self.limits.validate()?;
         check(self.segment_bytes >= 1024, "segment size", "must be at least 1 KiB")?;
         check(self.block_range_ms >= 60_000, "block range", "must be at least 1 minute")?;
-        check(self.out_of_order_ms >= 0, "out-of-order window", "must not be negative")?;
         check(self.max_ahead_ms >= 0, "time ahead", "must not be negative")
     }
 
@@ -67,7 +115,10 @@ impl TsdbOptions {
     pub(super) fn compaction_ranges(&self) -> Vec<i64> {
         let day = 12 * self.block_range_ms;
         let largest = self.max_block_range_ms.unwrap_or_else(|| {
-            let tenth = if self.retention_ms == 0 { 31 * DAY_MS } else { self.retention_ms / 10 };
+            let tenth = match self.limits.retention_ms {
+                0 => 31 * DAY_MS,
+                retention => retention / 10,
+            };
             tenth.clamp(DAY_MS, 31 * DAY_MS)
         });
         let mut ranges = vec![day];

@@ -64,8 +64,6 @@ pub struct ApiState {
     pub clock: Arc<dyn Clock>,
     /// Start of the process in milliseconds.
     pub started_ms: i64,
-    /// How long samples are kept, as shown to people.
-    pub retention: String,
     /// Whether the server answers queries.
     pub ready: AtomicBool,
     /// Whether it is going down.

@@ -11,14 +11,18 @@ use std::sync::Arc;
 use emberkeep::model::{Samples, TimeRange};
 use emberkeep::storage::{Queryable as _, SelectRequest};
 use emberkeep::telemetry::Registry;
-use emberkeep::tsdb::{Tsdb, TsdbOptions};
+use emberkeep::tsdb::{Limits, Tsdb, TsdbOptions};
 use emberkeep::util::ManualClock;
 
 /// The moment the files were written at, so that nothing in them is past its retention.
 const NOW_MS: i64 = 1_700_200_000_000;
 
 fn options(dir: &Path) -> TsdbOptions {
-    TsdbOptions { retention_ms: 0, background: false, ..TsdbOptions::new(dir) }
+    TsdbOptions {
+        limits: Limits { retention_ms: 0, ..Limits::default() },
+        background: false,
+        ..TsdbOptions::new(dir)
+    }
 }
 
 /// One line for each series, in label order.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use emberkeep::model::{Labels, Matcher, Samples, TimeRange, stale_nan};
 use emberkeep::storage::{Queryable as _, SelectRequest};
 use emberkeep::telemetry::Registry;
-use emberkeep::tsdb::{AppendOutcome, CommitMode, CommitStats, SyncPolicy, Tsdb, TsdbOptions};
+use emberkeep::tsdb::{AppendOutcome, CommitMode, CommitStats, Limits, SyncPolicy, Tsdb, TsdbOptions};
 use emberkeep::util::ManualClock;
 use support::Random;
 
@@ -24,8 +24,7 @@ fn open(dir: &Path) -> Tsdb {
         segment_bytes: 4096,
         block_range_ms: MINUTE,
         max_block_range_ms: Some(60 * MINUTE),
-        retention_ms: 0,
-        out_of_order_ms: 3 * MINUTE,
+        limits: Limits { retention_ms: 0, out_of_order_ms: 3 * MINUTE, ..Limits::default() },
         ..TsdbOptions::new(dir)
     };
     // The threads of an unclosed database end by themselves; the lock says when.
@@ -317,7 +316,7 @@ fn retention_removes_whole_blocks() {
         sync: SyncPolicy::Never,
         block_range_ms: MINUTE,
         max_block_range_ms: Some(2 * MINUTE),
-        retention_ms: 10 * MINUTE,
+        limits: Limits { retention_ms: 10 * MINUTE, ..Limits::default() },
         ..TsdbOptions::new(dir.path())
     };
     let clock = Arc::new(ManualClock::new(i64::MAX / 4));
@@ -344,7 +343,7 @@ fn a_query_keeps_the_blocks_it_began_with() {
         sync: SyncPolicy::Never,
         block_range_ms: MINUTE,
         max_block_range_ms: Some(12 * MINUTE),
-        retention_ms: 0,
+        limits: Limits { retention_ms: 0, ..Limits::default() },
         ..TsdbOptions::new(dir.path())
     };
     let clock = Arc::new(ManualClock::new(i64::MAX / 4));
@@ -423,7 +422,7 @@ fn a_window_that_could_not_be_written_is_written_later() {
     let options = TsdbOptions {
         sync: SyncPolicy::Never,
         block_range_ms: MINUTE,
-        retention_ms: 0,
+        limits: Limits { retention_ms: 0, ..Limits::default() },
         background: false,
         ..TsdbOptions::new(dir.path())
     };

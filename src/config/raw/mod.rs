@@ -8,6 +8,7 @@ mod global;
 mod relabel;
 mod scalar;
 mod scrape;
+mod storage;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,7 @@ pub(super) use global::Global;
 pub(super) use relabel::Relabel;
 pub(super) use scalar::{Size, Time};
 pub(super) use scrape::Scrape;
+pub(super) use storage::Storage;
 
 use super::Config;
 
@@ -23,6 +25,8 @@ use super::Config;
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(super) struct File {
     pub(super) global: Option<Global>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) storage: Option<Storage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) scrape_configs: Option<Vec<Scrape>>,
 }
@@ -32,6 +36,7 @@ impl From<&Config> for File {
         let scrapes: Vec<_> = config.scrape_configs.iter().map(|job| Scrape::from(&**job)).collect();
         Self {
             global: Some(Global::from(&config.global)),
+            storage: Storage::printed(&config.storage),
             scrape_configs: (!scrapes.is_empty()).then_some(scrapes),
         }
     }

@@ -30,7 +30,7 @@ pub(in crate::config) struct Size(pub(in crate::config) u64);
 const UNITS: [&str; 7] = ["B", "KB", "MB", "GB", "TB", "PB", "EB"];
 
 impl Size {
-    fn parse(text: &str) -> Option<Self> {
+    pub(in crate::config) fn parse(text: &str) -> Option<Self> {
         if text == "0" {
             return Some(Self(0));
         }

@@ -13,6 +13,30 @@ pub fn expired(blocks: &[Arc<BlockMeta>], newest: i64, retention_ms: i64) -> Vec
     blocks.iter().filter(|b| b.end <= oldest_kept).cloned().collect()
 }
 
+/// The blocks to drop so that `other_bytes` and the blocks that stay are at most `max_bytes`, the oldest first. Zero
+/// keeps everything; the newest block always stays.
+pub fn too_large(
+    blocks: &[Arc<BlockMeta>],
+    size: impl Fn(&BlockMeta) -> u64,
+    other_bytes: u64,
+    max_bytes: u64,
+) -> Vec<Arc<BlockMeta>> {
+    if max_bytes == 0 {
+        return Vec::new();
+    }
+    let mut newest_first = blocks.to_vec();
+    newest_first.sort_by_key(|block| std::cmp::Reverse((block.end, block.start)));
+    let mut sum = other_bytes;
+    let mut gone = Vec::new();
+    for (at, block) in newest_first.into_iter().enumerate() {
+        sum = sum.saturating_add(size(&block));
+        if at > 0 && sum > max_bytes {
+            gone.push(block);
+        }
+    }
+    gone
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +59,15 @@ mod tests {
             })
         };
         let blocks = [block(0, 10), block(10, 20), block(20, 30)];
+        let kept_out = |max| {
+            let gone = too_large(&blocks, |b| u64::try_from(b.end).expect("small"), 5, max);
+            gone.iter().map(|b| b.start).collect::<Vec<_>>()
+        };
+        assert_eq!(kept_out(0), [] as [i64; 0]);
+        assert_eq!(kept_out(65), [] as [i64; 0]);
+        assert_eq!(kept_out(64), [0]);
+        assert_eq!(kept_out(54), [10, 0]);
+        assert_eq!(kept_out(1), [10, 0], "the newest stays");
         let starts = |retention| expired(&blocks, 30, retention).iter().map(|b| b.start).collect::<Vec<_>>();
         assert_eq!(starts(20), [0]);
         assert_eq!(starts(19), [0]);

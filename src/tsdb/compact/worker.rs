@@ -51,6 +51,10 @@ pub(in crate::tsdb) fn run(inner: &Inner) {
 /// Does everything that is due.
 pub(in crate::tsdb) fn run_due(inner: &Inner) -> Result<()> {
     let _alone = lock(&inner.maintenance);
+    inner.look_at_disk();
+    // What is past its retention makes room for what follows.
+    expire(inner)?;
+    remove_unused(inner)?;
     while !inner.stop.is_stopped() && cut_head(inner)? {}
     while !inner.stop.is_stopped() && merge_blocks(inner)? {}
     expire(inner)?;
@@ -162,7 +166,15 @@ fn expire(inner: &Inner) -> Result<()> {
     let catalog = inner.catalog.load_full();
     let newest = catalog.blocks.iter().map(|b| b.end).max().unwrap_or(i64::MIN);
     let newest = newest.max(inner.head.time_range().map_or(i64::MIN, |held| held.end));
-    let gone = retention::expired(&catalog.blocks, newest, inner.options.retention_ms);
+    let mut gone = retention::expired(&catalog.blocks, newest, inner.limits.load().retention_ms);
+    let max_bytes = inner.max_bytes();
+    if max_bytes > 0 {
+        let kept: Vec<_> =
+            catalog.blocks.iter().filter(|b| !gone.iter().any(|g| g.id == b.id)).cloned().collect();
+        let large = retention::too_large(&kept, |b| inner.block_bytes(&b.id), inner.wal_bytes(), max_bytes);
+        inner.metrics.size_retentions.inc_by(large.len() as u64);
+        gone.extend(large);
+    }
     if gone.is_empty() {
         return Ok(());
     }
@@ -185,6 +197,7 @@ fn remove_unused(inner: &Inner) -> Result<()> {
     let free: Vec<Arc<BlockMeta>> = free;
     for block in free {
         inner.cache.forget(&block.id);
+        inner.forget_size(&block.id);
         inner.store.remove(&block.id)?;
     }
     Ok(())

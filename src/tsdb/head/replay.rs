@@ -1,7 +1,7 @@
 //! Back from the log: file by file, first the new series, then the samples, on all cores.
 //!
 //! Every thread reads all records and applies those of its own share of the series, so nothing is handed from thread
-//! to thread and the order within a series is the log's.
+//! to thread and the order within a series is the log's. Samples are applied series by series, many at a time.
 //!
 //! **Invariants**: samples in order before the head's beginning are in blocks and left out; late ones are kept, a
 //! block that has them too does no harm. What a record names that is not
@@ -96,12 +96,9 @@ impl Definitions<'_> {
 
 fn apply_samples(table: &mut Table, shares: &mut [Share], file: &LoadedFile) {
     let count = shares.len();
-    let mut pages: Vec<Vec<Option<&mut Page>>> = (0..count).map(|_| Vec::new()).collect();
+    let mut pages: Vec<Vec<&mut Page>> = (0..count).map(|_| Vec::new()).collect();
     for (number, page) in table.pages.iter_mut().enumerate() {
-        let mut page = Some(page);
-        for (share, own) in pages.iter_mut().enumerate() {
-            own.push(if share == number % count { page.take() } else { None });
-        }
+        pages[number % count].push(page);
     }
     std::thread::scope(|scope| {
         for (share, pages) in shares.iter_mut().zip(pages) {
@@ -110,12 +107,39 @@ fn apply_samples(table: &mut Table, shares: &mut [Share], file: &LoadedFile) {
     });
 }
 
+/// Samples collected before they are brought into the order of series.
+const MAX_PENDING: usize = 1 << 21;
+
+/// A sample on its way to its series.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pending {
+    /// Number of the series among those of the share.
+    series: u32,
+    /// Number of the timestamp in [`Share::stamps`].
+    stamp: u32,
+    bits: u64,
+}
+
+/// What decoding needs to know of a series, close together.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    reference: Option<SeriesRef>,
+    /// Bits of the last value in the current file.
+    bits: u64,
+}
+
 /// One thread's part of the series.
 struct Share {
     number: usize,
+    of: usize,
     timelines: Timelines,
     min_valid: i64,
     scratch: samples::Scratch,
+    known: Vec<Known>,
+    pending: Vec<Pending>,
+    sorted: Vec<Pending>,
+    /// Timestamps of the pending samples, each with its place on a timeline.
+    stamps: Vec<(i64, Option<Placement>)>,
     /// Oldest and newest timestamp applied.
     held: Option<(i64, i64)>,
     /// Samples of series that are not there.
@@ -127,9 +151,14 @@ impl Share {
         let as_u32 = |n: usize| u32::try_from(n).unwrap_or(1);
         Self {
             number,
+            of,
             timelines: Timelines::part(as_u32(number), as_u32(of)),
             min_valid,
             scratch: samples::Scratch::default(),
+            known: Vec::new(),
+            pending: Vec::new(),
+            sorted: Vec::new(),
+            stamps: Vec::new(),
             held: None,
             orphans: 0,
         }
@@ -140,26 +169,41 @@ impl Share {
         self.held = Some((start.min(timestamp), end.max(timestamp)));
     }
 
-    fn apply(&mut self, file: &LoadedFile, pages: Vec<Option<&mut Page>>) {
+    fn apply(&mut self, file: &LoadedFile, pages: Vec<&mut Page>) {
+        let slots = pages.iter().flat_map(|page| {
+            // A page that is not full stands for a full one.
+            (0..PAGE).map(|at| page.get(at).and_then(|slot| slot.series.as_ref()))
+        });
+        self.known.clear();
+        self.known.extend(slots.map(|series| Known { reference: series.map(|s| s.reference), bits: 0 }));
         let mut scratch = std::mem::take(&mut self.scratch);
-        let mut sink = Sink { share: self, pages, file: file.number(), place: None, first: 0 };
+        let mut sink = Sink { share: self, pages, place: None, first: 0, last: None };
         for payload in file.payloads() {
             // The first pass read every record; what it could not read was cut off.
             let _ = sink.take(payload, &mut scratch);
         }
+        sink.flush();
         self.scratch = scratch;
+    }
+
+    /// Number of the series within the share, if it is one of ours.
+    fn number_of(&self, reference: SeriesRef) -> Option<usize> {
+        let slot = reference.slot() as usize;
+        let page = slot / PAGE;
+        (page % self.of == self.number).then(|| page / self.of * PAGE + slot % PAGE)
     }
 }
 
 /// One thread at work on one file.
 struct Sink<'a> {
     share: &'a mut Share,
-    /// By number; those of other threads are absent.
-    pages: Vec<Option<&'a mut Page>>,
-    file: u32,
+    /// The pages of the share.
+    pages: Vec<&'a mut Page>,
     place: Option<Placement>,
     /// Timestamp the place is for.
     first: i64,
+    /// Timestamp of the last sample and its number among the stamps.
+    last: Option<(i64, u32)>,
 }
 
 impl Sink<'_> {
@@ -179,10 +223,21 @@ impl Sink<'_> {
                 self.begin(header.timeline, header.first);
                 samples::each(payload, scratch, self)?;
             }
-            kind::HISTOGRAMS => record::histograms::each(payload, |reference, timestamp, histogram| {
-                self.add_histogram(reference, timestamp, histogram);
+            kind::SERIES => record::each_new_series(payload, |reference| {
+                // A series that is new in this file begins without a value, whoever had its slot before.
+                if let Some(known) = self.share.number_of(reference).and_then(|n| self.share.known.get_mut(n))
+                {
+                    known.bits = 0;
+                }
             })?,
+            kind::HISTOGRAMS => {
+                self.flush();
+                record::histograms::each(payload, |reference, timestamp, histogram| {
+                    self.add_histogram(reference, timestamp, histogram);
+                })?;
+            }
             kind::DELETE => {
+                self.flush();
                 let deletion = record::read_delete(payload)?;
                 let range = TimeRange::new(deletion.start, deletion.end);
                 for reference in deletion.series {
@@ -193,50 +248,80 @@ impl Sink<'_> {
             }
             _ => {}
         }
+        if self.share.pending.len() >= MAX_PENDING {
+            self.flush();
+        }
         Ok(())
     }
 
     fn begin(&mut self, timeline: Option<u32>, first: i64) {
         self.first = first;
         self.place = timeline.and_then(|id| self.share.timelines.push(id, first));
+        self.last = None;
     }
 
     fn find(&mut self, reference: SeriesRef) -> Option<(&mut MemSeries, &mut Timelines)> {
-        let slot = reference.slot() as usize;
-        let series = self.pages.get_mut(slot / PAGE)?.as_mut()?.get_mut(slot % PAGE)?.series.as_mut()?;
+        let number = self.share.number_of(reference)?;
+        let series = self.pages.get_mut(number / PAGE)?.get_mut(number % PAGE)?.series.as_mut()?;
         (series.reference == reference).then_some((series, &mut self.share.timelines))
     }
 
     fn add(&mut self, reference: SeriesRef, timestamp: i64, bits: u64) {
-        let (place, first, file, min_valid) = (self.place, self.first, self.file, self.share.min_valid);
-        let Some((series, timelines)) = self.find(reference) else {
-            // Pages of others are absent; a page nobody has is counted by the first.
-            let page = self.pages.get(reference.slot() as usize / PAGE);
-            let own = page.map_or(self.share.number == 0, Option::is_some);
-            self.share.orphans += u64::from(own);
+        let share = &mut *self.share;
+        let Some(number) = share.number_of(reference) else { return };
+        let Some(known) = share.known.get_mut(number).filter(|known| known.reference == Some(reference))
+        else {
+            share.orphans += 1;
             return;
         };
-        series.log_segment = file;
-        series.log_bits = bits;
-        if timestamp == series.last_time {
-            return;
-        }
-        if timestamp > series.last_time && timestamp < min_valid {
-            // In a block. What is older than this and comes later is late and may not be in one.
-            series.last_time = timestamp;
-            series.last_bits = bits;
-            return;
-        }
-        if timestamp > series.last_time {
-            series.append(timestamp, bits, place.filter(|_| timestamp == first), timelines);
-        } else {
-            series.append_late(timestamp, bits);
-        }
-        self.share.note(timestamp);
+        known.bits = bits;
+        let stamp = match self.last {
+            Some((last, stamp)) if last == timestamp => stamp,
+            _ => {
+                let place = self.place.filter(|_| timestamp == self.first);
+                share.stamps.push((timestamp, place));
+                let stamp = u32::try_from(share.stamps.len() - 1).unwrap_or(u32::MAX);
+                self.last = Some((timestamp, stamp));
+                stamp
+            }
+        };
+        let series = u32::try_from(number).unwrap_or(u32::MAX);
+        share.pending.push(Pending { series, stamp, bits });
     }
-}
 
-impl Sink<'_> {
+    /// Brings the pending samples into the order of series, each in the log's, and applies them: series after series
+    /// stays in the processor's cache, sample after sample of all series would not.
+    fn flush(&mut self) {
+        let share = &mut *self.share;
+        self.last = None;
+        let mut ends = vec![0usize; share.known.len() + 1];
+        for sample in &share.pending {
+            ends[sample.series as usize + 1] += 1;
+        }
+        for number in 1..ends.len() {
+            ends[number] += ends[number - 1];
+        }
+        share.sorted.clear();
+        share.sorted.resize(share.pending.len(), Pending::default());
+        for sample in share.pending.drain(..) {
+            let at = &mut ends[sample.series as usize];
+            share.sorted[*at] = sample;
+            *at += 1;
+        }
+        let sorted = std::mem::take(&mut share.sorted);
+        for run in sorted.chunk_by(|a, b| a.series == b.series) {
+            let number = run.first().map_or(0, |sample| sample.series as usize);
+            let slot = self.pages.get_mut(number / PAGE).and_then(|page| page.get_mut(number % PAGE));
+            let Some(series) = slot.and_then(|slot| slot.series.as_mut()) else { continue };
+            for sample in run {
+                let (timestamp, place) = self.share.stamps[sample.stamp as usize];
+                append(series, timestamp, sample.bits, place, self.share);
+            }
+        }
+        self.share.sorted = sorted;
+        self.share.stamps.clear();
+    }
+
     fn add_histogram(&mut self, reference: SeriesRef, timestamp: i64, histogram: Arc<Histogram>) {
         let min_valid = self.share.min_valid;
         let Some((series, _)) = self.find(reference) else { return };
@@ -251,12 +336,28 @@ impl Sink<'_> {
     }
 }
 
+fn append(series: &mut MemSeries, timestamp: i64, bits: u64, place: Option<Placement>, share: &mut Share) {
+    if timestamp == series.last_time {
+        return;
+    }
+    if timestamp > series.last_time && timestamp < share.min_valid {
+        // In a block. What is older than this and comes later is late and may not be in one.
+        series.last_time = timestamp;
+        series.last_bits = bits;
+        return;
+    }
+    if timestamp > series.last_time {
+        series.append(timestamp, bits, place, &mut share.timelines);
+    } else {
+        series.append_late(timestamp, bits);
+    }
+    share.note(timestamp);
+}
+
 impl samples::SampleSink for Sink<'_> {
     fn base(&mut self, reference: SeriesRef) -> u64 {
-        let file = self.file;
         // Of another thread's series the value does not matter here.
-        self.find(reference)
-            .map_or(0, |(series, _)| if series.log_segment == file { series.log_bits } else { 0 })
+        self.share.number_of(reference).and_then(|n| self.share.known.get(n)).map_or(0, |known| known.bits)
     }
 
     fn sample(&mut self, reference: SeriesRef, timestamp: i64, bits: u64) {

@@ -56,7 +56,7 @@ pub async fn runtime_info(State(state): Shared) -> Reply<Value> {
         "GOMEMLIMIT": i64::MAX,
         "GOGC": "",
         "GODEBUG": "",
-        "storageRetention": state.retention,
+        "storageRetention": state.db.limits().retention_text(),
     })))
 }
 
