@@ -22,6 +22,7 @@ use super::options::{Limits, TsdbOptions};
 use super::space::Space;
 use super::store::sled::SledStore;
 use super::store::{BlockId, BlockStore};
+use super::tombstones::Tombstones;
 use super::wal::fs::DiskFs;
 use super::wal::reader::ReplayReport;
 use super::wal::{SyncPolicy, Wal};
@@ -85,6 +86,8 @@ impl Tsdb {
         let metrics = TsdbMetrics::new(registry);
         let store: Arc<dyn BlockStore> = Arc::new(SledStore::new(&dir.join("blocks"))?);
         let catalog = recover_catalog(&options, &*store, &metrics)?;
+        // Without the file what was deleted would come back: that is for a person to decide.
+        let catalog = catalog.with_tombstones(Tombstones::load(&dir)?);
 
         let started = Instant::now();
         let wal_dir = dir.join("wal");

@@ -8,6 +8,7 @@ pub mod block;
 pub mod chunk;
 pub mod compact;
 pub mod db;
+pub mod delete;
 pub mod error;
 pub mod head;
 pub mod index;
@@ -18,6 +19,7 @@ mod read;
 pub mod record;
 pub mod space;
 pub mod store;
+mod tombstones;
 pub mod wal;
 
 pub use db::{DbAppender, Tsdb, TsdbStatus};

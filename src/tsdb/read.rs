@@ -16,6 +16,7 @@ use super::head::read::HeadSeriesSet;
 use super::index::LabelSource;
 use super::index::codec::BlockIndex;
 use super::index::resolve::resolve;
+use super::tombstones::{self, Tombstone};
 use crate::model::{Labels, Matcher, Samples, TimeRange};
 use crate::storage::{Querier, Queryable, SelectRequest, SeriesSet, StorageError};
 
@@ -59,7 +60,8 @@ impl Querier for TsdbQuerier {
         let (head, catalog) =
             inner.head.select(request.matchers, request.range, || inner.catalog.load_full());
         let blocks = catalog.blocks.iter().filter(|b| b.range().overlaps(&request.range));
-        let blocks: Vec<Block> = blocks.map(|meta| inner.block(meta)).collect();
+        let blocks =
+            blocks.map(|meta| (inner.block(meta), catalog.tombstones.of(&meta.id).cloned())).collect();
         Ok(Box::new(merge(blocks, head, request.matchers)?))
     }
 
@@ -101,19 +103,24 @@ impl Querier for TsdbQuerier {
 
 /// A querier over given blocks only: what compaction reads from.
 pub(super) fn select_blocks(inner: &Inner, blocks: &[Arc<BlockMeta>], range: TimeRange) -> SnapshotQuerier {
-    SnapshotQuerier { blocks: blocks.iter().map(|meta| inner.block(meta)).collect(), range }
+    let catalog = inner.catalog.load();
+    let deleted = |meta: &Arc<BlockMeta>| catalog.tombstones.of(&meta.id).cloned();
+    SnapshotQuerier { blocks: blocks.iter().map(|meta| (inner.block(meta), deleted(meta))).collect(), range }
 }
+
+/// A block and what was deleted from it.
+type Source = (Block, Option<Arc<Vec<Tombstone>>>);
 
 /// Given blocks as a querier.
 pub(super) struct SnapshotQuerier {
-    blocks: Vec<Block>,
+    blocks: Vec<Source>,
     range: TimeRange,
 }
 
 impl SnapshotQuerier {
     pub(super) fn select(&self, request: &SelectRequest<'_>) -> Result<Box<dyn SeriesSet>, StorageError> {
         debug_assert!(self.range.overlaps(&request.range), "a compaction reads its own window");
-        let blocks = self.blocks.iter().map(Block::clone).collect();
+        let blocks = self.blocks.clone();
         Ok(Box::new(merge(blocks, HeadSeriesSet::default(), request.matchers)?))
     }
 }
@@ -130,7 +137,7 @@ struct Part {
 
 /// Series of several sources, equal label sets joined.
 struct MergedSeriesSet {
-    blocks: Vec<(Block, Arc<BlockIndex>)>,
+    blocks: Vec<(Source, Arc<BlockIndex>)>,
     head: HeadSeriesSet,
     /// For each series its span of `parts`.
     order: Vec<(usize, usize)>,
@@ -145,14 +152,14 @@ fn as_number(n: usize) -> u32 {
 }
 
 fn merge(
-    blocks: Vec<Block>,
+    blocks: Vec<Source>,
     head: HeadSeriesSet,
     matchers: &[Matcher],
 ) -> Result<MergedSeriesSet, StorageError> {
     let mut open = Vec::with_capacity(blocks.len());
     let mut found: Vec<(Labels, Part)> = Vec::new();
     for block in blocks {
-        let index = block.index()?;
+        let index = block.0.index()?;
         let source = as_number(open.len());
         let numbers = resolve(index.label_index(), matchers);
         found.extend(numbers.iter().map(|number| (index.labels(number), Part { source, number })));
@@ -198,8 +205,11 @@ impl SeriesSet for MergedSeriesSet {
             if part.source == HEAD {
                 self.head.read(part.number as usize, range, out);
             } else {
-                let (block, block_index) = &self.blocks[part.source as usize];
+                let ((block, deleted), block_index) = &self.blocks[part.source as usize];
                 block.read(block_index, part.number, range, out)?;
+                if let Some(deleted) = deleted {
+                    tombstones::take_out(deleted, part.number, before, out);
+                }
             }
             join(out, before);
         }

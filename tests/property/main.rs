@@ -77,7 +77,7 @@ fn agrees_with_a_map_through_cuts_merges_and_restarts() {
     let mut db = open(dir.path());
     let mut timelines = [db.create_timeline(), db.create_timeline()];
     let mut now = 1_000_000 * MINUTE;
-    let (mut restarts, mut late) = (0, 0);
+    let (mut restarts, mut late, mut deleted) = (0, 0, 0);
     for step in 0..1500 {
         now += 1000 + i64::try_from(random.below(4500)).expect("small") * 2;
         let target = random.below(2);
@@ -117,8 +117,8 @@ fn agrees_with_a_map_through_cuts_merges_and_restarts() {
         let timestamp = now - 1 - 2 * i64::try_from(random.below(120_000)).expect("small");
         let known = usize::try_from(random.below(model.len() as u64)).expect("small");
         let labels = model.keys().nth(known).expect("some series").clone();
-        let newest = *model[&labels].last_key_value().expect("samples").0;
-        if !model[&labels].contains_key(&timestamp) {
+        let newest = model[&labels].last_key_value().map(|(time, _)| *time);
+        if let Some(newest) = newest.filter(|_| !model[&labels].contains_key(&timestamp)) {
             let mut appender = db.appender(None);
             let series = appender.series(&labels);
             appender.append(series, timestamp, f64::from(step) + 0.5);
@@ -143,6 +143,26 @@ fn agrees_with_a_map_through_cuts_merges_and_restarts() {
             timelines = [db.create_timeline(), db.create_timeline()];
             restarts += 1;
         }
+        if random.below(50) == 0 {
+            // Deleted from head and blocks alike; what comes later at the same time is not.
+            let start = now - i64::try_from(random.below(60 * 60_000)).expect("small");
+            let range =
+                TimeRange::new(start, start + i64::try_from(random.below(5 * 60_000)).expect("small"));
+            let metric = format!("m{}", random.below(3));
+            let selector = vec![Matcher::equal("__name__", &metric)];
+            let affected = db.count_deletion(&[selector.clone()], range).expect("count");
+            db.delete(&[selector], range).expect("delete");
+            let before: usize = model.values().map(BTreeMap::len).sum();
+            for (_, samples) in model.iter_mut().filter(|(labels, _)| labels.metric_name() == metric) {
+                samples.retain(|time, _| !range.contains(*time));
+            }
+            let after: usize = model.values().map(BTreeMap::len).sum();
+            assert_eq!(affected.samples, (before - after) as u64);
+            deleted += before - after;
+            if random.below(3) == 0 {
+                db.clean_tombstones().expect("clean");
+            }
+        }
         if random.below(25) == 0 {
             let start = now - i64::try_from(random.below(40 * 60_000)).expect("small");
             let range =
@@ -157,10 +177,14 @@ fn agrees_with_a_map_through_cuts_merges_and_restarts() {
         model.iter().filter(|(l, _)| l.metric_name() == "m1").map(|(l, s)| (l.clone(), s.clone())).collect();
     assert_same(&select(&db, &one, TimeRange::ALL), &part, TimeRange::ALL, "one metric");
     let status = db.status();
+    assert!(deleted > 100, "{deleted} deleted samples");
     assert!(late > 100, "{late} late samples");
     assert!(restarts > 5, "{restarts} restarts");
     assert!(status.blocks.iter().any(|b| b.level > 1), "some blocks were merged");
     assert!(status.blocks.len() < 40, "{} blocks", status.blocks.len());
+    db.clean_tombstones().expect("clean");
+    assert_same(&select(&db, &[], TimeRange::ALL), &model, TimeRange::ALL, "after cleaning");
+    let status = db.status();
     for block in &status.blocks {
         assert_eq!(db.verify_block(block).expect("verify"), block.samples);
     }

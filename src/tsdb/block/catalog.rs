@@ -10,17 +10,19 @@ use std::sync::Arc;
 use super::BlockMeta;
 use crate::codec::envelope::{self, Control};
 use crate::tsdb::error::{Error, IoContext as _, Result};
+use crate::tsdb::tombstones::Tombstones;
 
 const NAME: &str = "catalog";
-const TEMPORARY: &str = "catalog.tmp";
 
 /// The live blocks, by start time.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Catalog {
     /// Each block once, sorted by start and then level.
     pub blocks: Vec<Arc<BlockMeta>>,
     /// Samples before this timestamp (milliseconds) are in blocks; the head begins here. None before the first cut.
     pub head_start: Option<i64>,
+    /// What was deleted from the blocks; in a file of its own.
+    pub(in crate::tsdb) tombstones: Tombstones,
 }
 
 #[derive(bincode::Encode, bincode::Decode)]
@@ -39,14 +41,22 @@ impl Catalog {
     /// A catalog of `blocks` in any order.
     pub fn new(mut blocks: Vec<Arc<BlockMeta>>, head_start: Option<i64>) -> Self {
         blocks.sort_by(|a, b| (a.start, a.level, &a.id).cmp(&(b.start, b.level, &b.id)));
-        Self { blocks, head_start }
+        Self { blocks, head_start, tombstones: Tombstones::default() }
     }
 
     /// This catalog without the blocks `gone` and with `added`.
     #[must_use]
     pub fn with(&self, gone: &[Arc<BlockMeta>], added: Vec<BlockMeta>, head_start: Option<i64>) -> Self {
         let kept = self.blocks.iter().filter(|b| !gone.iter().any(|g| g.id == b.id)).cloned();
-        Self::new(kept.chain(added.into_iter().map(Arc::new)).collect(), head_start.or(self.head_start))
+        let next =
+            Self::new(kept.chain(added.into_iter().map(Arc::new)).collect(), head_start.or(self.head_start));
+        next.with_tombstones(self.tombstones.clone())
+    }
+
+    /// This catalog with other tombstones; those of blocks it does not have are left out.
+    pub(in crate::tsdb) fn with_tombstones(&self, mut tombstones: Tombstones) -> Self {
+        tombstones.retain(|id| self.blocks.iter().any(|b| b.id == *id));
+        Self { tombstones, ..self.clone() }
     }
 
     /// Reads the catalog of data directory `dir`; none if there is none.
@@ -73,12 +83,7 @@ impl Catalog {
             blocks: self.blocks.iter().map(|b| BlockMeta::clone(b)).collect(),
             head_start: self.head_start,
         };
-        let temporary = dir.join(TEMPORARY);
-        let mut file = File::create(&temporary).at("create", &temporary)?;
-        file.write_all(&envelope::seal(&stored)).at("write", &temporary)?;
-        file.sync_all().at("sync", &temporary)?;
-        fs::rename(&temporary, dir.join(NAME)).at("rename", &temporary)?;
-        File::open(dir).and_then(|d| d.sync_all()).at("sync", dir)
+        replace_file(dir, NAME, &envelope::seal(&stored))
     }
 
     /// Sets a damaged catalog aside.
@@ -101,6 +106,17 @@ impl Catalog {
             .collect();
         Self::new(blocks, head_start)
     }
+}
+
+/// Replaces file `name` of folder `dir` by one that holds `bytes`, durably: the old or the new one is there whatever
+/// happens.
+pub(in crate::tsdb) fn replace_file(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let temporary = dir.join(format!("{name}.tmp"));
+    let mut file = File::create(&temporary).at("create", &temporary)?;
+    file.write_all(bytes).at("write", &temporary)?;
+    file.sync_all().at("sync", &temporary)?;
+    fs::rename(&temporary, dir.join(name)).at("rename", &temporary)?;
+    File::open(dir).and_then(|d| d.sync_all()).at("sync", dir)
 }
 
 #[cfg(test)]

@@ -75,6 +75,10 @@ fn new_id(inner: &Inner, start: i64, end: i64) -> BlockId {
 
 fn save(inner: &Inner, catalog: Catalog) -> Result<Arc<Catalog>> {
     catalog.save(&inner.options.dir)?;
+    // Leftovers of blocks that are gone mean nothing, so the order of the two does not matter.
+    if catalog.tombstones != inner.catalog.load().tombstones {
+        catalog.tombstones.save(&inner.options.dir)?;
+    }
     Ok(Arc::new(catalog))
 }
 
@@ -134,6 +138,24 @@ fn merge_blocks(inner: &Inner) -> Result<bool> {
     let Some(job) = plan::next(&catalog.blocks, &inner.options.compaction_ranges(), head_start) else {
         return Ok(false);
     };
+    let level = job.sources.iter().map(|b| b.level).max().unwrap_or(1) + 1;
+    let sources = job.sources.len();
+    if let Some(meta) = replace(inner, job, level)? {
+        tracing::info!(block = %meta.id, sources, samples = meta.samples, "merged blocks");
+    }
+    Ok(true)
+}
+
+/// Writes block `meta` again without what was deleted from it.
+pub(in crate::tsdb) fn rewrite(inner: &Inner, meta: &Arc<BlockMeta>) -> Result<()> {
+    let job = plan::Job { start: meta.start, end: meta.end, sources: vec![Arc::clone(meta)] };
+    let left = replace(inner, job, meta.level)?.map_or(0, |meta| meta.samples);
+    tracing::info!(block = %meta.id, before = meta.samples, after = left, "deleted samples left the disk");
+    Ok(())
+}
+
+/// Writes the sources of `job` as one block in their place; none if nothing is left of them.
+fn replace(inner: &Inner, job: plan::Job, level: u32) -> Result<Option<BlockMeta>> {
     let range = TimeRange { start: job.start, end: job.end - 1 };
     let querier = select_blocks(inner, &job.sources, range);
     let set = querier.select(&SelectRequest { matchers: &[], range }).map_err(|error| {
@@ -147,19 +169,16 @@ fn merge_blocks(inner: &Inner) -> Result<bool> {
         id: new_id(inner, job.start, job.end),
         start: job.start,
         end: job.end,
-        level: job.sources.iter().map(|b| b.level).max().unwrap_or(1) + 1,
+        level,
         sources: job.sources.iter().map(|b| b.id.clone()).collect(),
     };
     let meta = write_block(&*inner.store, plan, &*set, &inner.stop)?;
     drop(set);
-    if let Some(meta) = &meta {
-        inner.metrics.compactions.inc();
-        tracing::info!(block = %meta.id, sources = job.sources.len(), samples = meta.samples, "merged blocks");
-    }
-    let next = save(inner, inner.catalog.load().with(&job.sources, meta.into_iter().collect(), None))?;
+    inner.metrics.compactions.inc();
+    let next = save(inner, inner.catalog.load().with(&job.sources, meta.iter().cloned().collect(), None))?;
     inner.catalog.store(next);
     lock(&inner.retired).extend(job.sources);
-    Ok(true)
+    Ok(meta)
 }
 
 fn expire(inner: &Inner) -> Result<()> {
@@ -189,7 +208,7 @@ fn expire(inner: &Inner) -> Result<()> {
 
 /// Removes blocks that the catalog no longer names, once no query that began before holds them any more. A process
 /// that ends before does not matter: the next start removes what the catalog does not name.
-fn remove_unused(inner: &Inner) -> Result<()> {
+pub(in crate::tsdb) fn remove_unused(inner: &Inner) -> Result<()> {
     let mut retired = lock(&inner.retired);
     let (free, held) = retired.drain(..).partition(|block| Arc::strong_count(block) == 1);
     *retired = held;

@@ -331,6 +331,22 @@ impl MemSeries {
         out: &mut Samples,
     ) {
         let before = out.len();
+        self.read_ordered(range, timelines, scratch, out);
+        if let Some(rest) = &self.rest {
+            let mut histograms = Vec::new();
+            rest.read_histograms(range, &mut histograms);
+            merge_beside(&[&rest.leaving, &rest.late], &histograms, range, before, out);
+        }
+    }
+
+    /// Appends the samples in order inside `range` to `out`.
+    fn read_ordered(
+        &self,
+        range: TimeRange,
+        timelines: &Timelines,
+        scratch: &mut Vec<i64>,
+        out: &mut Samples,
+    ) {
         for chunk in self.sealed().iter().filter(|c| c.end_time >= range.start && c.start_time <= range.end) {
             scratch.clear();
             timelines.read(&chunk.times, usize::from(chunk.count), scratch);
@@ -341,34 +357,46 @@ impl MemSeries {
             timelines.read(times, usize::from(values.count()), scratch);
             push_values(scratch, range, out, |into| values.read(into));
         }
-        if let Some(rest) = &self.rest {
-            let mut histograms = Vec::new();
-            rest.read_histograms(range, &mut histograms);
-            merge_beside(&[&rest.leaving, &rest.late], &histograms, range, before, out);
-        }
     }
 
     /// Removes the samples inside `range`; says whether there were any.
     pub(super) fn delete(&mut self, range: TimeRange, timelines: &mut Timelines) -> bool {
-        let mut all = Samples::new();
-        let mut scratch = Vec::new();
-        self.read(TimeRange::ALL, timelines, &mut scratch, &mut all);
-        if !all.timestamps.iter().any(|t| range.contains(*t)) {
-            return false;
-        }
-        let (last_time, last_bits) = (self.last_time, self.last_bits);
-        self.rest = None;
-        self.values = OpenValues::default();
-        let mut histograms = all.histograms.iter().peekable();
-        for (at, (timestamp, value)) in all.iter().enumerate() {
-            let histogram = histograms.next_if(|(index, _)| *index == at).map(|(_, h)| Arc::clone(h));
-            match histogram {
-                _ if range.contains(timestamp) => {}
-                Some(histogram) => self.append_histogram(timestamp, histogram),
-                None => self.append(timestamp, value.to_bits(), None, timelines),
+        let kept = |time: i64| !range.contains(time);
+        let mut any = false;
+        let mut retain = |samples: &mut Vec<(i64, f64)>| {
+            let before = samples.len();
+            samples.retain(|(t, _)| kept(*t));
+            any |= samples.len() != before;
+        };
+        if let Some(rest) = &mut self.rest {
+            retain(&mut rest.late);
+            retain(&mut rest.leaving);
+            let mut histograms = Vec::new();
+            rest.read_histograms(TimeRange::ALL, &mut histograms);
+            if histograms.iter().any(|(t, _)| !kept(*t)) {
+                any = true;
+                histograms.retain(|(t, _)| kept(*t));
+                rest.sealed_histograms = histograms
+                    .chunks(MAX_OPEN_HISTOGRAMS)
+                    .map(|part| Arc::new(SealedHistograms::new(part)))
+                    .collect();
+                rest.histograms = Vec::new();
             }
         }
+        let mut ordered = Samples::new();
+        self.read_ordered(TimeRange::ALL, timelines, &mut Vec::new(), &mut ordered);
+        if ordered.timestamps.iter().all(|t| kept(*t)) {
+            return any;
+        }
         // The order of what comes next is judged as before.
+        let (last_time, last_bits) = (self.last_time, self.last_bits);
+        self.values = OpenValues::default();
+        if let Some(rest) = &mut self.rest {
+            rest.sealed = Vec::new();
+        }
+        for (timestamp, value) in ordered.iter().filter(|(t, _)| kept(*t)) {
+            self.append(timestamp, value.to_bits(), None, timelines);
+        }
         (self.last_time, self.last_bits) = (last_time, last_bits);
         true
     }

@@ -3,12 +3,18 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 
+use roaring::RoaringBitmap;
+
 use super::Head;
 use super::series;
-#[cfg(test)]
-use crate::model::TimeRange;
+use crate::codec::frame;
+use crate::model::{Matcher, TimeRange};
 use crate::tsdb::SeriesRef;
 use crate::tsdb::chunk::open::TimelineId;
+use crate::tsdb::error::Result;
+use crate::tsdb::index::resolve::resolve;
+use crate::tsdb::record;
+use crate::tsdb::wal::Wal;
 use crate::util::lock::{lock, read, write};
 
 impl Head {
@@ -76,18 +82,49 @@ impl Head {
         }
     }
 
-    #[cfg(test)]
-    /// Deletes the samples of `series` inside `range` from memory; the log must have the deletion already. Returns
-    /// the number of series that had any.
-    pub(in crate::tsdb) fn delete(&self, series: &[SeriesRef], range: TimeRange) -> usize {
-        let mut table = write(&self.table);
-        let mut touched = 0;
-        for reference in series {
-            if let Some((series, timelines)) = table.get_mut(*reference) {
-                touched += usize::from(series.delete(range, timelines));
+    /// Deletes the samples inside `range` of the series that match one of `selectors`, from the log on. Returns the
+    /// number of series that had any.
+    ///
+    /// # Errors
+    /// When the log cannot take it; nothing is deleted then.
+    pub(in crate::tsdb) fn delete(
+        &self,
+        wal: &Wal,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<usize> {
+        let (number, touched) = {
+            let _intake = lock(&self.intake);
+            wal.begin()?;
+            // What comes later is not meant, even if its time is inside the range.
+            let range = TimeRange { end: range.end.min(self.max_time.load(Ordering::Relaxed)), ..range };
+            let references: Vec<SeriesRef> = {
+                let table = read(&self.table);
+                let wanted = selectors
+                    .iter()
+                    .fold(RoaringBitmap::new(), |all, matchers| all | resolve(&table.pairs, matchers));
+                let series = wanted.iter().filter_map(|slot| table.at_slot(slot));
+                series.filter(|series| series.logged).map(|series| series.reference).collect()
+            };
+            if references.is_empty() || range.start > range.end {
+                return Ok(0);
             }
-        }
-        touched
+            let mut record = Vec::new();
+            frame::put_record(&mut record, |out| {
+                record::put_delete(out, &references, range.start, range.end)
+            });
+            let number = wal.append(&record, Some(range.end))?;
+            let mut table = write(&self.table);
+            let mut touched = 0;
+            for reference in references {
+                if let Some((series, timelines)) = table.get_mut(reference) {
+                    touched += usize::from(series.delete(range, timelines));
+                }
+            }
+            (number, touched)
+        };
+        wal.acknowledge(number)?;
+        Ok(touched)
     }
 
     /// Calls `visit` with the references and label pairs of the series the log knows, page by page; commits go on

@@ -1,0 +1,108 @@
+//! Deleting series: tombstones for blocks, at once in the head, and rewriting blocks without what was deleted.
+
+use std::sync::Arc;
+
+use super::block::BlockMeta;
+use super::compact::worker;
+use super::db::{Inner, Tsdb};
+use super::error::Result;
+use super::index::resolve::resolve;
+use super::tombstones::Tombstone;
+use crate::model::{Matcher, Samples, TimeRange};
+use crate::storage::{Queryable as _, SelectRequest, StorageError};
+use crate::util::lock::lock;
+
+/// What a deletion concerns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// Series, those in several blocks counted once for each; head included.
+    pub series: usize,
+    /// Blocks that got a tombstone.
+    pub blocks: usize,
+}
+
+/// What a deletion would take away.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Affected {
+    /// Different series.
+    pub series: usize,
+    /// Samples.
+    pub samples: u64,
+}
+
+impl Tsdb {
+    /// Deletes the samples inside `range` of all series that match one of `selectors`. Waits for a compaction under
+    /// way. What is deleted is gone for every query that begins later; space comes back when blocks are rewritten.
+    ///
+    /// # Errors
+    /// When a block's index cannot be read, or the disk refuses; what was deleted before stays deleted.
+    pub fn delete(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Result<Deleted> {
+        let inner = &*self.inner;
+        let _alone = lock(&inner.maintenance);
+        let mut deleted = Deleted::default();
+        let catalog = inner.catalog.load_full();
+        let mut tombstones = catalog.tombstones.clone();
+        for meta in catalog.blocks.iter().filter(|b| b.range().overlaps(&range)) {
+            let index = inner.block(meta).index()?;
+            let series = selectors.iter().fold(roaring::RoaringBitmap::new(), |all, matchers| {
+                all | resolve(index.label_index(), matchers)
+            });
+            if !series.is_empty() {
+                deleted.series += usize::try_from(series.len()).unwrap_or(usize::MAX);
+                deleted.blocks += 1;
+                tombstones.add(&meta.id, Tombstone { series, range });
+            }
+        }
+        if deleted.blocks > 0 {
+            tombstones.save(&inner.options.dir)?;
+            inner.catalog.store(Arc::new(catalog.with_tombstones(tombstones)));
+        }
+        deleted.series += inner.head.delete(&inner.wal, selectors, range)?;
+        Ok(deleted)
+    }
+
+    /// Counts what [`Tsdb::delete`] would take away.
+    ///
+    /// # Errors
+    /// When data cannot be read.
+    pub fn count_deletion(
+        &self,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> std::result::Result<Affected, StorageError> {
+        let querier = self.querier(range)?;
+        let mut counted = std::collections::HashMap::new();
+        let mut samples = Samples::new();
+        for matchers in selectors {
+            let set = querier.select(&SelectRequest { matchers, range })?;
+            for index in 0..set.len() {
+                set.read(index, range, &mut samples)?;
+                if !samples.is_empty() {
+                    counted.insert(set.labels(index), samples.len() as u64);
+                }
+            }
+        }
+        Ok(Affected { series: counted.len(), samples: counted.values().sum() })
+    }
+
+    /// Rewrites every block that has tombstones, so that what was deleted leaves the disk. Returns how many were.
+    ///
+    /// # Errors
+    /// When the disk refuses; blocks not yet rewritten keep their tombstones.
+    pub fn clean_tombstones(&self) -> Result<usize> {
+        let inner = &*self.inner;
+        let _alone = lock(&inner.maintenance);
+        let mut rewritten = 0;
+        for meta in with_tombstones(inner) {
+            worker::rewrite(inner, &meta)?;
+            rewritten += 1;
+        }
+        worker::remove_unused(inner)?;
+        Ok(rewritten)
+    }
+}
+
+fn with_tombstones(inner: &Inner) -> Vec<Arc<BlockMeta>> {
+    let catalog = inner.catalog.load();
+    catalog.blocks.iter().filter(|b| catalog.tombstones.of(&b.id).is_some()).cloned().collect()
+}

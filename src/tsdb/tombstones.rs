@@ -1,0 +1,189 @@
+//! What was deleted from blocks and not yet rewritten: for each block, series numbers and a time range.
+//!
+//! Beside the catalog in a file of its own; entries of blocks that are no longer live mean nothing.
+//!
+//! **Format**: `docs/format/tombstones.md`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+use super::block::catalog::replace_file;
+use super::error::{Error, IoContext as _, Result};
+use super::store::BlockId;
+use crate::codec::CodecError;
+use crate::codec::envelope::{self, Control};
+use crate::model::{Samples, TimeRange};
+
+const NAME: &str = "tombstones";
+
+/// One deletion from one block.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Tombstone {
+    /// Numbers of the series in the block.
+    pub(super) series: RoaringBitmap,
+    /// What is deleted of them.
+    pub(super) range: TimeRange,
+}
+
+/// Deletions by block.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Tombstones(BTreeMap<BlockId, Arc<Vec<Tombstone>>>);
+
+#[derive(bincode::Encode, bincode::Decode)]
+struct Stored(Vec<(BlockId, Vec<StoredTombstone>)>);
+
+#[derive(bincode::Encode, bincode::Decode)]
+struct StoredTombstone {
+    series: Vec<u8>,
+    start: i64,
+    end: i64,
+}
+
+impl Control for Stored {
+    const MAGIC: [u8; 4] = *b"EKTS";
+    const VERSION: u8 = 1;
+    const NAME: &'static str = "tombstones";
+}
+
+impl Tombstones {
+    /// Reads those of data directory `dir`; none if there is no file.
+    pub(super) fn load(dir: &Path) -> Result<Self> {
+        let path = dir.join(NAME);
+        let bytes = match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            read => read.at("read", &path)?,
+        };
+        let corrupt = |source| Error::Corrupt { what: path.display().to_string(), source };
+        let stored: Stored = envelope::open(&bytes).map_err(corrupt)?;
+        let mut all = BTreeMap::new();
+        for (id, tombstones) in stored.0 {
+            let read = |one: StoredTombstone| {
+                let series = RoaringBitmap::deserialize_from(one.series.as_slice())
+                    .map_err(|_| corrupt(CodecError::Invalid { what: "series numbers", at: 0 }))?;
+                Ok(Tombstone { series, range: TimeRange::new(one.start, one.end) })
+            };
+            all.insert(id, Arc::new(tombstones.into_iter().map(read).collect::<Result<Vec<_>>>()?));
+        }
+        Ok(Self(all))
+    }
+
+    /// Replaces the file of data directory `dir`, durably.
+    pub(super) fn save(&self, dir: &Path) -> Result<()> {
+        let store = |one: &Tombstone| {
+            let mut series = Vec::with_capacity(one.series.serialized_size());
+            one.series.serialize_into(&mut series).expect("writing to memory cannot fail");
+            StoredTombstone { series, start: one.range.start, end: one.range.end }
+        };
+        let blocks = self.0.iter().map(|(id, all)| (id.clone(), all.iter().map(store).collect()));
+        replace_file(dir, NAME, &envelope::seal(&Stored(blocks.collect())))
+    }
+
+    /// Those of block `id`.
+    pub(super) fn of(&self, id: &BlockId) -> Option<&Arc<Vec<Tombstone>>> {
+        self.0.get(id)
+    }
+
+    /// Adds one for block `id`.
+    pub(super) fn add(&mut self, id: &BlockId, tombstone: Tombstone) {
+        Arc::make_mut(self.0.entry(id.clone()).or_default()).push(tombstone);
+    }
+
+    /// Keeps those of the blocks for which `live` says true; says whether any went.
+    pub(super) fn retain(&mut self, live: impl Fn(&BlockId) -> bool) -> bool {
+        let before = self.0.len();
+        self.0.retain(|id, _| live(id));
+        self.0.len() != before
+    }
+}
+
+/// Takes the deleted samples of series `number` out of those of `out` from index `from` on.
+pub(super) fn take_out(tombstones: &[Tombstone], number: u32, from: usize, out: &mut Samples) {
+    let ranges: Vec<TimeRange> =
+        tombstones.iter().filter(|one| one.series.contains(number)).map(|one| one.range).collect();
+    if ranges.is_empty() {
+        return;
+    }
+    let kept = |timestamp: i64| !ranges.iter().any(|range| range.contains(timestamp));
+    let mut to = from;
+    let mut histograms = std::mem::take(&mut out.histograms).into_iter().peekable();
+    while let Some(before) = histograms.next_if(|(at, _)| *at < from) {
+        out.histograms.push(before);
+    }
+    for at in from..out.len() {
+        let histogram = histograms.next_if(|(index, _)| *index == at);
+        if !kept(out.timestamps[at]) {
+            continue;
+        }
+        out.timestamps[to] = out.timestamps[at];
+        out.values[to] = out.values[at];
+        out.histograms.extend(histogram.map(|(_, content)| (to, content)));
+        to += 1;
+    }
+    out.timestamps.truncate(to);
+    out.values.truncate(to);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Histogram;
+
+    fn example() -> (BlockId, Tombstone) {
+        let series = RoaringBitmap::from_iter([1, 5]);
+        (BlockId::new(0, 10, 3), Tombstone { series, range: TimeRange::new(4, 6) })
+    }
+
+    #[test]
+    fn come_back_and_refuse_damage() {
+        let dir = tempfile::tempdir().expect("dir");
+        assert_eq!(Tombstones::load(dir.path()).expect("load"), Tombstones::default());
+        let (id, one) = example();
+        let mut all = Tombstones::default();
+        all.add(&id, one.clone());
+        all.add(&id, Tombstone { range: TimeRange::ALL, ..one });
+        all.save(dir.path()).expect("save");
+        assert_eq!(Tombstones::load(dir.path()).expect("load"), all);
+        let path = dir.path().join(NAME);
+        let bytes = std::fs::read(&path).expect("read");
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            std::fs::write(&path, damaged).expect("write");
+            assert!(matches!(Tombstones::load(dir.path()), Err(Error::Corrupt { .. })), "byte {at}");
+        }
+        assert!(all.retain(|other| *other != id));
+        assert_eq!(all, Tombstones::default());
+    }
+
+    #[test]
+    fn deleted_samples_are_taken_out() {
+        let (_, one) = example();
+        let read = |number: u32| {
+            let mut samples = Samples::new();
+            for time in 0..10i64 {
+                if time % 2 == 0 {
+                    samples.push_histogram(
+                        time,
+                        Arc::new(Histogram { sum: time as f64, ..Histogram::default() }),
+                    );
+                } else {
+                    samples.push(time, time as f64);
+                }
+            }
+            take_out(std::slice::from_ref(&one), number, 2, &mut samples);
+            samples
+        };
+        assert_eq!(read(2).len(), 10);
+        let left = read(5);
+        assert_eq!(left.timestamps, [0, 1, 2, 3, 7, 8, 9]);
+        assert_eq!(
+            left.values.iter().filter(|v| !v.is_nan()).copied().collect::<Vec<_>>(),
+            [1.0, 3.0, 7.0, 9.0]
+        );
+        let sums: Vec<_> = left.histograms.iter().map(|(at, h)| (*at, h.sum)).collect();
+        assert_eq!(sums, [(0, 0.0), (2, 2.0), (5, 8.0)]);
+    }
+}
