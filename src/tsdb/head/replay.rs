@@ -108,7 +108,7 @@ fn apply_samples(table: &mut Table, shares: &mut [Share], file: &LoadedFile) {
 }
 
 /// Samples collected before they are brought into the order of series.
-const MAX_PENDING: usize = 1 << 21;
+const MAX_PENDING: usize = 1 << 18;
 
 /// A sample on its way to its series.
 #[derive(Debug, Clone, Copy, Default)]
