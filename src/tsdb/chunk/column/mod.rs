@@ -271,7 +271,11 @@ mod tests {
 
     #[test]
     fn each_kind_of_values_has_its_mode() {
-        let noise = |i: u32| f64::from(i.wrapping_mul(2_654_435_761) >> 12);
+        let noise = |i: u32| {
+            let mixed = i.wrapping_mul(2_654_435_761);
+            let mixed = (mixed ^ (mixed >> 15)).wrapping_mul(0x85eb_ca6b);
+            f64::from((mixed ^ (mixed >> 13)) >> 12)
+        };
         let check = |values: Vec<f64>, expected: u8| {
             round_trip(&values);
             assert_eq!(mode_of(&values, Effort::Quick), expected);
@@ -295,8 +299,10 @@ mod tests {
             (0..300u64).map(|i| f64::from_bits(i.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect(),
             mode::RAW,
         );
-        let skewed: Vec<f64> =
-            (0..2000).map(|i| (((noise(i) + 1.0) / 1_048_577.0).ln() * -1000.0).round()).collect();
+        // Mostly small, every fifth or so up to 4,096.
+        let skewed =
+            |i: u32| if noise(i * i) % 5.0 == 0.0 { noise(i * 3 + i * i) % 4096.0 } else { noise(i) % 4.0 };
+        let skewed: Vec<f64> = (0..2000).map(skewed).collect();
         round_trip(&skewed);
         assert_eq!(mode_of(&skewed, Effort::Thorough), mode::PCO_DECIMAL);
         let thirds: Vec<f64> = (0..2000).map(|i| noise(i) % 1000.0 / 3.0).collect();
