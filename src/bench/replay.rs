@@ -1,7 +1,7 @@
 //! A recording continued beyond its end, so that it fills a day.
 //!
-//! Every second round runs backwards, so that no compressor finds the same bytes again. Counters go on where they were:
-//! they take the recorded steps, in the order of the round. Decimal values stay decimals of as many digits.
+//! Every second round runs backwards, and each two rounds take one scrape more at a step, so that no compressor finds
+//! the same bytes again. Counters go on where they were. Decimal values stay decimals of as many digits.
 
 use super::capture::Series;
 use crate::model::stale_nan;
@@ -41,9 +41,19 @@ impl Replay {
     /// The value at scrape `at`; `None` where the series is absent.
     pub fn value(&self, at: usize) -> Option<f64> {
         let recorded = self.dense.len();
-        let (round, place) = (at.checked_div(recorded)?, at % recorded);
+        let (mut round, mut place) = (0, at);
+        let step = loop {
+            let step = 1 + round / 2;
+            let length = recorded.div_ceil(step);
+            if place < length {
+                break step;
+            }
+            // A recording of nothing has no value anywhere.
+            place = place.checked_sub(length).filter(|_| length > 0)?;
+            round += 1;
+        };
         let backwards = round % 2 == 1;
-        let place = if backwards { recorded - 1 - place } else { place };
+        let place = if backwards { recorded - 1 - place * step } else { place * step };
         let value = self.dense.get(place).copied().flatten()?;
         let Some(Counter { first, last, power }) = self.counter.filter(|_| round > 0) else {
             return Some(value);
@@ -91,5 +101,8 @@ mod tests {
         assert_eq!(first(replay(&[5.0, 1.0]), 6)[..2], [5.0, 1.0]);
         assert_eq!(replay(&[5.0, 1.0]).value(3), None);
         assert_eq!(replay(&[5.0, 1.0]).value(5), Some(5.0));
+        // The third round takes every second scrape: the first, and the gap.
+        let third: Vec<_> = (6..9).map(|at| replay(&[5.0, 1.0]).value(at)).collect();
+        assert_eq!(third, [Some(5.0), None, None]);
     }
 }

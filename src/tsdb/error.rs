@@ -50,7 +50,15 @@ pub enum Error {
         /// How it is damaged.
         source: CodecError,
     },
-    /// The block store failed.
+    /// A block's database is damaged: not readable now, nor later. Set it aside.
+    #[error("block {block} is damaged: {reason}")]
+    BlockDamaged {
+        /// The block concerned.
+        block: String,
+        /// How it shows.
+        reason: String,
+    },
+    /// The block store failed, for a reason outside of the block.
     #[error("block {block}: cannot {action}: {reason}")]
     Store {
         /// The block concerned.
@@ -68,6 +76,14 @@ pub enum Error {
         /// Why it is refused.
         reason: String,
     },
+}
+
+impl Error {
+    /// Whether stored bytes are damaged, as against a disk or system that refuses and may not the next time. Only
+    /// what is damaged may be set aside.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::BlockDamaged { .. })
+    }
 }
 
 /// Result of a database operation.

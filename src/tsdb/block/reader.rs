@@ -86,9 +86,8 @@ impl Block {
     }
 
     fn value(&self, key: &[u8]) -> Result<Vec<u8>> {
-        self.store.open(&self.meta.id)?.get(key)?.ok_or_else(|| Error::Store {
+        self.store.open(&self.meta.id)?.get(key)?.ok_or_else(|| Error::BlockDamaged {
             block: self.meta.id.to_string(),
-            action: "read",
             reason: format!("key {key:02x?} is missing"),
         })
     }
@@ -199,8 +198,7 @@ impl Block {
 /// # Errors
 /// When it cannot be read or is damaged.
 pub fn load_meta(store: &dyn BlockStore, id: &BlockId) -> Result<BlockMeta> {
-    let missing =
-        || Error::Store { block: id.to_string(), action: "read", reason: "meta record missing".to_owned() };
+    let missing = || Error::BlockDamaged { block: id.to_string(), reason: "meta record missing".to_owned() };
     let bytes = store.open(id)?.get(keys::META)?.ok_or_else(missing)?;
     envelope::open(&bytes).map_err(|source| Error::Corrupt { what: format!("block {id}"), source })
 }

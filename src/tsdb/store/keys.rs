@@ -15,6 +15,18 @@ pub fn index_part(number: u32) -> [u8; 5] {
     numbered(0x02, number)
 }
 
+/// Key `number` of those without a value that stand behind all others.
+pub fn filler(number: u32) -> [u8; 5] {
+    numbered(FILLER, number)
+}
+
+/// Whether `key` is one of [`filler`].
+pub fn is_filler(key: &[u8]) -> bool {
+    key.first() == Some(&FILLER)
+}
+
+const FILLER: u8 = 0xff;
+
 fn numbered(kind: u8, number: u32) -> [u8; 5] {
     let [a, b, c, d] = number.to_be_bytes();
     [kind, a, b, c, d]

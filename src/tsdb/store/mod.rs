@@ -51,7 +51,8 @@ pub struct ValueDigest {
     pub crc: u32,
 }
 
-/// Keeps blocks.
+/// Keeps blocks. Errors of damaged blocks are told from those of a disk that refuses by
+/// [`super::error::Error::is_damage`]: only the former are to be set aside.
 pub trait BlockStore: Send + Sync {
     /// Starts block `id`, invisible until it is published.
     ///
@@ -62,7 +63,7 @@ pub trait BlockStore: Send + Sync {
     /// Opens a published block.
     ///
     /// # Errors
-    /// When it is not there or damaged.
+    /// When it is not there or damaged; [`super::error::Error::is_damage`] tells the two apart.
     fn open(&self, id: &BlockId) -> Result<Arc<dyn BlockReader>>;
 
     /// All published blocks. Removes what was left unpublished by an earlier process.

@@ -3,9 +3,15 @@
 //! How sled is used, and why: `docs/decisions/0002-sled-write-once.md`. A block is written under `<id>.tmp`, closed,
 //! opened again and verified ("sealed"), every file synced by us, renamed to `<id>`, and never written by us again.
 //!
-//! **Cost**: an open reads sled's snapshot and rewrites some megabytes, so databases stay open, the least recently
-//! used of [`MAX_OPEN`] is closed.
+//! A tree of sled that grows by large values rewrites each page several times and keeps the garbage. So the keys come
+//! first, in order and without values, which makes all the splits cheap; then each gets its value, once.
+//!
+//! **Locking**: the list of open databases, held during an open; then what a database has touched.
+//! **Cost**: an open reads sled's snapshot: some milliseconds. sled keeps every page it has read until its database is
+//! closed, so the least recently used is closed beyond [`MAX_OPEN`], or when all have read [`MAX_TOUCHED_BYTES`].
+//! Writing holds up to [`BATCH_BYTES`] of values, and what sled keeps of those before.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,10 +26,22 @@ use crate::util::lock::lock;
 
 /// Databases open at once.
 pub const MAX_OPEN: usize = 16;
-/// Bytes put before a batch is handed to sled, which holds it whole in memory.
-const BATCH_BYTES: usize = 4 << 20;
-/// From about 128 KiB on sled makes a file of each value.
-const MAX_VALUE_BYTES: usize = 96 << 10;
+/// Bytes that open databases may have read before one is closed.
+const MAX_TOUCHED_BYTES: usize = 64 << 20;
+/// Values whose page sled reads with one of them, about: nine keys a page.
+const VALUES_PER_PAGE: usize = 8;
+/// Keys at which sled splits a page.
+const FILLERS: u32 = 17;
+/// Bytes put before their keys and then their values are handed to sled. At each border one page is written again.
+const BATCH_BYTES: usize = 8 << 20;
+/// Nothing is larger; from a quarter of a segment on sled makes a file of each value.
+const MAX_VALUE_BYTES: usize = 4 << 20;
+/// Size of sled's segments, in which the file of a database grows.
+const SEGMENT_BYTES: usize = 512 << 10;
+/// Of a block of a few series.
+const MIN_SEGMENT_BYTES: usize = 16 << 10;
+/// Blocks of at most so many segments' bytes get smaller segments.
+const SMALL_SEGMENTS: usize = 4;
 const TEMPORARY: &str = ".tmp";
 const DELETED: &str = ".del";
 const CORRUPT: &str = ".corrupt";
@@ -33,20 +51,33 @@ pub struct SledStore {
     dir: PathBuf,
     /// Open databases, the most recently used last.
     open: Mutex<Vec<Arc<SledBlock>>>,
+    batch_bytes: usize,
 }
 
 struct SledBlock {
     id: BlockId,
     db: sled::Db,
+    touched: Mutex<Touched>,
+}
+
+/// What sled has read and keeps.
+#[derive(Default)]
+struct Touched {
+    /// Keys by page, about.
+    pages: HashSet<(u8, u32)>,
+    bytes: usize,
 }
 
 struct SledWriter {
     id: BlockId,
     dir: PathBuf,
     temporary: PathBuf,
+    /// None before the first batch, and after the last.
     db: Option<sled::Db>,
-    batch: sled::Batch,
+    segment_bytes: usize,
+    batch: Vec<(Vec<u8>, Vec<u8>)>,
     batch_bytes: usize,
+    max_batch_bytes: usize,
     crc: crc32fast::Hasher,
     digest: ValueDigest,
 }
@@ -55,19 +86,32 @@ fn failed(id: &BlockId, action: &'static str, reason: &(impl ToString + ?Sized))
     Error::Store { block: id.to_string(), action, reason: reason.to_string() }
 }
 
+fn damaged(id: &BlockId, reason: &(impl ToString + ?Sized)) -> Error {
+    Error::BlockDamaged { block: id.to_string(), reason: reason.to_string() }
+}
+
 /// Runs `work` on sled, turning a panic inside sled into an error: damaged databases can make it panic.
 fn guarded<T>(id: &BlockId, action: &'static str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(done) => done.map_err(|error| failed(id, action, &error)),
-        Err(_) => Err(failed(id, action, "the database is damaged")),
+        Ok(done) => done.map_err(|error| match &error {
+            // What the system refused has a number of the system; what sled made up itself is about the bytes.
+            sled::Error::Io(io) if io.raw_os_error().is_some() => failed(id, action, &error),
+            _ => damaged(id, &error),
+        }),
+        Err(_) => Err(damaged(id, "sled panicked")),
     }
 }
 
 /// How long an open waits for sled's own threads to let go of a database that was just closed.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
-fn open_db(id: &BlockId, path: &Path) -> Result<sled::Db> {
-    let config = sled::Config::new().path(path).cache_capacity(8 << 20).flush_every_ms(None);
+/// Opens the database in folder `path`, made with segments of `segment_bytes` if it is not there.
+fn open_db(id: &BlockId, path: &Path, segment_bytes: usize) -> Result<sled::Db> {
+    let config = sled::Config::new()
+        .path(path)
+        .cache_capacity(8 << 20)
+        .flush_every_ms(None)
+        .segment_size(stored_segment_bytes(path).unwrap_or(segment_bytes));
     let started = Instant::now();
     loop {
         match guarded(id, "open", || config.open().map_or_else(retry_when_locked, |db| Ok(Some(db))))? {
@@ -76,6 +120,25 @@ fn open_db(id: &BlockId, path: &Path) -> Result<sled::Db> {
             None => return Err(failed(id, "open", "the database is still locked by an earlier use")),
         }
     }
+}
+
+/// The size of segments that the database in folder `path` was made with; sled opens it with no other.
+fn stored_segment_bytes(path: &Path) -> Option<usize> {
+    let bytes = fs::read(path.join("conf")).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let size = text.lines().find_map(|line| line.strip_prefix("segment_size: "))?.trim().parse().ok()?;
+    // What is out of bounds makes sled panic.
+    (usize::is_power_of_two(size) && (MIN_SEGMENT_BYTES..=SEGMENT_BYTES).contains(&size)).then_some(size)
+}
+
+/// Small segments for small blocks: a database takes at least one, and every value should fit inside one.
+fn fitting_segment_bytes(batch: &[(Vec<u8>, Vec<u8>)]) -> usize {
+    let total: usize = batch.iter().map(|(_, value)| value.len()).sum();
+    let largest = batch.iter().map(|(_, value)| value.len()).max().unwrap_or(0);
+    // sled makes a file of what is larger than a quarter of a segment, its header included.
+    let fits = 4 * (largest + 64);
+    let small = fits.next_power_of_two().clamp(MIN_SEGMENT_BYTES, SEGMENT_BYTES);
+    if total <= SMALL_SEGMENTS * SEGMENT_BYTES { small } else { SEGMENT_BYTES }
 }
 
 fn retry_when_locked(error: sled::Error) -> sled::Result<Option<sled::Db>> {
@@ -93,7 +156,7 @@ impl SledStore {
     /// When it cannot be created.
     pub fn new(dir: &Path) -> Result<Self> {
         fs::create_dir_all(dir).at("create", dir)?;
-        Ok(Self { dir: dir.to_owned(), open: Mutex::default() })
+        Ok(Self { dir: dir.to_owned(), open: Mutex::default(), batch_bytes: BATCH_BYTES })
     }
 
     fn path(&self, id: &BlockId) -> PathBuf {
@@ -111,18 +174,21 @@ impl SledStore {
             return Err(failed(id, "open", "no such block"));
         }
         set_snapshots_aside(&path, |name| name.ends_with(".generating")).at("clean", &path)?;
-        let first = open_db(id, &path).and_then(|db| {
-            let block = SledBlock { id: id.clone(), db };
+        let first = open_db(id, &path, SEGMENT_BYTES).and_then(|db| {
+            let block = SledBlock::new(id, db);
             // A database that lost its end still opens; the meta record was written last.
-            block.get(keys::META)?.map(|_| ()).ok_or_else(|| failed(id, "open", "meta record missing"))?;
+            block.get(keys::META)?.map(|_| ()).ok_or_else(|| damaged(id, "meta record missing"))?;
             Ok(block)
         });
-        let Err(error) = first else { return first };
+        let error = match first {
+            Err(error) if error.is_damage() => error,
+            other => return other,
+        };
         tracing::warn!(block = %id, %error, "block does not open, trying without its snapshot");
         set_snapshots_aside(&path, |_| true).at("clean", &path)?;
-        let block = SledBlock { id: id.clone(), db: open_db(id, &path)? };
+        let block = SledBlock::new(id, open_db(id, &path, SEGMENT_BYTES)?);
         block.verify()?;
-        block.get(keys::META)?.ok_or_else(|| failed(id, "open", "meta record missing"))?;
+        block.get(keys::META)?.ok_or_else(|| damaged(id, "meta record missing"))?;
         Ok(block)
     }
 }
@@ -133,14 +199,15 @@ impl BlockStore for SledStore {
         if temporary.exists() {
             fs::remove_dir_all(&temporary).at("remove", &temporary)?;
         }
-        let db = open_db(id, &temporary)?;
         Ok(Box::new(SledWriter {
             id: id.clone(),
             dir: self.dir.clone(),
             temporary,
-            db: Some(db),
-            batch: sled::Batch::default(),
+            db: None,
+            segment_bytes: SEGMENT_BYTES,
+            batch: Vec::new(),
             batch_bytes: 0,
+            max_batch_bytes: self.batch_bytes,
             crc: crc32fast::Hasher::new(),
             digest: ValueDigest::default(),
         }))
@@ -149,14 +216,11 @@ impl BlockStore for SledStore {
     fn open(&self, id: &BlockId) -> Result<Arc<dyn BlockReader>> {
         // Held during the open: two threads must not open one database twice, sled would refuse the second.
         let mut open = lock(&self.open);
+        close_idle(&mut open);
         if let Some(at) = open.iter().position(|block| block.id == *id) {
             let block = open.remove(at);
             open.push(Arc::clone(&block));
             return Ok(block);
-        }
-        if open.len() >= MAX_OPEN {
-            // Readers that still hold it keep it open until they are done.
-            open.remove(0);
         }
         let block = Arc::new(self.open_guarded(id)?);
         open.push(Arc::clone(&block));
@@ -202,16 +266,48 @@ impl BlockStore for SledStore {
     }
 }
 
-impl SledWriter {
-    fn db(&self) -> Result<&sled::Db> {
-        self.db.as_ref().ok_or_else(|| failed(&self.id, "write", "the block is closed"))
+/// Closes databases beyond the bounds, the least recently used first. One that is being read stays: a second open of
+/// it would find it locked.
+fn close_idle(open: &mut Vec<Arc<SledBlock>>) {
+    loop {
+        let touched: usize = open.iter().map(|block| lock(&block.touched).bytes).sum();
+        if open.len() < MAX_OPEN && touched <= MAX_TOUCHED_BYTES {
+            return;
+        }
+        // New handles are made under the lock of this list only, so one that is alone stays alone.
+        let Some(at) = open.iter().position(|block| Arc::strong_count(block) == 1) else { return };
+        open.remove(at);
     }
+}
 
-    fn flush_batch(&mut self) -> Result<()> {
-        let batch = std::mem::take(&mut self.batch);
+impl SledWriter {
+    /// Hands the batch to sled: keys first, then each value. Behind the keys of the `last` batch come some more, so
+    /// that the last page with values is split like the others.
+    fn flush_batch(&mut self, last: bool) -> Result<()> {
+        let first = self.db.is_none();
+        if first {
+            self.segment_bytes = fitting_segment_bytes(&self.batch);
+            self.db = Some(open_db(&self.id, &self.temporary, self.segment_bytes)?);
+        }
         self.batch_bytes = 0;
-        let db = self.db()?;
-        guarded(&self.id, "write", || db.apply_batch(batch).and_then(|()| db.flush()).map(|_| ()))
+        let batch = std::mem::take(&mut self.batch);
+        let Some(db) = &self.db else { return Ok(()) };
+        guarded(&self.id, "write", || {
+            if first {
+                // It gets its value last, but has its place in the first page.
+                db.insert(keys::META, &[])?;
+            }
+            for (key, _) in &batch {
+                db.insert(key, &[])?;
+            }
+            for number in 0..if last { FILLERS } else { 0 } {
+                db.insert(keys::filler(number), &[])?;
+            }
+            for (key, value) in batch {
+                db.insert(key, value)?;
+            }
+            db.flush().map(|_| ())
+        })
     }
 
     fn insert(&mut self, key: &[u8], stored: Vec<u8>) -> Result<()> {
@@ -223,21 +319,21 @@ impl SledWriter {
             ));
         }
         self.batch_bytes += stored.len();
-        self.batch.insert(key, stored);
-        if self.batch_bytes >= BATCH_BYTES { self.flush_batch() } else { Ok(()) }
+        self.batch.push((key.to_vec(), stored));
+        if self.batch_bytes >= self.max_batch_bytes { self.flush_batch(false) } else { Ok(()) }
     }
 
     /// Opens and verifies the closed database, closes it, opens and closes it once more so that its snapshot
     /// covers everything.
     fn seal(&self) -> Result<()> {
-        let block = SledBlock { id: self.id.clone(), db: open_db(&self.id, &self.temporary)? };
+        let block = SledBlock::new(&self.id, open_db(&self.id, &self.temporary, self.segment_bytes)?);
         let found = block.verify()?;
         if found != self.digest {
             let reason = format!("wrote {:?}, read back {found:?}", self.digest);
             return Err(failed(&self.id, "verify", &reason));
         }
         drop(block);
-        drop(open_db(&self.id, &self.temporary)?);
+        drop(open_db(&self.id, &self.temporary, self.segment_bytes)?);
         Ok(())
     }
 }
@@ -258,9 +354,8 @@ impl BlockWriter for SledWriter {
 
     fn publish(mut self: Box<Self>, meta: &[u8]) -> Result<()> {
         self.digest = self.digest();
-        self.flush_batch()?;
         self.insert(keys::META, frame::seal_value(keys::META, meta))?;
-        self.flush_batch()?;
+        self.flush_batch(true)?;
         self.db = None;
         self.seal()?;
         // sled syncs neither its files nor their folders for good.
@@ -286,9 +381,26 @@ impl Drop for SledWriter {
     }
 }
 
+impl SledBlock {
+    fn new(id: &BlockId, db: sled::Db) -> Self {
+        Self { id: id.clone(), db, touched: Mutex::default() }
+    }
+
+    /// Counts what sled keeps for a value of `len` bytes having been read: its page.
+    fn touch(&self, key: &[u8], len: usize) {
+        let kind = key.first().copied().unwrap_or(0);
+        let number = key.get(1..).and_then(|k| k.first_chunk::<4>()).map_or(0, |n| u32::from_be_bytes(*n));
+        let mut touched = lock(&self.touched);
+        if touched.pages.insert((kind, number / 8)) {
+            touched.bytes += len * VALUES_PER_PAGE;
+        }
+    }
+}
+
 impl BlockReader for SledBlock {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let Some(value) = guarded(&self.id, "read", || self.db.get(key))? else { return Ok(None) };
+        self.touch(key, value.len());
         match frame::open_value(key, &value) {
             Ok(payload) => Ok(Some(payload.to_vec())),
             Err(source) => Err(Error::Corrupt { what: format!("block {}", self.id), source }),
@@ -300,6 +412,10 @@ impl BlockReader for SledBlock {
         let mut crc = crc32fast::Hasher::new();
         let mut entries = self.db.iter();
         while let Some((key, value)) = guarded(&self.id, "read", || entries.next().transpose())? {
+            if keys::is_filler(&key) {
+                continue;
+            }
+            self.touch(&key, value.len());
             frame::open_value(&key, &value)
                 .map_err(|source| Error::Corrupt { what: format!("block {}", self.id), source })?;
             if key.as_ref() != keys::META {
@@ -358,6 +474,11 @@ fn walk(dir: &Path) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
 mod tests {
     use super::*;
 
+    /// With small batches, so that their borders are common.
+    fn small_store(dir: &Path) -> SledStore {
+        SledStore { batch_bytes: 64 << 10, ..SledStore::new(dir).expect("store") }
+    }
+
     fn write(store: &SledStore, id: &BlockId) -> ValueDigest {
         let mut writer = store.begin(id).expect("begin");
         for number in 0..200u32 {
@@ -372,7 +493,7 @@ mod tests {
     #[test]
     fn publishes_whole_blocks_only() {
         let dir = tempfile::tempdir().expect("dir");
-        let store = SledStore::new(dir.path()).expect("store");
+        let store = small_store(dir.path());
         let id = BlockId::new(0, 7_200_000, 1);
         let digest = write(&store, &id);
         let block = store.open(&id).expect("open");
@@ -384,21 +505,75 @@ mod tests {
 
         let unpublished = BlockId::new(7_200_000, 14_400_000, 2);
         let mut writer = store.begin(&unpublished).expect("begin");
-        writer.put(&keys::bundle(0), b"x").expect("put");
+        for number in 0..100 {
+            writer.put(&keys::bundle(number), &[7; 2000]).expect("put");
+        }
+        assert!(dir.path().join(format!("{unpublished}{TEMPORARY}")).exists());
         // As a kill leaves it: no drop.
         std::mem::forget(writer);
-        let store = SledStore::new(dir.path()).expect("store");
+        let store = small_store(dir.path());
         assert_eq!(store.recover().expect("recover"), std::slice::from_ref(&id));
-        assert!(store.open(&unpublished).is_err());
+        assert!(store.open(&unpublished).is_err_and(|error| !error.is_damage()));
         assert!(store.size_bytes(&id) > 1000);
         store.remove(&id).expect("remove");
         assert_eq!(store.recover().expect("recover"), []);
     }
 
     #[test]
-    fn damage_to_any_file_gives_the_right_data_or_an_error() {
+    fn databases_are_little_larger_than_what_they_hold() {
         let dir = tempfile::tempdir().expect("dir");
         let store = SledStore::new(dir.path()).expect("store");
+        let mut state = 1u64;
+        for (number, values, value_bytes, most) in
+            [(1, 400, 12_000, 130), (2, 60, 10_000, 130), (3, 4, 5000, 400), (4, 40, 70_000, 140)]
+        {
+            let id = BlockId::new(0, 1, number);
+            let mut writer = store.begin(&id).expect("begin");
+            for key in 0..values {
+                let mut payload = vec![0u8; value_bytes];
+                for byte in &mut payload {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    *byte = state.to_be_bytes()[0];
+                }
+                writer.put(&keys::bundle(key), &payload).expect("put");
+            }
+            let payload = writer.digest().bytes;
+            writer.publish(b"meta").expect("publish");
+            let share = store.size_bytes(&id) * 100 / payload;
+            assert!(share <= most, "{values} values of {value_bytes} bytes take {share} %");
+        }
+    }
+
+    #[test]
+    fn what_was_read_does_not_stay_open_without_bound() {
+        let dir = tempfile::tempdir().expect("dir");
+        let store = small_store(dir.path());
+        let ids: Vec<BlockId> = (0..20).map(|n| BlockId::new(n, n + 1, 1)).collect();
+        ids.iter().for_each(|id| {
+            write(&store, id);
+        });
+        let held = store.open(&ids[0]).expect("open");
+        for id in &ids {
+            let block = store.open(id).expect("open");
+            assert_eq!(block.get(&keys::bundle(3)).expect("get").map(|v| v.len()), Some(2000));
+        }
+        assert!(lock(&store.open).len() <= MAX_OPEN);
+        // The one in use was spared, so opening it again is no second open.
+        assert!(Arc::ptr_eq(&held, &store.open(&ids[0]).expect("open")));
+        // As if it had read more than all may keep: closed and opened again.
+        drop(held);
+        let first = lock(&store.open).iter().position(|block| block.id == ids[0]).expect("open");
+        lock(&lock(&store.open)[first].touched).bytes = MAX_TOUCHED_BYTES + 1;
+        let again = store.open(&ids[0]).expect("open");
+        assert_eq!(again.get(&keys::bundle(3)).expect("get").map(|v| v.len()), Some(2000));
+        let kept: usize = lock(&store.open).iter().map(|block| lock(&block.touched).bytes).sum();
+        assert!(kept <= MAX_TOUCHED_BYTES);
+    }
+
+    #[test]
+    fn damage_to_any_file_gives_the_right_data_or_an_error() {
+        let dir = tempfile::tempdir().expect("dir");
+        let store = small_store(dir.path());
         let id = BlockId::new(0, 7_200_000, 1);
         write(&store, &id);
         drop(store);
@@ -421,7 +596,13 @@ mod tests {
                 }
                 fs::write(&target, &bytes).expect("write");
                 let store = SledStore::new(copy.path()).expect("store");
-                let Ok(block) = store.open(&id) else { continue };
+                let block = match store.open(&id) {
+                    Ok(block) => block,
+                    Err(error) => {
+                        assert!(error.is_damage(), "{relative:?} {kind}: {error}");
+                        continue;
+                    }
+                };
                 for number in 0..200u32 {
                     let expected: Vec<u8> = (0..2000u32).map(|i| (i * number).to_le_bytes()[0]).collect();
                     match block.get(&keys::bundle(number)) {
@@ -429,7 +610,7 @@ mod tests {
                         Ok(None) => {
                             panic!("{relative:?} {kind}: bundle {number} is missing without an error")
                         }
-                        Err(_) => {}
+                        Err(error) => assert!(error.is_damage(), "{relative:?} {kind}: {error}"),
                     }
                 }
             }

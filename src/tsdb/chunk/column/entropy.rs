@@ -23,12 +23,25 @@ const DAMAGED: CodecError = CodecError::Invalid { what: "compressed column", at:
 
 /// Appends `values`; false if they cannot be compressed.
 pub(super) fn put_integers(values: &[i64], out: &mut Vec<u8>) -> bool {
-    put(values, ModeSpec::Classic, out).is_ok()
+    // Chosen here and not by the crate, which also tries kinds of differences that take long to undo.
+    let bits = |value: i64| u64::from(64 - value.unsigned_abs().leading_zeros());
+    let first = values.first().copied().unwrap_or(0);
+    let plain: u64 = values.iter().map(|v| bits(v.wrapping_sub(first))).sum();
+    let steps: u64 = values.iter().zip(values.iter().skip(1)).map(|(a, b)| bits(b.wrapping_sub(*a))).sum();
+    let delta = if steps < plain { DeltaSpec::TryConsecutive(1) } else { DeltaSpec::NoOp };
+    put(values, ModeSpec::Classic, delta, out).is_ok()
 }
 
 /// Appends `values`; false if they cannot be compressed.
 pub(super) fn put_floats(values: &[f64], out: &mut Vec<u8>) -> bool {
-    put(values, ModeSpec::Auto, out).is_ok()
+    // Floats that are no decimals wander as often as they scatter: the smaller of the two tells.
+    let mut plain = Vec::new();
+    let mut steps = Vec::new();
+    let is_plain = put(values, ModeSpec::Auto, DeltaSpec::NoOp, &mut plain).is_ok();
+    let is_steps = put(values, ModeSpec::Auto, DeltaSpec::TryConsecutive(1), &mut steps).is_ok();
+    let best = if is_steps && (!is_plain || steps.len() < plain.len()) { steps } else { plain };
+    out.extend_from_slice(&best);
+    is_plain || is_steps
 }
 
 /// Reads the `count` values of `bytes`.
@@ -47,11 +60,11 @@ pub(super) fn read_floats(bytes: &[u8], count: usize) -> Result<Vec<f64>, CodecE
     read(bytes, count)
 }
 
-fn put<T: Number>(values: &[T], mode: ModeSpec, out: &mut Vec<u8>) -> Result<(), PcoError> {
+fn put<T: Number>(values: &[T], mode: ModeSpec, delta: DeltaSpec, out: &mut Vec<u8>) -> Result<(), PcoError> {
     let config = ChunkConfig::default()
         .with_compression_level(LEVEL)
         .with_mode_spec(mode)
-        .with_delta_spec(DeltaSpec::Auto)
+        .with_delta_spec(delta)
         .with_paging_spec(PagingSpec::Exact(vec![values.len()]));
     let file = FileCompressor::default();
     file.write_header(&mut *out)?;
