@@ -8,9 +8,10 @@
 //! - [`promql`]: the query language and its engine
 //! - [`config`], [`relabel`], [`expfmt`]: what users and targets write; [`net`]: the outside world
 //! - [`discovery`], [`scrape`], [`remote`]: how samples come in
-//! - [`web`]: HTTP API and page; [`app`]: wiring; [`cli`]: the command line
+//! - [`web`]: HTTP API and page; [`app`]: wiring; [`cli`]: the command line; [`bench`]: data to measure with
 
 pub mod app;
+pub mod bench;
 pub mod cli;
 pub mod codec;
 pub mod config;
