@@ -98,7 +98,7 @@ pub(super) fn scramble(seed: u64) -> u64 {
 
 /// A number below `bound` out of `random`.
 fn below(random: u64, bound: u32) -> u32 {
-    u32::try_from((random >> 32) * u64::from(bound) >> 32).unwrap_or(0)
+    u32::try_from(((random >> 32) * u64::from(bound)) >> 32).unwrap_or(0)
 }
 
 /// When a host is scraped for the `scrape`th time, in milliseconds after the start of its slot: the host's own place

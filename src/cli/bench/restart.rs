@@ -1,5 +1,7 @@
 //! `bench restart`: kills a server as a crash would, starts it again, and reports when it answers with what it had.
 
+use std::fs::File;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -39,6 +41,9 @@ pub(in crate::cli) struct RestartArgs {
     /// Print one JSON object instead of a table.
     #[arg(long)]
     json: bool,
+    /// File to which what the started server prints is appended; thrown away if absent.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
     /// How to start the server; it is left running.
     #[arg(last = true, required = true)]
     command: Vec<String>,
@@ -73,7 +78,16 @@ pub(super) fn run(args: &RestartArgs) -> Result<(), Failure> {
     }
     let started = Instant::now();
     let [program, arguments @ ..] = &args.command[..] else { return Err("no command to start".into()) };
-    let spawned = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+    // It outlives this process, so it must not hold its output open.
+    let (stdout, stderr) = match &args.log {
+        Some(path) => {
+            let log = File::options().create(true).append(true).open(path)?;
+            (Stdio::from(log.try_clone()?), Stdio::from(log))
+        }
+        None => (Stdio::null(), Stdio::null()),
+    };
+    let mut command = Command::new(program);
+    let spawned = command.args(arguments).stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn();
     let mut child = spawned.map_err(|error| format!("{program}: {error}"))?;
     let restarted =
         watch(&args.url, &mut child, started, (&args.query, time_ms, before), (patience, patience))?;

@@ -4,6 +4,7 @@
 //! makes its next body then. Values move on with every scrape as they did in the recording.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -90,10 +91,11 @@ pub(super) fn config(address: SocketAddr, targets: u32, interval_seconds: u32) -
          scrape_configs:\n  - job_name: node\n    static_configs:\n"
     );
     for number in 0..targets {
-        out.push_str(&format!(
+        let _ = writeln!(
+            out,
             "      - targets: ['{address}']\n        labels: {{__metrics_path__: /metrics/{number}, \
-             instance: 'host-{number:05}'}}\n"
-        ));
+             instance: 'host-{number:05}'}}"
+        );
     }
     out
 }

@@ -204,7 +204,7 @@ impl Bench<'_> {
         column.set(Work::DayCpu, per_sample(&pushed, server));
         self.disk(&running, &pushed, Work::DayDisk, column);
         let works = [(Work::DayQueries1, HOUR), (Work::DayQueries6, 6 * HOUR), (Work::DayQueries24, DAY)];
-        self.queries(&running, plan, &works, column)
+        queries(&running, plan, &works, column)
     }
 
     fn scrape(&self, column: &mut Column) -> Result<(), Failure> {
@@ -265,7 +265,7 @@ impl Bench<'_> {
         let remark = loss(restarted, "series", pushed.active_series);
         column.set_with_remark(Work::MonthRestart, restarted.answering, remark);
         let works = [(Work::MonthQueries7, 7 * DAY), (Work::MonthQueries30, 30 * DAY)];
-        self.queries(&running, plan, &works, column)
+        queries(&running, plan, &works, column)
     }
 
     /// The size that is meant, or the one of a quick run.
@@ -314,25 +314,24 @@ impl Bench<'_> {
         }
         column.set_with_remark(work, disk.allocated_bytes as f64 / pushed.accepted as f64, Some(remark));
     }
+}
 
-    /// Asks the queries over those ranges that the data covers.
-    fn queries(
-        &self,
-        running: &Running,
-        plan: LoadPlan,
-        works: &[(Work, u64)],
-        column: &mut Column,
-    ) -> Result<(), Failure> {
-        let covered = u64::from(plan.scrapes) * u64::from(plan.interval_ms) / 1000;
-        let asking = AskingArgs { queries: None, runs: 7, moving: false, scrape_interval: 15 };
-        for (work, over) in works.iter().filter(|(_, over)| *over <= covered) {
-            let over = Duration::from_secs(*over);
-            let asked = queries::ask(&running.url, Some(running.pid()), &asking, over, plan.end_ms)?;
-            let remark = (asked.empty > 0).then(|| format!("{} without a result", asked.empty));
-            column.set_with_remark(*work, asked.geometric_mean * 1e3, remark);
-        }
-        Ok(())
+/// Asks the queries over those ranges that the data covers.
+fn queries(
+    running: &Running,
+    plan: LoadPlan,
+    works: &[(Work, u64)],
+    column: &mut Column,
+) -> Result<(), Failure> {
+    let covered = u64::from(plan.scrapes) * u64::from(plan.interval_ms) / 1000;
+    let asking = AskingArgs { queries: None, runs: 7, moving: false, scrape_interval: 15 };
+    for (work, over) in works.iter().filter(|(_, over)| *over <= covered) {
+        let over = Duration::from_secs(*over);
+        let asked = queries::ask(&running.url, Some(running.pid()), &asking, over, plan.end_ms)?;
+        let remark = (asked.empty > 0).then(|| format!("{} without a result", asked.empty));
+        column.set_with_remark(*work, asked.geometric_mean * 1e3, remark);
     }
+    Ok(())
 }
 
 fn plan(hosts: u32, scrapes: u32, samples_per_series: u32) -> Result<LoadPlan, Failure> {

@@ -1,6 +1,7 @@
 //! The rows that are compared, their goals, and the Markdown table of what was measured.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::server::Kind;
 
@@ -158,7 +159,7 @@ impl Column {
 pub(super) fn markdown(columns: &[(Kind, Column)]) -> String {
     let names: Vec<&str> = columns.iter().map(|(kind, _)| kind.name()).collect();
     let mut out = format!("| work | {} | share of the better | goal |\n", names.join(" | "));
-    out.push_str(&format!("|{}\n", "---|".repeat(names.len() + 3)));
+    let _ = writeln!(out, "|{}", "---|".repeat(names.len() + 3));
     for row in ROWS {
         if columns.iter().all(|(_, column)| !column.0.contains_key(&row.work)) {
             continue;
@@ -176,7 +177,7 @@ pub(super) fn markdown(columns: &[(Kind, Column)]) -> String {
         let cells: Vec<String> = cells.collect();
         let share = row.share(columns).map_or_else(|| "-".to_owned(), |share| format!("{share:.2}"));
         let goal = row.goal.map_or_else(|| "-".to_owned(), |goal| format!("{goal:.2}"));
-        out.push_str(&format!("| {} | {} | {share} | {goal} |\n", row.what, cells.join(" | ")));
+        let _ = writeln!(out, "| {} | {} | {share} | {goal} |", row.what, cells.join(" | "));
     }
     out
 }
