@@ -14,6 +14,11 @@ pub(super) fn error(text: &str) {
     eprintln!("error: {text}");
 }
 
+/// One line on standard error about how a long command is getting on.
+pub(super) fn note(text: &str) {
+    eprintln!("{text}");
+}
+
 /// Rows in aligned columns, the first row as head. Numbers are aligned right.
 pub(super) fn table(rows: &[Vec<String>]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);

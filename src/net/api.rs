@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+
 /// Requests that take longer are given up.
 const TIMEOUT: Duration = Duration::from_secs(150);
 
@@ -17,6 +20,7 @@ pub struct ApiError {
 #[derive(Debug, Clone)]
 pub struct ApiClient {
     client: reqwest::Client,
+    remote_write_headers: HeaderMap,
 }
 
 impl ApiClient {
@@ -28,7 +32,13 @@ impl ApiClient {
         // The first call of the process wins; later ones find the same provider in place.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(TIMEOUT).build();
-        Ok(Self { client: client.map_err(|source| ApiError { url: String::new(), source })? })
+        let remote_write_headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf")),
+            (CONTENT_ENCODING, HeaderValue::from_static("snappy")),
+            (HeaderName::from_static("x-prometheus-remote-write-version"), HeaderValue::from_static("0.1.0")),
+        ]);
+        let client = client.map_err(|source| ApiError { url: String::new(), source })?;
+        Ok(Self { client, remote_write_headers })
     }
 
     /// Posts a form (already encoded) and returns the body of the reply, whatever its status.
@@ -41,5 +51,17 @@ impl ApiClient {
             self.client.post(url).header("Content-Type", "application/x-www-form-urlencoded").body(form);
         let reply = request.send().await.map_err(failed)?;
         Ok(reply.bytes().await.map_err(failed)?.to_vec())
+    }
+
+    /// Posts a compressed remote write 1.0 body and returns the status and the text of the reply.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or does not answer in time.
+    pub async fn post_remote_write(&self, url: &str, body: Bytes) -> Result<(u16, String), ApiError> {
+        let failed = |source| ApiError { url: url.to_owned(), source };
+        let request = self.client.post(url).headers(self.remote_write_headers.clone()).body(body);
+        let reply = request.send().await.map_err(failed)?;
+        let status = reply.status().as_u16();
+        Ok((status, reply.text().await.map_err(failed)?))
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::block::BlockMeta;
+use super::block::tombstones::Tombstone;
 use super::compact::worker;
 use super::db::{Inner, Tsdb};
 use super::error::Result;
 use super::index::resolve::resolve;
-use super::tombstones::Tombstone;
 use crate::model::{Matcher, Samples, TimeRange};
 use crate::storage::{Queryable as _, SelectRequest, StorageError};
 use crate::util::lock::lock;

@@ -19,7 +19,6 @@ mod read;
 pub mod record;
 pub mod space;
 pub mod store;
-mod tombstones;
 pub mod wal;
 
 pub use db::{DbAppender, Tsdb, TsdbStatus};

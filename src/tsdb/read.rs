@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
+use super::block::tombstones::{self, Tombstone};
 use super::block::{Block, BlockMeta};
 use super::db::{Inner, Tsdb};
 use super::error::Error;
@@ -16,7 +17,6 @@ use super::head::read::HeadSeriesSet;
 use super::index::LabelSource;
 use super::index::codec::BlockIndex;
 use super::index::resolve::resolve;
-use super::tombstones::{self, Tombstone};
 use crate::model::{Labels, Matcher, Samples, TimeRange};
 use crate::storage::{Querier, Queryable, SelectRequest, SeriesSet, StorageError};
 

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::BlockMeta;
+use super::tombstones::Tombstones;
 use crate::codec::envelope::{self, Control};
 use crate::tsdb::error::{Error, IoContext as _, Result};
-use crate::tsdb::tombstones::Tombstones;
 
 const NAME: &str = "catalog";
 

@@ -9,6 +9,7 @@ pub mod cache;
 pub mod catalog;
 pub mod meta;
 pub mod reader;
+pub(in crate::tsdb) mod tombstones;
 pub mod writer;
 
 #[cfg(test)]

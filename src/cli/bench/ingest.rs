@@ -1,12 +1,13 @@
-//! `bench`: what criterion cannot measure: minutes of ingest, memory, disk, restart.
+//! `bench ingest`: fills a database in this process: log, head, blocks and compaction without HTTP.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 
-use super::{Failure, output};
+use super::meter::DiskUse;
+use super::{Failure, figure, output, report};
 use crate::model::{Labels, TimeRange};
 use crate::remote::{Receiver, message};
 use crate::storage::{Queryable as _, SelectRequest};
@@ -14,12 +15,6 @@ use crate::telemetry::Registry;
 use crate::telemetry::process::ProcessStats;
 use crate::tsdb::{Limits, SyncPolicy, Tsdb, TsdbOptions};
 use crate::util::ManualClock;
-
-#[derive(Debug, Subcommand)]
-pub(super) enum BenchCommand {
-    /// Fill a fresh data directory in process and report speed, CPU, memory, disk and restart.
-    Ingest(IngestArgs),
-}
 
 /// The way in that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,7 +26,7 @@ enum Via {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct IngestArgs {
+pub(in crate::cli) struct IngestArgs {
     /// Number of targets.
     #[arg(long, default_value_t = 100)]
     targets: u32,
@@ -53,12 +48,6 @@ pub(super) struct IngestArgs {
     /// Print one JSON object instead of a table.
     #[arg(long)]
     json: bool,
-}
-
-pub(super) fn run(command: BenchCommand) -> Result<(), Failure> {
-    match command {
-        BenchCommand::Ingest(args) => ingest(&args),
-    }
 }
 
 /// A deterministic value for a scrape of a series, shaped like an exporter's: half never change, the rest are
@@ -87,18 +76,6 @@ fn labels(target: u32, series: u32) -> Labels {
     ])
 }
 
-fn directory_bytes(dir: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
-    entries
-        .flatten()
-        .map(|entry| match entry.metadata() {
-            Ok(meta) if meta.is_dir() => directory_bytes(&entry.path()),
-            Ok(meta) => meta.len(),
-            Err(_) => 0,
-        })
-        .sum()
-}
-
 struct TemporaryDir(PathBuf);
 
 impl Drop for TemporaryDir {
@@ -107,7 +84,7 @@ impl Drop for TemporaryDir {
     }
 }
 
-fn ingest(args: &IngestArgs) -> Result<(), Failure> {
+pub(super) fn ingest(args: &IngestArgs) -> Result<(), Failure> {
     let dir = args
         .dir
         .clone()
@@ -150,7 +127,7 @@ fn ingest(args: &IngestArgs) -> Result<(), Failure> {
     db.close()?;
     drop(receiver);
     drop(db);
-    let disk = directory_bytes(&dir);
+    let disk = DiskUse::of(&dir).apparent_bytes;
     let reopening = Instant::now();
     let db = Tsdb::open(options, clock, &mut Registry::default())?;
     let reopened = reopening.elapsed();
@@ -173,31 +150,20 @@ fn ingest(args: &IngestArgs) -> Result<(), Failure> {
     report(
         args.json,
         &[
-            ("series", series as f64),
-            ("samples", total as f64),
-            ("samples per second", total as f64 / wall.as_secs_f64()),
-            ("CPU per sample, us (whole process)", cpu * 1e6 / total as f64),
-            ("resident memory, MiB", resident as f64 / f64::from(1 << 20)),
-            ("resident memory per series, bytes", resident as f64 / series as f64),
-            ("maintenance after the load, s", maintained.as_secs_f64()),
-            ("data directory, MiB", disk as f64 / f64::from(1 << 20)),
-            ("data directory per sample, bytes", disk as f64 / total as f64),
-            ("restart, s", reopened.as_secs_f64()),
-            ("full scan, ns per sample", scanned.as_secs_f64() * 1e9 / total as f64),
+            figure("series", series as f64),
+            figure("samples", total as f64),
+            figure("samples per second", total as f64 / wall.as_secs_f64()),
+            figure("CPU per sample, us (whole process)", cpu * 1e6 / total as f64),
+            figure("resident memory, MiB", resident as f64 / f64::from(1 << 20)),
+            figure("resident memory per series, bytes", resident as f64 / series as f64),
+            figure("maintenance after the load, s", maintained.as_secs_f64()),
+            figure("data directory, MiB", disk as f64 / f64::from(1 << 20)),
+            figure("data directory per sample, bytes", disk as f64 / total as f64),
+            figure("restart, s", reopened.as_secs_f64()),
+            figure("full scan, ns per sample", scanned.as_secs_f64() * 1e9 / total as f64),
         ],
     );
     Ok(())
-}
-
-fn report(json: bool, figures: &[(&str, f64)]) {
-    if json {
-        let map: serde_json::Map<String, serde_json::Value> =
-            figures.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
-        output::line(&serde_json::Value::Object(map).to_string());
-        return;
-    }
-    let format = |value: f64| if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.3}") };
-    output::table(&figures.iter().map(|(n, v)| vec![(*n).to_owned(), format(*v)]).collect::<Vec<_>>());
 }
 
 fn cpu_seconds() -> f64 {

@@ -10,27 +10,27 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
-use super::block::catalog::replace_file;
-use super::error::{Error, IoContext as _, Result};
-use super::store::BlockId;
+use super::catalog::replace_file;
 use crate::codec::CodecError;
 use crate::codec::envelope::{self, Control};
 use crate::model::{Samples, TimeRange};
+use crate::tsdb::error::{Error, IoContext as _, Result};
+use crate::tsdb::store::BlockId;
 
 const NAME: &str = "tombstones";
 
 /// One deletion from one block.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Tombstone {
+pub(in crate::tsdb) struct Tombstone {
     /// Numbers of the series in the block.
-    pub(super) series: RoaringBitmap,
+    pub(in crate::tsdb) series: RoaringBitmap,
     /// What is deleted of them.
-    pub(super) range: TimeRange,
+    pub(in crate::tsdb) range: TimeRange,
 }
 
 /// Deletions by block.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Tombstones(BTreeMap<BlockId, Arc<Vec<Tombstone>>>);
+pub(in crate::tsdb) struct Tombstones(BTreeMap<BlockId, Arc<Vec<Tombstone>>>);
 
 #[derive(bincode::Encode, bincode::Decode)]
 struct Stored(Vec<(BlockId, Vec<StoredTombstone>)>);
@@ -50,7 +50,7 @@ impl Control for Stored {
 
 impl Tombstones {
     /// Reads those of data directory `dir`; none if there is no file.
-    pub(super) fn load(dir: &Path) -> Result<Self> {
+    pub(in crate::tsdb) fn load(dir: &Path) -> Result<Self> {
         let path = dir.join(NAME);
         let bytes = match std::fs::read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
@@ -71,7 +71,7 @@ impl Tombstones {
     }
 
     /// Replaces the file of data directory `dir`, durably.
-    pub(super) fn save(&self, dir: &Path) -> Result<()> {
+    pub(in crate::tsdb) fn save(&self, dir: &Path) -> Result<()> {
         let store = |one: &Tombstone| {
             let mut series = Vec::with_capacity(one.series.serialized_size());
             one.series.serialize_into(&mut series).expect("writing to memory cannot fail");
@@ -82,17 +82,17 @@ impl Tombstones {
     }
 
     /// Those of block `id`.
-    pub(super) fn of(&self, id: &BlockId) -> Option<&Arc<Vec<Tombstone>>> {
+    pub(in crate::tsdb) fn of(&self, id: &BlockId) -> Option<&Arc<Vec<Tombstone>>> {
         self.0.get(id)
     }
 
     /// Adds one for block `id`.
-    pub(super) fn add(&mut self, id: &BlockId, tombstone: Tombstone) {
+    pub(in crate::tsdb) fn add(&mut self, id: &BlockId, tombstone: Tombstone) {
         Arc::make_mut(self.0.entry(id.clone()).or_default()).push(tombstone);
     }
 
     /// Keeps those of the blocks for which `live` says true; says whether any went.
-    pub(super) fn retain(&mut self, live: impl Fn(&BlockId) -> bool) -> bool {
+    pub(in crate::tsdb) fn retain(&mut self, live: impl Fn(&BlockId) -> bool) -> bool {
         let before = self.0.len();
         self.0.retain(|id, _| live(id));
         self.0.len() != before
@@ -100,7 +100,7 @@ impl Tombstones {
 }
 
 /// Takes the deleted samples of series `number` out of those of `out` from index `from` on.
-pub(super) fn take_out(tombstones: &[Tombstone], number: u32, from: usize, out: &mut Samples) {
+pub(in crate::tsdb) fn take_out(tombstones: &[Tombstone], number: u32, from: usize, out: &mut Samples) {
     let ranges: Vec<TimeRange> =
         tombstones.iter().filter(|one| one.series.contains(number)).map(|one| one.range).collect();
     if ranges.is_empty() {
