@@ -119,6 +119,7 @@ impl App {
             reload,
             quit: Arc::new(Notify::new()),
             lifecycle_enabled: settings.lifecycle,
+            admin_enabled: settings.admin,
             receiver,
             registry,
             http_metrics,

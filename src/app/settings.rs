@@ -28,6 +28,8 @@ pub struct Settings {
     pub listen: Vec<String>,
     /// Whether `/-/reload` and `/-/quit` are allowed.
     pub lifecycle: bool,
+    /// Whether data may be deleted and copied over HTTP.
+    pub admin: bool,
     /// Whether other servers may push samples.
     pub remote_write_receiver: bool,
     /// Longest time of a query.

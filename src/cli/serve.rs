@@ -68,6 +68,9 @@ pub(super) struct ServeArgs {
     /// Allow reload and shutdown over HTTP.
     #[arg(long = "web.enable-lifecycle")]
     lifecycle: bool,
+    /// Allow deleting series and making snapshots over HTTP.
+    #[arg(long = "web.enable-admin-api")]
+    admin: bool,
     /// Accept samples pushed by other servers on /api/v1/write.
     #[arg(long = "web.enable-remote-write-receiver")]
     remote_write_receiver: bool,
@@ -138,7 +141,6 @@ const UNSUPPORTED: &[&str] = &[
     "--web.console.libraries",
     "--web.console.templates",
     "--web.cors.origin",
-    "--web.enable-admin-api",
     "--web.enable-otlp-receiver",
     "--web.external-url",
     "--web.max-connections",
@@ -226,6 +228,7 @@ fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Settings {
         retention_size: args.retention_size,
         listen: args.listen,
         lifecycle: args.lifecycle,
+        admin: args.admin,
         remote_write_receiver: args.remote_write_receiver,
         query_timeout: args.query_timeout,
         query_concurrency: usize::try_from(args.query_concurrency).unwrap_or(usize::MAX),

@@ -20,6 +20,7 @@ use super::head::appender::{Appender, CommitMode, CommitStats, TimeLimits};
 use super::lock::DirLock;
 use super::metrics::TsdbMetrics;
 use super::options::{Limits, TsdbOptions};
+use super::read::Suspects;
 use super::space::Space;
 use super::store::sled::SledStore;
 use super::store::{BlockId, BlockStore};
@@ -50,6 +51,8 @@ pub(super) struct Inner {
     pub(super) stop: StopToken,
     /// Blocks that left the catalog and wait for their last reader.
     pub(super) retired: Mutex<Vec<Arc<BlockMeta>>>,
+    /// Blocks in which damage was met.
+    pub(super) suspects: Suspects,
     /// Held during maintenance, so that it never runs twice at once.
     pub(super) maintenance: Mutex<()>,
     replay: ReplayReport,
@@ -126,6 +129,7 @@ impl Tsdb {
             metrics,
             stop: StopToken::new(),
             retired: Mutex::default(),
+            suspects: Suspects::default(),
             maintenance: Mutex::new(()),
             replay: report,
             limits: ArcSwap::from_pointee(options.limits),

@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod options;
 mod read;
 pub mod record;
+pub mod snapshot;
 pub mod space;
 pub mod store;
 pub mod wal;

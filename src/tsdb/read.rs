@@ -5,10 +5,11 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use roaring::RoaringBitmap;
 
+use super::block::catalog::Catalog;
 use super::block::tombstones::{self, Tombstone};
 use super::block::{Block, BlockMeta};
 use super::db::{Inner, Tsdb};
@@ -17,8 +18,10 @@ use super::head::read::HeadSeriesSet;
 use super::index::LabelSource;
 use super::index::codec::BlockIndex;
 use super::index::resolve::resolve;
+use super::store::BlockId;
 use crate::model::{Labels, Matcher, Samples, TimeRange};
 use crate::storage::{Querier, Queryable, SelectRequest, SeriesSet, StorageError};
+use crate::util::lock::lock;
 
 impl From<Error> for StorageError {
     fn from(error: Error) -> Self {
@@ -40,8 +43,9 @@ struct TsdbQuerier {
 impl TsdbQuerier {
     /// Calls `look` with the index of the head and of every block that overlaps the range.
     fn each_index(&self, mut look: impl FnMut(&dyn LabelSource)) -> Result<(), StorageError> {
-        for meta in self.inner.catalog.load().blocks.iter().filter(|b| b.range().overlaps(&self.range)) {
-            look(self.inner.block(meta).index()?.label_index());
+        let catalog = self.inner.catalog.load_full();
+        for meta in catalog.blocks.iter().filter(|b| b.range().overlaps(&self.range)) {
+            look(Source::new(&self.inner, &catalog, meta).index()?.label_index());
         }
         if self.inner.head.time_range().is_some_and(|held| held.overlaps(&self.range)) {
             self.inner.head.with_index(|index| look(index.source()));
@@ -60,8 +64,7 @@ impl Querier for TsdbQuerier {
         let (head, catalog) =
             inner.head.select(request.matchers, request.range, || inner.catalog.load_full());
         let blocks = catalog.blocks.iter().filter(|b| b.range().overlaps(&request.range));
-        let blocks =
-            blocks.map(|meta| (inner.block(meta), catalog.tombstones.of(&meta.id).cloned())).collect();
+        let blocks = blocks.map(|meta| Source::new(inner, &catalog, meta)).collect();
         Ok(Box::new(merge(blocks, head, request.matchers)?))
     }
 
@@ -104,12 +107,62 @@ impl Querier for TsdbQuerier {
 /// A querier over given blocks only: what compaction reads from.
 pub(super) fn select_blocks(inner: &Inner, blocks: &[Arc<BlockMeta>], range: TimeRange) -> SnapshotQuerier {
     let catalog = inner.catalog.load();
-    let deleted = |meta: &Arc<BlockMeta>| catalog.tombstones.of(&meta.id).cloned();
-    SnapshotQuerier { blocks: blocks.iter().map(|meta| (inner.block(meta), deleted(meta))).collect(), range }
+    SnapshotQuerier { blocks: blocks.iter().map(|meta| Source::new(inner, &catalog, meta)).collect(), range }
 }
 
-/// A block and what was deleted from it.
-type Source = (Block, Option<Arc<Vec<Tombstone>>>);
+/// A block as queries and compaction see it: without what was deleted, and noting damage that is met.
+#[derive(Clone)]
+struct Source {
+    block: Block,
+    deleted: Option<Arc<Vec<Tombstone>>>,
+    suspects: Suspects,
+}
+
+/// Blocks that showed damage; the maintenance thread looks at them closely.
+pub(super) type Suspects = Arc<Mutex<BTreeSet<BlockId>>>;
+
+impl Source {
+    fn new(inner: &Inner, catalog: &Catalog, meta: &Arc<BlockMeta>) -> Self {
+        Self {
+            block: inner.block(meta),
+            deleted: catalog.tombstones.of(&meta.id).cloned(),
+            suspects: Arc::clone(&inner.suspects),
+        }
+    }
+
+    fn noting<T>(&self, read: Result<T, Error>) -> Result<T, Error> {
+        if read.as_ref().is_err_and(Error::is_damage) {
+            lock(&self.suspects).insert(self.block.meta().id.clone());
+        }
+        read
+    }
+
+    fn index(&self) -> Result<Arc<BlockIndex>, Error> {
+        self.noting(self.block.index())
+    }
+
+    fn read(
+        &self,
+        index: &BlockIndex,
+        number: u32,
+        range: TimeRange,
+        out: &mut Samples,
+    ) -> Result<(), Error> {
+        let before = out.len();
+        self.noting(self.block.read(index, number, range, out))?;
+        if let Some(deleted) = &self.deleted {
+            tombstones::take_out(deleted, number, before, out);
+        }
+        Ok(())
+    }
+}
+
+/// What a select of the head found, as a series set.
+pub(super) fn head_alone(head: HeadSeriesSet) -> impl SeriesSet {
+    let order = (0..head.len()).map(|n| (n, n + 1)).collect();
+    let parts = (0..head.len()).map(|n| Part { source: HEAD, number: as_number(n) }).collect();
+    MergedSeriesSet { blocks: Vec::new(), head, order, parts, labels: None }
+}
 
 /// Given blocks as a querier.
 pub(super) struct SnapshotQuerier {
@@ -159,7 +212,7 @@ fn merge(
     let mut open = Vec::with_capacity(blocks.len());
     let mut found: Vec<(Labels, Part)> = Vec::new();
     for block in blocks {
-        let index = block.0.index()?;
+        let index = block.index()?;
         let source = as_number(open.len());
         let numbers = resolve(index.label_index(), matchers);
         found.extend(numbers.iter().map(|number| (index.labels(number), Part { source, number })));
@@ -205,11 +258,8 @@ impl SeriesSet for MergedSeriesSet {
             if part.source == HEAD {
                 self.head.read(part.number as usize, range, out);
             } else {
-                let ((block, deleted), block_index) = &self.blocks[part.source as usize];
+                let (block, block_index) = &self.blocks[part.source as usize];
                 block.read(block_index, part.number, range, out)?;
-                if let Some(deleted) = deleted {
-                    tombstones::take_out(deleted, part.number, before, out);
-                }
             }
             join(out, before);
         }

@@ -57,6 +57,14 @@ fn plain<H: Handler<T, Arc<ApiState>>, T: 'static>(handler: H) -> Route {
 }
 
 /// A route that changes the life of the server.
+fn admin<H: Handler<T, Arc<ApiState>>, T: 'static>(handler: H) -> Route {
+    let allowed = "OPTIONS, POST, PUT";
+    post(handler.clone())
+        .put(handler)
+        .options(reply::no_content)
+        .fallback(move || async move { reply::method_not_allowed(allowed) })
+}
+
 fn lifecycle<H: Handler<T, Arc<ApiState>>, T: 'static>(handler: H) -> Route {
     let allowed = "GET, OPTIONS, POST, PUT";
     post(handler.clone())
@@ -91,6 +99,9 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/status/tsdb", read(api::status::tsdb))
         .route("/status/tsdb/blocks", read(api::status::tsdb_blocks))
         .route("/status/walreplay", read(api::status::wal_replay))
+        .route("/admin/tsdb/delete_series", admin(api::admin::delete_series))
+        .route("/admin/tsdb/clean_tombstones", admin(api::admin::clean_tombstones))
+        .route("/admin/tsdb/snapshot", admin(api::admin::snapshot))
         .route(
             "/write",
             post(api::write::write)

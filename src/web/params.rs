@@ -27,7 +27,7 @@ impl FromRequest<Arc<ApiState>> for Params {
             request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim();
         // The body of a GET has no meaning.
-        let is_form = request.method() == Method::POST
+        let is_form = (request.method() == Method::POST || request.method() == Method::PUT)
             && media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded");
         let (parts, body) = request.into_parts();
         if is_form {
@@ -107,6 +107,18 @@ impl Params {
         let start = self.time("start")?.unwrap_or(i64::MIN);
         let end = self.time("end")?.unwrap_or(i64::MAX);
         Ok(TimeRange { start, end })
+    }
+
+    /// A parameter that is on or off; off when it is absent.
+    ///
+    /// # Errors
+    /// When it is neither `true` nor `false` nor a form of these.
+    pub fn flag(&self, name: &'static str) -> Result<bool, ApiError> {
+        match self.get(name) {
+            None | Some("0" | "f" | "F" | "false" | "False" | "FALSE") => Ok(false),
+            Some("1" | "t" | "T" | "true" | "True" | "TRUE") => Ok(true),
+            Some(other) => Err(ApiError::parameter(name, format!("unable to parse boolean {other:?}"))),
+        }
     }
 
     /// The parameter `limit`; none for "no limit".

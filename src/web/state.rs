@@ -54,6 +54,8 @@ pub struct ApiState {
     pub quit: Arc<tokio::sync::Notify>,
     /// Whether `/-/reload` and `/-/quit` are allowed.
     pub lifecycle_enabled: bool,
+    /// Whether data may be deleted and copied over HTTP.
+    pub admin_enabled: bool,
     /// The remote write receiver, when it is on.
     pub receiver: Option<Receiver>,
     /// The server's own metrics.

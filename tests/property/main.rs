@@ -477,3 +477,84 @@ fn a_window_that_could_not_be_written_is_written_later() {
     let all: Vec<i64> = select(&db, &[], TimeRange::ALL).values().flat_map(|s| s.keys().copied()).collect();
     assert_eq!(all, (0..8).map(|minute| minute * MINUTE).collect::<Vec<_>>());
 }
+
+/// An hour and a half of one sample a minute, in blocks of a minute.
+fn fill(db: &Tsdb) {
+    let labels = Labels::from_pairs([("__name__", "m")]);
+    for minute in 0..90 {
+        let mut appender = db.appender(None);
+        let series = appender.series(&labels);
+        appender.append(series, minute * MINUTE, minute as f64);
+        appender.commit(CommitMode::Each).expect("commit");
+        db.maintain().expect("maintain");
+    }
+}
+
+#[test]
+fn a_snapshot_is_a_database_of_its_own() {
+    let dir = tempfile::tempdir().expect("dir");
+    let db = open(dir.path());
+    fill(&db);
+    let deleted = TimeRange::new(3 * MINUTE, 5 * MINUTE);
+    db.delete(&[vec![Matcher::equal("__name__", "m")]], deleted).expect("delete");
+    let before = select(&db, &[], TimeRange::ALL);
+    assert_eq!(before.values().map(BTreeMap::len).sum::<usize>(), 87);
+    let name = db.snapshot(false).expect("snapshot");
+    let blocks_only = db.snapshot(true).expect("snapshot");
+    let push = |db: &Tsdb, minute: i64| {
+        let mut appender = db.appender(None);
+        let series = appender.series(&Labels::from_pairs([("__name__", "m")]));
+        appender.append(series, minute * MINUTE + 1, 1.0);
+        appender.commit(CommitMode::Whole).expect("commit").committed
+    };
+    assert_eq!(push(&db, 90), 1);
+    let folder = dir.path().join("snapshots");
+    let copy = open(&folder.join(&name));
+    assert_eq!(select(&copy, &[], TimeRange::ALL), before, "as it was");
+    copy.maintain().expect("maintain");
+    assert_eq!(select(&copy, &[], TimeRange::ALL), before, "after maintenance");
+    for block in &copy.status().blocks {
+        copy.verify_block(block).expect("sound");
+    }
+    assert_eq!(push(&copy, 89), 1, "it goes on where it ends");
+    let part = select(&open(&folder.join(&blocks_only)), &[], TimeRange::ALL);
+    let count = part.values().map(BTreeMap::len).sum::<usize>();
+    assert!(count > 60 && count < 87, "{count} samples are in blocks");
+}
+
+#[test]
+fn a_damaged_block_is_set_aside_and_the_rest_is_served() {
+    let dir = tempfile::tempdir().expect("dir");
+    let db = open(dir.path());
+    fill(&db);
+    let all = select(&db, &[], TimeRange::ALL);
+    let blocks = db.status().blocks;
+    let (first, kept) = (blocks[0].clone(), blocks.len() - 1);
+    db.close().expect("close");
+    drop(db);
+    for entry in
+        std::fs::read_dir(dir.path().join("blocks").join(first.id.as_str())).expect("folder").flatten()
+    {
+        if entry.path().is_dir() {
+            continue;
+        }
+        let mut bytes = std::fs::read(entry.path()).expect("read");
+        let len = bytes.len();
+        // Beyond the first bytes, so that it still looks like a database.
+        bytes.iter_mut().skip(len / 50).for_each(|byte| *byte ^= 0x5a);
+        std::fs::write(entry.path(), bytes).expect("write");
+    }
+    let db = open(dir.path());
+    let querier = db.querier(TimeRange::ALL).expect("querier");
+    let request = SelectRequest { matchers: &[], range: TimeRange::ALL };
+    let failed = querier.select(&request).and_then(|set| set.read(0, TimeRange::ALL, &mut Samples::new()));
+    let error = failed.expect_err("damaged").to_string();
+    assert!(error.contains(first.id.as_str()), "{error}");
+    db.maintain().expect("maintain");
+    assert!(db.status().blocks.iter().all(|b| b.id != first.id) && db.status().blocks.len() <= kept);
+    assert!(dir.path().join("blocks").join(format!("{}.corrupt", first.id)).is_dir());
+    let rest: Vec<_> = select(&db, &[], TimeRange::ALL).into_values().flatten().collect();
+    let expected: Vec<_> =
+        all.into_values().flatten().filter(|(time, _)| !first.range().contains(*time)).collect();
+    assert_eq!(rest, expected);
+}

@@ -52,6 +52,7 @@ pub(in crate::tsdb) fn run(inner: &Inner) {
 pub(in crate::tsdb) fn run_due(inner: &Inner) -> Result<()> {
     let _alone = lock(&inner.maintenance);
     inner.look_at_disk();
+    quarantine_suspects(inner)?;
     // What is past its retention makes room for what follows.
     expire(inner)?;
     remove_unused(inner)?;
@@ -61,7 +62,7 @@ pub(in crate::tsdb) fn run_due(inner: &Inner) -> Result<()> {
     remove_unused(inner)
 }
 
-fn new_id(inner: &Inner, start: i64, end: i64) -> BlockId {
+pub(in crate::tsdb) fn new_id(inner: &Inner, start: i64, end: i64) -> BlockId {
     // The nanoseconds of the clock tell apart two blocks of one window; the catalog would refuse a clash anyway.
     let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| {
         d.subsec_nanos() ^ u32::try_from(d.as_secs() & 0xffff_ffff).unwrap_or(0).rotate_left(12)
@@ -179,6 +180,30 @@ fn replace(inner: &Inner, job: plan::Job, level: u32) -> Result<Option<BlockMeta
     inner.catalog.store(next);
     lock(&inner.retired).extend(job.sources);
     Ok(meta)
+}
+
+/// Looks closely at the blocks in which damage was met, and sets aside those that are damaged; the rest goes on.
+fn quarantine_suspects(inner: &Inner) -> Result<()> {
+    let suspects = std::mem::take(&mut *lock(&inner.suspects));
+    for id in suspects {
+        let catalog = inner.catalog.load_full();
+        let Some(meta) = catalog.blocks.iter().find(|b| b.id == id) else { continue };
+        inner.cache.forget(&id);
+        let Err(error) = inner.block(meta).verify() else { continue };
+        if !error.is_damage() {
+            tracing::warn!(block = %id, %error, "block that showed damage cannot be looked at now");
+            lock(&inner.suspects).insert(id);
+            continue;
+        }
+        tracing::error!(block = %id, %error, start = meta.start, end = meta.end, "block is damaged and set aside");
+        inner.metrics.blocks_quarantined.inc();
+        let next = save(inner, catalog.with(std::slice::from_ref(meta), Vec::new(), None))?;
+        inner.catalog.store(next);
+        inner.cache.forget(&id);
+        inner.forget_size(&id);
+        inner.store.quarantine(&id)?;
+    }
+    Ok(())
 }
 
 fn expire(inner: &Inner) -> Result<()> {

@@ -1,0 +1,143 @@
+//! Copies of the database as it is at one moment, made while it runs: data directories of their own, without a log.
+//!
+//! Blocks are copied value by value, checked on the way; what is in the head is written as blocks. A server started
+//! on the copy goes on where it ends.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use super::block::BlockMeta;
+use super::block::catalog::Catalog;
+use super::block::writer::{BlockPlan, write_block};
+use super::compact::worker;
+use super::db::{Inner, Tsdb};
+use super::error::{Error, IoContext as _, Result};
+use super::read::head_alone;
+use super::store::sled::SledStore;
+use super::store::{BlockStore, keys};
+use crate::codec::envelope;
+use crate::model::{Samples, TimeRange};
+use crate::storage::SeriesSet;
+use crate::util::lock::lock;
+
+/// Folder of snapshots in the data directory.
+const FOLDER: &str = "snapshots";
+
+impl Tsdb {
+    /// Makes a snapshot below `snapshots/` of the data directory and returns its name; without the head if so wished.
+    ///
+    /// # Errors
+    /// When a block is damaged, or the disk refuses.
+    pub fn snapshot(&self, skip_head: bool) -> Result<String> {
+        let now = self.inner.clock.now_ms();
+        let time = jiff::Timestamp::from_millisecond(now)
+            .map_or_else(|_| now.to_string(), |time| time.strftime("%Y%m%dT%H%M%SZ").to_string());
+        let folder = self.inner.options.dir.join(FOLDER);
+        let name = (0u32..)
+            .map(|number| format!("{time}-{number:016x}"))
+            .find(|name| !folder.join(name).exists())
+            .unwrap_or(time);
+        self.copy_to(&folder.join(&name), skip_head)?;
+        Ok(name)
+    }
+
+    /// Makes a copy at `target`, which must not exist. Waits for a compaction under way.
+    ///
+    /// # Errors
+    /// When a block is damaged, or the disk refuses; nothing is left then.
+    pub fn copy_to(&self, target: &Path, skip_head: bool) -> Result<()> {
+        let inner = &*self.inner;
+        // No block may leave while it is being copied.
+        let _alone = lock(&inner.maintenance);
+        if target.exists() {
+            let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+            return Err(Error::Io { action: "create", path: target.to_owned(), source });
+        }
+        let unfinished = target.with_extension("unfinished");
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished).at("remove", &unfinished)?;
+        }
+        fs::create_dir_all(&unfinished).at("create", &unfinished)?;
+        let copied = copy(inner, &unfinished, skip_head)
+            .and_then(|()| fs::rename(&unfinished, target).at("rename", &unfinished))
+            .and_then(|()| {
+                let parent = target.parent().unwrap_or(target);
+                fs::File::open(parent).and_then(|dir| dir.sync_all()).at("sync", parent)
+            });
+        if copied.is_err() {
+            let _ = fs::remove_dir_all(&unfinished);
+        }
+        copied
+    }
+}
+
+fn copy(inner: &Inner, target: &Path, skip_head: bool) -> Result<()> {
+    let store = SledStore::new(&target.join("blocks"))?;
+    let (head, catalog) = inner.head.select(&[], TimeRange::ALL, || inner.catalog.load_full());
+    for meta in &catalog.blocks {
+        copy_block(&*inner.store, &store, meta)?;
+    }
+    catalog.tombstones.save(target)?;
+    let mut next = Catalog::clone(&catalog);
+    if !skip_head {
+        let set = head_alone(head);
+        let (windows, newest) = windows(&set, inner.options.block_range_ms)?;
+        let mut metas = Vec::new();
+        for start in windows {
+            let end = start.saturating_add(inner.options.block_range_ms).min(newest.saturating_add(1));
+            let plan = BlockPlan {
+                id: worker::new_id(inner, start, end),
+                start,
+                end,
+                level: 1,
+                sources: Vec::new(),
+            };
+            metas.extend(write_block(&store, plan, &set, &inner.stop)?);
+        }
+        let head_start = (!metas.is_empty()).then(|| newest.saturating_add(1));
+        next = next.with(&[], metas, head_start);
+    }
+    next.save(target)
+}
+
+/// The windows of `range` milliseconds that hold samples, by their start, and the newest sample.
+fn windows(set: &dyn SeriesSet, range: i64) -> Result<(BTreeSet<i64>, i64)> {
+    let mut found = BTreeSet::new();
+    let mut newest = i64::MIN;
+    let mut samples = Samples::new();
+    for index in 0..set.len() {
+        set.read(index, TimeRange::ALL, &mut samples).map_err(|error| Error::Store {
+            block: "head".to_owned(),
+            action: "read",
+            reason: error.to_string(),
+        })?;
+        found.extend(samples.timestamps.iter().map(|t| t.saturating_sub(t.rem_euclid(range))));
+        newest = newest.max(samples.timestamps.last().copied().unwrap_or(i64::MIN));
+    }
+    Ok((found, newest))
+}
+
+/// Copies one block from store to store.
+fn copy_block(from: &dyn BlockStore, to: &dyn BlockStore, meta: &BlockMeta) -> Result<()> {
+    let reader = from.open(&meta.id)?;
+    let mut writer = to.begin(&meta.id)?;
+    let mut bundle = 0;
+    while let Some(payload) = reader.get(&keys::bundle(bundle))? {
+        writer.put(&keys::bundle(bundle), &payload)?;
+        bundle += 1;
+    }
+    for part in 0..meta.index_parts {
+        let missing = || Error::BlockDamaged {
+            block: meta.id.to_string(),
+            reason: format!("index part {part} is missing"),
+        };
+        let payload = reader.get(&keys::index_part(part))?.ok_or_else(missing)?;
+        writer.put(&keys::index_part(part), &payload)?;
+    }
+    if writer.digest() != meta.digest {
+        let reason = "it does not hold what its meta record says".to_owned();
+        return Err(Error::BlockDamaged { block: meta.id.to_string(), reason });
+    }
+    writer.publish(&envelope::seal(meta))
+}
