@@ -9,11 +9,12 @@
 //! **Locking**: the list of open databases, held during an open; then what a database has touched.
 //! **Cost**: an open reads sled's snapshot: some milliseconds. sled keeps every page it has read until its database is
 //! closed, so the least recently used is closed beyond [`MAX_OPEN`], or when all have read [`MAX_TOUCHED_BYTES`].
-//! Writing holds up to [`BATCH_BYTES`] of values, and what sled keeps of those before.
+//! Writing and verifying close it now and then for the same reason; writing also holds up to [`BATCH_BYTES`] of values.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -51,7 +52,9 @@ pub struct SledStore {
     dir: PathBuf,
     /// Open databases, the most recently used last.
     open: Mutex<Vec<Arc<SledBlock>>>,
+    /// [`BATCH_BYTES`] and [`MAX_TOUCHED_BYTES`]; smaller in tests.
     batch_bytes: usize,
+    max_touched_bytes: usize,
 }
 
 struct SledBlock {
@@ -78,6 +81,11 @@ struct SledWriter {
     batch: Vec<(Vec<u8>, Vec<u8>)>,
     batch_bytes: usize,
     max_batch_bytes: usize,
+    /// Whether there was a batch before.
+    started: bool,
+    /// Bytes written since the database was last opened, which sled keeps.
+    kept_bytes: usize,
+    max_kept_bytes: usize,
     crc: crc32fast::Hasher,
     digest: ValueDigest,
 }
@@ -156,7 +164,12 @@ impl SledStore {
     /// When it cannot be created.
     pub fn new(dir: &Path) -> Result<Self> {
         fs::create_dir_all(dir).at("create", dir)?;
-        Ok(Self { dir: dir.to_owned(), open: Mutex::default(), batch_bytes: BATCH_BYTES })
+        Ok(Self {
+            dir: dir.to_owned(),
+            open: Mutex::default(),
+            batch_bytes: BATCH_BYTES,
+            max_touched_bytes: MAX_TOUCHED_BYTES,
+        })
     }
 
     fn path(&self, id: &BlockId) -> PathBuf {
@@ -208,6 +221,9 @@ impl BlockStore for SledStore {
             batch: Vec::new(),
             batch_bytes: 0,
             max_batch_bytes: self.batch_bytes,
+            started: false,
+            kept_bytes: 0,
+            max_kept_bytes: self.max_touched_bytes,
             crc: crc32fast::Hasher::new(),
             digest: ValueDigest::default(),
         }))
@@ -216,7 +232,7 @@ impl BlockStore for SledStore {
     fn open(&self, id: &BlockId) -> Result<Arc<dyn BlockReader>> {
         // Held during the open: two threads must not open one database twice, sled would refuse the second.
         let mut open = lock(&self.open);
-        close_idle(&mut open);
+        close_idle(&mut open, self.max_touched_bytes);
         if let Some(at) = open.iter().position(|block| block.id == *id) {
             let block = open.remove(at);
             open.push(Arc::clone(&block));
@@ -268,10 +284,10 @@ impl BlockStore for SledStore {
 
 /// Closes databases beyond the bounds, the least recently used first. One that is being read stays: a second open of
 /// it would find it locked.
-fn close_idle(open: &mut Vec<Arc<SledBlock>>) {
+fn close_idle(open: &mut Vec<Arc<SledBlock>>, max_touched_bytes: usize) {
     loop {
         let touched: usize = open.iter().map(|block| lock(&block.touched).bytes).sum();
-        if open.len() < MAX_OPEN && touched <= MAX_TOUCHED_BYTES {
+        if open.len() < MAX_OPEN && touched <= max_touched_bytes {
             return;
         }
         // New handles are made under the lock of this list only, so one that is alone stays alone.
@@ -284,12 +300,18 @@ impl SledWriter {
     /// Hands the batch to sled: keys first, then each value. Behind the keys of the `last` batch come some more, so
     /// that the last page with values is split like the others.
     fn flush_batch(&mut self, last: bool) -> Result<()> {
-        let first = self.db.is_none();
+        let first = !std::mem::replace(&mut self.started, true);
         if first {
             self.segment_bytes = fitting_segment_bytes(&self.batch);
+        }
+        if self.kept_bytes >= self.max_kept_bytes {
+            self.db = None;
+            self.kept_bytes = 0;
+        }
+        if self.db.is_none() {
             self.db = Some(open_db(&self.id, &self.temporary, self.segment_bytes)?);
         }
-        self.batch_bytes = 0;
+        self.kept_bytes += std::mem::take(&mut self.batch_bytes);
         let batch = std::mem::take(&mut self.batch);
         let Some(db) = &self.db else { return Ok(()) };
         guarded(&self.id, "write", || {
@@ -326,13 +348,19 @@ impl SledWriter {
     /// Opens and verifies the closed database, closes it, opens and closes it once more so that its snapshot
     /// covers everything.
     fn seal(&self) -> Result<()> {
-        let block = SledBlock::new(&self.id, open_db(&self.id, &self.temporary, self.segment_bytes)?);
-        let found = block.verify()?;
+        let mut verifier = Verifier::default();
+        loop {
+            // Closed now and then: sled keeps all that it has read.
+            let block = SledBlock::new(&self.id, open_db(&self.id, &self.temporary, self.segment_bytes)?);
+            if verifier.go_on(&block, self.max_kept_bytes)? {
+                break;
+            }
+        }
+        let found = verifier.digest();
         if found != self.digest {
             let reason = format!("wrote {:?}, read back {found:?}", self.digest);
             return Err(failed(&self.id, "verify", &reason));
         }
-        drop(block);
         drop(open_db(&self.id, &self.temporary, self.segment_bytes)?);
         Ok(())
     }
@@ -408,25 +436,51 @@ impl BlockReader for SledBlock {
     }
 
     fn verify(&self) -> Result<ValueDigest> {
-        let mut digest = ValueDigest::default();
-        let mut crc = crc32fast::Hasher::new();
-        let mut entries = self.db.iter();
-        while let Some((key, value)) = guarded(&self.id, "read", || entries.next().transpose())? {
+        let mut verifier = Verifier::default();
+        verifier.go_on(self, usize::MAX)?;
+        Ok(verifier.digest())
+    }
+}
+
+/// Reads a database in the order of its keys, in as many parts as wanted.
+#[derive(Default)]
+struct Verifier {
+    digest: ValueDigest,
+    crc: crc32fast::Hasher,
+    /// The last key that was read.
+    last: Option<sled::IVec>,
+}
+
+impl Verifier {
+    /// Goes on until about `max_bytes` were read; says whether that was the end.
+    fn go_on(&mut self, block: &SledBlock, max_bytes: usize) -> Result<bool> {
+        let after = self.last.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut entries = block.db.range::<sled::IVec, _>((after, Bound::Unbounded));
+        let mut read = 0usize;
+        while let Some((key, value)) = guarded(&block.id, "read", || entries.next().transpose())? {
             if keys::is_filler(&key) {
                 continue;
             }
-            self.touch(&key, value.len());
+            block.touch(&key, value.len());
             frame::open_value(&key, &value)
-                .map_err(|source| Error::Corrupt { what: format!("block {}", self.id), source })?;
+                .map_err(|source| Error::Corrupt { what: format!("block {}", block.id), source })?;
             if key.as_ref() != keys::META {
-                crc.update(&key);
-                crc.update(&value);
-                digest.values += 1;
-                digest.bytes += value.len() as u64;
+                self.crc.update(&key);
+                self.crc.update(&value);
+                self.digest.values += 1;
+                self.digest.bytes += value.len() as u64;
+            }
+            read = read.saturating_add(value.len());
+            self.last = Some(key);
+            if read >= max_bytes {
+                return Ok(false);
             }
         }
-        digest.crc = crc.finalize();
-        Ok(digest)
+        Ok(true)
+    }
+
+    fn digest(&self) -> ValueDigest {
+        ValueDigest { crc: self.crc.clone().finalize(), ..self.digest }
     }
 }
 
@@ -476,7 +530,11 @@ mod tests {
 
     /// With small batches, so that their borders are common.
     fn small_store(dir: &Path) -> SledStore {
-        SledStore { batch_bytes: 64 << 10, ..SledStore::new(dir).expect("store") }
+        SledStore {
+            batch_bytes: 64 << 10,
+            max_touched_bytes: 128 << 10,
+            ..SledStore::new(dir).expect("store")
+        }
     }
 
     fn write(store: &SledStore, id: &BlockId) -> ValueDigest {
@@ -563,11 +621,11 @@ mod tests {
         // As if it had read more than all may keep: closed and opened again.
         drop(held);
         let first = lock(&store.open).iter().position(|block| block.id == ids[0]).expect("open");
-        lock(&lock(&store.open)[first].touched).bytes = MAX_TOUCHED_BYTES + 1;
+        lock(&lock(&store.open)[first].touched).bytes = store.max_touched_bytes + 1;
         let again = store.open(&ids[0]).expect("open");
         assert_eq!(again.get(&keys::bundle(3)).expect("get").map(|v| v.len()), Some(2000));
         let kept: usize = lock(&store.open).iter().map(|block| lock(&block.touched).bytes).sum();
-        assert!(kept <= MAX_TOUCHED_BYTES);
+        assert!(kept <= store.max_touched_bytes);
     }
 
     #[test]
