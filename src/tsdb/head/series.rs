@@ -1,5 +1,6 @@
 //! One series of the head: sealed chunks, an open one, and what does not fit their order.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::pairs::PairId;
@@ -26,6 +27,15 @@ pub(super) struct SealedChunk {
     pub count: u16,
     /// Encoded values.
     pub column: Box<[u8]>,
+}
+
+/// Working memory for sealing a chunk.
+#[derive(Debug, Default)]
+struct SealScratch {
+    stamps: Vec<i64>,
+    values: Vec<f64>,
+    scratch: column::Scratch,
+    out: Vec<u8>,
 }
 
 /// What most series have none or little of.
@@ -195,8 +205,7 @@ impl MemSeries {
     /// Makes the open chunk a sealed one.
     fn seal(&mut self, timelines: &Timelines) {
         thread_local! {
-            static SCRATCH: std::cell::RefCell<(Vec<i64>, Vec<f64>, column::Scratch, Vec<u8>)> =
-                std::cell::RefCell::default();
+            static SCRATCH: RefCell<SealScratch> = RefCell::default();
         }
         let count = self.values.count();
         if count == 0 {
@@ -207,7 +216,7 @@ impl MemSeries {
         if let Times::Own(own) = &mut times {
             own.shrink();
         }
-        let chunk = SCRATCH.with_borrow_mut(|(stamps, values, scratch, out)| {
+        let chunk = SCRATCH.with_borrow_mut(|SealScratch { stamps, values, scratch, out }| {
             stamps.clear();
             values.clear();
             out.clear();

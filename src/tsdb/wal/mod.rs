@@ -31,8 +31,10 @@ pub const HEADER_LEN: usize = 8;
 
 /// The header of a file.
 fn header() -> [u8; HEADER_LEN] {
-    let [a, b, c, d, e] = SEGMENT_MAGIC;
-    [a, b, c, d, e, VERSION, 0, 0]
+    let mut header = [0; HEADER_LEN];
+    header[..SEGMENT_MAGIC.len()].copy_from_slice(&SEGMENT_MAGIC);
+    header[SEGMENT_MAGIC.len()] = VERSION;
+    header
 }
 
 /// When appended records are made durable against power loss. A killed process loses nothing either way.
