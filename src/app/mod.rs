@@ -96,7 +96,7 @@ impl App {
         let (mut options, db_clock) = (settings.tsdb.clone(), Arc::clone(&clock));
         options.limits = settings.limits(&first);
         let (db, mut registry) = tokio::task::spawn_blocking(move || {
-            Tsdb::open(options, db_clock, &mut registry).map(|db| (Arc::new(db), registry))
+            Tsdb::begin(options, db_clock, &mut registry).map(|db| (Arc::new(db), registry))
         })
         .await
         .map_err(|_| AppError::Failed("opening the database"))??;
@@ -167,8 +167,12 @@ impl App {
     ) -> Result<(), AppError> {
         let mut shutdown = std::pin::pin!(shutdown);
         let quit = Arc::clone(&self.state.quit);
+        let db = Arc::clone(&self.state.db);
+        let mut replay = JoinSet::new();
+        replay.spawn_blocking(move || db.wait());
         let failed = loop {
             tokio::select! {
+                Some(Ok(Err(error))) = replay.join_next() => break Some(AppError::Storage(error)),
                 () = &mut shutdown => break None,
                 () = quit.notified() => break None,
                 Some(()) = reload.recv() => {
@@ -189,6 +193,7 @@ impl App {
             }
         };
         let stopped = self.stop().await;
+        drop(replay);
         failed.map_or(stopped, Err)
     }
 

@@ -52,6 +52,7 @@ impl Tsdb {
     /// When a block is damaged, or the disk refuses; nothing is left then.
     pub fn copy_to(&self, target: &Path, skip_head: bool) -> Result<()> {
         let inner = &*self.inner;
+        inner.replay.wait()?;
         // No block may leave while it is being copied.
         let _alone = lock(&inner.maintenance);
         if target.exists() {

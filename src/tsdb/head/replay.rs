@@ -23,22 +23,22 @@ use crate::tsdb::wal::reader::{self, LoadedFile, ReplayReport};
 use crate::util::lock::write;
 
 impl Head {
-    /// Applies the whole log, oldest first, and repairs damaged files. The head must be new.
+    /// Applies `files` of the log, oldest first, and repairs damaged ones. The head must be new. `locked` is called once
+    /// whatever else needs the head waits.
     ///
     /// # Errors
     /// When files cannot be read or repaired; damage itself is no error.
-    pub fn replay(&self, fs: &dyn LogFs) -> Result<ReplayReport> {
+    pub fn replay(&self, fs: &dyn LogFs, files: &[String], locked: impl FnOnce()) -> Result<ReplayReport> {
         let mut table = write(&self.table);
+        locked();
         let mut report = ReplayReport::default();
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(16);
         let mut shares: Vec<Share> =
             (0..threads).map(|number| Share::new(number, threads, self.min_valid())).collect();
-        let (files, last_segment) = reader::files(fs)?;
-        report.last_segment = last_segment;
         for name in files {
             let mut definitions =
                 Definitions { table: &mut table, names: PairNames::default(), newest: None, oldest: None };
-            let file = reader::load(fs, &name, |payload| definitions.take(payload))?;
+            let file = reader::load(fs, name, |payload| definitions.take(payload))?;
             let (newest, oldest) = (definitions.newest, definitions.oldest);
             report.note(&file, newest, oldest);
             apply_samples(&mut table, &mut shares, &file);
