@@ -111,6 +111,9 @@ impl App {
             db,
             engine: ArcSwap::from_pointee(Engine::new(settings.engine_options(&first))),
             query_slots: Semaphore::new(settings.query_concurrency),
+            write_slots: Semaphore::new(
+                std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            ),
             query_timeout: settings.query_timeout,
             scrape: scrape.handle(),
             config: ArcSwap::from_pointee(first),

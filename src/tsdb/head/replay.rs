@@ -107,8 +107,8 @@ fn apply_samples(table: &mut Table, shares: &mut [Share], file: &LoadedFile) {
     });
 }
 
-/// Samples collected before they are brought into the order of series.
-const MAX_PENDING: usize = 1 << 18;
+/// Samples collected before they are brought into the order of series; more if there are more series than that.
+const MIN_PENDING: usize = 1 << 18;
 
 /// A sample on its way to its series.
 #[derive(Debug, Clone, Copy, Default)]
@@ -138,6 +138,8 @@ struct Share {
     known: Vec<Known>,
     pending: Vec<Pending>,
     sorted: Vec<Pending>,
+    /// For each series where its samples end among the sorted ones.
+    ends: Vec<u32>,
     /// Timestamps of the pending samples, each with its place on a timeline.
     stamps: Vec<(i64, Option<Placement>)>,
     /// Oldest and newest timestamp applied.
@@ -158,6 +160,7 @@ impl Share {
             known: Vec::new(),
             pending: Vec::new(),
             sorted: Vec::new(),
+            ends: Vec::new(),
             stamps: Vec::new(),
             held: None,
             orphans: 0,
@@ -248,7 +251,7 @@ impl Sink<'_> {
             }
             _ => {}
         }
-        if self.share.pending.len() >= MAX_PENDING {
+        if self.share.pending.len() >= MIN_PENDING.max(self.share.known.len()) {
             self.flush();
         }
         Ok(())
@@ -294,18 +297,20 @@ impl Sink<'_> {
     fn flush(&mut self) {
         let share = &mut *self.share;
         self.last = None;
-        let mut ends = vec![0usize; share.known.len() + 1];
+        share.ends.clear();
+        share.ends.resize(share.known.len() + 1, 0);
         for sample in &share.pending {
-            ends[sample.series as usize + 1] += 1;
+            share.ends[sample.series as usize + 1] += 1;
         }
-        for number in 1..ends.len() {
-            ends[number] += ends[number - 1];
+        let mut before = 0;
+        for end in &mut share.ends {
+            before += *end;
+            *end = before;
         }
-        share.sorted.clear();
         share.sorted.resize(share.pending.len(), Pending::default());
         for sample in share.pending.drain(..) {
-            let at = &mut ends[sample.series as usize];
-            share.sorted[*at] = sample;
+            let at = &mut share.ends[sample.series as usize];
+            share.sorted[*at as usize] = sample;
             *at += 1;
         }
         let sorted = std::mem::take(&mut share.sorted);
