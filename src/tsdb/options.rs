@@ -113,7 +113,8 @@ impl TsdbOptions {
 
     /// Windows to which blocks are merged, rising, in milliseconds.
     pub(super) fn compaction_ranges(&self) -> Vec<i64> {
-        let day = 12 * self.block_range_ms;
+        // A quarter of a day first: small blocks are the most expensive ones, and a day is long.
+        let (quarter, day) = (3 * self.block_range_ms, 12 * self.block_range_ms);
         let largest = self.max_block_range_ms.unwrap_or_else(|| {
             let tenth = match self.limits.retention_ms {
                 0 => 31 * DAY_MS,
@@ -121,7 +122,7 @@ impl TsdbOptions {
             };
             tenth.clamp(DAY_MS, 31 * DAY_MS)
         });
-        let mut ranges = vec![day];
+        let mut ranges = vec![quarter, day];
         // The largest window is a multiple of the one before, so that its border is one of theirs too.
         if largest / day > 1 {
             ranges.push(largest / day * day);
