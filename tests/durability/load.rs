@@ -102,10 +102,10 @@ impl<'a> Load<'a> {
             match random.below(20) {
                 0..8 => self.db.maintain().expect("maintain"),
                 8..15 => self.delete(&mut random),
-                15..18 => {
+                15..17 => {
                     self.db.clean_tombstones().expect("clean");
                 }
-                18 => {
+                17..19 => {
                     let name = self.db.snapshot(false).expect("snapshot");
                     let path = dir.join("snapshots").join(name);
                     look(&path);

@@ -27,7 +27,7 @@ fn assert_whole(found: &Found, what: &str) {
 
 #[test]
 fn threads_do_not_get_in_each_others_way() {
-    const COMMITS: u64 = 1500;
+    const COMMITS: u64 = 1000;
     let mut random = Random::from_env(5);
     let dir = tempfile::tempdir().expect("dir");
     let what = dir.path().display().to_string();
