@@ -12,6 +12,7 @@ use super::block::catalog::Catalog;
 use super::block::writer::{BlockPlan, write_block};
 use super::compact::worker;
 use super::db::{Inner, Tsdb};
+use super::durable;
 use super::error::{Error, IoContext as _, Result};
 use super::read::head_alone;
 use super::store::sled::SledStore;
@@ -62,12 +63,12 @@ impl Tsdb {
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished).at("remove", &unfinished)?;
         }
-        fs::create_dir_all(&unfinished).at("create", &unfinished)?;
+        durable::create_dir(&unfinished).at("create", &unfinished)?;
         let copied = copy(inner, &unfinished, skip_head)
-            .and_then(|()| fs::rename(&unfinished, target).at("rename", &unfinished))
+            .and_then(|()| durable::rename(&unfinished, target).at("rename", &unfinished))
             .and_then(|()| {
                 let parent = target.parent().unwrap_or(target);
-                fs::File::open(parent).and_then(|dir| dir.sync_all()).at("sync", parent)
+                durable::sync(parent).at("sync", parent)
             });
         if copied.is_err() {
             let _ = fs::remove_dir_all(&unfinished);

@@ -51,13 +51,13 @@ fn push(db: &Tsdb, time: i64, expected: &mut Expected) {
 fn prepare(dir: &Path) -> Expected {
     let mut expected = Expected::default();
     let db = open(dir);
-    for step in 0..400 {
+    for step in 0..300 {
         // The first sample of a series cannot come late.
         push(&db, BEGIN + STEP + step * STEP, &mut expected);
-        if step % 60 == 59 {
+        if step % 100 == 79 {
             db.maintain().expect("maintain");
         }
-        if step == 330 {
+        if step == 250 {
             for (number, minutes) in [(1, 2..6), (3, 1..15)] {
                 let (start, end) = (BEGIN + minutes.start * MINUTE, BEGIN + minutes.end * MINUTE);
                 let selector = vec![Matcher::equal("number", &u64::to_string(&number))];
