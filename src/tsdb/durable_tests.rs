@@ -65,7 +65,11 @@ impl Durable {
         match step {
             Step::Created => {
                 if in_log && name.starts_with('0') {
-                    assert_eq!(self.unsynced, BTreeSet::new(), "{name} follows a segment that is not durable");
+                    assert_eq!(
+                        self.unsynced,
+                        BTreeSet::new(),
+                        "{name} follows a segment that is not durable"
+                    );
                 }
                 self.dirty.insert(parent);
             }
@@ -88,10 +92,15 @@ impl Durable {
                 }
                 if path.is_dir() && name.ends_with(".tmp") {
                     let folders: BTreeSet<_> = held.keys().filter_map(|file| file.parent()).collect();
-                    folders.iter().for_each(|f| assert!(self.folders.contains(*f), "{} is not synced", f.display()));
+                    folders
+                        .iter()
+                        .for_each(|f| assert!(self.folders.contains(*f), "{} is not synced", f.display()));
                 }
                 if name == "catalog.tmp" {
-                    assert!(!self.dirty.contains(&parent.join("blocks")), "the catalog comes after its blocks");
+                    assert!(
+                        !self.dirty.contains(&parent.join("blocks")),
+                        "the catalog comes after its blocks"
+                    );
                 }
             }
             Step::Renamed => {

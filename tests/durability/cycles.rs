@@ -46,8 +46,12 @@ fn child_process() {
     let Ok(dir) = std::env::var(CHILD) else { return };
     let dir = Path::new(&dir);
     let limits = Limits { retention_ms: 30 * MINUTE, ..Limits::default() };
-    let options =
-        TsdbOptions { limits, max_block_range_ms: Some(12 * MINUTE), segment_bytes: 32 << 10, ..options(dir) };
+    let options = TsdbOptions {
+        limits,
+        max_block_range_ms: Some(12 * MINUTE),
+        segment_bytes: 32 << 10,
+        ..options(dir)
+    };
     let db = try_open(options).expect("open");
     let timeline = db.create_timeline();
     let (mut early, mut late) = (Vec::new(), Vec::new());
@@ -74,7 +78,10 @@ fn child_process() {
     let text = format!("{early:?}\n{late:?}");
     assert!(most(&late, |u| u.disk) <= most(&early, |u| u.disk) * 5 / 4, "disk:\n{text}");
     assert!(most(&late, |u| u.resident) <= most(&early, |u| u.resident) + (24 << 20), "memory:\n{text}");
-    assert!(most(&late, |u| u.descriptors as u64) <= most(&early, |u| u.descriptors as u64) + 8, "files:\n{text}");
+    assert!(
+        most(&late, |u| u.descriptors as u64) <= most(&early, |u| u.descriptors as u64) + 8,
+        "files:\n{text}"
+    );
     assert!(most(&late, |u| u.threads as u64) <= most(&early, |u| u.threads as u64) + 8, "threads:\n{text}");
     assert!(db.status().blocks.len() < 50, "{} blocks", db.status().blocks.len());
     println!("{text}");

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use emberkeep::model::{Matcher, TimeRange};
 use emberkeep::tsdb::{CommitMode, Tsdb};
 
-use crate::model::{Expected, Found, Event, STEP, assert_value, labels, read, samples_of, value};
+use crate::model::{Event, Expected, Found, STEP, assert_value, labels, read, samples_of, value};
 use crate::support::Random;
 use crate::{MINUTE, open};
 
 const BEGIN: i64 = 1_000_000 * MINUTE;
 
 fn files_below(dir: &Path, out: &mut Vec<PathBuf>) {
-    let mut entries: Vec<PathBuf> = fs::read_dir(dir).expect("folder").map(|e| e.expect("entry").path()).collect();
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(dir).expect("folder").map(|e| e.expect("entry").path()).collect();
     entries.sort();
     for path in entries {
         if path.is_dir() { files_below(&path, out) } else { out.push(path) }
@@ -106,7 +107,11 @@ fn damage_to_any_file_is_met_with_the_right_data_or_an_error() {
         let length = fs::metadata(file).expect("metadata").len();
         for kind in 0..if length == 0 { 1 } else { 4 } {
             let at = usize::try_from(random.below(length)).expect("small");
-            let what = format!("{} {} at {at} of {length}", relative.display(), ["flip", "cut", "zero", "lost"][kind]);
+            let what = format!(
+                "{} {} at {at} of {length}",
+                relative.display(),
+                ["flip", "cut", "zero", "lost"][kind]
+            );
             let copy = dir.path().join("copy");
             copy_dir(&source, &copy);
             let target = copy.join(relative);
@@ -134,13 +139,18 @@ fn damage_to_any_file_is_met_with_the_right_data_or_an_error() {
             let count: usize = found.values().map(std::collections::BTreeMap::len).sum();
             let aside = fs::read_dir(copy.join("blocks"))
                 .expect("folder")
-                .filter(|entry| entry.as_ref().is_ok_and(|e| e.path().extension().is_some_and(|x| x == "corrupt")))
+                .filter(|entry| {
+                    entry.as_ref().is_ok_and(|e| e.path().extension().is_some_and(|x| x == "corrupt"))
+                })
                 .count();
             let lost_file = kind == 3 && relative.starts_with("wal");
             if count == expected.count() {
                 whole += 1;
             } else {
-                assert!(aside > 0 || db.status().corruptions > 0 || lost_file, "{what}: {count} samples, not a word");
+                assert!(
+                    aside > 0 || db.status().corruptions > 0 || lost_file,
+                    "{what}: {count} samples, not a word"
+                );
             }
             quarantined += usize::from(aside > 0);
             cut += usize::from(db.status().corruptions > 0);

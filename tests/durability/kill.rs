@@ -26,7 +26,11 @@ fn child_process() {
     // One write for each line, straight to the pipe: what was said stays said when the process dies.
     let say = |event: Event| {
         let line = event.to_line() + "\n";
-        std::io::stdout().lock().write_all(line.as_bytes()).and_then(|()| std::io::stdout().flush()).expect("say");
+        std::io::stdout()
+            .lock()
+            .write_all(line.as_bytes())
+            .and_then(|()| std::io::stdout().flush())
+            .expect("say");
     };
     let load = Load::new(&db, BEGIN, next, &say);
     std::thread::scope(|scope| {
@@ -42,8 +46,11 @@ fn child_process() {
 /// Starts a child, kills it after `lines` events (none: while it starts), and returns its events.
 fn run_and_kill(dir: &Path, next: i64, seed: u64, lines: u64, random: &mut Random) -> Vec<Event> {
     let task = format!("{next} {seed} {}", dir.display());
-    let mut process =
-        child("kill::child_process", &task).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start");
+    let mut process = child("kill::child_process", &task)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("start");
     let stdout = BufReader::new(process.stdout.take().expect("piped"));
     let (sender, events) = mpsc::channel();
     let reader = std::thread::spawn(move || {
@@ -106,10 +113,19 @@ fn nothing_acknowledged_is_lost_and_nothing_deleted_is_back() {
             expected.check(&read(&db).unwrap_or_else(|error| panic!("{what}: {error}")), &what);
         }
         merged = merged.max(db.status().blocks.iter().filter(|b| b.level > 1).count());
-        println!("round {round}: {} events, {} samples, {} blocks, newest {}", lines, expected.count(), status.blocks.len(), (next - BEGIN) / MINUTE);
+        println!(
+            "round {round}: {} events, {} samples, {} blocks, newest {}",
+            lines,
+            expected.count(),
+            status.blocks.len(),
+            (next - BEGIN) / MINUTE
+        );
         db.close().expect("close");
     }
-    assert!(most_blocks > 5 && merged > 0 && deletions > 5, "{most_blocks} blocks, {merged} merged, {deletions} deletions");
+    assert!(
+        most_blocks > 5 && merged > 0 && deletions > 5,
+        "{most_blocks} blocks, {merged} merged, {deletions} deletions"
+    );
     let verified = Command::new(env!("CARGO_BIN_EXE_emberkeep")).args(["tsdb", "verify"]).arg(&data).output();
     let verified = verified.expect("run");
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));

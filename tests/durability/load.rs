@@ -96,7 +96,12 @@ impl<'a> Load<'a> {
     }
 
     /// Maintenance, deletions and snapshots in random order; each snapshot is handed to `look` and then removed.
-    pub(crate) fn administer(&self, mut random: Random, dir: &std::path::Path, look: impl Fn(&std::path::Path)) {
+    pub(crate) fn administer(
+        &self,
+        mut random: Random,
+        dir: &std::path::Path,
+        look: impl Fn(&std::path::Path),
+    ) {
         let _ends = self.ends();
         while !self.stopped() {
             match random.below(20) {

@@ -110,7 +110,11 @@ pub(crate) fn read(db: &Tsdb) -> Result<Found, StorageError> {
 /// The value is the one that was written.
 pub(crate) fn assert_value(key: Key, time: i64, found: f64, what: &str) {
     let expected = value(key, time);
-    assert_eq!(found.to_bits(), expected.to_bits(), "{what}: series {key:?} at {time}: {found}, not {expected}");
+    assert_eq!(
+        found.to_bits(),
+        expected.to_bits(),
+        "{what}: series {key:?} at {time}: {found}, not {expected}"
+    );
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +161,13 @@ impl Expected {
         }
     }
 
-    fn each_in(&mut self, number: u64, start: i64, end: i64, change: impl Fn(&mut BTreeMap<i64, State>, i64)) {
+    fn each_in(
+        &mut self,
+        number: u64,
+        start: i64,
+        end: i64,
+        change: impl Fn(&mut BTreeMap<i64, State>, i64),
+    ) {
         for (_, samples) in self.samples.iter_mut().filter(|(key, _)| key.1 == number) {
             let times: Vec<i64> = samples.range(start..=end).map(|(time, _)| *time).collect();
             times.into_iter().for_each(|time| change(samples, time));
@@ -180,7 +190,10 @@ impl Expected {
         for (key, samples) in found {
             for (time, value) in samples {
                 assert_value(*key, *time, *value, what);
-                assert!(self.knows(*key, *time), "{what}: {key:?} at {time} was deleted or refused, and is there");
+                assert!(
+                    self.knows(*key, *time),
+                    "{what}: {key:?} at {time} was deleted or refused, and is there"
+                );
             }
         }
         let has = |key: &Key, time: i64| found.get(key).is_some_and(|samples| samples.contains_key(&time));
@@ -191,9 +204,13 @@ impl Expected {
         for (writer, time) in self.open.drain(..) {
             let there = samples_of(writer, time).iter().filter(|(key, time)| has(key, *time)).count();
             let whole = samples_of(writer, time).len();
-            assert!(there == 0 || there == whole, "{what}: {there} of {whole} samples of commit {writer} {time}");
+            assert!(
+                there == 0 || there == whole,
+                "{what}: {there} of {whole} samples of commit {writer} {time}"
+            );
         }
-        let settled = |samples: &BTreeMap<i64, f64>| samples.keys().map(|time| (*time, State::Must)).collect();
+        let settled =
+            |samples: &BTreeMap<i64, f64>| samples.keys().map(|time| (*time, State::Must)).collect();
         self.samples = found.iter().map(|(key, samples)| (*key, settled(samples))).collect();
     }
 }

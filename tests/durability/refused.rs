@@ -28,7 +28,7 @@ fn a_folder_that_goes_away_while_it_runs_is_named_and_missed_no_longer_than_it_i
     let db = open(dir.path());
     let (mut refused, mut failed) = (0, 0);
     for step in 1..400 {
-        for (name, from, to) in [("wal", 100, 140), ("blocks", 200, 260)] {
+        for (name, from, to) in [("wal", 45, 185), ("blocks", 245, 305)] {
             let (folder, aside) = (dir.path().join(name), dir.path().join("aside"));
             if step == from {
                 fs::rename(&folder, &aside).expect("rename");
@@ -41,14 +41,14 @@ fn a_folder_that_goes_away_while_it_runs_is_named_and_missed_no_longer_than_it_i
         if let Err(error) = commit(&db, step, &mut expected) {
             let text = error.to_string();
             assert!(text.contains(&*dir.path().join("wal").to_string_lossy()), "it names the path: {text}");
-            assert!((100..140).contains(&step), "step {step}: {text}");
+            assert!((45..185).contains(&step), "step {step}: {text}");
             refused += 1;
         }
-        if step % 20 == 0 && !(100..140).contains(&step) {
+        if step % 20 == 0 && !(45..185).contains(&step) {
             match db.maintain() {
                 Ok(()) => {}
                 Err(error) => {
-                    assert!((200..260).contains(&step), "step {step}: {error}");
+                    assert!((245..305).contains(&step), "step {step}: {error}");
                     assert!(error.to_string().contains("blocks"), "it names the path: {error}");
                     failed += 1;
                 }

@@ -16,7 +16,9 @@ const BEGIN: i64 = 1_000_000 * MINUTE;
 fn assert_whole(found: &Found, what: &str) {
     for writer in 0..WRITERS {
         let newest: Vec<Option<i64>> = (0..SERIES)
-            .map(|number| found.get(&(writer, number)).and_then(|s| s.last_key_value()).map(|(time, _)| *time))
+            .map(|number| {
+                found.get(&(writer, number)).and_then(|s| s.last_key_value()).map(|(time, _)| *time)
+            })
             .collect();
         assert!(newest.iter().all(|time| *time == newest[0]), "{what}: writer {writer}: {newest:?}");
     }
@@ -86,5 +88,8 @@ fn threads_do_not_get_in_each_others_way() {
     expected.check(&read(&db).expect("read"), &what);
     let (refused, looks) = (refused.into_inner(), looks.into_inner());
     let snapshots = snapshots.load(Ordering::Relaxed);
-    assert!(refused > 0 && looks > 5 && snapshots > 0, "{refused} refused, {looks} looks, {snapshots} snapshots");
+    assert!(
+        refused > 0 && looks > 5 && snapshots > 0,
+        "{refused} refused, {looks} looks, {snapshots} snapshots"
+    );
 }

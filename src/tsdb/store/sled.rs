@@ -123,7 +123,14 @@ fn open_db(id: &BlockId, path: &Path, segment_bytes: usize) -> Result<sled::Db> 
         .segment_size(stored_segment_bytes(path).unwrap_or(segment_bytes));
     let started = Instant::now();
     loop {
-        match guarded(id, "open", || config.open().map_or_else(retry_when_locked, |db| Ok(Some(db))))? {
+        let opened = guarded(id, "open", || config.open().map_or_else(retry_when_locked, |db| Ok(Some(db))));
+        let opened = opened.map_err(|error| match error {
+            Error::Store { block, action, reason } => {
+                Error::Store { block, action, reason: format!("{}: {reason}", path.display()) }
+            }
+            other => other,
+        });
+        match opened? {
             Some(db) => return Ok(db),
             None if started.elapsed() < LOCK_PATIENCE => std::thread::sleep(Duration::from_millis(2)),
             None => return Err(failed(id, "open", "the database is still locked by an earlier use")),

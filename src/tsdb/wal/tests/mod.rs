@@ -47,7 +47,8 @@ impl Disk {
                 while len < content.written.len() && luck() {
                     len += (content.written.len() - len).div_ceil(2);
                 }
-                files.insert(name.clone(), Content { written: content.written[..len].to_vec(), durable: len });
+                files
+                    .insert(name.clone(), Content { written: content.written[..len].to_vec(), durable: len });
             }
         }
         Disk { durable_names: files.keys().cloned().collect(), files, ..Disk::default() }

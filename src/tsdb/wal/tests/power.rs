@@ -90,7 +90,8 @@ fn run(policy: SyncPolicy, sync_every: i64) -> (ForgetfulFs, Vec<((usize, i64), 
             let segment = head.close_before(floor, || wal.current_segment());
             fs.disk().known.1 = floor;
             head.truncate(floor, || {});
-            let upto = wal.last_segment_before(floor).map(|upto| upto.min(segment - 1)).filter(|upto| *upto > 0);
+            let upto =
+                wal.last_segment_before(floor).map(|upto| upto.min(segment - 1)).filter(|upto| *upto > 0);
             if let Some(upto) = upto {
                 checkpoint::write(&fs, upto, &head).expect("checkpoint");
                 wal.forget(upto);
@@ -157,7 +158,11 @@ fn a_lost_middle_never_shifts_values() {
             samples.clear();
             set.read(index, TimeRange::ALL, &mut samples);
             for (time, found) in samples.iter() {
-                assert_eq!(found.to_bits(), value(number, time).to_bits(), "cut {at}: series {number} at {time}");
+                assert_eq!(
+                    found.to_bits(),
+                    value(number, time).to_bits(),
+                    "cut {at}: series {number} at {time}"
+                );
                 seen.insert(time);
             }
         }
@@ -181,7 +186,11 @@ fn a_full_disk_refuses_commits_whole_and_takes_the_next() {
                 Err(Error::Io { .. }) => refused += 1,
                 Err(error) => panic!("room {room}: {error}"),
             }
-            assert_eq!(held(&head, i64::MIN, "in memory"), kept, "room {room}: nothing of a refused one shows");
+            assert_eq!(
+                held(&head, i64::MIN, "in memory"),
+                kept,
+                "room {room}: nothing of a refused one shows"
+            );
             next += 1;
         }
         assert!(refused > 0 || room > 60, "room {room}");
