@@ -12,13 +12,15 @@ use crate::support::Random;
 
 pub(crate) const WRITERS: u64 = 2;
 /// Deletions keep this far behind the writers: no commit under way can have samples there.
-const SETTLED: i64 = 3 * MINUTE;
+pub(crate) const SETTLED: i64 = 3 * MINUTE;
 
 /// Work on one database until `stop` is set.
 pub(crate) struct Load<'a> {
     pub(crate) db: &'a Tsdb,
     /// Time of the next commit.
     pub(crate) clock: AtomicI64,
+    /// The clock after the last round of maintenance.
+    maintained: AtomicI64,
     /// Oldest time there is.
     pub(crate) begin: i64,
     /// Acknowledged commits.
@@ -44,6 +46,7 @@ impl<'a> Load<'a> {
         Self {
             db,
             clock: AtomicI64::new(next),
+            maintained: AtomicI64::new(next),
             begin,
             commits: AtomicU64::new(0),
             stop: AtomicBool::new(false),
@@ -63,8 +66,7 @@ impl<'a> Load<'a> {
 
     /// Whether maintenance has much to do: writers wait then, so that blocks are cut all the time.
     fn is_far_ahead(&self) -> bool {
-        let cut = self.db.status().blocks.iter().map(|b| b.end).max().unwrap_or(self.begin);
-        self.clock.load(Ordering::Relaxed) > cut + 5 * MINUTE
+        self.clock.load(Ordering::Relaxed) > self.maintained.load(Ordering::Relaxed) + 4 * MINUTE
     }
 
     /// Commits of writer `writer`; errors other than a full disk are failures.
@@ -73,7 +75,7 @@ impl<'a> Load<'a> {
         let timeline = self.db.create_timeline();
         while !self.stopped() {
             if self.is_far_ahead() {
-                std::thread::yield_now();
+                std::thread::sleep(std::time::Duration::from_millis(1));
                 continue;
             }
             let _gate = self.gate.read().expect("gate");
@@ -103,14 +105,20 @@ impl<'a> Load<'a> {
         look: impl Fn(&std::path::Path),
     ) {
         let _ends = self.ends();
-        while !self.stopped() {
-            match random.below(20) {
-                0..8 => self.db.maintain().expect("maintain"),
+        for turn in 1.. {
+            if self.stopped() {
+                return;
+            }
+            match if turn % 6 == 0 { 18 } else { random.below(18) } {
+                0..8 => {
+                    self.db.maintain().expect("maintain");
+                    self.maintained.store(self.clock.load(Ordering::Relaxed), Ordering::Relaxed);
+                }
                 8..15 => self.delete(&mut random),
-                15..17 => {
+                15..18 => {
                     self.db.clean_tombstones().expect("clean");
                 }
-                17..19 => {
+                18 => {
                     let name = self.db.snapshot(false).expect("snapshot");
                     let path = dir.join("snapshots").join(name);
                     look(&path);
