@@ -36,8 +36,8 @@ impl BitWriter {
             return;
         }
         let left = width - free;
-        let rest = (aligned << free).to_be_bytes();
-        self.bytes.extend_from_slice(&rest[..left.div_ceil(8) as usize]);
+        let rest = &(aligned << free).to_be_bytes()[..left.div_ceil(8) as usize];
+        self.bytes.extend_from_slice(rest);
         self.used = ((left - 1) % 8 + 1).to_le_bytes()[0];
     }
 

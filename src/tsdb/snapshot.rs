@@ -36,15 +36,19 @@ impl Tsdb {
             .map_or_else(|_| now.to_string(), |time| time.strftime("%Y%m%dT%H%M%SZ").to_string());
         let folder = self.inner.options.dir.join(FOLDER);
         let mut number = 0u64;
-        let name = loop {
+        loop {
             let name = format!("{time}-{number:016x}");
-            if !folder.join(&name).exists() {
-                break name;
+            let target = folder.join(&name);
+            if !target.exists() {
+                match self.copy_to(&target, skip_head) {
+                    // Another snapshot of this moment was faster.
+                    Err(Error::Io { path, source, .. })
+                        if path == target && source.kind() == std::io::ErrorKind::AlreadyExists => {}
+                    copied => return copied.map(|()| name),
+                }
             }
             number += 1;
-        };
-        self.copy_to(&folder.join(&name), skip_head)?;
-        Ok(name)
+        }
     }
 
     /// Makes a copy at `target`, which must not exist. Waits for a compaction under way.
@@ -53,6 +57,7 @@ impl Tsdb {
     /// When a block is damaged, or the disk refuses; nothing is left then.
     pub fn copy_to(&self, target: &Path, skip_head: bool) -> Result<()> {
         let inner = &*self.inner;
+        inner.replay.wait()?;
         // No block may leave while it is being copied.
         let _alone = lock(&inner.maintenance);
         if target.exists() {

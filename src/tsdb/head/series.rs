@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use thin_vec::ThinVec;
+
 use super::pairs::PairId;
 use super::timeline::{Placement, Timelines};
 use crate::model::{Histogram, Samples, TimeRange};
@@ -41,7 +43,6 @@ struct SealScratch {
 /// What most series have none or little of.
 #[derive(Debug, Default)]
 pub(super) struct Rest {
-    pub(super) sealed: Vec<Arc<SealedChunk>>,
     /// Samples that came out of order, by time.
     pub(super) late: Vec<(i64, f64)>,
     /// Those of them that are being written to a block, by time.
@@ -97,6 +98,13 @@ impl SealedHistograms {
 }
 
 impl Rest {
+    /// Whether nothing would be left from `min_time` on; late samples stay until they are set apart.
+    fn is_empty_after(&self, min_time: i64) -> bool {
+        self.late.is_empty()
+            && self.histograms.iter().all(|(t, _)| *t < min_time)
+            && self.sealed_histograms.iter().all(|chunk| chunk.end_time < min_time)
+    }
+
     /// Appends the native histograms inside `range` to `out`.
     pub(super) fn read_histograms(&self, range: TimeRange, out: &mut Vec<(i64, Arc<Histogram>)>) {
         self.sealed_histograms
@@ -129,6 +137,7 @@ pub(super) struct MemSeries {
     pub(super) was_late: bool,
     times: Times,
     values: OpenValues,
+    sealed: ThinVec<Arc<SealedChunk>>,
     pub(super) rest: Option<Box<Rest>>,
 }
 
@@ -147,6 +156,7 @@ impl MemSeries {
             was_late: false,
             times: Times::Shared { id: 0, first: 0 },
             values: OpenValues::default(),
+            sealed: ThinVec::new(),
             rest: None,
         }
     }
@@ -157,7 +167,7 @@ impl MemSeries {
     }
 
     pub(super) fn sealed(&self) -> &[Arc<SealedChunk>] {
-        self.rest.as_ref().map_or(&[], |rest| &rest.sealed)
+        &self.sealed
     }
 
     pub(super) fn chunk_count(&self) -> usize {
@@ -234,7 +244,7 @@ impl MemSeries {
                 column: out.as_slice().into(),
             }
         });
-        self.rest.get_or_insert_default().sealed.push(Arc::new(chunk));
+        self.sealed.push(Arc::new(chunk));
     }
 
     /// Adds a sample older than the newest; says whether there was none at its time among the late ones.
@@ -280,25 +290,20 @@ impl MemSeries {
     /// Drops what lies before `min_time`, whole chunks only, and the late samples set apart. Says whether anything is left, and calls `used` with the
     /// time location of each chunk that is.
     pub(super) fn truncate(&mut self, min_time: i64, mut used: impl FnMut(&Times)) -> bool {
-        let mut left = false;
-        if let Some(rest) = &mut self.rest {
-            rest.sealed.retain(|chunk| chunk.end_time >= min_time);
-            rest.sealed.shrink_to_fit();
+        self.sealed.retain(|chunk| chunk.end_time >= min_time);
+        self.sealed.shrink_to_fit();
+        self.sealed.iter().for_each(|chunk| used(&chunk.times));
+        let mut left = !self.sealed.is_empty();
+        self.rest = self.rest.take().filter(|rest| !rest.is_empty_after(min_time)).map(|mut rest| {
             rest.leaving = Vec::new();
             rest.late.shrink_to_fit();
             rest.histograms.retain(|(t, _)| *t >= min_time);
             rest.histograms.shrink_to_fit();
             rest.sealed_histograms.retain(|chunk| chunk.end_time >= min_time);
             rest.sealed_histograms.shrink_to_fit();
-            rest.sealed.iter().for_each(|chunk| used(&chunk.times));
-            left = !(rest.sealed.is_empty()
-                && rest.late.is_empty()
-                && rest.histograms.is_empty()
-                && rest.sealed_histograms.is_empty());
-        }
-        if !left {
-            self.rest = None;
-        }
+            rest
+        });
+        left |= self.rest.is_some();
         if self.last_time < min_time {
             self.values = OpenValues::default();
         }
@@ -404,9 +409,7 @@ impl MemSeries {
         // The order of what comes next is judged as before.
         let (last_time, last_bits) = (self.last_time, self.last_bits);
         self.values = OpenValues::default();
-        if let Some(rest) = &mut self.rest {
-            rest.sealed = Vec::new();
-        }
+        self.sealed = ThinVec::new();
         for (timestamp, value) in ordered.iter().filter(|(t, _)| kept(*t)) {
             self.append(timestamp, value.to_bits(), None, timelines);
         }

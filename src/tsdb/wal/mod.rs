@@ -82,16 +82,11 @@ pub(super) fn segment_number(name: &str) -> Option<u64> {
 }
 
 impl Wal {
-    /// Opens the log for appending to a new segment after those of `replayed`.
+    /// Opens the log for appending to a new segment after segment `last`, the last there is.
     ///
     /// # Errors
     /// When the segment cannot be created, or those before it cannot be synced.
-    pub fn open(
-        fs: Arc<dyn LogFs>,
-        replayed: &reader::ReplayReport,
-        policy: SyncPolicy,
-        segment_bytes: u64,
-    ) -> Result<Self> {
+    pub fn open(fs: Arc<dyn LogFs>, last: u64, policy: SyncPolicy, segment_bytes: u64) -> Result<Self> {
         if policy != SyncPolicy::Never {
             // A process that was killed may have left what only the system's memory has. What follows builds on it:
             // series defined there are not defined again.
@@ -99,7 +94,7 @@ impl Wal {
                 fs.sync(&name).at("sync", fs.path().join(&name))?;
             }
         }
-        let segment = replayed.last_segment + 1;
+        let segment = last + 1;
         let file = create_segment(&*fs, segment)?;
         let state = State {
             file,
@@ -107,7 +102,7 @@ impl Wal {
             len: HEADER_LEN as u64,
             appended: 0,
             bytes: 0,
-            newest: replayed.newest.clone(),
+            newest: BTreeMap::new(),
             poisoned: None,
         };
         Ok(Self { fs, policy, segment_bytes, state: Mutex::new(state), synced: Mutex::new(0) })
@@ -204,6 +199,14 @@ impl Wal {
         }
         *synced = appended;
         Ok(())
+    }
+
+    /// Takes over what a replay found: the largest timestamp in each segment that holds samples.
+    pub fn learn(&self, newest: &BTreeMap<u64, i64>) {
+        let mut state = self.lock();
+        for (segment, newest) in newest {
+            state.newest.entry(*segment).or_insert(*newest);
+        }
     }
 
     /// The last of the ended segments that, with all before it, holds no sample from `min_time` on.

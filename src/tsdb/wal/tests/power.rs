@@ -39,7 +39,7 @@ fn commit(head: &Head, wal: &Wal, commit: i64) -> Result<()> {
 /// The commits that the log of `fs` holds from `floor` (milliseconds) on. Each is whole, and every value is right.
 fn commits(fs: &ForgetfulFs, floor: i64, what: &str) -> (Vec<i64>, reader::ReplayReport) {
     let head = Head::new(floor);
-    let report = head.replay(fs).expect("replay");
+    let report = replay(&head, fs).expect("replay");
     (held(&head, floor, what), report)
 }
 
@@ -65,8 +65,8 @@ fn held(head: &Head, floor: i64, what: &str) -> Vec<i64> {
 
 fn open(fs: &ForgetfulFs, policy: SyncPolicy, segment_bytes: u64, floor: i64) -> (Head, Wal) {
     let head = Head::new(floor);
-    let report = head.replay(fs).expect("replay");
-    let wal = Wal::open(Arc::new(fs.clone()), &report, policy, segment_bytes).expect("open");
+    let report = replay(&head, fs).expect("replay");
+    let wal = Wal::open(Arc::new(fs.clone()), report.last_segment, policy, segment_bytes).expect("open");
     (head, wal)
 }
 
@@ -149,7 +149,7 @@ fn a_lost_middle_never_shifts_values() {
     for (at, ((_, floor), left)) in cuts.iter().enumerate() {
         // Samples of series whose definition is lost are left out; what is there is right.
         let head = Head::new(*floor);
-        head.replay(left).expect("replay");
+        replay(&head, left).expect("replay");
         let (set, ()) = head.select(&[], TimeRange::ALL, || ());
         let mut samples = Samples::new();
         let mut seen = BTreeSet::new();
