@@ -65,8 +65,11 @@ fn held(head: &Head, floor: i64, what: &str) -> Vec<i64> {
 
 fn open(fs: &ForgetfulFs, policy: SyncPolicy, segment_bytes: u64, floor: i64) -> (Head, Wal) {
     let head = Head::new(floor);
-    let report = replay(&head, fs).expect("replay");
-    let wal = Wal::open(Arc::new(fs.clone()), report.last_segment, policy, segment_bytes).expect("open");
+    // The new segment first, as at a real start.
+    let (files, last) = reader::files(fs).expect("files");
+    let wal = Wal::open(Arc::new(fs.clone()), last, policy, segment_bytes).expect("open");
+    let report = head.replay(fs, &files, || ()).expect("replay");
+    wal.learn(&report.newest);
     (head, wal)
 }
 
