@@ -61,6 +61,7 @@ impl Durable {
     fn follow(&mut self, dir: &Path, (step, path, held): &Noted) {
         let parent = path.parent().expect("below the folder").to_owned();
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        let temporary = path.extension().is_some_and(|extension| extension == "tmp");
         let in_log = parent == dir.join("wal");
         match step {
             Step::Created => {
@@ -82,7 +83,7 @@ impl Durable {
                 self.files.extend(held.clone());
                 self.folders.insert(path.clone());
             }
-            Step::RenamedFrom if name.starts_with("00") && !name.ends_with(".tmp") => {
+            Step::RenamedFrom if name.starts_with("00") && !temporary => {
                 // A block leaves: the catalog does not name it any more.
                 assert!(!self.dirty.contains(dir), "{name} leaves before the catalog is durable");
             }
@@ -90,7 +91,7 @@ impl Durable {
                 for (file, content) in held {
                     assert_eq!(self.files.get(file), Some(content), "{} is not durable", file.display());
                 }
-                if path.is_dir() && name.ends_with(".tmp") {
+                if path.is_dir() && temporary {
                     let folders: BTreeSet<_> = held.keys().filter_map(|file| file.parent()).collect();
                     folders
                         .iter()

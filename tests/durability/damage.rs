@@ -61,7 +61,7 @@ fn prepare(dir: &Path) -> Expected {
         if step == 250 {
             for (number, minutes) in [(1, 2..6), (3, 1..15)] {
                 let (start, end) = (BEGIN + minutes.start * MINUTE, BEGIN + minutes.end * MINUTE);
-                let selector = vec![Matcher::equal("number", &u64::to_string(&number))];
+                let selector = vec![Matcher::equal("number", u64::to_string(&number))];
                 db.delete(&[selector], TimeRange::new(start, end)).expect("delete");
                 expected.take(Event::Deleted { number, start, end });
             }

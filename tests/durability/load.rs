@@ -141,7 +141,7 @@ impl<'a> Load<'a> {
         }
         let number = random.below(crate::model::SERIES);
         (self.tell)(Event::Delete { number, start, end });
-        let selector = vec![Matcher::equal("number", &number.to_string())];
+        let selector = vec![Matcher::equal("number", number.to_string())];
         self.db.delete(&[selector], TimeRange::new(start, end)).expect("delete");
         (self.tell)(Event::Deleted { number, start, end });
     }

@@ -74,7 +74,7 @@ fn open(fs: &ForgetfulFs, policy: SyncPolicy, segment_bytes: u64, floor: i64) ->
 }
 
 /// Sixty commits with a checkpoint and a killed process in between, and a power cut after every single step.
-fn run(policy: SyncPolicy, sync_every: i64) -> (ForgetfulFs, Vec<((usize, i64), ForgetfulFs)>) {
+fn run(policy: SyncPolicy, sync_every: i64) -> Vec<((usize, i64), ForgetfulFs)> {
     let fs = ForgetfulFs::default();
     fs.disk().cuts = Some(Vec::new());
     let mut floor = i64::MIN;
@@ -111,7 +111,7 @@ fn run(policy: SyncPolicy, sync_every: i64) -> (ForgetfulFs, Vec<((usize, i64), 
     }
     let cuts = fs.disk().cuts.take().expect("recorded");
     assert!(cuts.len() > 200, "{} steps", cuts.len());
-    (fs, cuts)
+    cuts
 }
 
 fn first_of(floor: i64) -> i64 {
@@ -121,7 +121,7 @@ fn first_of(floor: i64) -> i64 {
 #[test]
 fn every_acknowledged_commit_survives_a_power_cut_after_every_step() {
     for (policy, sync_every) in [(SyncPolicy::Always, 1), (SyncPolicy::Interval(1000), 7)] {
-        let (_, cuts) = run(policy, sync_every);
+        let cuts = run(policy, sync_every);
         let mut most_lost = 0;
         for (at, ((acknowledged, floor), left)) in cuts.iter().enumerate() {
             let what = format!("{policy:?}, power cut {at}");
@@ -147,7 +147,7 @@ fn every_acknowledged_commit_survives_a_power_cut_after_every_step() {
 
 #[test]
 fn a_lost_middle_never_shifts_values() {
-    let (_, cuts) = run(SyncPolicy::Never, i64::MAX);
+    let cuts = run(SyncPolicy::Never, i64::MAX);
     let mut gaps = 0;
     for (at, ((_, floor), left)) in cuts.iter().enumerate() {
         // Samples of series whose definition is lost are left out; what is there is right.
