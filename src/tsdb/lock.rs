@@ -1,9 +1,10 @@
 //! The lock on the data directory: one server at a time.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
 
+use super::durable;
 use super::error::{Error, IoContext as _, Result};
 
 /// Holds the directory until it is dropped. The operating system lets go when the process ends, however it ends.
@@ -18,7 +19,7 @@ impl DirLock {
     /// # Errors
     /// When another process holds it, or the file cannot be made.
     pub(super) fn acquire(dir: &Path) -> Result<Self> {
-        fs::create_dir_all(dir).at("create", dir)?;
+        durable::create_dir(dir).at("create", dir)?;
         let path = dir.join("lock");
         let mut file =
             OpenOptions::new().create(true).truncate(false).write(true).open(&path).at("open", &path)?;

@@ -9,6 +9,7 @@ pub mod chunk;
 pub mod compact;
 pub mod db;
 pub mod delete;
+mod durable;
 pub mod error;
 pub mod head;
 pub mod index;

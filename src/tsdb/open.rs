@@ -94,8 +94,14 @@ impl Tsdb {
         let metrics = TsdbMetrics::new(registry);
         let store: Arc<dyn BlockStore> = Arc::new(SledStore::new(&dir.join("blocks"))?);
         let catalog = recover_catalog(&options, &*store, &metrics)?;
-        // Without the file what was deleted would come back: that is for a person to decide.
-        let catalog = catalog.with_tombstones(Tombstones::load(&dir)?);
+        let (tombstones, damage) = Tombstones::load(&dir)?;
+        if let Some(error) = damage {
+            tracing::error!(
+                %error,
+                "both copies of the tombstones are damaged and set aside; what was deleted from blocks that were not rewritten since is there again, delete it once more"
+            );
+        }
+        let catalog = catalog.with_tombstones(tombstones);
 
         let wal_dir = dir.join("wal");
         let fs = Arc::new(DiskFs::open(&wal_dir).at("create", &wal_dir)?);

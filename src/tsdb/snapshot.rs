@@ -12,6 +12,7 @@ use super::block::catalog::Catalog;
 use super::block::writer::{BlockPlan, write_block};
 use super::compact::worker;
 use super::db::{Inner, Tsdb};
+use super::durable;
 use super::error::{Error, IoContext as _, Result};
 use super::read::head_alone;
 use super::store::sled::SledStore;
@@ -35,15 +36,19 @@ impl Tsdb {
             .map_or_else(|_| now.to_string(), |time| time.strftime("%Y%m%dT%H%M%SZ").to_string());
         let folder = self.inner.options.dir.join(FOLDER);
         let mut number = 0u64;
-        let name = loop {
+        loop {
             let name = format!("{time}-{number:016x}");
-            if !folder.join(&name).exists() {
-                break name;
+            let target = folder.join(&name);
+            if !target.exists() {
+                match self.copy_to(&target, skip_head) {
+                    // Another snapshot of this moment was faster.
+                    Err(Error::Io { path, source, .. })
+                        if path == target && source.kind() == std::io::ErrorKind::AlreadyExists => {}
+                    copied => return copied.map(|()| name),
+                }
             }
             number += 1;
-        };
-        self.copy_to(&folder.join(&name), skip_head)?;
-        Ok(name)
+        }
     }
 
     /// Makes a copy at `target`, which must not exist. Waits for a compaction under way.
@@ -63,12 +68,12 @@ impl Tsdb {
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished).at("remove", &unfinished)?;
         }
-        fs::create_dir_all(&unfinished).at("create", &unfinished)?;
+        durable::create_dir(&unfinished).at("create", &unfinished)?;
         let copied = copy(inner, &unfinished, skip_head)
-            .and_then(|()| fs::rename(&unfinished, target).at("rename", &unfinished))
+            .and_then(|()| durable::rename(&unfinished, target).at("rename", &unfinished))
             .and_then(|()| {
                 let parent = target.parent().unwrap_or(target);
-                fs::File::open(parent).and_then(|dir| dir.sync_all()).at("sync", parent)
+                durable::sync(parent).at("sync", parent)
             });
         if copied.is_err() {
             let _ = fs::remove_dir_all(&unfinished);

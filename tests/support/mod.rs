@@ -19,6 +19,11 @@ impl Random {
         Self(seed)
     }
 
+    /// Seeded by another one.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     pub fn next(&mut self) -> u64 {
         // splitmix64
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::BlockMeta;
 use super::tombstones::Tombstones;
 use crate::codec::envelope::{self, Control};
+use crate::tsdb::durable::{self, Step};
 use crate::tsdb::error::{Error, IoContext as _, Result};
 
 const NAME: &str = "catalog";
@@ -115,8 +116,9 @@ pub(in crate::tsdb) fn replace_file(dir: &Path, name: &str, bytes: &[u8]) -> Res
     let mut file = File::create(&temporary).at("create", &temporary)?;
     file.write_all(bytes).at("write", &temporary)?;
     file.sync_all().at("sync", &temporary)?;
-    fs::rename(&temporary, dir.join(name)).at("rename", &temporary)?;
-    File::open(dir).and_then(|d| d.sync_all()).at("sync", dir)
+    durable::note(Step::Synced, &temporary);
+    durable::rename(&temporary, &dir.join(name)).at("rename", &temporary)?;
+    durable::sync(dir).at("sync", dir)
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ use crate::tsdb::error::{Error, IoContext as _, Result};
 use crate::tsdb::store::BlockId;
 
 const NAME: &str = "tombstones";
+/// The same once more: what was deleted must not come back because of one damaged file.
+const COPY: &str = "tombstones.copy";
 
 /// One deletion from one block.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,12 +51,40 @@ impl Control for Stored {
 }
 
 impl Tombstones {
-    /// Reads those of data directory `dir`; none if there is no file.
-    pub(in crate::tsdb) fn load(dir: &Path) -> Result<Self> {
-        let path = dir.join(NAME);
-        let bytes = match std::fs::read(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            read => read.at("read", &path)?,
+    /// Reads those of data directory `dir`; none if there is no file. A file that is damaged or lost is made up for by
+    /// its copy. If neither can be used both are set aside, and the error is given beside what is then nothing: what
+    /// was deleted from blocks is there again.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(in crate::tsdb) fn load(dir: &Path) -> Result<(Self, Option<Error>)> {
+        let mut damage = None;
+        for name in [NAME, COPY] {
+            match Self::load_file(&dir.join(name)) {
+                Ok(Some(found)) => return Ok((found, None)),
+                Ok(None) => {}
+                Err(error) if error.is_damage() => {
+                    tracing::warn!(%error, "tombstones cannot be used");
+                    damage = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if damage.is_some() {
+            for name in [NAME, COPY] {
+                match std::fs::rename(dir.join(name), dir.join(format!("{name}.corrupt"))) {
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    renamed => renamed.at("rename", dir.join(name))?,
+                }
+            }
+        }
+        Ok((Self::default(), damage))
+    }
+
+    fn load_file(path: &Path) -> Result<Option<Self>> {
+        let bytes = match std::fs::read(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            read => read.at("read", path)?,
         };
         let corrupt = |source| Error::Corrupt { what: path.display().to_string(), source };
         let stored: Stored = envelope::open(&bytes).map_err(corrupt)?;
@@ -67,10 +97,10 @@ impl Tombstones {
             };
             all.insert(id, Arc::new(tombstones.into_iter().map(read).collect::<Result<Vec<_>>>()?));
         }
-        Ok(Self(all))
+        Ok(Some(Self(all)))
     }
 
-    /// Replaces the file of data directory `dir`, durably.
+    /// Replaces the file of data directory `dir` and its copy, durably.
     pub(in crate::tsdb) fn save(&self, dir: &Path) -> Result<()> {
         let store = |one: &Tombstone| {
             let mut series = Vec::with_capacity(one.series.serialized_size());
@@ -78,7 +108,10 @@ impl Tombstones {
             StoredTombstone { series, start: one.range.start, end: one.range.end }
         };
         let blocks = self.0.iter().map(|(id, all)| (id.clone(), all.iter().map(store).collect()));
-        replace_file(dir, NAME, &envelope::seal(&Stored(blocks.collect())))
+        let bytes = envelope::seal(&Stored(blocks.collect()));
+        // The copy last: while the two differ the file, which is newer, is the one that is read.
+        replace_file(dir, NAME, &bytes)?;
+        replace_file(dir, COPY, &bytes)
     }
 
     /// Those of block `id`.
@@ -139,20 +172,26 @@ mod tests {
     #[test]
     fn come_back_and_refuse_damage() {
         let dir = tempfile::tempdir().expect("dir");
-        assert_eq!(Tombstones::load(dir.path()).expect("load"), Tombstones::default());
+        let load = || Tombstones::load(dir.path()).map(|(found, damage)| (found, damage.is_some()));
+        assert_eq!(load().expect("load"), (Tombstones::default(), false));
         let (id, one) = example();
         let mut all = Tombstones::default();
         all.add(&id, one.clone());
         all.add(&id, Tombstone { range: TimeRange::ALL, ..one });
         all.save(dir.path()).expect("save");
-        assert_eq!(Tombstones::load(dir.path()).expect("load"), all);
-        let path = dir.path().join(NAME);
+        assert_eq!(load().expect("load"), (all.clone(), false));
+        let (path, copy) = (dir.path().join(NAME), dir.path().join(COPY));
         let bytes = std::fs::read(&path).expect("read");
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
-            std::fs::write(&path, damaged).expect("write");
-            assert!(matches!(Tombstones::load(dir.path()), Err(Error::Corrupt { .. })), "byte {at}");
+            std::fs::write(&path, &damaged).expect("write");
+            assert_eq!(load().expect("load"), (all.clone(), false), "byte {at}");
+            std::fs::write(&copy, damaged).expect("write");
+            assert_eq!(load().expect("load"), (Tombstones::default(), true), "byte {at} of both");
+            assert!(!path.exists() && dir.path().join("tombstones.corrupt").exists(), "byte {at}");
+            std::fs::write(&copy, &bytes).expect("write");
+            assert_eq!(load().expect("load"), (all.clone(), false), "the copy alone");
         }
         assert!(all.retain(|other| *other != id));
         assert_eq!(all, Tombstones::default());

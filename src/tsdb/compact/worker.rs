@@ -118,6 +118,7 @@ fn cut_head(inner: &Inner) -> Result<bool> {
     {
         checkpoint::write(&**inner.wal.fs(), upto, &inner.head)?;
         inner.wal.forget(upto);
+        inner.head.forget_departed(upto);
         inner.metrics.checkpoints.inc();
     }
     Ok(true)

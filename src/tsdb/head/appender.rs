@@ -339,6 +339,11 @@ impl Undo {
 }
 
 impl Intake {
+    /// The file of the log that the last commit went to.
+    pub(super) fn log_segment(&self) -> u32 {
+        self.segment
+    }
+
     fn begin(&mut self, segment: u32) {
         if self.segment != segment {
             self.segment = segment;

@@ -7,7 +7,7 @@
 //! **Invariants**: a sample is applied only after the log has it; a commit is visible whole or not at all, because it
 //! is applied under the exclusive side of `table` and a select copies what it needs under the shared side.
 //!
-//! **Locking**: `intake` (one commit, truncation or deletion at a time), then `table`. Nobody waits for the disk
+//! **Locking**: `intake` (one commit, truncation or deletion at a time), then `table`, then `departed`. Nobody waits for the disk
 //! with `table` in hand.
 
 pub mod appender;
@@ -45,6 +45,15 @@ pub struct HeadStats {
     pub time_range: Option<TimeRange>,
 }
 
+/// A series that is no longer here.
+#[derive(Debug)]
+struct Departed {
+    reference: SeriesRef,
+    labels: Labels,
+    /// The file of the log that was written when it left.
+    segment: u32,
+}
+
 /// Recent samples of all active series.
 pub struct Head {
     intake: Mutex<Intake>,
@@ -55,6 +64,8 @@ pub struct Head {
     floor: AtomicI64,
     min_time: AtomicI64,
     max_time: AtomicI64,
+    /// Series that left and had late samples. The log may still have those, and a deletion must reach them there.
+    departed: Mutex<Vec<Departed>>,
     created: AtomicU64,
     removed: AtomicU64,
 }
@@ -69,6 +80,7 @@ impl Head {
             floor: AtomicI64::new(min_valid),
             min_time: AtomicI64::new(i64::MAX),
             max_time: AtomicI64::new(i64::MIN),
+            departed: Mutex::default(),
             created: AtomicU64::new(0),
             removed: AtomicU64::new(0),
         }

@@ -274,7 +274,8 @@ impl Sink<'_> {
         let Some(number) = share.number_of(reference) else { return };
         let Some(known) = share.known.get_mut(number).filter(|known| known.reference == Some(reference))
         else {
-            share.orphans += 1;
+            // Older ones are in blocks; their series may have left the head, and with it the log's checkpoint.
+            share.orphans += u64::from(timestamp >= share.min_valid);
             return;
         };
         known.bits = bits;

@@ -133,6 +133,8 @@ pub(super) struct MemSeries {
     pub(super) logged: bool,
     /// Whether it was without any sample when the head was truncated last.
     pub(super) empty: bool,
+    /// Whether it ever had a sample out of order, which the log may still have.
+    pub(super) was_late: bool,
     times: Times,
     values: OpenValues,
     sealed: ThinVec<Arc<SealedChunk>>,
@@ -151,6 +153,7 @@ impl MemSeries {
             log_bits: 0,
             logged: false,
             empty: false,
+            was_late: false,
             times: Times::Shared { id: 0, first: 0 },
             values: OpenValues::default(),
             sealed: ThinVec::new(),
@@ -246,6 +249,7 @@ impl MemSeries {
 
     /// Adds a sample older than the newest; says whether there was none at its time among the late ones.
     pub(super) fn append_late(&mut self, timestamp: i64, bits: u64) -> bool {
+        self.was_late = true;
         let late = &mut self.rest.get_or_insert_default().late;
         match late.binary_search_by_key(&timestamp, |(t, _)| *t) {
             Ok(_) => false,

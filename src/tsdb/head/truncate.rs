@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 
 use roaring::RoaringBitmap;
 
-use super::Head;
 use super::series;
+use super::{Departed, Head};
 use crate::codec::frame;
-use crate::model::{Matcher, TimeRange};
+use crate::model::{Labels, Matcher, TimeRange};
 use crate::tsdb::SeriesRef;
 use crate::tsdb::chunk::open::TimelineId;
 use crate::tsdb::error::Result;
@@ -48,7 +48,7 @@ impl Head {
     /// Drops what ends before `min_time`. `publish` runs while no select can look: it makes the block visible that
     /// holds what is dropped.
     pub fn truncate(&self, min_time: i64, publish: impl FnOnce()) {
-        let _intake = lock(&self.intake);
+        let intake = lock(&self.intake);
         let mut table = write(&self.table);
         publish();
         self.floor.fetch_max(min_time, Ordering::AcqRel);
@@ -72,6 +72,11 @@ impl Head {
             oldest = oldest.into_iter().chain(series.first_from(min_time, timelines)).chain(late).min();
         }
         for reference in idle {
+            if let Some(series) = table.get(reference).filter(|series| series.was_late) {
+                let texts = series.pairs.iter().map(|id| table.pairs.texts().get(*id));
+                let labels = Labels::from_pairs(texts);
+                lock(&self.departed).push(Departed { reference, labels, segment: intake.log_segment() });
+            }
             table.remove(reference.slot());
             self.removed.fetch_add(1, Ordering::Relaxed);
         }
@@ -80,6 +85,11 @@ impl Head {
         if oldest.is_none() {
             self.max_time.store(i64::MIN, Ordering::Relaxed);
         }
+    }
+
+    /// Forgets the series that left while the log wrote to segment `upto` or one before: those are gone.
+    pub(in crate::tsdb) fn forget_departed(&self, upto: u64) {
+        lock(&self.departed).retain(|series| u64::from(series.segment) > upto);
     }
 
     /// Deletes the samples inside `range` of the series that match one of `selectors`, from the log on. Returns the
@@ -97,8 +107,9 @@ impl Head {
             let _intake = lock(&self.intake);
             wal.begin()?;
             // What comes later is not meant, even if its time is inside the range.
-            let range = TimeRange { end: range.end.min(self.max_time.load(Ordering::Relaxed)), ..range };
-            let references: Vec<SeriesRef> = {
+            let newest = self.max_time.load(Ordering::Relaxed).max(self.min_valid().saturating_sub(1));
+            let range = TimeRange { end: range.end.min(newest), ..range };
+            let mut references: Vec<SeriesRef> = {
                 let table = read(&self.table);
                 let wanted = selectors
                     .iter()
@@ -106,6 +117,14 @@ impl Head {
                 let series = wanted.iter().filter_map(|slot| table.at_slot(slot));
                 series.filter(|series| series.logged).map(|series| series.reference).collect()
             };
+            // Their samples are in blocks; but late ones would come back with the next replay of the log.
+            let departed = lock(&self.departed);
+            let matched = |series: &&Departed| {
+                selectors.iter().any(|matchers| matchers.iter().all(|m| m.matches_labels(&series.labels)))
+            };
+            references.extend(departed.iter().filter(matched).map(|series| series.reference));
+            drop(departed);
+            references.sort_unstable();
             if references.is_empty() || range.start > range.end {
                 return Ok(0);
             }

@@ -12,7 +12,7 @@
 //! Writing and verifying close it now and then for the same reason; writing also holds up to [`BATCH_BYTES`] of values.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use super::{BlockId, BlockReader, BlockStore, BlockWriter, ValueDigest, keys};
 use crate::codec::frame;
+use crate::tsdb::durable;
 use crate::tsdb::error::{Error, IoContext as _, Result};
 use crate::util::lock::lock;
 
@@ -122,7 +123,14 @@ fn open_db(id: &BlockId, path: &Path, segment_bytes: usize) -> Result<sled::Db> 
         .segment_size(stored_segment_bytes(path).unwrap_or(segment_bytes));
     let started = Instant::now();
     loop {
-        match guarded(id, "open", || config.open().map_or_else(retry_when_locked, |db| Ok(Some(db))))? {
+        let opened = guarded(id, "open", || config.open().map_or_else(retry_when_locked, |db| Ok(Some(db))));
+        let opened = opened.map_err(|error| match error {
+            Error::Store { block, action, reason } => {
+                Error::Store { block, action, reason: format!("{}: {reason}", path.display()) }
+            }
+            other => other,
+        });
+        match opened? {
             Some(db) => return Ok(db),
             None if started.elapsed() < LOCK_PATIENCE => std::thread::sleep(Duration::from_millis(2)),
             None => return Err(failed(id, "open", "the database is still locked by an earlier use")),
@@ -163,7 +171,7 @@ impl SledStore {
     /// # Errors
     /// When it cannot be created.
     pub fn new(dir: &Path) -> Result<Self> {
-        fs::create_dir_all(dir).at("create", dir)?;
+        durable::create_dir(dir).at("create", dir)?;
         Ok(Self {
             dir: dir.to_owned(),
             open: Mutex::default(),
@@ -262,7 +270,7 @@ impl BlockStore for SledStore {
         self.close(id);
         let (path, deleted) = (self.path(id), self.dir.join(format!("{id}{DELETED}")));
         // Renamed first: a kill in the middle must not leave half a block under a valid name.
-        match fs::rename(&path, &deleted) {
+        match durable::rename(&path, &deleted) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             renamed => renamed.at("rename", &path)?,
         }
@@ -272,7 +280,7 @@ impl BlockStore for SledStore {
     fn quarantine(&self, id: &BlockId) -> Result<()> {
         self.close(id);
         let aside = self.dir.join(format!("{id}{CORRUPT}"));
-        fs::rename(self.path(id), &aside).at("rename", self.path(id))?;
+        durable::rename(&self.path(id), &aside).at("rename", self.path(id))?;
         sync_path(&self.dir)
     }
 
@@ -394,7 +402,7 @@ impl BlockWriter for SledWriter {
             sync_path(&folder)?;
         }
         let path = self.dir.join(self.id.as_str());
-        fs::rename(&self.temporary, &path).at("rename", &self.temporary)?;
+        durable::rename(&self.temporary, &path).at("rename", &self.temporary)?;
         sync_path(&self.dir)
     }
 }
@@ -485,7 +493,7 @@ impl Verifier {
 }
 
 fn sync_path(path: &Path) -> Result<()> {
-    File::open(path).and_then(|file| file.sync_all()).at("sync", path)
+    durable::sync(path).at("sync", path)
 }
 
 fn set_snapshots_aside(dir: &Path, which: impl Fn(&str) -> bool) -> io::Result<()> {

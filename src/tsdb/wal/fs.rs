@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::tsdb::durable::{self, Step};
+
 /// A flat folder of files.
 pub trait LogFs: Send + Sync {
     /// Names of all files, in no order.
@@ -30,6 +32,12 @@ pub trait LogFs: Send + Sync {
     /// # Errors
     /// When the disk refuses.
     fn truncate(&self, name: &str, len: u64) -> io::Result<()>;
+
+    /// Makes what a file holds durable, whoever wrote it.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    fn sync(&self, name: &str) -> io::Result<()>;
 
     /// Gives a file another name, replacing what had it.
     ///
@@ -86,7 +94,7 @@ impl DiskFs {
     /// # Errors
     /// When it cannot be created.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        fs::create_dir_all(dir)?;
+        durable::create_dir(dir)?;
         Ok(Self { dir: dir.to_owned() })
     }
 }
@@ -104,8 +112,10 @@ impl LogFs for DiskFs {
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
         // Append mode: after a cut, the next write lands at the new end by itself.
-        let file = OpenOptions::new().append(true).create_new(true).open(self.dir.join(name))?;
-        Ok(Arc::new(DiskFile(file)))
+        let path = self.dir.join(name);
+        let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
+        durable::note(Step::Created, &path);
+        Ok(Arc::new(DiskFile(file, path)))
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
@@ -118,16 +128,20 @@ impl LogFs for DiskFs {
         file.sync_all()
     }
 
+    fn sync(&self, name: &str) -> io::Result<()> {
+        durable::sync(&self.dir.join(name))
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.dir.join(from), self.dir.join(to))
+        durable::rename(&self.dir.join(from), &self.dir.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.dir.join(name))
+        durable::remove_file(&self.dir.join(name))
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        File::open(&self.dir)?.sync_all()
+        durable::sync(&self.dir)
     }
 
     fn path(&self) -> &Path {
@@ -135,11 +149,13 @@ impl LogFs for DiskFs {
     }
 }
 
-struct DiskFile(File);
+struct DiskFile(File, PathBuf);
 
 impl LogFile for DiskFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        (&self.0).write_all(bytes)
+        (&self.0).write_all(bytes)?;
+        durable::note(Step::Appended, &self.1);
+        Ok(())
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
@@ -147,6 +163,8 @@ impl LogFile for DiskFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.0.sync_data()?;
+        durable::note(Step::Synced, &self.1);
+        Ok(())
     }
 }

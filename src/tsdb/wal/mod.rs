@@ -85,8 +85,15 @@ impl Wal {
     /// Opens the log for appending to a new segment after segment `last`, the last there is.
     ///
     /// # Errors
-    /// When the segment cannot be created.
+    /// When the segment cannot be created, or those before it cannot be synced.
     pub fn open(fs: Arc<dyn LogFs>, last: u64, policy: SyncPolicy, segment_bytes: u64) -> Result<Self> {
+        if policy != SyncPolicy::Never {
+            // A process that was killed may have left what only the system's memory has. What follows builds on it:
+            // series defined there are not defined again.
+            for name in reader::files(&*fs)?.0 {
+                fs.sync(&name).at("sync", fs.path().join(&name))?;
+            }
+        }
         let segment = last + 1;
         let file = create_segment(&*fs, segment)?;
         let state = State {

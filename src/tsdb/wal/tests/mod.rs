@@ -1,5 +1,7 @@
 //! Tests of the log over a disk that fails and forgets on demand.
 
+mod power;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -19,7 +21,7 @@ struct Content {
     durable: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Disk {
     files: BTreeMap<String, Content>,
     /// Names as the folder had them when it was last synced.
@@ -27,10 +29,49 @@ struct Disk {
     /// Bytes that may still be written before the disk is full.
     room: Option<usize>,
     fail_sync: bool,
+    /// Files whose removal or renaming is not durable yet.
+    ghosts: BTreeMap<String, Content>,
+    /// What the test knows at this moment: acknowledged commits, and where the head begins.
+    known: (usize, i64),
+    /// A power cut after each step, with what was known.
+    cuts: Option<Vec<((usize, i64), ForgetfulFs)>>,
+}
+
+impl Disk {
+    /// What a power cut would leave now; of what is not durable, `luck` says whether it is there.
+    fn after_power_cut(&self, mut luck: impl FnMut() -> bool) -> Disk {
+        let mut files = BTreeMap::new();
+        for (name, content) in self.ghosts.iter().chain(&self.files) {
+            if self.durable_names.contains(name) || luck() {
+                let mut len = content.durable;
+                while len < content.written.len() && luck() {
+                    len += (content.written.len() - len).div_ceil(2);
+                }
+                files
+                    .insert(name.clone(), Content { written: content.written[..len].to_vec(), durable: len });
+            }
+        }
+        Disk { durable_names: files.keys().cloned().collect(), files, ..Disk::default() }
+    }
+
+    /// Notes what a power cut after this step would leave: without luck, and with some.
+    fn step(&mut self) {
+        let Some(mut cuts) = self.cuts.take() else { return };
+        let mut state = cuts.len() as u64;
+        let mut luck = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state >> 63 == 1
+        };
+        for lucky in [false, true] {
+            let left = self.after_power_cut(|| lucky && luck());
+            cuts.push((self.known, ForgetfulFs(Arc::new(Mutex::new(left)))));
+        }
+        self.cuts = Some(cuts);
+    }
 }
 
 /// A disk in memory that forgets what was not synced.
-#[derive(Debug, Default, Clone)]
+#[derive(Default, Clone)]
 struct ForgetfulFs(Arc<Mutex<Disk>>);
 
 struct ForgetfulFile(ForgetfulFs, String);
@@ -42,20 +83,10 @@ impl ForgetfulFs {
 
     /// What is left after a power cut.
     fn after_power_cut(&self) -> Self {
-        let disk = self.disk();
-        let files = disk
-            .files
-            .iter()
-            .filter(|(name, _)| disk.durable_names.contains(name))
-            .map(|(name, c)| {
-                (name.clone(), Content { written: c.written[..c.durable].to_vec(), durable: c.durable })
-            })
-            .collect();
-        Self(Arc::new(Mutex::new(Disk {
-            files,
-            durable_names: disk.durable_names.clone(),
-            ..Disk::default()
-        })))
+        let mut left = self.disk().after_power_cut(|| false);
+        // What was removed and not forgotten is there again; without luck that is all there is to it.
+        left.ghosts.clear();
+        Self(Arc::new(Mutex::new(left)))
     }
 }
 
@@ -64,7 +95,9 @@ impl LogFs for ForgetfulFs {
         Ok(self.disk().files.keys().cloned().collect())
     }
     fn create(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
-        self.disk().files.insert(name.to_owned(), Content::default());
+        let mut disk = self.disk();
+        disk.files.insert(name.to_owned(), Content::default());
+        disk.step();
         Ok(Arc::new(ForgetfulFile(self.clone(), name.to_owned())))
     }
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
@@ -80,15 +113,26 @@ impl LogFs for ForgetfulFs {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut disk = self.disk();
         let content = disk.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        disk.ghosts.insert(from.to_owned(), content.clone());
         disk.files.insert(to.to_owned(), content);
+        disk.step();
         Ok(())
     }
+    fn sync(&self, name: &str) -> io::Result<()> {
+        ForgetfulFile(self.clone(), name.to_owned()).sync()
+    }
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.disk().files.remove(name).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
+        let mut disk = self.disk();
+        let content = disk.files.remove(name).ok_or(io::ErrorKind::NotFound)?;
+        disk.ghosts.insert(name.to_owned(), content);
+        disk.step();
+        Ok(())
     }
     fn sync_dir(&self) -> io::Result<()> {
         let mut disk = self.disk();
         disk.durable_names = disk.files.keys().cloned().collect();
+        disk.ghosts.clear();
+        disk.step();
         Ok(())
     }
     fn path(&self) -> &Path {
@@ -105,6 +149,7 @@ impl LogFile for ForgetfulFile {
             *left -= take;
         }
         disk.files.get_mut(&self.1).ok_or(io::ErrorKind::NotFound)?.written.extend_from_slice(&bytes[..take]);
+        disk.step();
         if take < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
     fn truncate(&self, len: u64) -> io::Result<()> {
@@ -121,6 +166,7 @@ impl LogFile for ForgetfulFile {
         }
         let content = disk.files.get_mut(&self.1).ok_or(io::ErrorKind::NotFound)?;
         content.durable = content.written.len();
+        disk.step();
         Ok(())
     }
 }

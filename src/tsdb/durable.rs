@@ -1,0 +1,80 @@
+//! Syncs and renames of the data directory, in one place, so that a test can look at their order.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+/// Makes the content of a file, or the names in a folder, durable.
+///
+/// # Errors
+/// When the disk refuses.
+pub(in crate::tsdb) fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()?;
+    note(Step::Synced, path);
+    Ok(())
+}
+
+/// Gives a file or folder another name, replacing what had it. Durable once the folder is synced.
+///
+/// # Errors
+/// When the disk refuses.
+pub(in crate::tsdb) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    note(Step::RenamedFrom, from);
+    fs::rename(from, to)?;
+    note(Step::Renamed, to);
+    Ok(())
+}
+
+/// Deletes a file.
+///
+/// # Errors
+/// When the disk refuses.
+pub(in crate::tsdb) fn remove_file(path: &Path) -> io::Result<()> {
+    note(Step::Removed, path);
+    fs::remove_file(path)
+}
+
+/// Creates a folder with those above it, durably: with no more than the folder in hand its name could be lost.
+///
+/// # Errors
+/// When the disk refuses.
+pub(in crate::tsdb) fn create_dir(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_dir(parent)?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => return Err(error),
+        _ => note(Step::Created, path),
+    }
+    sync(parent)
+}
+
+/// What was done to a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::tsdb) enum Step {
+    /// Made, empty.
+    Created,
+    /// Bytes were appended.
+    Appended,
+    /// Its content, or the names in it, are durable.
+    Synced,
+    /// It is about to get another name.
+    RenamedFrom,
+    /// It has this name now.
+    Renamed,
+    /// It is about to be deleted.
+    Removed,
+}
+
+/// Tells tests what was done.
+#[cfg(not(test))]
+pub(in crate::tsdb) fn note(_: Step, _: &Path) {}
+
+#[cfg(test)]
+pub(in crate::tsdb) use tests::note;
+
+#[cfg(test)]
+#[path = "durable_tests.rs"]
+mod tests;

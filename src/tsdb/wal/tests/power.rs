@@ -1,0 +1,223 @@
+//! Whole commits through the head on a disk that forgets: power cuts after every step, full disks, failed syncs.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::model::{Labels, Samples, TimeRange};
+use crate::tsdb::head::appender::{Appender, CommitMode, TimeLimits};
+
+const STEP: i64 = 1000;
+
+fn value(number: i64, time: i64) -> f64 {
+    match number % 4 {
+        0 => 5.0,
+        1 => time as f64 * 3.0,
+        2 => (time.wrapping_mul(7919) % 1000) as f64 / 10.0,
+        _ => f64::from_bits((time.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 2),
+    }
+}
+
+/// Numbers of the series in commit `commit`: some always, some now and then, new ones all the time.
+fn series_of(commit: i64) -> Vec<i64> {
+    (0..4).chain((4..8).filter(|n| (commit / 5) % 4 == n - 4)).chain([100 + commit / 7]).collect()
+}
+
+/// Commit number `commit`, at its own time.
+fn commit(head: &Head, wal: &Wal, commit: i64) -> Result<()> {
+    let limits = TimeLimits { min: i64::MIN, max: i64::MAX, out_of_order: 0 };
+    let timeline = (commit % 3 > 0).then(|| head.create_timeline());
+    let mut appender = Appender::new(head, wal, limits, timeline);
+    for number in series_of(commit) {
+        let series = appender.series(&Labels::from_pairs([("n", number.to_string())]));
+        appender.append(series, commit * STEP, value(number, commit * STEP));
+    }
+    let stats = appender.commit(CommitMode::Whole)?;
+    assert_eq!(stats.first_refused, None);
+    Ok(())
+}
+
+/// The commits that the log of `fs` holds from `floor` (milliseconds) on. Each is whole, and every value is right.
+fn commits(fs: &ForgetfulFs, floor: i64, what: &str) -> (Vec<i64>, reader::ReplayReport) {
+    let head = Head::new(floor);
+    let report = replay(&head, fs).expect("replay");
+    (held(&head, floor, what), report)
+}
+
+fn held(head: &Head, floor: i64, what: &str) -> Vec<i64> {
+    let (set, ()) = head.select(&[], TimeRange::ALL, || ());
+    let mut found: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
+    let mut samples = Samples::new();
+    for at in 0..set.len() {
+        let number: i64 = set.labels(at).get("n").and_then(|n| n.parse().ok()).expect("a number");
+        samples.clear();
+        set.read(at, TimeRange::ALL, &mut samples);
+        for (time, found_value) in samples.iter() {
+            let expected = value(number, time);
+            assert_eq!(found_value.to_bits(), expected.to_bits(), "{what}: series {number} at {time}");
+            assert!(found.entry(time / STEP).or_default().insert(number), "{what}: {number} at {time} twice");
+        }
+    }
+    for (commit, numbers) in &found {
+        assert_eq!(*numbers, series_of(*commit).into_iter().collect(), "{what}: commit {commit} is whole");
+    }
+    found.into_keys().filter(|commit| commit * STEP >= floor).collect()
+}
+
+fn open(fs: &ForgetfulFs, policy: SyncPolicy, segment_bytes: u64, floor: i64) -> (Head, Wal) {
+    let head = Head::new(floor);
+    // The new segment first, as at a real start.
+    let (files, last) = reader::files(fs).expect("files");
+    let wal = Wal::open(Arc::new(fs.clone()), last, policy, segment_bytes).expect("open");
+    let report = head.replay(fs, &files, || ()).expect("replay");
+    wal.learn(&report.newest);
+    (head, wal)
+}
+
+/// Sixty commits with a checkpoint and a killed process in between, and a power cut after every single step.
+fn run(policy: SyncPolicy, sync_every: i64) -> Vec<((usize, i64), ForgetfulFs)> {
+    let fs = ForgetfulFs::default();
+    fs.disk().cuts = Some(Vec::new());
+    let mut floor = i64::MIN;
+    let (mut head, mut wal) = open(&fs, policy, 400, floor);
+    for number in 0..60 {
+        commit(&head, &wal, number).expect("commit");
+        if policy == SyncPolicy::Always {
+            fs.disk().known.0 += 1;
+        } else if number % sync_every == sync_every - 1 {
+            wal.sync().expect("sync");
+            fs.disk().known.0 = usize::try_from(number).expect("small") + 1;
+        }
+        if number % 20 == 15 {
+            // As a cut of the head does once its block is published; the samples before are in it.
+            floor = (number - 8) * STEP;
+            let segment = head.close_before(floor, || wal.current_segment());
+            fs.disk().known.1 = floor;
+            head.truncate(floor, || {});
+            let upto =
+                wal.last_segment_before(floor).map(|upto| upto.min(segment - 1)).filter(|upto| *upto > 0);
+            if let Some(upto) = upto {
+                checkpoint::write(&fs, upto, &head).expect("checkpoint");
+                wal.forget(upto);
+            }
+        }
+        if number % 25 == 24 {
+            // Killed and started again; what the system's memory has is still there.
+            drop((head, wal));
+            (head, wal) = open(&fs, policy, 400, floor);
+            if policy != SyncPolicy::Never {
+                fs.disk().known.0 = usize::try_from(number).expect("small") + 1;
+            }
+        }
+    }
+    let cuts = fs.disk().cuts.take().expect("recorded");
+    assert!(cuts.len() > 200, "{} steps", cuts.len());
+    cuts
+}
+
+fn first_of(floor: i64) -> i64 {
+    if floor == i64::MIN { 0 } else { floor / STEP }
+}
+
+#[test]
+fn every_acknowledged_commit_survives_a_power_cut_after_every_step() {
+    for (policy, sync_every) in [(SyncPolicy::Always, 1), (SyncPolicy::Interval(1000), 7)] {
+        let cuts = run(policy, sync_every);
+        let mut most_lost = 0;
+        for (at, ((acknowledged, floor), left)) in cuts.iter().enumerate() {
+            let what = format!("{policy:?}, power cut {at}");
+            let (found, report) = commits(left, *floor, &what);
+            assert_eq!(report.orphans, 0, "{what}");
+            // All from the first on, without a gap: at most a suffix is lost.
+            let first = first_of(*floor);
+            let expected: Vec<i64> = (first..first + i64::try_from(found.len()).expect("small")).collect();
+            assert_eq!(found, expected, "{what}");
+            let end = first + i64::try_from(found.len()).expect("small");
+            assert!(end >= i64::try_from(*acknowledged).expect("small"), "{what}: {end} of {acknowledged}");
+            most_lost = most_lost.max(60 - end);
+            // And it goes on from there.
+            let (head, wal) = open(left, policy, 400, *floor);
+            commit(&head, &wal, 1000).expect("commit");
+            assert_eq!(held(&head, *floor, &what).last(), Some(&1000), "{what}");
+            drop((head, wal));
+            assert_eq!(commits(left, *floor, &what).0.last(), Some(&1000), "{what}");
+        }
+        assert!(most_lost > 0, "early cuts lose what came later");
+    }
+}
+
+#[test]
+fn a_lost_middle_never_shifts_values() {
+    let cuts = run(SyncPolicy::Never, i64::MAX);
+    let mut gaps = 0;
+    for (at, ((_, floor), left)) in cuts.iter().enumerate() {
+        // Samples of series whose definition is lost are left out; what is there is right.
+        let head = Head::new(*floor);
+        replay(&head, left).expect("replay");
+        let (set, ()) = head.select(&[], TimeRange::ALL, || ());
+        let mut samples = Samples::new();
+        let mut seen = BTreeSet::new();
+        for index in 0..set.len() {
+            let number: i64 = set.labels(index).get("n").and_then(|n| n.parse().ok()).expect("a number");
+            samples.clear();
+            set.read(index, TimeRange::ALL, &mut samples);
+            for (time, found) in samples.iter() {
+                assert_eq!(
+                    found.to_bits(),
+                    value(number, time).to_bits(),
+                    "cut {at}: series {number} at {time}"
+                );
+                seen.insert(time);
+            }
+        }
+        let span = seen.last().zip(seen.first()).map_or(0, |(last, first)| (last - first) / STEP + 1);
+        gaps += usize::from(span != i64::try_from(seen.len()).expect("small"));
+    }
+    assert!(gaps > 0, "some cuts lost the middle");
+}
+
+#[test]
+fn a_full_disk_refuses_commits_whole_and_takes_the_next() {
+    for room in 0..160 {
+        let fs = ForgetfulFs::default();
+        let (head, wal) = open(&fs, SyncPolicy::Always, 300, i64::MIN);
+        let (mut next, mut refused) = (0, 0);
+        let mut kept = Vec::new();
+        for round in 0..24 {
+            fs.disk().room = (round % 6 == 3).then_some(room);
+            match commit(&head, &wal, next) {
+                Ok(()) => kept.push(next),
+                Err(Error::Io { .. }) => refused += 1,
+                Err(error) => panic!("room {room}: {error}"),
+            }
+            assert_eq!(
+                held(&head, i64::MIN, "in memory"),
+                kept,
+                "room {room}: nothing of a refused one shows"
+            );
+            next += 1;
+        }
+        assert!(refused > 0 || room > 60, "room {room}");
+        let (found, report) = commits(&fs.after_power_cut(), i64::MIN, "after the power cut");
+        assert_eq!((found, report.damage.len()), (kept, 0), "room {room}");
+    }
+}
+
+#[test]
+fn a_failed_sync_closes_the_log_and_keeps_what_was_acknowledged() {
+    let fs = ForgetfulFs::default();
+    let (head, wal) = open(&fs, SyncPolicy::Always, 400, i64::MIN);
+    (0..20).for_each(|number| commit(&head, &wal, number).expect("commit"));
+    fs.disk().fail_sync = true;
+    let error = commit(&head, &wal, 20).expect_err("the sync fails").to_string();
+    assert!(error.contains("sync") && error.contains("memory"), "it says what and where: {error}");
+    fs.disk().fail_sync = false;
+    for number in 21..25 {
+        let error = commit(&head, &wal, number).expect_err("closed");
+        assert!(matches!(&error, Error::LogPoisoned { reason } if reason.contains("injected")), "{error}");
+    }
+    assert_eq!(held(&head, i64::MIN, "in memory").len(), 21, "queries go on");
+    let left = fs.after_power_cut();
+    assert_eq!(commits(&left, i64::MIN, "after the power cut").0, (0..20).collect::<Vec<_>>());
+    let (head, wal) = open(&left, SyncPolicy::Always, 400, i64::MIN);
+    commit(&head, &wal, 30).expect("open again");
+}
