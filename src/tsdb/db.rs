@@ -55,7 +55,7 @@ pub(super) struct Inner {
     pub(super) suspects: Suspects,
     /// Held during maintenance, so that it never runs twice at once.
     pub(super) maintenance: Mutex<()>,
-    replay: ReplayReport,
+    pub(super) replay: ReplayReport,
     _lock: DirLock,
 }
 
