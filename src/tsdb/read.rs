@@ -274,9 +274,18 @@ fn join(samples: &mut Samples, border: usize) {
     if !overlap {
         return;
     }
-    let mut all: Vec<(i64, f64)> = samples.iter().collect();
-    all.sort_by_key(|(t, _)| *t);
-    all.dedup_by_key(|(t, _)| *t);
+    let mut histograms = std::mem::take(&mut samples.histograms).into_iter().peekable();
+    let with_histogram = |(index, (timestamp, value))| {
+        (timestamp, value, histograms.next_if(|(at, _)| *at == index).map(|(_, histogram)| histogram))
+    };
+    let mut all: Vec<(i64, f64, _)> = samples.iter().enumerate().map(with_histogram).collect();
+    all.sort_by_key(|(timestamp, ..)| *timestamp);
+    all.dedup_by_key(|(timestamp, ..)| *timestamp);
     samples.clear();
-    all.into_iter().for_each(|(t, v)| samples.push(t, v));
+    for (timestamp, value, histogram) in all {
+        match histogram {
+            Some(histogram) => samples.push_histogram(timestamp, histogram),
+            None => samples.push(timestamp, value),
+        }
+    }
 }

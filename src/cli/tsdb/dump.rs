@@ -135,8 +135,10 @@ fn bound(histogram: &Histogram, index: i64) -> f64 {
             Err(_) => f64::NEG_INFINITY,
         };
     }
-    let exponent = index as f64 * 2f64.powi(-histogram.schema);
-    2f64.powf(exponent)
+    // Within one power of two first, so that buckets of every power have the same digits.
+    let step = 2f64.powi(-histogram.schema);
+    let (whole, fraction) = ((index as f64 * step).floor(), (index as f64 * step).rem_euclid(1.0));
+    2f64.powf(fraction) * 2f64.powf(whole)
 }
 
 #[cfg(test)]

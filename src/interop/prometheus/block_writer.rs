@@ -247,11 +247,13 @@ impl Open {
     }
 }
 
-/// Makes sure that `parent` can take blocks: it is made if absent.
+/// Makes sure that `parent` can take blocks: it is made if absent, with an empty log, without which Prometheus' own
+/// tools do not take it for a data directory.
 ///
 /// # Errors
 /// When it is there and holds something else than blocks.
 pub fn prepare(parent: &Path) -> Result<()> {
+    let wal = parent.join("wal");
     fs::create_dir_all(parent).at("create", parent)?;
     for entry in fs::read_dir(parent).at("read", parent)? {
         let entry = entry.at("read", parent)?;
@@ -262,5 +264,5 @@ pub fn prepare(parent: &Path) -> Result<()> {
             return Err(Error::Unsupported { path: parent.to_owned(), reason });
         }
     }
-    Ok(())
+    fs::create_dir_all(&wal).at("create", &wal)
 }
