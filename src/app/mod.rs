@@ -96,7 +96,7 @@ impl App {
         let (mut options, db_clock) = (settings.tsdb.clone(), Arc::clone(&clock));
         options.limits = settings.limits(&first);
         let (db, mut registry) = tokio::task::spawn_blocking(move || {
-            Tsdb::open(options, db_clock, &mut registry).map(|db| (Arc::new(db), registry))
+            Tsdb::begin(options, db_clock, &mut registry).map(|db| (Arc::new(db), registry))
         })
         .await
         .map_err(|_| AppError::Failed("opening the database"))??;
@@ -111,6 +111,9 @@ impl App {
             db,
             engine: ArcSwap::from_pointee(Engine::new(settings.engine_options(&first))),
             query_slots: Semaphore::new(settings.query_concurrency),
+            write_slots: Semaphore::new(
+                std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            ),
             query_timeout: settings.query_timeout,
             scrape: scrape.handle(),
             config: ArcSwap::from_pointee(first),
@@ -167,8 +170,12 @@ impl App {
     ) -> Result<(), AppError> {
         let mut shutdown = std::pin::pin!(shutdown);
         let quit = Arc::clone(&self.state.quit);
+        let db = Arc::clone(&self.state.db);
+        let mut replay = JoinSet::new();
+        replay.spawn_blocking(move || db.wait());
         let failed = loop {
             tokio::select! {
+                Some(Ok(Err(error))) = replay.join_next() => break Some(AppError::Storage(error)),
                 () = &mut shutdown => break None,
                 () = quit.notified() => break None,
                 Some(()) = reload.recv() => {
@@ -189,6 +196,7 @@ impl App {
             }
         };
         let stopped = self.stop().await;
+        drop(replay);
         failed.map_or(stopped, Err)
     }
 

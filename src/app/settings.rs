@@ -10,6 +10,7 @@ use crate::promql::{EngineOptions, Features};
 use crate::tsdb::{Limits, TsdbOptions};
 
 /// Everything that cannot change without a restart.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The configuration file. Without one the server scrapes itself.

@@ -36,6 +36,7 @@ enum LogFormat {
     Json,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
     /// Configuration file. Without it, prometheus.yml in the working directory; without that, the server scrapes

@@ -101,11 +101,11 @@ fn usual_sample(bytes: &[u8]) -> Option<(i64, f64)> {
     let (&[0x09], rest) = bytes.split_first_chunk()? else { return None };
     let (value, rest) = rest.split_first_chunk::<8>()?;
     let (&[0x10], rest) = rest.split_first_chunk()? else { return None };
-    let &[a, b, c, d, e, f] = rest else { return None };
-    if [a, b, c, d, e].iter().any(|byte| *byte < 0x80) || f >= 0x80 {
+    let (last, before) = rest.split_last().filter(|(_, before)| before.len() == 5)?;
+    if before.iter().any(|byte| *byte < 0x80) || *last >= 0x80 {
         return None;
     }
-    let timestamp = [a, b, c, d, e, f].iter().rev().fold(0, |sum, byte| sum << 7 | i64::from(byte & 0x7f));
+    let timestamp = rest.iter().rev().fold(0, |sum, byte| sum << 7 | i64::from(byte & 0x7f));
     Some((timestamp, f64::from_le_bytes(*value)))
 }
 

@@ -1,6 +1,6 @@
 //! One remote write request -> one commit.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::message::{self, Series};
 use crate::codec::CodecError;
@@ -8,6 +8,7 @@ use crate::model::{Labels, LabelsBuf, METRIC_NAME};
 use crate::telemetry::Registry;
 use crate::telemetry::metrics::Counter;
 use crate::tsdb::{AppendOutcome, CommitMode, Error as TsdbError, Tsdb, fingerprint_packed};
+use crate::util::lock::lock;
 
 /// Inflated requests larger than this are refused.
 pub const MAX_REQUEST_BYTES: usize = 32 << 20;
@@ -63,6 +64,8 @@ impl ReceiveError {
 #[derive(Clone)]
 pub struct Receiver {
     db: Arc<Tsdb>,
+    /// Buffers of requests that are done, for those to come.
+    buffers: Arc<Mutex<Vec<Vec<u8>>>>,
     samples: Counter,
     invalid_labels: Counter,
     histograms: Counter,
@@ -73,6 +76,7 @@ impl Receiver {
     pub fn new(db: Arc<Tsdb>, registry: &mut Registry) -> Self {
         let new = Self {
             db,
+            buffers: Arc::default(),
             samples: Counter::default(),
             invalid_labels: Counter::default(),
             histograms: Counter::default(),
@@ -88,12 +92,18 @@ impl Receiver {
     ///
     /// # Errors
     /// When it is not compressed, or inflates to more than [`MAX_REQUEST_BYTES`].
-    pub fn inflate(&self, body: &[u8]) -> Result<Vec<u8>, ReceiveError> {
+    pub fn inflate(&self, body: &[u8]) -> Result<Inflated, ReceiveError> {
         let len = snap::raw::decompress_len(body)?;
         if len > MAX_REQUEST_BYTES {
             return Err(ReceiveError::TooLarge(len));
         }
-        Ok(snap::raw::Decoder::new().decompress_vec(body)?)
+        let bytes = lock(&self.buffers).pop().unwrap_or_default();
+        let mut inflated = Inflated { bytes, len: 0, buffers: Arc::clone(&self.buffers) };
+        if inflated.bytes.len() < len {
+            inflated.bytes.resize(len, 0);
+        }
+        inflated.len = snap::raw::Decoder::new().decompress(body, &mut inflated.bytes)?;
+        Ok(inflated)
     }
 
     /// Inflates, decodes and commits one request. Blocking.
@@ -108,7 +118,8 @@ impl Receiver {
     ///
     /// # Errors
     /// See [`ReceiveError`]; unless it says otherwise nothing of the request was kept.
-    pub fn commit(&self, body: &[u8]) -> Result<(), ReceiveError> {
+    pub fn commit(&self, body: &Inflated) -> Result<(), ReceiveError> {
+        let body = body.bytes();
         // A series can be removed between its look-up and the commit; it is then made again.
         for _ in 0..MAX_ATTEMPTS {
             if self.attempt(body)? {
@@ -153,6 +164,33 @@ impl Receiver {
             return Err(ReceiveError::Histograms { histograms });
         }
         Ok(true)
+    }
+}
+
+/// An inflated request. Its memory is used again for the next one.
+pub struct Inflated {
+    bytes: Vec<u8>,
+    len: usize,
+    buffers: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+/// Buffers kept for later requests: more do not run at once.
+const MAX_BUFFERS: usize = 16;
+/// Larger ones are given back.
+const MAX_BUFFER_BYTES: usize = 1 << 20;
+
+impl Inflated {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Drop for Inflated {
+    fn drop(&mut self) {
+        let mut kept = lock(&self.buffers);
+        if kept.len() < MAX_BUFFERS && self.bytes.capacity() <= MAX_BUFFER_BYTES {
+            kept.push(std::mem::take(&mut self.bytes));
+        }
     }
 }
 

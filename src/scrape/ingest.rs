@@ -15,6 +15,7 @@ use crate::config::ScrapeConfig;
 use crate::expfmt::{Entry, Format, ParseError, Parser, Sample, SeriesError, parse_series};
 use crate::model::{Labels, LabelsBuf, stale_nan};
 use crate::relabel;
+use crate::tsdb::chunk::open::TimelineId;
 use crate::tsdb::{CommitMode, DbAppender, SeriesRef, Tsdb};
 
 /// A series that gets a stale marker when it vanishes.
@@ -63,7 +64,8 @@ pub(super) struct Summary {
 pub(super) struct Ingest {
     job: Arc<ScrapeConfig>,
     labels: Labels,
-    timeline: crate::tsdb::chunk::open::TimelineId,
+    /// Made with the first scrape: making one may have to wait for the database.
+    timeline: Option<TimelineId>,
     cache: Cache,
     /// Size of the cache after the last scrape that worked.
     last_good: usize,
@@ -83,7 +85,7 @@ impl Ingest {
             report: Report::new(&labels),
             job,
             labels,
-            timeline: db.create_timeline(),
+            timeline: None,
             cache: Cache::default(),
             last_good: 0,
             families: Families::default(),
@@ -121,7 +123,8 @@ impl Ingest {
             self.cache.forget_unknown(|series| db.head().is_known(series));
         }
         self.cache.begin();
-        let mut appender = db.appender(Some(self.timeline));
+        let timeline = *self.timeline.get_or_insert_with(|| db.create_timeline());
+        let mut appender = db.appender(Some(timeline));
         let appended = match body {
             Ok((body, format)) => {
                 self.body(&mut appender, metrics, at_ms, body, format, &mut summary.counts).map_err(|error| {
@@ -142,7 +145,7 @@ impl Ingest {
             }
             Err(reason) => {
                 // Nothing of a failed scrape becomes visible but the markers.
-                appender = db.appender(Some(self.timeline));
+                appender = db.appender(Some(timeline));
                 self.cache.begin();
                 self.mark_vanished(&mut appender, at_ms);
                 self.cache.fail(self.last_good);
@@ -184,7 +187,7 @@ impl Ingest {
     }
 
     fn end_at(&mut self, db: &Tsdb, metrics: &ScrapeMetrics, at_ms: i64) {
-        let mut appender = db.appender(Some(self.timeline));
+        let mut appender = db.appender(self.timeline);
         self.cache.begin();
         self.mark_vanished(&mut appender, at_ms);
         self.report.end(&mut appender, at_ms);

@@ -3,14 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
 use super::SeriesRef;
 use super::block::catalog::Catalog;
-use super::block::reader::{BlockCache, load_meta};
-use super::block::tombstones::Tombstones;
+use super::block::reader::BlockCache;
 use super::block::{Block, BlockMeta};
 use super::chunk::open::TimelineId;
 use super::compact::worker;
@@ -19,17 +17,13 @@ use super::head::Head;
 use super::head::appender::{Appender, CommitMode, CommitStats, TimeLimits};
 use super::lock::DirLock;
 use super::metrics::TsdbMetrics;
+use super::open::ReplayState;
 use super::options::{Limits, TsdbOptions};
 use super::read::Suspects;
 use super::space::Space;
-use super::store::sled::SledStore;
 use super::store::{BlockId, BlockStore};
-use super::wal::fs::DiskFs;
-use super::wal::reader::ReplayReport;
-use super::wal::{SyncPolicy, Wal};
+use super::wal::Wal;
 use crate::model::{Histogram, Labels, TimeRange};
-use crate::telemetry::Registry;
-use crate::tsdb::error::IoContext as _;
 use crate::util::lock::lock;
 use crate::util::{Clock, StopToken};
 
@@ -39,7 +33,7 @@ pub(super) struct Inner {
     pub(super) limits: ArcSwap<Limits>,
     pub(super) space: Space,
     /// Bytes of live blocks on disk; they never change.
-    sizes: Mutex<HashMap<BlockId, u64>>,
+    pub(super) sizes: Mutex<HashMap<BlockId, u64>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) head: Head,
     pub(super) wal: Wal,
@@ -55,14 +49,14 @@ pub(super) struct Inner {
     pub(super) suspects: Suspects,
     /// Held during maintenance, so that it never runs twice at once.
     pub(super) maintenance: Mutex<()>,
-    pub(super) replay: ReplayReport,
-    _lock: DirLock,
+    pub(super) replay: ReplayState,
+    pub(super) _lock: DirLock,
 }
 
 /// The database. Dropping it without [`Tsdb::close`] loses nothing, but leaves its threads to end by themselves.
 pub struct Tsdb {
     pub(super) inner: Arc<Inner>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    pub(super) threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// Read-only view for the API and the command line.
@@ -77,72 +71,6 @@ pub struct TsdbStatus {
 }
 
 impl Tsdb {
-    /// Opens the data directory: locks it, recovers blocks, replays the log, starts the maintenance thread.
-    ///
-    /// # Errors
-    /// When another process holds the directory, an option is invalid, or the disk refuses. Damage is no error: it
-    /// is set aside and reported in the log and in metrics.
-    pub fn open(options: TsdbOptions, clock: Arc<dyn Clock>, registry: &mut Registry) -> Result<Self> {
-        options.validate()?;
-        let dir = options.dir.clone();
-        let dir_lock = DirLock::acquire(&dir)?;
-        let metrics = TsdbMetrics::new(registry);
-        let store: Arc<dyn BlockStore> = Arc::new(SledStore::new(&dir.join("blocks"))?);
-        let catalog = recover_catalog(&options, &*store, &metrics)?;
-        // Without the file what was deleted would come back: that is for a person to decide.
-        let catalog = catalog.with_tombstones(Tombstones::load(&dir)?);
-
-        let started = Instant::now();
-        let wal_dir = dir.join("wal");
-        let fs = Arc::new(DiskFs::open(&wal_dir).at("create", &wal_dir)?);
-        let head = Head::new(catalog.head_start.unwrap_or(i64::MIN));
-        let report = head.replay(&*fs)?;
-        for damage in &report.damage {
-            metrics.wal_corruptions.inc();
-            tracing::error!(
-                file = damage.file, offset = damage.offset, lost_bytes = damage.lost_bytes, cause = %damage.cause,
-                lost_after_ms = damage.after, lost_before_ms = damage.before,
-                "write-ahead log was damaged; the damaged tail is kept aside in the wal folder"
-            );
-        }
-        if report.orphans > 0 {
-            tracing::error!(
-                samples = report.orphans,
-                "samples of series whose definition was in a damaged part are lost"
-            );
-        }
-        metrics.replay_seconds.set(started.elapsed().as_secs_f64());
-        let wal = Wal::open(fs, &report, options.sync, options.segment_bytes)?;
-        tracing::info!(
-            dir = %dir.display(), blocks = catalog.blocks.len(), records = report.records,
-            series = head.series_count(), seconds = started.elapsed().as_secs_f64(), "database is open"
-        );
-
-        let cache = Arc::new(BlockCache::new(options.cache_bytes));
-        let inner = Arc::new(Inner {
-            clock,
-            head,
-            wal,
-            store,
-            cache,
-            catalog: ArcSwap::from_pointee(catalog),
-            metrics,
-            stop: StopToken::new(),
-            retired: Mutex::default(),
-            suspects: Suspects::default(),
-            maintenance: Mutex::new(()),
-            replay: report,
-            limits: ArcSwap::from_pointee(options.limits),
-            space: Space::default(),
-            sizes: Mutex::default(),
-            options,
-            _lock: dir_lock,
-        });
-        inner.look_at_disk();
-        let threads = Mutex::new(spawn_threads(&inner)?);
-        Ok(Self { inner, threads })
-    }
-
     /// Starts a batch of samples. `timeline` is the target's, for samples that share their timestamp.
     pub fn appender(&self, timeline: Option<TimelineId>) -> DbAppender<'_> {
         let inner = &*self.inner;
@@ -179,7 +107,7 @@ impl Tsdb {
     pub fn status(&self) -> TsdbStatus {
         TsdbStatus {
             blocks: self.inner.catalog.load().blocks.clone(),
-            corruptions: self.inner.replay.damage.len(),
+            corruptions: self.inner.replay.report().map_or(0, |report| report.damage.len()),
             segment: self.inner.wal.current_segment(),
         }
     }
@@ -255,6 +183,8 @@ impl Tsdb {
     /// # Errors
     /// When the last sync fails.
     pub fn close(&self) -> Result<()> {
+        // The replay cannot be broken off.
+        let _ = self.wait();
         self.inner.stop.stop();
         for thread in lock(&self.threads).drain(..) {
             thread.thread().unpark();
@@ -382,7 +312,7 @@ impl DbAppender<'_> {
     /// When the log cannot take it.
     pub fn commit(self, mode: CommitMode) -> Result<CommitStats> {
         let metrics = &self.db.metrics;
-        if let Err(error) = self.db.space.check() {
+        if let Err(error) = self.db.replay.wait().and_then(|()| self.db.space.check()) {
             metrics.wal_appends_failed.inc();
             return Err(error);
         }
@@ -401,75 +331,4 @@ impl DbAppender<'_> {
             }
         }
     }
-}
-
-/// The catalog as stored, or rebuilt from the blocks themselves; blocks it does not name are removed.
-fn recover_catalog(options: &TsdbOptions, store: &dyn BlockStore, metrics: &TsdbMetrics) -> Result<Catalog> {
-    let found = store.recover()?;
-    match Catalog::load(&options.dir) {
-        Ok(Some(catalog)) => {
-            for id in found.iter().filter(|id| !catalog.blocks.iter().any(|b| b.id == **id)) {
-                // Published by name but not yet in the catalog: its samples are still in the log or in its sources.
-                store.remove(id)?;
-            }
-            let (kept, lost): (Vec<_>, Vec<_>) =
-                catalog.blocks.iter().cloned().partition(|b| found.contains(&b.id));
-            for block in &lost {
-                tracing::error!(block = %block.id, start = block.start, end = block.end, "block is missing from disk");
-            }
-            return Ok(Catalog::new(kept, catalog.head_start));
-        }
-        Ok(None) if found.is_empty() => return Ok(Catalog::default()),
-        Ok(None) => tracing::error!("catalog is missing, rebuilding it from the blocks"),
-        Err(error @ super::Error::Corrupt { .. }) => {
-            tracing::error!(%error, "rebuilding the catalog from the blocks");
-            Catalog::set_aside(&options.dir)?;
-        }
-        Err(error) => return Err(error),
-    }
-    let mut metas = Vec::new();
-    for id in found {
-        match load_meta(store, &id) {
-            Ok(meta) => metas.push(meta),
-            Err(error) => {
-                tracing::error!(block = %id, %error, "block is damaged and set aside");
-                metrics.blocks_quarantined.inc();
-                store.quarantine(&id)?;
-            }
-        }
-    }
-    let catalog = Catalog::rebuild(&metas);
-    catalog.save(&options.dir)?;
-    Ok(catalog)
-}
-
-fn spawn_threads(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>> {
-    let mut threads = Vec::new();
-    if !inner.options.background {
-        return Ok(threads);
-    }
-    let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
-        std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(run)
-            .at("start thread for", &inner.options.dir)
-    };
-    let shared = Arc::clone(inner);
-    threads.push(spawn("tsdb-compact", Box::new(move || worker::run(&shared)))?);
-    if let SyncPolicy::Interval(ms) = inner.options.sync {
-        let shared = Arc::clone(inner);
-        threads.push(spawn(
-            "tsdb-sync",
-            Box::new(move || {
-                while !shared.stop.is_stopped() {
-                    std::thread::park_timeout(Duration::from_millis(ms.max(1)));
-                    if let Err(error) = shared.wal.sync() {
-                        tracing::error!(%error, "write-ahead log cannot be synced; it refuses samples from now on");
-                        break;
-                    }
-                }
-            }),
-        )?);
-    }
-    Ok(threads)
 }

@@ -38,6 +38,7 @@ impl Tsdb {
     /// When a block's index cannot be read, or the disk refuses; what was deleted before stays deleted.
     pub fn delete(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Result<Deleted> {
         let inner = &*self.inner;
+        inner.replay.wait()?;
         let _alone = lock(&inner.maintenance);
         let mut deleted = Deleted::default();
         let catalog = inner.catalog.load_full();
@@ -91,6 +92,7 @@ impl Tsdb {
     /// When the disk refuses; blocks not yet rewritten keep their tombstones.
     pub fn clean_tombstones(&self) -> Result<usize> {
         let inner = &*self.inner;
+        inner.replay.wait()?;
         let _alone = lock(&inner.maintenance);
         let mut rewritten = 0;
         for meta in with_tombstones(inner) {

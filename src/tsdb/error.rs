@@ -42,6 +42,12 @@ pub enum Error {
         /// Bytes that intake leaves.
         reserve: u64,
     },
+    /// The log could not be replayed.
+    #[error("write-ahead log cannot be replayed: {reason}")]
+    Replay {
+        /// What went wrong.
+        reason: String,
+    },
     /// Stored bytes are damaged.
     #[error("{what} is damaged: {source}")]
     Corrupt {

@@ -15,6 +15,7 @@ pub mod import;
 pub mod index;
 mod lock;
 pub mod metrics;
+mod open;
 pub mod options;
 mod read;
 pub mod record;

@@ -41,12 +41,27 @@ struct TsdbQuerier {
 }
 
 impl TsdbQuerier {
+    /// While the log is replayed: the blocks, if they alone hold all of `range`. Everything else waits.
+    fn blocks_while_replaying(&self, range: TimeRange) -> Option<Vec<Source>> {
+        if self.inner.replay.is_done() || self.inner.limits.load().out_of_order_ms > 0 {
+            return None;
+        }
+        let catalog = self.inner.catalog.load_full();
+        catalog.head_start.filter(|start| range.end < *start)?;
+        let blocks = catalog.blocks.iter().filter(|b| b.range().overlaps(&range));
+        Some(blocks.map(|meta| Source::new(&self.inner, &catalog, meta)).collect())
+    }
+
     /// Calls `look` with the index of the head and of every block that overlaps the range.
     fn each_index(&self, mut look: impl FnMut(&dyn LabelSource)) -> Result<(), StorageError> {
         let catalog = self.inner.catalog.load_full();
         for meta in catalog.blocks.iter().filter(|b| b.range().overlaps(&self.range)) {
             look(Source::new(&self.inner, &catalog, meta).index()?.label_index());
         }
+        if self.blocks_while_replaying(self.range).is_some() {
+            return Ok(());
+        }
+        self.inner.replay.wait()?;
         if self.inner.head.time_range().is_some_and(|held| held.overlaps(&self.range)) {
             self.inner.head.with_index(|index| look(index.source()));
         }
@@ -61,6 +76,10 @@ fn any_of(index: &dyn LabelSource, selectors: &[Vec<Matcher>]) -> RoaringBitmap 
 impl Querier for TsdbQuerier {
     fn select(&self, request: &SelectRequest<'_>) -> Result<Box<dyn SeriesSet>, StorageError> {
         let inner = &self.inner;
+        if let Some(blocks) = self.blocks_while_replaying(request.range) {
+            return Ok(Box::new(merge(blocks, HeadSeriesSet::default(), request.matchers)?));
+        }
+        inner.replay.wait()?;
         let (head, catalog) =
             inner.head.select(request.matchers, request.range, || inner.catalog.load_full());
         let blocks = catalog.blocks.iter().filter(|b| b.range().overlaps(&request.range));
@@ -158,10 +177,10 @@ impl Source {
 }
 
 /// What a select of the head found, as a series set.
-pub(super) fn head_alone(head: HeadSeriesSet) -> impl SeriesSet {
+pub(super) fn head_alone(head: HeadSeriesSet) -> MergedSeriesSet {
     let order = (0..head.len()).map(|n| (n, n + 1)).collect();
     let parts = (0..head.len()).map(|n| Part { source: HEAD, number: as_number(n) }).collect();
-    MergedSeriesSet { blocks: Vec::new(), head, order, parts, labels: None }
+    MergedSeriesSet { blocks: Vec::new(), head, order, parts }
 }
 
 /// Given blocks as a querier.
@@ -189,19 +208,24 @@ struct Part {
 }
 
 /// Series of several sources, equal label sets joined.
-struct MergedSeriesSet {
+pub(super) struct MergedSeriesSet {
     blocks: Vec<(Source, Arc<BlockIndex>)>,
     head: HeadSeriesSet,
     /// For each series its span of `parts`.
     order: Vec<(usize, usize)>,
     /// In order of time: blocks by start, then the head.
     parts: Vec<Part>,
-    /// Labels of each series; none when all come from the head, which has them at hand.
-    labels: Option<Vec<Labels>>,
 }
 
 fn as_number(n: usize) -> u32 {
     u32::try_from(n).expect("series are counted in 32 bits")
+}
+
+/// One source on its way through the merge: its series in label order, the next of them with its labels.
+struct Cursor {
+    source: u32,
+    numbers: Box<dyn Iterator<Item = u32>>,
+    next: Option<(Labels, u32)>,
 }
 
 fn merge(
@@ -209,33 +233,49 @@ fn merge(
     head: HeadSeriesSet,
     matchers: &[Matcher],
 ) -> Result<MergedSeriesSet, StorageError> {
+    if blocks.is_empty() {
+        return Ok(head_alone(head));
+    }
     let mut open = Vec::with_capacity(blocks.len());
-    let mut found: Vec<(Labels, Part)> = Vec::new();
+    let mut cursors = Vec::with_capacity(blocks.len() + 1);
     for block in blocks {
         let index = block.index()?;
-        let source = as_number(open.len());
-        let numbers = resolve(index.label_index(), matchers);
-        found.extend(numbers.iter().map(|number| (index.labels(number), Part { source, number })));
+        // Blocks are written in label order, so their numbers are.
+        let numbers = Box::new(resolve(index.label_index(), matchers).into_iter());
+        cursors.push(Cursor { source: as_number(open.len()), numbers, next: None });
         open.push((block, index));
     }
-    let in_head = (0..head.len()).map(|n| (head.labels(n), Part { source: HEAD, number: as_number(n) }));
-    found.extend(in_head);
-    // Stable, so that the parts of a series stay in order of time.
-    found.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let (mut order, mut parts, mut labels) =
-        (Vec::new(), Vec::with_capacity(found.len()), Vec::<Labels>::new());
-    for (of, part) in found {
-        if labels.last() == Some(&of) {
-            if let Some((_, end)) = order.last_mut() {
-                *end += 1;
+    cursors.push(Cursor { source: HEAD, numbers: Box::new(0..as_number(head.len())), next: None });
+    let mut set = MergedSeriesSet { blocks: open, head, order: Vec::new(), parts: Vec::new() };
+    cursors.iter_mut().for_each(|cursor| set.advance(cursor));
+    while let Some(least) =
+        cursors.iter().filter_map(|c| c.next.as_ref()).map(|(labels, _)| labels).min().cloned()
+    {
+        let start = set.parts.len();
+        // In the order of the sources, which is that of time.
+        for cursor in &mut cursors {
+            if let Some((_, number)) = cursor.next.take_if(|(labels, _)| *labels == least) {
+                set.parts.push(Part { source: cursor.source, number });
+                set.advance(cursor);
             }
-        } else {
-            order.push((parts.len(), parts.len() + 1));
-            labels.push(of);
         }
-        parts.push(part);
+        set.order.push((start, set.parts.len()));
     }
-    Ok(MergedSeriesSet { blocks: open, head, order, parts, labels: Some(labels) })
+    Ok(set)
+}
+
+impl MergedSeriesSet {
+    fn part_labels(&self, part: Part) -> Labels {
+        match part.source {
+            HEAD => self.head.labels(part.number as usize),
+            source => self.blocks[source as usize].1.labels(part.number),
+        }
+    }
+
+    fn advance(&self, cursor: &mut Cursor) {
+        let source = cursor.source;
+        cursor.next = cursor.numbers.next().map(|number| (self.part_labels(Part { source, number }), number));
+    }
 }
 
 impl SeriesSet for MergedSeriesSet {
@@ -244,10 +284,7 @@ impl SeriesSet for MergedSeriesSet {
     }
 
     fn labels(&self, index: usize) -> Labels {
-        match &self.labels {
-            Some(labels) => labels[index].clone(),
-            None => self.head.labels(index),
-        }
+        self.part_labels(self.parts[self.order[index].0])
     }
 
     fn read(&self, index: usize, range: TimeRange, out: &mut Samples) -> Result<(), StorageError> {

@@ -11,8 +11,8 @@ use crate::util::lock::lock;
 
 impl Tsdb {
     /// Places in which the log was damaged when it was opened; they are cut off and kept aside.
-    pub fn log_damage(&self) -> &[Damage] {
-        &self.inner.replay.damage
+    pub fn log_damage(&self) -> Vec<Damage> {
+        self.inner.replay.report().map(|report| report.damage.clone()).unwrap_or_default()
     }
 
     /// Sets block `meta` aside if it is damaged; says whether it was.
@@ -21,6 +21,7 @@ impl Tsdb {
     /// When the disk refuses.
     pub fn set_aside(&self, meta: &Arc<BlockMeta>) -> Result<bool> {
         let inner = &*self.inner;
+        inner.replay.wait()?;
         let _alone = lock(&inner.maintenance);
         lock(&inner.suspects).insert(meta.id.clone());
         worker::quarantine_suspects(inner)?;

@@ -34,10 +34,14 @@ impl Tsdb {
         let time = jiff::Timestamp::from_millisecond(now)
             .map_or_else(|_| now.to_string(), |time| time.strftime("%Y%m%dT%H%M%SZ").to_string());
         let folder = self.inner.options.dir.join(FOLDER);
-        let name = (0u32..)
-            .map(|number| format!("{time}-{number:016x}"))
-            .find(|name| !folder.join(name).exists())
-            .unwrap_or(time);
+        let mut number = 0u64;
+        let name = loop {
+            let name = format!("{time}-{number:016x}");
+            if !folder.join(&name).exists() {
+                break name;
+            }
+            number += 1;
+        };
         self.copy_to(&folder.join(&name), skip_head)?;
         Ok(name)
     }
@@ -48,6 +52,7 @@ impl Tsdb {
     /// When a block is damaged, or the disk refuses; nothing is left then.
     pub fn copy_to(&self, target: &Path, skip_head: bool) -> Result<()> {
         let inner = &*self.inner;
+        inner.replay.wait()?;
         // No block may leave while it is being copied.
         let _alone = lock(&inner.maintenance);
         if target.exists() {

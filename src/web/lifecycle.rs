@@ -19,7 +19,7 @@ pub(super) async fn healthy() -> &'static str {
 }
 
 pub(super) async fn ready(State(state): Shared) -> Response {
-    if state.ready.load(Ordering::Acquire) {
+    if state.ready.load(Ordering::Acquire) && state.db.is_replayed() {
         "Emberkeep is Ready.\n".into_response()
     } else {
         ApiError::not_ready(state.stopping.load(Ordering::Acquire)).into_response()

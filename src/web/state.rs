@@ -56,6 +56,8 @@ pub struct ApiState {
     pub lifecycle_enabled: bool,
     /// Whether data may be deleted and copied over HTTP.
     pub admin_enabled: bool,
+    /// Remote write requests that may be stored at once.
+    pub write_slots: Semaphore,
     /// The remote write receiver, when it is on.
     pub receiver: Option<Receiver>,
     /// The server's own metrics.

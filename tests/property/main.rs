@@ -150,7 +150,7 @@ fn agrees_with_a_map_through_cuts_merges_and_restarts() {
                 TimeRange::new(start, start + i64::try_from(random.below(5 * 60_000)).expect("small"));
             let metric = format!("m{}", random.below(3));
             let selector = vec![Matcher::equal("__name__", &metric)];
-            let affected = db.count_deletion(&[selector.clone()], range).expect("count");
+            let affected = db.count_deletion(std::slice::from_ref(&selector), range).expect("count");
             db.delete(&[selector], range).expect("delete");
             let before: usize = model.values().map(BTreeMap::len).sum();
             for (_, samples) in model.iter_mut().filter(|(labels, _)| labels.metric_name() == metric) {
@@ -255,7 +255,7 @@ fn native_histograms_come_back_from_log_head_and_blocks() {
     let dir = tempfile::tempdir().expect("dir");
     let labels = Labels::from_pairs([("__name__", "h")]);
     let make = |n: i64| {
-        let counts: Vec<f64> = (0..n % 7 + 1).map(|bucket| (n * bucket) as f64).collect();
+        let counts: Vec<f64> = (0..=n % 7).map(|bucket| (n * bucket) as f64).collect();
         let length = u32::try_from(counts.len()).expect("small");
         Arc::new(Histogram {
             schema: if n % 50 < 25 { 3 } else { 4 },
@@ -286,7 +286,11 @@ fn native_histograms_come_back_from_log_head_and_blocks() {
             } else {
                 let (at, found) = histograms.next().expect("as many as were put in");
                 // By their text: a stale sum is not equal to itself.
-                assert_eq!((*at as i64, format!("{found:?}")), (n, format!("{:?}", make(n))), "{what}");
+                assert_eq!(
+                    (i64::try_from(*at).expect("small"), format!("{found:?}")),
+                    (n, format!("{:?}", make(n))),
+                    "{what}"
+                );
             }
         }
         assert!(histograms.next().is_none());

@@ -15,13 +15,12 @@ use crate::promql::error::Error;
 pub(crate) struct Presence {
     words: Vec<u64>,
     len: usize,
-    count: usize,
 }
 
 impl Presence {
     /// No step of `len`.
     pub(crate) fn none(len: usize) -> Self {
-        Self { words: vec![0; len.div_ceil(64)], len, count: 0 }
+        Self { words: vec![0; len.div_ceil(64)], len }
     }
 
     /// All steps of `len`.
@@ -30,7 +29,7 @@ impl Presence {
         if let (Some(last), rest @ 1..) = (words.last_mut(), len % 64) {
             *last = (1 << rest) - 1;
         }
-        Self { words, len, count: len }
+        Self { words, len }
     }
 
     /// Whether step `at` has a value.
@@ -45,26 +44,29 @@ impl Presence {
         let (word, bit) = (&mut self.words[at / 64], 1u64 << (at % 64));
         let fresh = *word & bit == 0;
         *word |= bit;
-        self.count += usize::from(fresh);
         fresh
     }
 
     /// Unmarks step `at`.
     #[inline]
     pub(crate) fn clear(&mut self, at: usize) {
-        let (word, bit) = (&mut self.words[at / 64], 1u64 << (at % 64));
-        self.count -= usize::from(*word & bit != 0);
-        *word &= !bit;
+        self.words[at / 64] &= !(1u64 << (at % 64));
     }
 
-    /// Number of marked steps.
+    /// Whether no step is marked.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.words.iter().all(|word| *word == 0)
+    }
+
+    /// Number of marked steps. Counted anew each time: it is a few words, and a count kept beside them went wrong in
+    /// optimized builds of one compiler.
     pub(crate) fn count(&self) -> usize {
-        self.count
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
 
     /// Whether every step is marked.
     pub(crate) fn is_full(&self) -> bool {
-        self.count == self.len
+        self.count() == self.len
     }
 
     /// Whether a step is marked in both.
@@ -88,10 +90,8 @@ impl Presence {
     }
 
     fn combine(&mut self, other: &Self, with: impl Fn(u64, u64) -> u64) {
-        self.count = 0;
         for (word, other) in self.words.iter_mut().zip(&other.words) {
             *word = with(*word, *other);
-            self.count += usize::try_from(word.count_ones()).unwrap_or(0);
         }
     }
 
@@ -144,7 +144,7 @@ impl Row {
 
     /// Whether no step has a value.
     pub(crate) fn is_empty(&self) -> bool {
-        self.present.count() == 0
+        self.present.is_empty()
     }
 
     /// Number of values.

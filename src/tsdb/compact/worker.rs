@@ -50,6 +50,7 @@ pub(in crate::tsdb) fn run(inner: &Inner) {
 
 /// Does everything that is due.
 pub(in crate::tsdb) fn run_due(inner: &Inner) -> Result<()> {
+    inner.replay.wait()?;
     let _alone = lock(&inner.maintenance);
     inner.look_at_disk();
     quarantine_suspects(inner)?;

@@ -396,7 +396,7 @@ impl Intake {
         if !names.is_empty() {
             let texts = table.pairs.texts();
             frame::put_record(&mut self.buffer, |out| {
-                record::put_pairs(out, names.iter().map(|id| texts.get(*id)))
+                record::put_pairs(out, names.iter().map(|id| texts.get(*id)));
             });
         }
         frame::put_record(&mut self.buffer, |out| record::put_series(out, &series));

@@ -5,14 +5,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::BuildHasher as _;
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use roaring::RoaringBitmap;
 
-use crate::tsdb::index::{LabelSource, Postings};
+use crate::tsdb::index::{LabelSource, Postings, ValueVisitor};
 
 /// Number of a label pair in the head.
 pub(super) type PairId = u32;
@@ -121,7 +121,7 @@ impl PairTexts {
 #[derive(Debug, Default)]
 pub(super) struct Pairs {
     texts: PairTexts,
-    pairs: Vec<Pair>,
+    slots: Vec<Pair>,
     free: Vec<PairId>,
     by_text: HashTable<PairId>,
     names: BTreeMap<Arc<str>, BTreeMap<Arc<str>, PairId>>,
@@ -145,8 +145,8 @@ impl Pairs {
         };
         let value: Arc<str> = value.into();
         let id = self.free.pop().unwrap_or_else(|| {
-            self.pairs.push(Pair { members: Members::Free, logged: LogPlace::default() });
-            u32::try_from(self.pairs.len() - 1).expect("fewer than 2^32 label pairs")
+            self.slots.push(Pair { members: Members::Free, logged: LogPlace::default() });
+            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 label pairs")
         });
         self.names.entry(Arc::clone(&name)).or_default().insert(Arc::clone(&value), id);
         self.texts.set(id, PairText { name, value });
@@ -167,7 +167,7 @@ impl Pairs {
         self.all.insert(slot);
         let ids: Box<[PairId]> = labels.map(|(name, value)| self.intern(name, value)).collect();
         for id in &ids {
-            self.pairs[*id as usize].members.insert(slot);
+            self.slots[*id as usize].members.insert(slot);
         }
         ids
     }
@@ -176,7 +176,7 @@ impl Pairs {
     pub(super) fn remove(&mut self, slot: u32, ids: &[PairId]) {
         self.all.remove(slot);
         for id in ids {
-            let pair = &mut self.pairs[*id as usize];
+            let pair = &mut self.slots[*id as usize];
             if !pair.members.remove(slot) {
                 continue;
             }
@@ -204,12 +204,12 @@ impl Pairs {
 
     /// Where the log has pair `id`.
     pub(super) fn logged(&self, id: PairId) -> LogPlace {
-        self.pairs[id as usize].logged
+        self.slots[id as usize].logged
     }
 
     /// Notes where the log has pair `id`.
     pub(super) fn set_logged(&mut self, id: PairId, place: LogPlace) {
-        self.pairs[id as usize].logged = place;
+        self.slots[id as usize].logged = place;
     }
 
     /// Number of different pairs.
@@ -232,7 +232,7 @@ impl<'a> HeadIndex<'a> {
     pub fn each_pair(&self, mut visit: impl FnMut(&str, &str, u64)) {
         for (name, values) in &self.0.names {
             for (value, id) in values {
-                visit(name, value, self.0.pairs[*id as usize].members.len());
+                visit(name, value, self.0.slots[*id as usize].members.len());
             }
         }
     }
@@ -245,20 +245,15 @@ impl LabelSource for Pairs {
 
     fn postings(&self, name: &str, value: &str) -> Postings<'_> {
         match self.by_text.find(hash(name, value), |id| self.texts.get(*id) == (name, value)) {
-            Some(id) => self.pairs[*id as usize].members.postings(),
+            Some(id) => self.slots[*id as usize].members.postings(),
             None => Cow::Owned(RoaringBitmap::new()),
         }
     }
 
-    fn each_value<'a>(
-        &'a self,
-        name: &str,
-        prefix: &str,
-        visit: &mut dyn FnMut(&str, &dyn Fn() -> Postings<'a>) -> ControlFlow<()>,
-    ) {
+    fn each_value<'a>(&'a self, name: &str, prefix: &str, visit: &mut ValueVisitor<'a, '_>) {
         let Some(values) = self.names.get(name) else { return };
         for (value, id) in values.range::<str, _>((Bound::Included(prefix), Bound::Unbounded)) {
-            let postings = || self.pairs[*id as usize].members.postings();
+            let postings = || self.slots[*id as usize].members.postings();
             if !value.starts_with(prefix) || visit(value, &postings).is_break() {
                 return;
             }

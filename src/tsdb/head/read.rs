@@ -48,7 +48,9 @@ struct Beside {
 pub struct HeadSeriesSet {
     texts: PairTexts,
     pairs: Vec<PairId>,
+    /// In the order they were found; `order` has their numbers in label order.
     entries: Vec<Entry>,
+    order: Vec<u32>,
     sealed: Vec<Arc<SealedChunk>>,
     bytes: Vec<u8>,
     stamps: HashMap<TimelineId, Stamps>,
@@ -107,24 +109,46 @@ impl Head {
             window.slots.push((series.reference.slot(), (start, as_u32(window.pairs.len()))));
         }
         drop(table);
-        let ranks = ranks(&window.texts, &window.pairs);
-        let key = |at: &(u32, u32)| span(&window.pairs, *at).iter().map(|id| ranks[*id as usize]);
-        window.slots.sort_unstable_by(|(_, a), (_, b)| key(a).cmp(key(b)));
+        let order = label_order(&window.texts, &window.pairs, window.slots.iter().map(|(_, at)| *at));
+        window.slots = order.into_iter().map(|number| window.slots[number as usize]).collect();
         window
     }
 }
 
-/// For each pair among `used` its place in label order.
-fn ranks(texts: &PairTexts, used: &[PairId]) -> Vec<u32> {
+/// For each pair among `used` its place in label order, from 1 on, and the largest.
+fn ranks(texts: &PairTexts, used: &[PairId]) -> (Vec<u32>, u32) {
     let most = used.iter().max().map_or(0, |id| *id as usize + 1);
     let mut ranks = vec![0u32; most];
     used.iter().for_each(|id| ranks[*id as usize] = 1);
     let mut distinct: Vec<PairId> = (0..as_u32(most)).filter(|id| ranks[*id as usize] == 1).collect();
     distinct.sort_unstable_by(|a, b| texts.get(*a).cmp(&texts.get(*b)));
     for (rank, id) in distinct.iter().enumerate() {
-        ranks[*id as usize] = as_u32(rank);
+        ranks[*id as usize] = as_u32(rank + 1);
     }
-    ranks
+    (ranks, as_u32(distinct.len()))
+}
+
+/// The numbers of the series whose pairs are at `spans`, in label order.
+///
+/// The places of the first pairs, as many as fit, are compared as one number; only series alike in those are looked
+/// at label by label.
+fn label_order(texts: &PairTexts, pairs: &[PairId], spans: impl Iterator<Item = (u32, u32)>) -> Vec<u32> {
+    let (ranks, most) = ranks(texts, pairs);
+    let width = u32::BITS - most.leading_zeros();
+    let fitting = (u128::BITS / width.max(1)) as usize;
+    let mut keyed: Vec<(u128, u32, (u32, u32))> = spans
+        .enumerate()
+        .map(|(number, at)| {
+            let first =
+                span(pairs, at).iter().map(|id| u128::from(ranks[*id as usize])).chain(std::iter::repeat(0));
+            // A series that is the beginning of another one is before it.
+            let key = first.take(fitting).fold(0, |key, rank| key << width | rank);
+            (key, as_u32(number), at)
+        })
+        .collect();
+    let rest = |at: (u32, u32)| span(pairs, at).iter().skip(fitting).map(|id| ranks[*id as usize]);
+    keyed.sort_unstable_by(|(a, _, at_a), (b, _, at_b)| a.cmp(b).then_with(|| rest(*at_a).cmp(rest(*at_b))));
+    keyed.into_iter().map(|(_, number, _)| number).collect()
 }
 
 impl HeadSeriesSet {
@@ -178,10 +202,7 @@ impl HeadSeriesSet {
     }
 
     fn sort(&mut self) {
-        let ranks = ranks(&self.texts, &self.pairs);
-        let pairs = &self.pairs;
-        let key = |entry: &Entry| span(pairs, entry.pairs).iter().map(|id| ranks[*id as usize]);
-        self.entries.sort_unstable_by(|a, b| key(a).cmp(key(b)));
+        self.order = label_order(&self.texts, &self.pairs, self.entries.iter().map(|entry| entry.pairs));
     }
 
     /// Number of series.
@@ -194,14 +215,18 @@ impl HeadSeriesSet {
         self.entries.is_empty()
     }
 
+    fn entry(&self, index: usize) -> &Entry {
+        &self.entries[self.order[index] as usize]
+    }
+
     /// Labels of series `index`.
     pub fn labels(&self, index: usize) -> Labels {
-        Labels::from_sorted(span(&self.pairs, self.entries[index].pairs).iter().map(|id| self.texts.get(*id)))
+        Labels::from_sorted(span(&self.pairs, self.entry(index).pairs).iter().map(|id| self.texts.get(*id)))
     }
 
     /// Appends the samples of series `index` inside `range` to `out`.
     pub fn read(&self, index: usize, range: TimeRange, out: &mut Samples) {
-        let entry = &self.entries[index];
+        let entry = self.entry(index);
         let before = out.len();
         let visible = TimeRange { start: range.start.max(self.floor), end: range.end };
         let mut own = Vec::new();
@@ -276,5 +301,32 @@ impl SeriesSet for HeadWindow<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pairs::Pairs;
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn label_order_is_that_of_label_sets(
+            sets in prop::collection::vec(prop::collection::btree_map("[a-c]{1,2}", "[a-z]{1,3}", 0..40), 1..20),
+        ) {
+            let mut pairs = Pairs::default();
+            let (mut ids, mut spans, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+            for (number, set) in sets.iter().enumerate() {
+                let labels = Labels::from_pairs(set);
+                let start = as_u32(ids.len());
+                ids.extend_from_slice(&pairs.insert(as_u32(number), labels.iter()));
+                spans.push((start, as_u32(ids.len())));
+                expected.push(labels);
+            }
+            let order = label_order(pairs.texts(), &ids, spans.into_iter());
+            let found: Vec<&Labels> = order.iter().map(|number| &expected[*number as usize]).collect();
+            prop_assert!(found.is_sorted(), "{:?}", found);
+        }
     }
 }

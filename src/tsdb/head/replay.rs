@@ -23,22 +23,22 @@ use crate::tsdb::wal::reader::{self, LoadedFile, ReplayReport};
 use crate::util::lock::write;
 
 impl Head {
-    /// Applies the whole log, oldest first, and repairs damaged files. The head must be new.
+    /// Applies `files` of the log, oldest first, and repairs damaged ones. The head must be new. `locked` is called once
+    /// whatever else needs the head waits.
     ///
     /// # Errors
     /// When files cannot be read or repaired; damage itself is no error.
-    pub fn replay(&self, fs: &dyn LogFs) -> Result<ReplayReport> {
+    pub fn replay(&self, fs: &dyn LogFs, files: &[String], locked: impl FnOnce()) -> Result<ReplayReport> {
         let mut table = write(&self.table);
+        locked();
         let mut report = ReplayReport::default();
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(16);
         let mut shares: Vec<Share> =
             (0..threads).map(|number| Share::new(number, threads, self.min_valid())).collect();
-        let (files, last_segment) = reader::files(fs)?;
-        report.last_segment = last_segment;
         for name in files {
             let mut definitions =
                 Definitions { table: &mut table, names: PairNames::default(), newest: None, oldest: None };
-            let file = reader::load(fs, &name, |payload| definitions.take(payload))?;
+            let file = reader::load(fs, name, |payload| definitions.take(payload))?;
             let (newest, oldest) = (definitions.newest, definitions.oldest);
             report.note(&file, newest, oldest);
             apply_samples(&mut table, &mut shares, &file);
@@ -107,8 +107,8 @@ fn apply_samples(table: &mut Table, shares: &mut [Share], file: &LoadedFile) {
     });
 }
 
-/// Samples collected before they are brought into the order of series.
-const MAX_PENDING: usize = 1 << 18;
+/// Samples collected before they are brought into the order of series; more if there are more series than that.
+const MIN_PENDING: usize = 1 << 18;
 
 /// A sample on its way to its series.
 #[derive(Debug, Clone, Copy, Default)]
@@ -138,6 +138,8 @@ struct Share {
     known: Vec<Known>,
     pending: Vec<Pending>,
     sorted: Vec<Pending>,
+    /// For each series where its samples end among the sorted ones.
+    ends: Vec<u32>,
     /// Timestamps of the pending samples, each with its place on a timeline.
     stamps: Vec<(i64, Option<Placement>)>,
     /// Oldest and newest timestamp applied.
@@ -158,6 +160,7 @@ impl Share {
             known: Vec::new(),
             pending: Vec::new(),
             sorted: Vec::new(),
+            ends: Vec::new(),
             stamps: Vec::new(),
             held: None,
             orphans: 0,
@@ -248,7 +251,7 @@ impl Sink<'_> {
             }
             _ => {}
         }
-        if self.share.pending.len() >= MAX_PENDING {
+        if self.share.pending.len() >= MIN_PENDING.max(self.share.known.len()) {
             self.flush();
         }
         Ok(())
@@ -294,18 +297,20 @@ impl Sink<'_> {
     fn flush(&mut self) {
         let share = &mut *self.share;
         self.last = None;
-        let mut ends = vec![0usize; share.known.len() + 1];
+        share.ends.clear();
+        share.ends.resize(share.known.len() + 1, 0);
         for sample in &share.pending {
-            ends[sample.series as usize + 1] += 1;
+            share.ends[sample.series as usize + 1] += 1;
         }
-        for number in 1..ends.len() {
-            ends[number] += ends[number - 1];
+        let mut before = 0;
+        for end in &mut share.ends {
+            before += *end;
+            *end = before;
         }
-        share.sorted.clear();
         share.sorted.resize(share.pending.len(), Pending::default());
         for sample in share.pending.drain(..) {
-            let at = &mut ends[sample.series as usize];
-            share.sorted[*at] = sample;
+            let at = &mut share.ends[sample.series as usize];
+            share.sorted[*at as usize] = sample;
             *at += 1;
         }
         let sorted = std::mem::take(&mut share.sorted);

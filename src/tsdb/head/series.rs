@@ -1,6 +1,9 @@
 //! One series of the head: sealed chunks, an open one, and what does not fit their order.
 
+use std::cell::RefCell;
 use std::sync::Arc;
+
+use thin_vec::ThinVec;
 
 use super::pairs::PairId;
 use super::timeline::{Placement, Timelines};
@@ -28,10 +31,18 @@ pub(super) struct SealedChunk {
     pub column: Box<[u8]>,
 }
 
+/// Working memory for sealing a chunk.
+#[derive(Debug, Default)]
+struct SealScratch {
+    stamps: Vec<i64>,
+    values: Vec<f64>,
+    scratch: column::Scratch,
+    out: Vec<u8>,
+}
+
 /// What most series have none or little of.
 #[derive(Debug, Default)]
 pub(super) struct Rest {
-    pub(super) sealed: Vec<Arc<SealedChunk>>,
     /// Samples that came out of order, by time.
     pub(super) late: Vec<(i64, f64)>,
     /// Those of them that are being written to a block, by time.
@@ -87,6 +98,13 @@ impl SealedHistograms {
 }
 
 impl Rest {
+    /// Whether nothing would be left from `min_time` on; late samples stay until they are set apart.
+    fn is_empty_after(&self, min_time: i64) -> bool {
+        self.late.is_empty()
+            && self.histograms.iter().all(|(t, _)| *t < min_time)
+            && self.sealed_histograms.iter().all(|chunk| chunk.end_time < min_time)
+    }
+
     /// Appends the native histograms inside `range` to `out`.
     pub(super) fn read_histograms(&self, range: TimeRange, out: &mut Vec<(i64, Arc<Histogram>)>) {
         self.sealed_histograms
@@ -117,6 +135,7 @@ pub(super) struct MemSeries {
     pub(super) empty: bool,
     times: Times,
     values: OpenValues,
+    sealed: ThinVec<Arc<SealedChunk>>,
     pub(super) rest: Option<Box<Rest>>,
 }
 
@@ -134,6 +153,7 @@ impl MemSeries {
             empty: false,
             times: Times::Shared { id: 0, first: 0 },
             values: OpenValues::default(),
+            sealed: ThinVec::new(),
             rest: None,
         }
     }
@@ -144,7 +164,7 @@ impl MemSeries {
     }
 
     pub(super) fn sealed(&self) -> &[Arc<SealedChunk>] {
-        self.rest.as_ref().map_or(&[], |rest| &rest.sealed)
+        &self.sealed
     }
 
     pub(super) fn chunk_count(&self) -> usize {
@@ -195,8 +215,7 @@ impl MemSeries {
     /// Makes the open chunk a sealed one.
     fn seal(&mut self, timelines: &Timelines) {
         thread_local! {
-            static SCRATCH: std::cell::RefCell<(Vec<i64>, Vec<f64>, column::Scratch, Vec<u8>)> =
-                std::cell::RefCell::default();
+            static SCRATCH: RefCell<SealScratch> = RefCell::default();
         }
         let count = self.values.count();
         if count == 0 {
@@ -207,7 +226,7 @@ impl MemSeries {
         if let Times::Own(own) = &mut times {
             own.shrink();
         }
-        let chunk = SCRATCH.with_borrow_mut(|(stamps, values, scratch, out)| {
+        let chunk = SCRATCH.with_borrow_mut(|SealScratch { stamps, values, scratch, out }| {
             stamps.clear();
             values.clear();
             out.clear();
@@ -222,7 +241,7 @@ impl MemSeries {
                 column: out.as_slice().into(),
             }
         });
-        self.rest.get_or_insert_default().sealed.push(Arc::new(chunk));
+        self.sealed.push(Arc::new(chunk));
     }
 
     /// Adds a sample older than the newest; says whether there was none at its time among the late ones.
@@ -267,25 +286,20 @@ impl MemSeries {
     /// Drops what lies before `min_time`, whole chunks only, and the late samples set apart. Says whether anything is left, and calls `used` with the
     /// time location of each chunk that is.
     pub(super) fn truncate(&mut self, min_time: i64, mut used: impl FnMut(&Times)) -> bool {
-        let mut left = false;
-        if let Some(rest) = &mut self.rest {
-            rest.sealed.retain(|chunk| chunk.end_time >= min_time);
-            rest.sealed.shrink_to_fit();
+        self.sealed.retain(|chunk| chunk.end_time >= min_time);
+        self.sealed.shrink_to_fit();
+        self.sealed.iter().for_each(|chunk| used(&chunk.times));
+        let mut left = !self.sealed.is_empty();
+        self.rest = self.rest.take().filter(|rest| !rest.is_empty_after(min_time)).map(|mut rest| {
             rest.leaving = Vec::new();
             rest.late.shrink_to_fit();
             rest.histograms.retain(|(t, _)| *t >= min_time);
             rest.histograms.shrink_to_fit();
             rest.sealed_histograms.retain(|chunk| chunk.end_time >= min_time);
             rest.sealed_histograms.shrink_to_fit();
-            rest.sealed.iter().for_each(|chunk| used(&chunk.times));
-            left = !(rest.sealed.is_empty()
-                && rest.late.is_empty()
-                && rest.histograms.is_empty()
-                && rest.sealed_histograms.is_empty());
-        }
-        if !left {
-            self.rest = None;
-        }
+            rest
+        });
+        left |= self.rest.is_some();
         if self.last_time < min_time {
             self.values = OpenValues::default();
         }
@@ -391,9 +405,7 @@ impl MemSeries {
         // The order of what comes next is judged as before.
         let (last_time, last_bits) = (self.last_time, self.last_bits);
         self.values = OpenValues::default();
-        if let Some(rest) = &mut self.rest {
-            rest.sealed = Vec::new();
-        }
+        self.sealed = ThinVec::new();
         for (timestamp, value) in ordered.iter().filter(|(t, _)| kept(*t)) {
             self.append(timestamp, value.to_bits(), None, timelines);
         }

@@ -111,7 +111,7 @@ impl Head {
             }
             let mut record = Vec::new();
             frame::put_record(&mut record, |out| {
-                record::put_delete(out, &references, range.start, range.end)
+                record::put_delete(out, &references, range.start, range.end);
             });
             let number = wal.append(&record, Some(range.end))?;
             let mut table = write(&self.table);

@@ -9,13 +9,13 @@
 
 use std::borrow::Cow;
 use std::io::Read as _;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use roaring::RoaringBitmap;
 
 pub use super::builder::IndexBuilder;
-use super::{LabelSource, Postings, version_1};
+use super::{LabelSource, Postings, ValueVisitor, version_1};
 use crate::codec::{ByteReader, CodecError};
 use crate::model::Labels;
 use crate::tsdb::chunk::{MAX_COLUMN_SAMPLES, timeline};
@@ -411,12 +411,7 @@ impl LabelSource for BlockIndex {
         Cow::Owned(found.map_or_else(RoaringBitmap::new, |pair| self.postings_of(pair)))
     }
 
-    fn each_value<'a>(
-        &'a self,
-        name: &str,
-        prefix: &str,
-        visit: &mut dyn FnMut(&str, &dyn Fn() -> Postings<'a>) -> ControlFlow<()>,
-    ) {
+    fn each_value<'a>(&'a self, name: &str, prefix: &str, visit: &mut ValueVisitor<'a, '_>) {
         let Some(pairs) = self.pairs_of(name) else { return };
         for pair in self.lower_bound(&pairs, prefix)..pairs.end {
             let value = self.value(pair);

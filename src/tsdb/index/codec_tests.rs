@@ -1,5 +1,7 @@
 //! Tests of the stored index: both versions, against plain matching, and damaged bytes.
 
+use std::ops::ControlFlow;
+
 use proptest::prelude::*;
 
 use super::*;

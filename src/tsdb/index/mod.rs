@@ -16,6 +16,9 @@ use roaring::RoaringBitmap;
 /// Postings of one label pair, or of all series.
 pub type Postings<'a> = Cow<'a, RoaringBitmap>;
 
+/// Takes a label value and a way to its postings; breaks when it has seen enough.
+pub type ValueVisitor<'a, 'v> = dyn FnMut(&str, &dyn Fn() -> Postings<'a>) -> ControlFlow<()> + 'v;
+
 /// What matchers are resolved against: the head's index or a block's.
 pub trait LabelSource {
     /// The numbers of all series.
@@ -26,12 +29,7 @@ pub trait LabelSource {
 
     /// Calls `visit` with each value of label `name` that starts with `prefix`, sorted, and a way to its postings,
     /// until it breaks.
-    fn each_value<'a>(
-        &'a self,
-        name: &str,
-        prefix: &str,
-        visit: &mut dyn FnMut(&str, &dyn Fn() -> Postings<'a>) -> ControlFlow<()>,
-    );
+    fn each_value<'a>(&'a self, name: &str, prefix: &str, visit: &mut ValueVisitor<'a, '_>);
 
     /// Calls `visit` with each label name, sorted.
     fn each_name(&self, visit: &mut dyn FnMut(&str));

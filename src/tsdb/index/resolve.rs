@@ -68,6 +68,7 @@ fn with_value<'a>(index: &'a dyn LabelSource, matcher: &Matcher, wanted: bool) -
 mod tests {
     use super::*;
     use crate::model::Labels;
+    use crate::tsdb::index::ValueVisitor;
 
     /// Label sets by number, looked through one by one.
     struct Plain(std::collections::BTreeMap<u32, Labels>);
@@ -87,12 +88,7 @@ mod tests {
         fn postings(&self, name: &str, value: &str) -> Postings<'_> {
             self.with(|labels| labels.get(name) == Some(value))
         }
-        fn each_value<'a>(
-            &'a self,
-            name: &str,
-            prefix: &str,
-            visit: &mut dyn FnMut(&str, &dyn Fn() -> Postings<'a>) -> ControlFlow<()>,
-        ) {
+        fn each_value<'a>(&'a self, name: &str, prefix: &str, visit: &mut ValueVisitor<'a, '_>) {
             let values: std::collections::BTreeSet<&str> =
                 self.0.values().filter_map(|l| l.get(name)).collect();
             for value in values.into_iter().filter(|value| value.starts_with(prefix)) {

@@ -82,7 +82,7 @@ fn put_references(out: &mut Vec<u8>, references: impl Iterator<Item = u64>) {
         end = start.wrapping_add(len);
         // The lowest bit says whether a length follows; most runs of scattered series are one long.
         if distance < 1 << 62 {
-            out.put_varint(distance * 2 | u64::from(len > 1));
+            out.put_varint((distance * 2) | u64::from(len > 1));
         } else {
             // Too far for the shift: written as the distance to zero and the reference itself.
             out.put_varint(u64::MAX);
@@ -379,11 +379,11 @@ mod tests {
                  prop_oneof![any::<u64>(), Just(STALE_NAN_BITS), (-9i32..9).prop_map(|n| f64::from(n).to_bits()),
                              Just((-0.0f64).to_bits()), any::<f64>().prop_map(f64::to_bits)]),
                 1..60),
-            repeat in 1usize..4,
+            repeat in 1i64..4,
             timeline in prop::option::of(0u32..9),
         ) {
             let repeated: Vec<Plain> =
-                raw.iter().flat_map(|(s, t, b)| (0..repeat).map(move |n| (*s, t.wrapping_add(n as i64), *b))).collect();
+                raw.iter().flat_map(|(s, t, b)| (0..repeat).map(move |n| (*s, t.wrapping_add(n), *b))).collect();
             round_trip(&repeated, timeline);
         }
 

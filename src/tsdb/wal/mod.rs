@@ -31,8 +31,10 @@ pub const HEADER_LEN: usize = 8;
 
 /// The header of a file.
 fn header() -> [u8; HEADER_LEN] {
-    let [a, b, c, d, e] = SEGMENT_MAGIC;
-    [a, b, c, d, e, VERSION, 0, 0]
+    let mut header = [0; HEADER_LEN];
+    header[..SEGMENT_MAGIC.len()].copy_from_slice(&SEGMENT_MAGIC);
+    header[SEGMENT_MAGIC.len()] = VERSION;
+    header
 }
 
 /// When appended records are made durable against power loss. A killed process loses nothing either way.
@@ -80,17 +82,12 @@ pub(super) fn segment_number(name: &str) -> Option<u64> {
 }
 
 impl Wal {
-    /// Opens the log for appending to a new segment after those of `replayed`.
+    /// Opens the log for appending to a new segment after segment `last`, the last there is.
     ///
     /// # Errors
     /// When the segment cannot be created.
-    pub fn open(
-        fs: Arc<dyn LogFs>,
-        replayed: &reader::ReplayReport,
-        policy: SyncPolicy,
-        segment_bytes: u64,
-    ) -> Result<Self> {
-        let segment = replayed.last_segment + 1;
+    pub fn open(fs: Arc<dyn LogFs>, last: u64, policy: SyncPolicy, segment_bytes: u64) -> Result<Self> {
+        let segment = last + 1;
         let file = create_segment(&*fs, segment)?;
         let state = State {
             file,
@@ -98,7 +95,7 @@ impl Wal {
             len: HEADER_LEN as u64,
             appended: 0,
             bytes: 0,
-            newest: replayed.newest.clone(),
+            newest: BTreeMap::new(),
             poisoned: None,
         };
         Ok(Self { fs, policy, segment_bytes, state: Mutex::new(state), synced: Mutex::new(0) })
@@ -195,6 +192,14 @@ impl Wal {
         }
         *synced = appended;
         Ok(())
+    }
+
+    /// Takes over what a replay found: the largest timestamp in each segment that holds samples.
+    pub fn learn(&self, newest: &BTreeMap<u64, i64>) {
+        let mut state = self.lock();
+        for (segment, newest) in newest {
+            state.newest.entry(*segment).or_insert(*newest);
+        }
     }
 
     /// The last of the ended segments that, with all before it, holds no sample from `min_time` on.

@@ -31,8 +31,6 @@ pub struct Damage {
 /// What a replay found.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct ReplayReport {
-    /// Number of the last segment there is; 0 if none.
-    pub last_segment: u64,
     /// Largest timestamp in each segment that holds samples.
     pub newest: BTreeMap<u64, i64>,
     /// Files read.

@@ -143,8 +143,7 @@ fn append(wal: &Wal, number: i64) -> Result<()> {
 fn replayed(fs: &ForgetfulFs) -> (Vec<i64>, reader::ReplayReport) {
     let mut times = Vec::new();
     let mut report = reader::ReplayReport::default();
-    let (files, last_segment) = reader::files(fs).expect("files");
-    report.last_segment = last_segment;
+    let (files, _) = reader::files(fs).expect("files");
     for name in files {
         let (mut newest, mut oldest) = (None, None);
         let file = reader::load(fs, &name, |payload| {
@@ -164,8 +163,7 @@ fn replayed(fs: &ForgetfulFs) -> (Vec<i64>, reader::ReplayReport) {
 #[test]
 fn acknowledged_appends_survive_a_power_cut_at_every_point() {
     let fs = ForgetfulFs::default();
-    let wal = Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Always, 100)
-        .expect("open");
+    let wal = Wal::open(Arc::new(fs.clone()), 0, SyncPolicy::Always, 100).expect("open");
     for number in 0..50 {
         append(&wal, number).expect("append");
         let (times, report) = replayed(&fs.after_power_cut());
@@ -178,9 +176,7 @@ fn acknowledged_appends_survive_a_power_cut_at_every_point() {
 #[test]
 fn without_sync_only_a_tail_is_lost_in_a_power_cut() {
     let fs = ForgetfulFs::default();
-    let wal =
-        Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Interval(1000), 100)
-            .expect("open");
+    let wal = Wal::open(Arc::new(fs.clone()), 0, SyncPolicy::Interval(1000), 100).expect("open");
     for number in 0..20 {
         append(&wal, number).expect("append");
     }
@@ -194,8 +190,7 @@ fn without_sync_only_a_tail_is_lost_in_a_power_cut() {
 #[test]
 fn append_to_a_full_disk_is_cut_off_and_later_ones_survive() {
     let fs = ForgetfulFs::default();
-    let wal = Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Always, 1 << 20)
-        .expect("open");
+    let wal = Wal::open(Arc::new(fs.clone()), 0, SyncPolicy::Always, 1 << 20).expect("open");
     append(&wal, 0).expect("append");
     fs.disk().room = Some(5);
     assert!(matches!(append(&wal, 1), Err(Error::Io { .. })));
@@ -209,8 +204,7 @@ fn append_to_a_full_disk_is_cut_off_and_later_ones_survive() {
 #[test]
 fn refuses_appends_after_a_failed_sync() {
     let fs = ForgetfulFs::default();
-    let wal = Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Always, 1 << 20)
-        .expect("open");
+    let wal = Wal::open(Arc::new(fs.clone()), 0, SyncPolicy::Always, 1 << 20).expect("open");
     fs.disk().fail_sync = true;
     assert!(matches!(append(&wal, 0), Err(Error::Io { .. })));
     fs.disk().fail_sync = false;
@@ -221,8 +215,8 @@ fn refuses_appends_after_a_failed_sync() {
 fn a_damaged_tail_is_kept_aside_and_the_rest_is_replayed() {
     let fs = ForgetfulFs::default();
     for first in [0, 10] {
-        let earlier = replayed(&fs).1;
-        let wal = Wal::open(Arc::new(fs.clone()), &earlier, SyncPolicy::Never, 1 << 20).expect("open");
+        let earlier = reader::files(&fs).expect("files").1;
+        let wal = Wal::open(Arc::new(fs.clone()), earlier, SyncPolicy::Never, 1 << 20).expect("open");
         for number in first..first + 10 {
             append(&wal, number).expect("append");
         }
@@ -244,8 +238,7 @@ fn a_damaged_tail_is_kept_aside_and_the_rest_is_replayed() {
 #[test]
 fn every_damaged_byte_and_every_cut_still_starts() {
     let fs = ForgetfulFs::default();
-    let wal = Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Never, 1 << 20)
-        .expect("open");
+    let wal = Wal::open(Arc::new(fs.clone()), 0, SyncPolicy::Never, 1 << 20).expect("open");
     for number in 0..4 {
         append(&wal, number).expect("append");
     }
@@ -274,8 +267,7 @@ fn every_damaged_byte_and_every_cut_still_starts() {
 #[test]
 fn a_file_of_an_unknown_version_is_kept_aside_whole() {
     let fs = ForgetfulFs::default();
-    let wal = Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Never, 1 << 20)
-        .expect("open");
+    let wal = Wal::open(Arc::new(fs.clone()), 0, SyncPolicy::Never, 1 << 20).expect("open");
     append(&wal, 1).expect("append");
     fs.disk().files.get_mut("00000001").expect("segment").written[SEGMENT_MAGIC.len()] = VERSION + 1;
     let before = fs.read("00000001").expect("read");
@@ -285,11 +277,14 @@ fn a_file_of_an_unknown_version_is_kept_aside_whole() {
     assert_eq!(fs.read("damaged-00000001-0").expect("kept"), before);
 }
 
+fn replay(head: &Head, fs: &ForgetfulFs) -> Result<reader::ReplayReport> {
+    head.replay(fs, &reader::files(fs)?.0, || ())
+}
+
 #[test]
 fn a_checkpoint_replaces_segments_by_the_series_that_live() {
     let fs = ForgetfulFs::default();
-    let wal = Wal::open(Arc::new(fs.clone()), &reader::ReplayReport::default(), SyncPolicy::Always, 200)
-        .expect("open");
+    let wal = Wal::open(Arc::new(fs.clone()), 0, SyncPolicy::Always, 200).expect("open");
     let (mut pairs, mut series) = (Vec::new(), Vec::new());
     frame::put_record(&mut pairs, |o| record::put_pairs(o, [("__name__", "up")].into_iter()));
     frame::put_record(&mut series, |o| record::put_series(o, &[(SeriesRef(1), vec![0])]));
@@ -302,13 +297,13 @@ fn a_checkpoint_replaces_segments_by_the_series_that_live() {
     assert_eq!(wal.last_segment_before(30), Some(ended));
     assert_eq!(wal.last_segment_before(0), None);
     let head = Head::new(30);
-    head.replay(&fs).expect("replay");
+    replay(&head, &fs).expect("replay");
     for _ in 0..2 {
         checkpoint::write(&fs, ended, &head).expect("checkpoint");
         let (times, report) = replayed(&fs.after_power_cut());
         assert_eq!((times, report.files), (vec![30], 2));
         let again = Head::new(30);
-        again.replay(&fs.after_power_cut()).expect("replay");
+        replay(&again, &fs.after_power_cut()).expect("replay");
         assert!(again.is_known(SeriesRef(1)));
         assert_eq!(again.time_range().map(|r| (r.start, r.end)), Some((30, 30)));
     }

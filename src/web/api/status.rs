@@ -172,8 +172,9 @@ pub async fn tsdb_blocks(State(state): Shared) -> Reply<Value> {
     Ok(Success::new(json!({ "blocks": blocks })))
 }
 
-/// `GET /status/walreplay`: the server answers only once the log is replayed, so the replay is always complete.
+/// `GET /status/walreplay`: how far the replay of the log is, in segments; those of one go all at once.
 pub async fn wal_replay(State(state): Shared) -> Reply<Value> {
     let segment = state.db.status().segment;
-    Ok(Success::new(json!({ "min": 0, "max": segment, "current": segment })))
+    let current = if state.db.is_replayed() { segment } else { 0 };
+    Ok(Success::new(json!({ "min": 0, "max": segment, "current": current })))
 }

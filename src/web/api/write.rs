@@ -28,6 +28,10 @@ pub async fn write(State(state): State<Arc<ApiState>>, headers: HeaderMap, body:
         return plain_error(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text);
     }
     let content_type = header(header::CONTENT_TYPE);
+    // As many at once as there are cores: more would only take memory.
+    let Ok(_slot) = state.write_slots.acquire().await else {
+        return plain_error(StatusCode::INTERNAL_SERVER_ERROR, "the server is stopping");
+    };
     let work = tokio::task::spawn_blocking(move || {
         // A body that is not compressed is refused as such whatever its type.
         let message = receiver.inflate(&body)?;

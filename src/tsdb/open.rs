@@ -1,0 +1,256 @@
+//! Opening a data directory: lock, blocks, log. Blocks answer at once; the log is replayed meanwhile.
+//!
+//! The replay holds the head's lock from before [`Tsdb::begin`] returns, so whatever needs the head waits for it.
+
+use std::collections::HashMap;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use super::block::catalog::Catalog;
+use super::block::reader::{BlockCache, load_meta};
+use super::block::tombstones::Tombstones;
+use super::compact::worker;
+use super::db::{Inner, Tsdb};
+use super::error::{Error, IoContext as _, Result};
+use super::head::Head;
+use super::lock::DirLock;
+use super::metrics::TsdbMetrics;
+use super::options::TsdbOptions;
+use super::read::Suspects;
+use super::space::Space;
+use super::store::BlockStore;
+use super::store::sled::SledStore;
+use super::wal::fs::DiskFs;
+use super::wal::reader::{self, ReplayReport};
+use super::wal::{SyncPolicy, Wal};
+use crate::telemetry::Registry;
+use crate::util::lock::lock;
+use crate::util::{Clock, StopToken};
+
+/// How far the replay is.
+#[derive(Debug, Default)]
+pub(super) struct ReplayState {
+    outcome: Mutex<Option<std::result::Result<Arc<ReplayReport>, String>>>,
+    done: Condvar,
+}
+
+impl ReplayState {
+    fn finish(&self, outcome: std::result::Result<ReplayReport, String>) {
+        *lock(&self.outcome) = Some(outcome.map(Arc::new));
+        self.done.notify_all();
+    }
+
+    /// Whether it has ended.
+    pub(super) fn is_done(&self) -> bool {
+        lock(&self.outcome).is_some()
+    }
+
+    /// What it found, once it has ended well.
+    pub(super) fn report(&self) -> Option<Arc<ReplayReport>> {
+        lock(&self.outcome).as_ref().and_then(|outcome| outcome.as_ref().ok()).cloned()
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// When it failed.
+    pub(super) fn wait(&self) -> Result<()> {
+        let mut outcome = lock(&self.outcome);
+        loop {
+            match &*outcome {
+                Some(Ok(_)) => return Ok(()),
+                Some(Err(reason)) => return Err(Error::Replay { reason: reason.clone() }),
+                None => outcome = self.done.wait(outcome).unwrap_or_else(std::sync::PoisonError::into_inner),
+            }
+        }
+    }
+}
+
+impl Tsdb {
+    /// Opens the data directory: locks it, recovers blocks, replays the log, starts the maintenance thread.
+    ///
+    /// # Errors
+    /// When another process holds the directory, an option is invalid, or the disk refuses. Damage is no error: it
+    /// is set aside and reported in the log and in metrics.
+    pub fn open(options: TsdbOptions, clock: Arc<dyn Clock>, registry: &mut Registry) -> Result<Self> {
+        let db = Self::begin(options, clock, registry)?;
+        db.wait()?;
+        Ok(db)
+    }
+
+    /// As [`Tsdb::open`], but returns while the log is still being replayed: queries of what is in blocks are
+    /// answered, everything else waits for the replay. [`Tsdb::wait`] tells how it ended.
+    ///
+    /// # Errors
+    /// As [`Tsdb::open`], but for what the replay meets.
+    pub fn begin(options: TsdbOptions, clock: Arc<dyn Clock>, registry: &mut Registry) -> Result<Self> {
+        options.validate()?;
+        let dir = options.dir.clone();
+        let dir_lock = DirLock::acquire(&dir)?;
+        let metrics = TsdbMetrics::new(registry);
+        let store: Arc<dyn BlockStore> = Arc::new(SledStore::new(&dir.join("blocks"))?);
+        let catalog = recover_catalog(&options, &*store, &metrics)?;
+        // Without the file what was deleted would come back: that is for a person to decide.
+        let catalog = catalog.with_tombstones(Tombstones::load(&dir)?);
+
+        let wal_dir = dir.join("wal");
+        let fs = Arc::new(DiskFs::open(&wal_dir).at("create", &wal_dir)?);
+        let (files, last_segment) = reader::files(&*fs)?;
+        let wal = Wal::open(fs, last_segment, options.sync, options.segment_bytes)?;
+        let inner = Arc::new(Inner {
+            clock,
+            head: Head::new(catalog.head_start.unwrap_or(i64::MIN)),
+            wal,
+            store,
+            cache: Arc::new(BlockCache::new(options.cache_bytes)),
+            catalog: ArcSwap::from_pointee(catalog),
+            metrics,
+            stop: StopToken::new(),
+            retired: Mutex::default(),
+            suspects: Suspects::default(),
+            maintenance: Mutex::new(()),
+            replay: ReplayState::default(),
+            limits: ArcSwap::from_pointee(options.limits),
+            space: Space::default(),
+            sizes: Mutex::new(HashMap::new()),
+            options,
+            _lock: dir_lock,
+        });
+        inner.look_at_disk();
+        let threads = start(&inner, files)?;
+        Ok(Self { inner, threads: Mutex::new(threads) })
+    }
+
+    /// Waits until the log is replayed.
+    ///
+    /// # Errors
+    /// When it cannot be read or repaired.
+    pub fn wait(&self) -> Result<()> {
+        self.inner.replay.wait()
+    }
+
+    /// Whether the log is replayed.
+    pub fn is_replayed(&self) -> bool {
+        self.inner.replay.is_done()
+    }
+}
+
+/// Starts the threads of the database; the first one replays the log before it does maintenance.
+fn start(inner: &Arc<Inner>, files: Vec<String>) -> Result<Vec<JoinHandle<()>>> {
+    let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(run)
+            .at("start thread for", &inner.options.dir)
+    };
+    let mut threads = Vec::new();
+    let (locked, is_locked) = sync_channel(1);
+    let shared = Arc::clone(inner);
+    threads.push(spawn(
+        "tsdb-compact",
+        Box::new(move || {
+            replay(&shared, &files, || {
+                let _ = locked.send(());
+            });
+            if shared.options.background && shared.replay.report().is_some() {
+                worker::run(&shared);
+            }
+        }),
+    )?);
+    // An error says that the thread ended without the lock: the outcome tells why.
+    let _ = is_locked.recv();
+    if let (true, SyncPolicy::Interval(ms)) = (inner.options.background, inner.options.sync) {
+        let shared = Arc::clone(inner);
+        threads.push(spawn(
+            "tsdb-sync",
+            Box::new(move || {
+                while !shared.stop.is_stopped() {
+                    std::thread::park_timeout(Duration::from_millis(ms.max(1)));
+                    if let Err(error) = shared.wal.sync() {
+                        tracing::error!(%error, "write-ahead log cannot be synced; it refuses samples from now on");
+                        break;
+                    }
+                }
+            }),
+        )?);
+    }
+    Ok(threads)
+}
+
+fn replay(inner: &Inner, files: &[String], locked: impl FnOnce()) {
+    let started = Instant::now();
+    // A panic is a bug, but nobody may wait for ever.
+    let replayed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        inner.head.replay(&**inner.wal.fs(), files, locked)
+    }));
+    let report = match replayed {
+        Ok(Ok(report)) => report,
+        Ok(Err(error)) => return inner.replay.finish(Err(error.to_string())),
+        Err(_) => return inner.replay.finish(Err("a bug in the replay, please report it".to_owned())),
+    };
+    for damage in &report.damage {
+        inner.metrics.wal_corruptions.inc();
+        tracing::error!(
+            file = damage.file, offset = damage.offset, lost_bytes = damage.lost_bytes, cause = %damage.cause,
+            lost_after_ms = damage.after, lost_before_ms = damage.before,
+            "write-ahead log was damaged; the damaged tail is kept aside in the wal folder"
+        );
+    }
+    if report.orphans > 0 {
+        tracing::error!(
+            samples = report.orphans,
+            "samples of series whose definition was in a damaged part are lost"
+        );
+    }
+    inner.metrics.replay_seconds.set(started.elapsed().as_secs_f64());
+    inner.wal.learn(&report.newest);
+    tracing::info!(
+        dir = %inner.options.dir.display(), blocks = inner.catalog.load().blocks.len(), records = report.records,
+        series = inner.head.series_count(), seconds = started.elapsed().as_secs_f64(), "database is open"
+    );
+    inner.replay.finish(Ok(report));
+}
+
+/// The catalog as stored, or rebuilt from the blocks themselves; blocks it does not name are removed.
+fn recover_catalog(options: &TsdbOptions, store: &dyn BlockStore, metrics: &TsdbMetrics) -> Result<Catalog> {
+    let found = store.recover()?;
+    match Catalog::load(&options.dir) {
+        Ok(Some(catalog)) => {
+            for id in found.iter().filter(|id| !catalog.blocks.iter().any(|b| b.id == **id)) {
+                // Published by name but not yet in the catalog: its samples are still in the log or in its sources.
+                store.remove(id)?;
+            }
+            let (kept, lost): (Vec<_>, Vec<_>) =
+                catalog.blocks.iter().cloned().partition(|b| found.contains(&b.id));
+            for block in &lost {
+                tracing::error!(block = %block.id, start = block.start, end = block.end, "block is missing from disk");
+            }
+            return Ok(Catalog::new(kept, catalog.head_start));
+        }
+        Ok(None) if found.is_empty() => return Ok(Catalog::default()),
+        Ok(None) => tracing::error!("catalog is missing, rebuilding it from the blocks"),
+        Err(error @ Error::Corrupt { .. }) => {
+            tracing::error!(%error, "rebuilding the catalog from the blocks");
+            Catalog::set_aside(&options.dir)?;
+        }
+        Err(error) => return Err(error),
+    }
+    let mut metas = Vec::new();
+    for id in found {
+        match load_meta(store, &id) {
+            Ok(meta) => metas.push(meta),
+            Err(error) => {
+                tracing::error!(block = %id, %error, "block is damaged and set aside");
+                metrics.blocks_quarantined.inc();
+                store.quarantine(&id)?;
+            }
+        }
+    }
+    let catalog = Catalog::rebuild(&metas);
+    catalog.save(&options.dir)?;
+    Ok(catalog)
+}
