@@ -60,9 +60,9 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    pub(super) fn damaged(path: &Path, offset: impl TryInto<u64>, reason: impl ToString) -> Self {
+    pub(super) fn damaged(path: &Path, offset: impl TryInto<u64>, reason: impl Into<String>) -> Self {
         let offset = offset.try_into().unwrap_or(u64::MAX);
-        Self::Damaged { path: path.to_owned(), offset, reason: reason.to_string() }
+        Self::Damaged { path: path.to_owned(), offset, reason: reason.into() }
     }
 
     /// What a codec found in `path`, whose bytes it saw from `offset` on.
@@ -70,7 +70,7 @@ impl Error {
         match error {
             CodecError::UnexpectedEnd { at } => Self::damaged(path, offset + at, "unexpected end of data"),
             CodecError::Invalid { what, at } => Self::damaged(path, offset + at, format!("invalid {what}")),
-            other => Self::damaged(path, offset, other),
+            other => Self::damaged(path, offset, other.to_string()),
         }
     }
 }

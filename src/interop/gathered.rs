@@ -100,7 +100,7 @@ impl Gathered {
         let series = &mut self.series[number];
         match &mut series.histograms {
             Some(chunk) if chunk.len() < MAX_SAMPLES && chunk.takes(histogram) => {
-                chunk.push(timestamp, histogram)
+                chunk.push(timestamp, histogram);
             }
             _ => {
                 series.end_histograms();

@@ -7,7 +7,7 @@ use crate::{failure, ok, open_metrics, sorted, tsdb};
 /// A data directory with 7,200 samples of 10 series.
 fn filled(dir: &tempfile::TempDir) -> PathBuf {
     let (file, data) = (dir.path().join("in.om"), dir.path().join("data"));
-    open_metrics(&file, 1_700_000_000);
+    open_metrics(&file, 1_700_006_400);
     let told = ok(&tsdb(&["import", "openmetrics"], &[&file, &data]));
     assert!(told.contains("wrote 7200 samples in 1 blocks"), "{told}");
     data
@@ -32,7 +32,7 @@ fn deleting_takes_what_matches_and_says_how_much() {
     let dir = tempfile::tempdir().expect("dir");
     let data = filled(&dir);
     let selector =
-        ["delete", "--match", "{n=~\"1|7\"}", "--start", "2023-11-14T22:13:20Z", "--end", "1700001799999"];
+        ["delete", "--match", "{n=~\"1|7\"}", "--start", "2023-11-15T00:00:00Z", "--end", "1700008199999"];
     let told = ok(&tsdb(&[&selector[..], &["--dry-run"]].concat(), &[&data]));
     assert_eq!(told, "would delete 240 samples of 2 series\n");
     assert_eq!(ok(&tsdb(&["dump"], &[&data])).lines().count(), 7200);
@@ -54,9 +54,9 @@ fn dump_prints_what_is_asked_for() {
             "--match",
             "{n=\"3\"}",
             "--min-time",
-            "1700000000000",
+            "1700006400000",
             "--max-time",
-            "1700000059999",
+            "1700006459999",
         ],
         &[&data],
     ));

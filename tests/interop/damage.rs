@@ -82,7 +82,8 @@ fn shown(all: &[(Labels, Samples)]) -> String {
         });
         format!("{:?} {:?} {:?}", samples.timestamps, samples.values, histograms.collect::<Vec<_>>())
     };
-    all.iter().map(|(labels, samples)| format!("{labels} {}\n", plain(samples))).collect()
+    let lines = all.iter().map(|(labels, samples)| format!("{labels} {}", plain(samples)));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -102,7 +103,7 @@ fn a_block_comes_back_and_every_damaged_byte_is_noticed() {
             std::fs::write(&path, &damaged).expect("write");
             match read_all(&block) {
                 Err(error) => {
-                    assert!(error.contains("byte") || error.contains("version"), "{file} {at}: {error}")
+                    assert!(error.contains("byte") || error.contains("version"), "{file} {at}: {error}");
                 }
                 // Padding, and label tables that nobody reads.
                 Ok(found) => assert_eq!(shown(&found), whole, "{file} {at}"),

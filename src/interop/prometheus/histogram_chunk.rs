@@ -18,6 +18,8 @@ type Result<T> = std::result::Result<T, CodecError>;
 
 /// More buckets than this are damage: a schema of 8 over all floats has fewer.
 const MAX_BUCKETS: u64 = 1 << 20;
+/// The same for spans and for bounds, which each sample of a chunk repeats in memory.
+const MAX_SPANS: u64 = 4096;
 /// Powers of two that a zero threshold has a short form for: 2^-243 to 2^10.
 const SHORT_THRESHOLDS: std::ops::RangeInclusive<i32> = -243..=10;
 
@@ -271,12 +273,11 @@ fn put_threshold(out: &mut BitWriter, threshold: f64) {
         return out.put(0, 8);
     }
     let short = SHORT_THRESHOLDS.zip(1u64..).find(|(exponent, _)| threshold == 2f64.powi(*exponent));
-    match short {
-        Some((_, number)) => out.put(number, 8),
-        None => {
-            out.put(255, 8);
-            out.put(threshold.to_bits(), 64);
-        }
+    if let Some((_, number)) = short {
+        out.put(number, 8);
+    } else {
+        out.put(255, 8);
+        out.put(threshold.to_bits(), 64);
     }
 }
 
@@ -291,12 +292,12 @@ fn get_threshold(bits: &mut BitReader<'_>) -> Result<f64> {
 /// Bounds of at most three decimals have a short form.
 fn put_bound(out: &mut BitWriter, bound: f64) {
     let thousandths = (bound * 1000.0).round();
-    match whole(thousandths).filter(|n| *n <= 33_554_430 && thousandths / 1000.0 == bound) {
-        Some(number) => put_unsigned(out, number + 1),
-        None => {
-            out.put(0, 1);
-            out.put(bound.to_bits(), 64);
-        }
+    let short = whole(thousandths).filter(|n| *n <= 33_554_430 && thousandths / 1000.0 == bound);
+    if let Some(number) = short {
+        put_unsigned(out, number + 1);
+    } else {
+        out.put(0, 1);
+        out.put(bound.to_bits(), 64);
     }
 }
 
@@ -311,7 +312,9 @@ fn get_bound(bits: &mut BitReader<'_>) -> Result<f64> {
 fn get_spans(bits: &mut BitReader<'_>) -> Result<(Vec<Span>, usize)> {
     let count = get_unsigned(bits)?;
     let (mut spans, mut buckets) = (Vec::new(), 0u64);
-    // Each span takes bits, so that a wrong count ends with the bytes.
+    if count > MAX_SPANS {
+        return Err(invalid("number of spans"));
+    }
     for _ in 0..count {
         let length = u32::try_from(get_unsigned(bits)?).map_err(|_| invalid("length of a span"))?;
         let offset = i32::try_from(get_signed(bits)?).map_err(|_| invalid("offset of a span"))?;
@@ -344,7 +347,11 @@ pub fn decode(chunk: &[u8], encoding: Encoding, mut each: impl FnMut(i64, Arc<Hi
     let (negative_spans, negative) = get_spans(&mut bits)?;
     let mut custom_values = Vec::new();
     if schema == CUSTOM_SCHEMA {
-        for _ in 0..get_unsigned(&mut bits)? {
+        let bounds = get_unsigned(&mut bits)?;
+        if bounds > MAX_SPANS {
+            return Err(invalid("number of bounds"));
+        }
+        for _ in 0..bounds {
             custom_values.push(get_bound(&mut bits)?);
         }
     }

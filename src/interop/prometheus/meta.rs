@@ -67,7 +67,7 @@ impl Meta {
         let path = dir.join(FILE);
         let bytes = std::fs::read(&path).at("read", &path)?;
         let meta: Self =
-            serde_json::from_slice(&bytes).map_err(|error| Error::damaged(&path, 0u64, error))?;
+            serde_json::from_slice(&bytes).map_err(|error| Error::damaged(&path, 0u64, error.to_string()))?;
         if meta.version != VERSION {
             let reason = format!("version {} of a block is not known", meta.version);
             return Err(Error::Unsupported { path, reason });

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{BigEndian as _, crc};
+use crate::codec::reader::unzigzag;
 use crate::codec::{ByteReader, CodecError};
 use crate::interop::error::{Error, IoContext as _, Result};
 use crate::interop::gathered::Gathered;
@@ -129,7 +130,8 @@ impl<'a> LogReader<'a> {
             let left = PAGE_BYTES - at % PAGE_BYTES;
             let damaged = |reason: &str| Error::damaged(path, at, reason);
             let kind = reader.u8().map_err(|e| Error::codec(path, 0, &e))?;
-            if kind & 7 == 0 {
+            let part = kind & 7;
+            if part == 0 {
                 // The rest of the page is empty.
                 let rest = reader
                     .bytes((left - 1).min(reader.remaining()))
@@ -158,8 +160,8 @@ impl<'a> LogReader<'a> {
                 return Err(damaged("checksum mismatch of a record"));
             }
             // 1 a whole record, 2 its first part, 3 one of the middle, 4 the last.
-            match (kind & 7, begun) {
-                (1, None) | (2, None) => {
+            match (part, begun) {
+                (1 | 2, None) => {
                     record.clear();
                     begun = Some(at);
                 }
@@ -170,7 +172,7 @@ impl<'a> LogReader<'a> {
             if record.len() > MAX_RECORD_BYTES {
                 return Err(damaged("a record is too long"));
             }
-            if matches!(kind & 7, 1 | 4) {
+            if matches!(part, 1 | 4) {
                 let plain = unpack(kind, &record).map_err(|reason| damaged(&reason))?;
                 let plain = plain.as_deref().unwrap_or(&record);
                 self.record(plain)
@@ -371,7 +373,7 @@ fn integer_histogram(reader: &mut ByteReader<'_>) -> Decoded<Histogram> {
     histogram.integer = true;
     for buckets in [&mut histogram.positive, &mut histogram.negative] {
         let mut running = 0i64;
-        let deltas = list(reader, |reader| reader.zigzag())?;
+        let deltas = list(reader, |bytes: &mut ByteReader<'_>| Ok(unzigzag(bytes.varint()?)))?;
         let counts = deltas.into_iter().map(|delta| {
             running = running.wrapping_add(delta);
             running as f64
