@@ -326,3 +326,22 @@ fn join(samples: &mut Samples, border: usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Histogram;
+
+    #[test]
+    fn overlapping_runs_keep_their_histograms() {
+        let histogram = |count: f64| Arc::new(Histogram { count, ..Histogram::default() });
+        let mut samples = Samples::new();
+        samples.push(1, 1.0);
+        samples.push_histogram(4, histogram(4.0));
+        samples.push_histogram(2, histogram(2.0));
+        samples.push(4, 9.0);
+        join(&mut samples, 2);
+        assert_eq!(samples.timestamps, [1, 2, 4]);
+        assert_eq!(samples.histograms, [(1, histogram(2.0)), (2, histogram(4.0))]);
+    }
+}
