@@ -37,10 +37,6 @@ impl BitWriter {
         }
         let left = width - free;
         let rest = &(aligned << free).to_be_bytes()[..left.div_ceil(8) as usize];
-        // Grown by a quarter: there is a writer for every series of the head.
-        if self.bytes.capacity() - self.bytes.len() < rest.len() {
-            self.bytes.reserve_exact(8 + self.bytes.len() / 4);
-        }
         self.bytes.extend_from_slice(rest);
         self.used = ((left - 1) % 8 + 1).to_le_bytes()[0];
     }
