@@ -8,6 +8,7 @@
 //! - [`promql`]: the query language and its engine
 //! - [`config`], [`relabel`], [`expfmt`]: what users and targets write; [`net`]: the outside world
 //! - [`discovery`], [`scrape`], [`remote`]: how samples come in
+//! - [`interop`]: data of other servers, in and out
 //! - [`web`]: HTTP API and page; [`app`]: wiring; [`cli`]: the command line; [`bench`]: data to measure with
 
 pub mod app;
@@ -17,6 +18,7 @@ pub mod codec;
 pub mod config;
 pub mod discovery;
 pub mod expfmt;
+pub mod interop;
 pub mod model;
 pub mod net;
 pub mod promql;

@@ -135,6 +135,11 @@ impl<'a> Parser<'a> {
         self.kind
     }
 
+    /// Number of the line that was read last, from 1.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
     /// The next entry, or `None` at the end. `expected` is the text of the series most likely to come next.
     ///
     /// # Errors

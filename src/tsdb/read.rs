@@ -311,9 +311,37 @@ fn join(samples: &mut Samples, border: usize) {
     if !overlap {
         return;
     }
-    let mut all: Vec<(i64, f64)> = samples.iter().collect();
-    all.sort_by_key(|(t, _)| *t);
-    all.dedup_by_key(|(t, _)| *t);
+    let mut histograms = std::mem::take(&mut samples.histograms).into_iter().peekable();
+    let with_histogram = |(index, (timestamp, value))| {
+        (timestamp, value, histograms.next_if(|(at, _)| *at == index).map(|(_, histogram)| histogram))
+    };
+    let mut all: Vec<(i64, f64, _)> = samples.iter().enumerate().map(with_histogram).collect();
+    all.sort_by_key(|(timestamp, ..)| *timestamp);
+    all.dedup_by_key(|(timestamp, ..)| *timestamp);
     samples.clear();
-    all.into_iter().for_each(|(t, v)| samples.push(t, v));
+    for (timestamp, value, histogram) in all {
+        match histogram {
+            Some(histogram) => samples.push_histogram(timestamp, histogram),
+            None => samples.push(timestamp, value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Histogram;
+
+    #[test]
+    fn overlapping_runs_keep_their_histograms() {
+        let histogram = |count: f64| Arc::new(Histogram { count, ..Histogram::default() });
+        let mut samples = Samples::new();
+        samples.push(1, 1.0);
+        samples.push_histogram(4, histogram(4.0));
+        samples.push_histogram(2, histogram(2.0));
+        samples.push(4, 9.0);
+        join(&mut samples, 2);
+        assert_eq!(samples.timestamps, [1, 2, 4]);
+        assert_eq!(samples.histograms, [(1, histogram(2.0)), (2, histogram(4.0))]);
+    }
 }

@@ -185,7 +185,7 @@ fn replace(inner: &Inner, job: plan::Job, level: u32) -> Result<Option<BlockMeta
 }
 
 /// Looks closely at the blocks in which damage was met, and sets aside those that are damaged; the rest goes on.
-fn quarantine_suspects(inner: &Inner) -> Result<()> {
+pub(in crate::tsdb) fn quarantine_suspects(inner: &Inner) -> Result<()> {
     let suspects = std::mem::take(&mut *lock(&inner.suspects));
     for id in suspects {
         let catalog = inner.catalog.load_full();

@@ -1,52 +1,9 @@
-//! `tsdb`: look into a data directory.
+//! `tsdb list` and `tsdb verify`: what blocks there are, and whether they are sound.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use super::{Dir, Failure, open, output};
 
-use clap::{Args, Subcommand};
-
-use super::{Failure, output};
-use crate::telemetry::Registry;
-use crate::tsdb::{Limits, Tsdb, TsdbOptions};
-use crate::util::SystemClock;
-
-#[derive(Debug, Subcommand)]
-pub(super) enum TsdbCommand {
-    /// List the blocks of a data directory.
-    List(Dir),
-    /// Check every byte of every block; fails when something is damaged.
-    Verify(Dir),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Dir {
-    /// The data directory.
-    #[arg(default_value = super::serve::DEFAULT_DATA_DIR)]
-    path: PathBuf,
-}
-
-pub(super) fn run(command: TsdbCommand) -> Result<(), Failure> {
-    match command {
-        TsdbCommand::List(dir) => list(&dir),
-        TsdbCommand::Verify(dir) => verify(&dir),
-    }
-}
-
-fn open(dir: &Dir) -> Result<Tsdb, Failure> {
-    if !dir.path.is_dir() {
-        return Err(format!("{} is no directory", dir.path.display()).into());
-    }
-    // Looking must not change anything.
-    let options = TsdbOptions {
-        limits: Limits { retention_ms: 0, ..Limits::default() },
-        background: false,
-        ..TsdbOptions::new(&dir.path)
-    };
-    Ok(Tsdb::open(options, Arc::new(SystemClock), &mut Registry::default())?)
-}
-
-fn list(dir: &Dir) -> Result<(), Failure> {
-    let db = open(dir)?;
+pub(super) fn list(dir: &Dir) -> Result<(), Failure> {
+    let db = open(&dir.path)?;
     let head = ["block", "start", "end", "level", "series", "samples", "bytes", "bytes/sample"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let status = db.status();
@@ -73,8 +30,8 @@ fn list(dir: &Dir) -> Result<(), Failure> {
     Ok(db.close()?)
 }
 
-fn verify(dir: &Dir) -> Result<(), Failure> {
-    let db = open(dir)?;
+pub(super) fn verify(dir: &Dir) -> Result<(), Failure> {
+    let db = open(&dir.path)?;
     let status = db.status();
     let mut damaged = status.corruptions;
     if damaged > 0 {

@@ -1,0 +1,87 @@
+//! `tsdb backup` and `tsdb restore`: copies that are checked.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{Failure, open, output};
+use crate::tsdb::{Error, Tsdb};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct BackupArgs {
+    /// The data directory.
+    path: PathBuf,
+    /// Folder to copy to, which must not be there yet.
+    target: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RestoreArgs {
+    /// The backup: what `tsdb backup` or a snapshot of a running server made.
+    backup: PathBuf,
+    /// The data directory to make; it must be absent or empty.
+    path: PathBuf,
+}
+
+pub(super) fn backup(args: &BackupArgs) -> Result<(), Failure> {
+    let db = open(&args.path).map_err(|error| match error.downcast_ref::<Error>() {
+        Some(Error::Locked { .. }) => {
+            let hint = "a server is running on it: have it make a snapshot instead, by POST to /api/v1/admin/tsdb/snapshot";
+            format!("{error}; {hint}").into()
+        }
+        _ => error,
+    })?;
+    if db.status().corruptions > 0 {
+        output::error("the write-ahead log was damaged; the backup has what could be read of it");
+    }
+    db.copy_to(&args.target, false)?;
+    db.close()?;
+    tell(&args.target, "backup")
+}
+
+pub(super) fn restore(args: &RestoreArgs) -> Result<(), Failure> {
+    // Opening would make an empty database of any folder.
+    if !args.backup.join("catalog").is_file() {
+        return Err(format!("{} is no backup: it has no catalog", args.backup.display()).into());
+    }
+    if args.path.is_dir() {
+        if std::fs::read_dir(&args.path)?.next().is_some() {
+            return Err(format!("{} is not empty; nothing is written over", args.path.display()).into());
+        }
+        // The copy is made beside and renamed.
+        std::fs::remove_dir(&args.path)?;
+    }
+    let backup = open(&args.backup)?;
+    let damaged = check(&backup);
+    if damaged > 0 {
+        return Err(format!("{damaged} blocks of the backup are damaged, nothing is restored").into());
+    }
+    backup.copy_to(&args.path, false)?;
+    backup.close()?;
+    tell(&args.path, "restored")
+}
+
+/// Checks every block; tells of each that is damaged and returns how many are.
+fn check(db: &Tsdb) -> usize {
+    let mut damaged = 0;
+    let blocks = db.status().blocks;
+    let bar = output::progress(blocks.len() as u64, "blocks");
+    for block in &blocks {
+        if let Err(error) = db.verify_block(block) {
+            damaged += 1;
+            bar.suspend(|| output::error(&error.to_string()));
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    damaged
+}
+
+/// Opens what was copied, and says what it holds.
+fn tell(path: &Path, verb: &str) -> Result<(), Failure> {
+    let db = open(path)?;
+    let blocks = db.status().blocks;
+    let samples: u64 = blocks.iter().map(|block| block.samples).sum();
+    output::line(&format!("{verb}: {samples} samples in {} blocks at {}", blocks.len(), path.display()));
+    Ok(db.close()?)
+}

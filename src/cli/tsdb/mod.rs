@@ -1,0 +1,127 @@
+//! `tsdb`: look into a data directory that no server is running on, change it, move data in and out.
+
+mod analyze;
+mod copy;
+mod delete;
+mod dump;
+mod exchange;
+mod list;
+mod repair;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+
+use super::{Failure, output};
+use crate::model::{Matcher, TimeRange};
+use crate::telemetry::Registry;
+use crate::tsdb::{Limits, Tsdb, TsdbOptions};
+use crate::util::SystemClock;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TsdbCommand {
+    /// List the blocks of a data directory.
+    List(Dir),
+    /// Check every byte of every block; fails when something is damaged.
+    Verify(Dir),
+    /// Say what the series are made of, and what takes the room.
+    Analyze(analyze::AnalyzeArgs),
+    /// Print samples, one a line.
+    Dump(dump::DumpArgs),
+    /// Set damaged blocks aside and say what was lost.
+    Repair(Dir),
+    /// Copy a data directory, checking every block on the way.
+    Backup(copy::BackupArgs),
+    /// Make a data directory of a backup, which is checked first.
+    Restore(copy::RestoreArgs),
+    /// Delete samples of series.
+    Delete(delete::DeleteArgs),
+    /// Bring in data of other servers.
+    #[command(subcommand)]
+    Import(exchange::ImportCommand),
+    /// Write the data as blocks of another server.
+    Export(exchange::ExportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Dir {
+    /// The data directory.
+    #[arg(default_value = super::serve::DEFAULT_DATA_DIR)]
+    path: PathBuf,
+}
+
+pub(super) fn run(command: TsdbCommand) -> Result<(), Failure> {
+    match command {
+        TsdbCommand::List(dir) => list::list(&dir),
+        TsdbCommand::Verify(dir) => list::verify(&dir),
+        TsdbCommand::Analyze(args) => analyze::run(&args),
+        TsdbCommand::Dump(args) => dump::run(&args),
+        TsdbCommand::Repair(dir) => repair::run(&dir),
+        TsdbCommand::Backup(args) => copy::backup(&args),
+        TsdbCommand::Restore(args) => copy::restore(&args),
+        TsdbCommand::Delete(args) => delete::run(&args),
+        TsdbCommand::Import(command) => exchange::import(command),
+        TsdbCommand::Export(args) => exchange::export(&args),
+    }
+}
+
+/// Opens a data directory that is there.
+fn open(path: &Path) -> Result<Tsdb, Failure> {
+    if !path.is_dir() {
+        return Err(format!("{} is no directory", path.display()).into());
+    }
+    open_or_create(path)
+}
+
+fn open_or_create(path: &Path) -> Result<Tsdb, Failure> {
+    // Nothing happens that was not asked for.
+    let options = TsdbOptions {
+        limits: Limits { retention_ms: 0, ..Limits::default() },
+        background: false,
+        ..TsdbOptions::new(path)
+    };
+    Ok(Tsdb::open(options, Arc::new(SystemClock), &mut Registry::default())?)
+}
+
+/// Which samples a command is about.
+#[derive(Debug, Args)]
+struct Selection {
+    /// First time, inside: RFC 3339, or milliseconds since the epoch. The beginning if absent.
+    #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
+    min_time: Option<i64>,
+    /// Last time, inside. The end if absent.
+    #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
+    max_time: Option<i64>,
+    /// Only series that match, as `{job="node"}`; may be given several times. All series if absent.
+    #[arg(long = "match", value_name = "SELECTOR", value_parser = selector)]
+    selectors: Vec<Selector>,
+}
+
+/// A selector as it was given; an own type, since a list has another meaning for the command line.
+#[derive(Debug, Clone)]
+struct Selector(Vec<Matcher>);
+
+impl Selection {
+    fn range(&self) -> TimeRange {
+        TimeRange::new(self.min_time.unwrap_or(i64::MIN), self.max_time.unwrap_or(i64::MAX))
+    }
+
+    fn selectors(&self) -> Vec<Vec<Matcher>> {
+        self.selectors.iter().map(|selector| selector.0.clone()).collect()
+    }
+}
+
+fn time(text: &str) -> Result<i64, String> {
+    if let Ok(ms) = text.parse() {
+        return Ok(ms);
+    }
+    let time: jiff::Timestamp = text.parse().map_err(|error| {
+        format!("neither milliseconds since the epoch nor a time as 2026-01-31T12:00:00Z: {error}")
+    })?;
+    Ok(time.as_millisecond())
+}
+
+fn selector(text: &str) -> Result<Selector, String> {
+    crate::promql::parse_selector(text).map(Selector).map_err(|error| error.to_string())
+}

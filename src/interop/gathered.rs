@@ -1,0 +1,203 @@
+//! Samples that come in any order, kept encoded in memory and given out as a series set.
+//!
+//! **Cost**: labels of all series, and the samples as Prometheus' head would hold them: one to two bytes for most.
+
+use std::collections::{BTreeSet, HashMap};
+use std::mem;
+use std::sync::Arc;
+
+use super::merged;
+use super::prometheus::Encoding;
+use super::prometheus::float_chunk::{self, FloatChunk, MAX_SAMPLES};
+use super::prometheus::histogram_chunk::{self, HistogramChunk};
+use crate::codec::CodecError;
+use crate::model::{Histogram, Labels, Samples, TimeRange};
+use crate::storage::{SeriesSet, StorageError};
+
+/// Time covered by a block that is written from them, in milliseconds: what merging would bring it to anyway.
+pub const WINDOW_MS: i64 = 24 * 3_600_000;
+
+/// Series being filled.
+#[derive(Default)]
+pub struct Gathered {
+    numbers: HashMap<Labels, usize>,
+    series: Vec<Series>,
+    samples: u64,
+    /// Numbers of the windows that have samples, and the last one.
+    windows: BTreeSet<i64>,
+    window: Option<i64>,
+}
+
+struct Series {
+    labels: Labels,
+    chunks: Vec<Chunk>,
+    floats: FloatChunk,
+    histograms: Option<HistogramChunk>,
+    /// Of the chunks being filled.
+    floats_range: Option<TimeRange>,
+    histograms_range: Option<TimeRange>,
+    deleted: Vec<TimeRange>,
+}
+
+struct Chunk {
+    encoding: Encoding,
+    range: TimeRange,
+    bytes: Box<[u8]>,
+}
+
+fn widen(range: &mut Option<TimeRange>, timestamp: i64) {
+    let known = range.unwrap_or(TimeRange::new(timestamp, timestamp));
+    *range = Some(TimeRange::new(known.start.min(timestamp), known.end.max(timestamp)));
+}
+
+impl Series {
+    fn end_floats(&mut self) {
+        let chunk = mem::take(&mut self.floats);
+        if let Some(range) = self.floats_range.take() {
+            self.chunks.push(Chunk { encoding: Encoding::Xor, range, bytes: chunk.finish().into() });
+        }
+    }
+
+    fn end_histograms(&mut self) {
+        if let (Some(chunk), Some(range)) = (self.histograms.take(), self.histograms_range.take()) {
+            self.chunks.push(Chunk { encoding: chunk.encoding(), range, bytes: chunk.finish().into() });
+        }
+    }
+}
+
+impl Gathered {
+    /// The number of the series with `labels`, made if it is new.
+    pub fn series(&mut self, labels: Labels) -> usize {
+        let next = self.series.len();
+        let number = *self.numbers.entry(labels.clone()).or_insert(next);
+        if number == next {
+            self.series.push(Series {
+                labels,
+                chunks: Vec::new(),
+                floats: FloatChunk::default(),
+                histograms: None,
+                floats_range: None,
+                histograms_range: None,
+                deleted: Vec::new(),
+            });
+        }
+        number
+    }
+
+    /// Adds a sample to series `number`, which must be one that [`Gathered::series`] gave.
+    pub fn push(&mut self, number: usize, timestamp: i64, value: f64) {
+        let series = &mut self.series[number];
+        if series.floats.len() >= MAX_SAMPLES {
+            series.end_floats();
+        }
+        series.floats.push(timestamp, value);
+        widen(&mut series.floats_range, timestamp);
+        self.count(timestamp);
+    }
+
+    /// Adds a native histogram to series `number`, which must be one that [`Gathered::series`] gave.
+    pub fn push_histogram(&mut self, number: usize, timestamp: i64, histogram: &Arc<Histogram>) {
+        let series = &mut self.series[number];
+        match &mut series.histograms {
+            Some(chunk) if chunk.len() < MAX_SAMPLES && chunk.takes(histogram) => {
+                chunk.push(timestamp, histogram);
+            }
+            _ => {
+                series.end_histograms();
+                series.histograms = Some(HistogramChunk::new(timestamp, histogram));
+            }
+        }
+        widen(&mut series.histograms_range, timestamp);
+        self.count(timestamp);
+    }
+
+    fn count(&mut self, timestamp: i64) {
+        let window = timestamp.div_euclid(WINDOW_MS);
+        if self.window != Some(window) {
+            self.window = Some(window);
+            self.windows.insert(window);
+        }
+        self.samples += 1;
+    }
+
+    /// Takes the samples inside `range` out of series `number`, those that are still to come as well.
+    pub fn delete(&mut self, number: usize, range: TimeRange) {
+        if let Some(series) = self.series.get_mut(number) {
+            series.deleted.push(range);
+        }
+    }
+
+    /// Samples added so far.
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// The series in label order, of which those without samples may be some.
+    pub fn finish(mut self) -> GatheredSet {
+        for series in &mut self.series {
+            series.end_floats();
+            series.end_histograms();
+        }
+        self.series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        let ranges = self.series.iter().flat_map(|series| series.chunks.iter().map(|chunk| chunk.range));
+        let range = ranges.reduce(|a, b| TimeRange::new(a.start.min(b.start), a.end.max(b.end)));
+        GatheredSet { series: self.series, range, windows: self.windows }
+    }
+}
+
+/// Gathered samples, to be read.
+pub struct GatheredSet {
+    series: Vec<Series>,
+    range: Option<TimeRange>,
+    windows: BTreeSet<i64>,
+}
+
+impl GatheredSet {
+    /// Time of the first and of the last sample.
+    pub fn range(&self) -> Option<TimeRange> {
+        self.range
+    }
+
+    /// Numbers of the windows of [`WINDOW_MS`] that have samples.
+    pub fn windows(&self) -> &BTreeSet<i64> {
+        &self.windows
+    }
+}
+
+impl SeriesSet for GatheredSet {
+    fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    fn labels(&self, index: usize) -> Labels {
+        self.series[index].labels.clone()
+    }
+
+    fn read(&self, index: usize, range: TimeRange, out: &mut Samples) -> Result<(), StorageError> {
+        out.clear();
+        let series = &self.series[index];
+        for chunk in series.chunks.iter().filter(|chunk| chunk.range.overlaps(&range)) {
+            let done = match chunk.encoding {
+                Encoding::Xor => float_chunk::decode(&chunk.bytes, |timestamp, value| {
+                    if range.contains(timestamp) {
+                        out.push(timestamp, value);
+                    }
+                }),
+                encoding => histogram_chunk::decode(&chunk.bytes, encoding, |timestamp, histogram| {
+                    if range.contains(timestamp) {
+                        out.push_histogram(timestamp, histogram);
+                    }
+                }),
+            };
+            done.map_err(|error: CodecError| StorageError::Read {
+                what: series.labels.to_string(),
+                reason: error.to_string(),
+            })?;
+        }
+        merged::sort(out);
+        if !series.deleted.is_empty() {
+            merged::retain(out, |t| !series.deleted.iter().any(|range| range.contains(t)));
+        }
+        Ok(())
+    }
+}
