@@ -9,7 +9,7 @@
 //! - [`config`], [`relabel`], [`expfmt`]: what users and targets write; [`net`]: the outside world
 //! - [`discovery`], [`scrape`], [`remote`]: how samples come in
 //! - [`interop`]: data of other servers, in and out
-//! - [`web`]: HTTP API and page; [`app`]: wiring; [`cli`]: the command line; [`bench`]: data to measure with
+//! - [`web`]: HTTP API and page; [`app`]: wiring; [`cli`]: the command line; [`mod@bench`]: data to measure with
 
 pub mod app;
 pub mod bench;

@@ -1,7 +1,7 @@
 //! From label matchers to series numbers.
 //!
-//! [`labels`] is the inverted index, label pair to the numbers of the series that have it; the head changes one as
-//! series come and go, a block loads one. [`resolve`] answers matchers from it. [`codec`] is the stored form.
+//! [`LabelSource`] is what the head's index and a block's have in common: label pair to the numbers of the series that
+//! have it. [`resolve`] answers matchers from it. [`codec`] is the stored form, [`builder`] makes it.
 
 mod builder;
 pub mod codec;

@@ -8,8 +8,8 @@
 //!
 //! **Locking**: the list of open databases, held during an open; then what a database has touched.
 //! **Cost**: an open reads sled's snapshot: some milliseconds. sled keeps every page it has read until its database is
-//! closed, so the least recently used is closed beyond [`MAX_OPEN`], or when all have read [`MAX_TOUCHED_BYTES`].
-//! Writing and verifying close it now and then for the same reason; writing also holds up to [`BATCH_BYTES`] of values.
+//! closed, so the least recently used is closed beyond [`MAX_OPEN`], or when all have read `MAX_TOUCHED_BYTES`.
+//! Writing and verifying close it now and then for the same reason; writing also holds up to `BATCH_BYTES` of values.
 
 use std::collections::HashSet;
 use std::fs;

@@ -1,8 +1,8 @@
 //! Columns: the values of a complete chunk, bit-exact for every 64-bit float.
 //!
 //! Decimal values (`0.25`, `1024`) become integers by a power of ten that gives back the very same bits, and are
-//! packed as such ([`decimal`]); sums of decimals keep what they are off in units of the last place. The rest is coded
-//! by XOR with the value before ([`xor`]), by `pco` ([`entropy`]), or stored as it is.
+//! packed as such (`decimal`); sums of decimals keep what they are off in units of the last place. The rest is coded
+//! by XOR with the value before (`xor`), by `pco` (`entropy`), or stored as it is.
 //!
 //! **Format**: `docs/format/chunks.md`, "Columns".
 //! **Cost**: [`encode`] builds a few candidates and keeps the smallest; with [`Effort::Thorough`] also those that take
