@@ -107,7 +107,10 @@ impl Durable {
             Step::Renamed => {
                 // As durable as under the name before.
                 self.files.extend(held.clone());
-                self.dirty.insert(parent);
+                // A block on its way out may come back after a power cut; nothing relies on its leaving.
+                if !name.ends_with(".del") {
+                    self.dirty.insert(parent);
+                }
             }
             Step::Removed => {
                 assert!(!self.dirty.contains(dir), "{name} is removed before the catalog is durable");

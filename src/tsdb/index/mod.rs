@@ -1,7 +1,7 @@
 //! From label matchers to series numbers.
 //!
 //! [`LabelSource`] is what the head's index and a block's have in common: label pair to the numbers of the series that
-//! have it. [`resolve`] answers matchers from it. [`codec`] is the stored form, [`builder`] makes it.
+//! have it. [`resolve`] answers matchers from it. [`codec`] is the stored form, `builder` makes it.
 
 mod builder;
 pub mod codec;
