@@ -108,7 +108,7 @@ impl Durable {
                 // As durable as under the name before.
                 self.files.extend(held.clone());
                 // A block on its way out may come back after a power cut; nothing relies on its leaving.
-                if !name.ends_with(".del") {
+                if path.extension().is_none_or(|extension| extension != "del") {
                     self.dirty.insert(parent);
                 }
             }
