@@ -295,9 +295,6 @@ fn a_port_that_is_taken_and_a_bad_file_end_with_an_error() {
     assert!(code == Some(1) && text.contains(&format!("cannot listen on {address}")), "{text}");
     let (code, text) = run(&["--web.listen-address", "127.0.0.1:0", "--config.file", "absent.yml"]);
     assert!(code == Some(1) && text.contains("absent.yml"), "{text}");
-    let (code, text) = run(&["--web.enable-admin-api"]);
-    assert!(
-        code == Some(2) && text.contains("--web.enable-admin-api") && text.contains("not supported yet"),
-        "{text}"
-    );
+    let (code, text) = run(&["--agent"]);
+    assert!(code == Some(2) && text.contains("--agent") && text.contains("not supported yet"), "{text}");
 }
