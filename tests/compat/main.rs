@@ -1,7 +1,8 @@
 //! Data directories written by earlier versions open, with every sample they held.
 //!
 //! Each `<version>.tar.zst` beside this file is a data directory as that version left it when it was killed: blocks
-//! of two levels, a checkpoint, segments of the log. `<version>.txt` is what it held: for each series its labels, the
+//! of two levels, a checkpoint, segments of the log; from `log2-index2` on also tombstones, late samples and native
+//! histograms. `<version>.txt` is what it held: for each series its labels, the
 //! number of its samples and a digest of their timestamps and value bits.
 
 use std::fmt::Write as _;
@@ -37,6 +38,13 @@ fn content(db: &Tsdb) -> String {
         for (timestamp, value) in samples.iter() {
             digest.update(&timestamp.to_le_bytes());
             digest.update(&value.to_bits().to_le_bytes());
+        }
+        for (at, histogram) in &samples.histograms {
+            let whole =
+                [*at as u64, u64::from(histogram.integer), u64::from(histogram.schema.unsigned_abs())];
+            let parts = [histogram.count, histogram.sum, histogram.zero_count, histogram.zero_threshold];
+            let numbers = parts.iter().chain(&histogram.positive.counts).map(|number| number.to_bits());
+            whole.into_iter().chain(numbers).for_each(|number| digest.update(&number.to_le_bytes()));
         }
         let (labels, count, digest) = (set.labels(index), samples.len(), digest.finalize());
         writeln!(out, "{labels} {count} {digest:08x}").expect("text");
