@@ -41,15 +41,17 @@ struct TsdbQuerier {
 }
 
 impl TsdbQuerier {
-    /// While the log is replayed: the blocks, if they alone hold all of `range`. Everything else waits.
-    fn blocks_while_replaying(&self, range: TimeRange) -> Option<Vec<Source>> {
-        if self.inner.replay.is_done() || self.inner.limits.load().out_of_order_ms > 0 {
-            return None;
+    /// Whether the head has to be asked about `range`. Waits for the replay of the log, unless it is under way and
+    /// blocks alone hold all of the range.
+    fn needs_head(&self, range: TimeRange) -> Result<bool, StorageError> {
+        let inner = &self.inner;
+        let head_start = inner.catalog.load().head_start;
+        let in_blocks = head_start.is_some_and(|start| range.end < start);
+        if in_blocks && !inner.replay.is_done() && inner.limits.load().out_of_order_ms == 0 {
+            return Ok(false);
         }
-        let catalog = self.inner.catalog.load_full();
-        catalog.head_start.filter(|start| range.end < *start)?;
-        let blocks = catalog.blocks.iter().filter(|b| b.range().overlaps(&range));
-        Some(blocks.map(|meta| Source::new(&self.inner, &catalog, meta)).collect())
+        inner.replay.wait()?;
+        Ok(true)
     }
 
     /// Calls `look` with the index of the head and of every block that overlaps the range.
@@ -58,11 +60,9 @@ impl TsdbQuerier {
         for meta in catalog.blocks.iter().filter(|b| b.range().overlaps(&self.range)) {
             look(Source::new(&self.inner, &catalog, meta).index()?.label_index());
         }
-        if self.blocks_while_replaying(self.range).is_some() {
-            return Ok(());
-        }
-        self.inner.replay.wait()?;
-        if self.inner.head.time_range().is_some_and(|held| held.overlaps(&self.range)) {
+        if self.needs_head(self.range)?
+            && self.inner.head.time_range().is_some_and(|held| held.overlaps(&self.range))
+        {
             self.inner.head.with_index(|index| look(index.source()));
         }
         Ok(())
@@ -76,12 +76,11 @@ fn any_of(index: &dyn LabelSource, selectors: &[Vec<Matcher>]) -> RoaringBitmap 
 impl Querier for TsdbQuerier {
     fn select(&self, request: &SelectRequest<'_>) -> Result<Box<dyn SeriesSet>, StorageError> {
         let inner = &self.inner;
-        if let Some(blocks) = self.blocks_while_replaying(request.range) {
-            return Ok(Box::new(merge(blocks, HeadSeriesSet::default(), request.matchers)?));
-        }
-        inner.replay.wait()?;
-        let (head, catalog) =
-            inner.head.select(request.matchers, request.range, || inner.catalog.load_full());
+        let (head, catalog) = if self.needs_head(request.range)? {
+            inner.head.select(request.matchers, request.range, || inner.catalog.load_full())
+        } else {
+            (HeadSeriesSet::default(), inner.catalog.load_full())
+        };
         let blocks = catalog.blocks.iter().filter(|b| b.range().overlaps(&request.range));
         let blocks = blocks.map(|meta| Source::new(inner, &catalog, meta)).collect();
         Ok(Box::new(merge(blocks, head, request.matchers)?))

@@ -102,6 +102,8 @@ pub(super) struct Intake {
     /// Whether the sample of the same index in `logged` is out of order.
     late: Vec<bool>,
     histograms: Vec<LoggedHistogram>,
+    /// Series of accepted samples that the log does not know yet, once for each sample.
+    fresh: Vec<SeriesRef>,
     undo: Vec<Undo>,
     /// Label pairs that get their number in this commit.
     named: Vec<PairId>,
@@ -216,6 +218,9 @@ impl<'a> Appender<'a> {
                 stats.refuse(at, outcome);
                 continue;
             }
+            if !series.logged {
+                intake.fresh.push(staged.series);
+            }
             intake.undo.push(Undo::of(series));
             let base = if series.log_segment == intake.segment { series.log_bits } else { 0 };
             intake.logged.push(LoggedSample {
@@ -244,6 +249,9 @@ impl<'a> Appender<'a> {
                 stats.refuse(at, outcome);
                 continue;
             }
+            if !series.logged {
+                intake.fresh.push(*reference);
+            }
             intake.undo.push(Undo::of(series));
             intake.histograms.push(staged.clone());
             series.last_time = *time;
@@ -254,7 +262,9 @@ impl<'a> Appender<'a> {
 
     /// Puts the records of the commit into the intake's buffer; returns the newest timestamp.
     fn log(&self, intake: &mut Intake) -> Option<i64> {
-        intake.put_new_series(&mut write(&self.head.table));
+        if !intake.fresh.is_empty() {
+            intake.put_new_series(&mut write(&self.head.table));
+        }
         let out = &mut intake.buffer;
         for part in intake.logged.chunks(MAX_RECORD_SAMPLES) {
             frame::put_record(out, |out| record::samples::put(out, self.timeline, part));
@@ -352,6 +362,7 @@ impl Intake {
         self.logged.clear();
         self.late.clear();
         self.histograms.clear();
+        self.fresh.clear();
         self.undo.clear();
         self.named.clear();
         self.buffer.clear();
@@ -364,13 +375,7 @@ impl Intake {
 
     /// Puts records for the series the log does not know yet, and the label pairs its file does not have.
     fn put_new_series(&mut self, table: &mut Table) {
-        let mut fresh: Vec<SeriesRef> = self
-            .logged
-            .iter()
-            .map(|sample| sample.series)
-            .chain(self.histograms.iter().map(|(series, ..)| *series))
-            .filter(|series| table.get(*series).is_some_and(|s| !s.logged))
-            .collect();
+        let mut fresh = std::mem::take(&mut self.fresh);
         fresh.sort_unstable();
         fresh.dedup();
         for part in fresh.chunks(MAX_RECORD_SAMPLES) {
