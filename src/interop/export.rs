@@ -43,7 +43,7 @@ pub fn export(
         let querier = source.querier(range)?;
         let mut sets = Vec::new();
         for matchers in selectors {
-            sets.push(querier.select(&SelectRequest { matchers, range })?);
+            sets.push(querier.select(&SelectRequest::new(matchers, range))?);
         }
         // Of equal series of two selectors the samples are the same.
         let set = super::merged::Merged::new(sets.iter().map(|set| &**set).collect());

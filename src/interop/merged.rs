@@ -125,7 +125,7 @@ mod tests {
         for (name, t, v) in samples {
             storage.add(&Labels::from_pairs([("__name__", *name)]), *t, *v);
         }
-        let request = SelectRequest { matchers: &[], range: TimeRange::ALL };
+        let request = SelectRequest::new(&[], TimeRange::ALL);
         storage.querier(TimeRange::ALL).and_then(|querier| querier.select(&request)).expect("series")
     }
 

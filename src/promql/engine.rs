@@ -8,7 +8,7 @@ use super::syntax::ast::{Expr, ExprKind, ValueType};
 use super::value::{MatrixSeries, QueryResult, Stats, Value, VectorSample};
 use super::{Annotations, EngineOptions, Error, QueryOptions, parse};
 use crate::model::Samples;
-use crate::storage::{Queryable, SelectRequest, SeriesSet};
+use crate::storage::{Queryable, SeriesSet};
 
 /// Highest expression that is evaluated on the caller's stack. Queries written by hand are far below.
 const SHALLOW: u16 = 24;
@@ -176,8 +176,8 @@ fn open_selects(source: &dyn Queryable, selects: &SelectSet) -> Result<Vec<Box<d
     let Some(range) = selects.range() else { return Ok(Vec::new()) };
     let querier = source.querier(range)?;
     let mut opened = Vec::new();
-    for (matchers, range) in selects.iter() {
-        opened.push(querier.select(&SelectRequest { matchers, range })?);
+    for request in selects.requests() {
+        opened.push(querier.select(&request)?);
     }
     Ok(opened)
 }

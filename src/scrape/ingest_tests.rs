@@ -49,7 +49,7 @@ impl Bench {
 pub(in crate::scrape) fn values(db: &Tsdb, name: &str) -> Vec<(String, String)> {
     let matchers = [Matcher::new("__name__", MatchOp::Equal, name).expect("plain matcher")];
     let querier = db.querier(TimeRange::ALL).expect("querier");
-    let set = querier.select(&SelectRequest { matchers: &matchers, range: TimeRange::ALL }).expect("select");
+    let set = querier.select(&SelectRequest::new(&matchers, TimeRange::ALL)).expect("select");
     let mut samples = Samples::new();
     let mut out = Vec::new();
     for at in 0..set.len() {

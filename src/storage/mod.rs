@@ -34,6 +34,29 @@ pub trait Queryable: Send + Sync {
     fn querier(&self, range: TimeRange) -> Result<Box<dyn Querier>, StorageError>;
 }
 
+/// How much of each series a select is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Every sample inside the range.
+    Samples,
+    /// The newest sample inside the range; a read may leave out the older ones.
+    Newest,
+    /// The labels alone; a read may leave out any sample.
+    Labels,
+}
+
+impl Need {
+    /// What serves both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Labels, need) | (need, Self::Labels) => need,
+            (Self::Newest, Self::Newest) => Self::Newest,
+            _ => Self::Samples,
+        }
+    }
+}
+
 /// What a select is wanted for. The matchers must all hold; `range` is closed at both ends.
 #[derive(Debug, Clone, Copy)]
 pub struct SelectRequest<'a> {
@@ -41,6 +64,15 @@ pub struct SelectRequest<'a> {
     pub matchers: &'a [Matcher],
     /// Samples outside are never read. Series without samples inside may be left out.
     pub range: TimeRange,
+    /// What of each series will be read.
+    pub need: Need,
+}
+
+impl<'a> SelectRequest<'a> {
+    /// A request for every sample inside `range` of the series that match.
+    pub fn new(matchers: &'a [Matcher], range: TimeRange) -> Self {
+        Self { matchers, range, need: Need::Samples }
+    }
 }
 
 /// A consistent view of the data: the same answers however long it is held.

@@ -75,7 +75,7 @@ impl Tsdb {
         let mut counted = std::collections::HashMap::new();
         let mut samples = Samples::new();
         for matchers in selectors {
-            let set = querier.select(&SelectRequest { matchers, range })?;
+            let set = querier.select(&SelectRequest::new(matchers, range))?;
             for index in 0..set.len() {
                 set.read(index, range, &mut samples)?;
                 if !samples.is_empty() {

@@ -77,7 +77,7 @@ impl Querier for TsdbQuerier {
     fn select(&self, request: &SelectRequest<'_>) -> Result<Box<dyn SeriesSet>, StorageError> {
         let inner = &self.inner;
         let (head, catalog) = if self.needs_head(request.range)? {
-            inner.head.select(request.matchers, request.range, || inner.catalog.load_full())
+            inner.head.select(*request, || inner.catalog.load_full())
         } else {
             (HeadSeriesSet::default(), inner.catalog.load_full())
         };

@@ -19,7 +19,7 @@ use super::store::sled::SledStore;
 use super::store::{BlockStore, keys};
 use crate::codec::envelope;
 use crate::model::{Samples, TimeRange};
-use crate::storage::SeriesSet;
+use crate::storage::{SelectRequest, SeriesSet};
 use crate::util::lock::lock;
 
 /// Folder of snapshots in the data directory.
@@ -84,7 +84,8 @@ impl Tsdb {
 
 fn copy(inner: &Inner, target: &Path, skip_head: bool) -> Result<()> {
     let store = SledStore::new(&target.join("blocks"))?;
-    let (head, catalog) = inner.head.select(&[], TimeRange::ALL, || inner.catalog.load_full());
+    let (head, catalog) =
+        inner.head.select(SelectRequest::new(&[], TimeRange::ALL), || inner.catalog.load_full());
     for meta in &catalog.blocks {
         copy_block(&*inner.store, &store, meta)?;
     }

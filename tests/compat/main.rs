@@ -29,7 +29,7 @@ fn options(dir: &Path) -> TsdbOptions {
 /// One line for each series, in label order.
 fn content(db: &Tsdb) -> String {
     let querier = db.querier(TimeRange::ALL).expect("querier");
-    let set = querier.select(&SelectRequest { matchers: &[], range: TimeRange::ALL }).expect("select");
+    let set = querier.select(&SelectRequest::new(&[], TimeRange::ALL)).expect("select");
     let mut out = String::new();
     let mut samples = Samples::new();
     for index in 0..set.len() {

@@ -16,7 +16,7 @@ fn push(db: &Tsdb, name: &str, time: i64) {
 fn times(db: &Tsdb, name: &str) -> Vec<i64> {
     let matchers = [Matcher::equal("__name__", name)];
     let querier = db.querier(TimeRange::ALL).expect("querier");
-    let set = querier.select(&SelectRequest { matchers: &matchers, range: TimeRange::ALL }).expect("select");
+    let set = querier.select(&SelectRequest::new(&matchers, TimeRange::ALL)).expect("select");
     let mut samples = emberkeep::model::Samples::new();
     let mut out = Vec::new();
     for index in 0..set.len() {

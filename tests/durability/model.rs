@@ -93,7 +93,7 @@ pub(crate) fn samples_of(writer: u64, time: i64) -> Vec<(Key, i64)> {
 /// Everything in the database.
 pub(crate) fn read(db: &Tsdb) -> Result<Found, StorageError> {
     let querier = db.querier(TimeRange::ALL)?;
-    let set = querier.select(&SelectRequest { matchers: &[], range: TimeRange::ALL })?;
+    let set = querier.select(&SelectRequest::new(&[], TimeRange::ALL))?;
     let mut out = Found::new();
     let mut samples = Samples::new();
     for index in 0..set.len() {

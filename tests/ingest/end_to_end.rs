@@ -76,7 +76,7 @@ impl Server {
     fn last(&self, name: &str) -> Vec<(String, f64)> {
         let matchers = [Matcher::new("__name__", MatchOp::Equal, name).expect("plain matcher")];
         let querier = self.db.querier(TimeRange::ALL).expect("querier");
-        let request = SelectRequest { matchers: &matchers, range: TimeRange::ALL };
+        let request = SelectRequest::new(&matchers, TimeRange::ALL);
         let set = querier.select(&request).expect("selected");
         let mut samples = Samples::new();
         (0..set.len())

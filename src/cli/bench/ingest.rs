@@ -133,7 +133,7 @@ pub(super) fn ingest(args: &IngestArgs) -> Result<(), Failure> {
     let reopened = reopening.elapsed();
     let scanned = {
         let querier = db.querier(TimeRange::ALL)?;
-        let set = querier.select(&SelectRequest { matchers: &[], range: TimeRange::ALL })?;
+        let set = querier.select(&SelectRequest::new(&[], TimeRange::ALL))?;
         let mut samples = crate::model::Samples::new();
         let (started, mut count) = (Instant::now(), 0u64);
         for index in 0..set.len() {

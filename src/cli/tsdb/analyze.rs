@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{Failure, open, output};
 use crate::model::{Labels, TimeRange};
-use crate::storage::{Queryable as _, SelectRequest};
+use crate::storage::{Need, Queryable as _, SelectRequest};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AnalyzeArgs {
@@ -22,7 +22,7 @@ pub(in crate::cli) struct AnalyzeArgs {
 pub(super) fn run(args: &AnalyzeArgs) -> Result<(), Failure> {
     let db = open(&args.path)?;
     let series_in = |range: TimeRange| -> Result<Vec<Labels>, Failure> {
-        let set = db.querier(range)?.select(&SelectRequest { matchers: &[], range })?;
+        let set = db.querier(range)?.select(&SelectRequest { matchers: &[], range, need: Need::Labels })?;
         Ok((0..set.len()).map(|index| set.labels(index)).collect())
     };
     blocks(&db, series_in)?;

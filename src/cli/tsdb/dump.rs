@@ -31,7 +31,7 @@ pub(super) fn run(args: &DumpArgs) -> Result<(), Failure> {
     }
     let mut sets = Vec::new();
     for matchers in &selectors {
-        sets.push(querier.select(&SelectRequest { matchers, range })?);
+        sets.push(querier.select(&SelectRequest::new(matchers, range))?);
     }
     let set = crate::interop::merged::Merged::new(sets.iter().map(|set| &**set).collect());
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());

@@ -18,6 +18,7 @@ use crate::promql::syntax::ast::{
 };
 use crate::promql::syntax::resolve;
 use crate::promql::syntax::visit::children;
+use crate::storage::Need;
 
 /// The times of the whole query, in milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -113,16 +114,22 @@ impl Planner {
         let smoothed = selector.smoothed && !timestamps;
         let moments = self.moments(selector.at, &selector.offset, grid)?;
         let lookback = self.lookback;
-        let after = if smoothed { lookback } else { 0 };
-        let reader = self.reader(&selector.matchers, moments, lookback, after);
+        let (after, need) = if smoothed { (lookback, Need::Samples) } else { (0, moments.need()) };
+        let reader = self.reader(&selector.matchers, moments, (lookback, after), need);
         let kind = NodeKind::Select { reader, lookback, timestamps, smoothed };
         Ok(Node { kind, grid, distinct: one_name(&selector.matchers) })
     }
 
-    fn reader(&mut self, matchers: &[Matcher], moments: Moments, before: i64, after: i64) -> Reader {
+    fn reader(
+        &mut self,
+        matchers: &[Matcher],
+        moments: Moments,
+        (before, after): (i64, i64),
+        need: Need,
+    ) -> Reader {
         let mut range = moments.covered(before);
         range.end = range.end.saturating_add(after);
-        Reader { select: self.selects.add(matchers, range), moments, range }
+        Reader { select: self.selects.add(matchers, range, need), moments, range }
     }
 
     /// The windows of a range selector or subquery: their source, their length, and whether names can be dropped.
@@ -139,7 +146,8 @@ impl Planner {
                 let range = self.length(&matrix.range, false)?;
                 let moments = self.moments(selector.at, &selector.offset, grid)?;
                 let before = range.saturating_add(extension.before());
-                let reader = self.reader(&selector.matchers, moments, before, extension.after());
+                let around = (before, extension.after());
+                let reader = self.reader(&selector.matchers, moments, around, Need::Samples);
                 Ok((RangeSource::Select(reader, extension), range, one_name(&selector.matchers)))
             }
             ExprKind::Subquery(subquery) => {
@@ -350,7 +358,8 @@ impl Planner {
         let lookback = self.lookback;
         let mut all = data.clone();
         all.extend(names.iter().cloned());
-        let reader = self.reader(&all, Moments { grid, at, offset }, lookback, 0);
+        let moments = Moments { grid, at, offset };
+        let reader = self.reader(&all, moments, (lookback, 0), moments.need());
         Ok(Node { kind: NodeKind::Info { input, reader, lookback, names, data }, grid, distinct: false })
     }
 

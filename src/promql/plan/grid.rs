@@ -1,6 +1,7 @@
 //! The moments at which an expression is evaluated.
 
 use crate::model::TimeRange;
+use crate::storage::Need;
 
 /// Evenly spaced times in milliseconds. **Invariants**: at least one step; the distance is positive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,11 @@ impl Moments {
     /// The moment looked at from step `index`.
     pub(crate) fn get(&self, index: usize) -> i64 {
         self.at.unwrap_or_else(|| self.grid.time(index)).saturating_sub(self.offset)
+    }
+
+    /// What an instant selector needs of each series: at one moment no more than the newest sample.
+    pub(crate) fn need(&self) -> Need {
+        if self.grid.count == 1 || self.at.is_some() { Need::Newest } else { Need::Samples }
     }
 
     /// Everything inside the left-open windows of `length` before each moment.

@@ -1,33 +1,47 @@
 //! The distinct selectors of a plan and what is read of each.
 
 use crate::model::{Matcher, TimeRange};
+use crate::storage::{Need, SelectRequest};
 
-/// Selectors with equal matchers share one entry, whose range covers all of them.
+/// Selectors with equal matchers share one entry, which serves all of them.
 #[derive(Debug, Default)]
 pub(crate) struct SelectSet {
-    entries: Vec<(Vec<Matcher>, TimeRange)>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    matchers: Vec<Matcher>,
+    range: TimeRange,
+    need: Need,
 }
 
 impl SelectSet {
-    /// The number of the selector with these matchers, reading at least `range` of it.
-    pub(crate) fn add(&mut self, matchers: &[Matcher], range: TimeRange) -> usize {
-        if let Some(at) = self.entries.iter().position(|(m, _)| m == matchers) {
-            let known = &mut self.entries[at].1;
-            *known = hull(*known, range);
+    /// The number of the selector with these matchers, reading at least `need` of `range` of it.
+    pub(crate) fn add(&mut self, matchers: &[Matcher], range: TimeRange, need: Need) -> usize {
+        if let Some(at) = self.entries.iter().position(|entry| entry.matchers == matchers) {
+            let known = &mut self.entries[at];
+            // The newest sample of the hull need not be that of each range.
+            known.need = if known.range == range { known.need.and(need) } else { Need::Samples };
+            known.range = hull(known.range, range);
             return at;
         }
-        self.entries.push((matchers.to_vec(), range));
+        self.entries.push(Entry { matchers: matchers.to_vec(), range, need });
         self.entries.len() - 1
     }
 
-    /// The selectors in the order of their numbers.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[Matcher], TimeRange)> {
-        self.entries.iter().map(|(matchers, range)| (matchers.as_slice(), *range))
+    /// What to ask the storage for, in the order of the numbers.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = SelectRequest<'_>> {
+        self.entries.iter().map(|Entry { matchers, range, need }| SelectRequest {
+            matchers,
+            range: *range,
+            need: *need,
+        })
     }
 
     /// The range that covers everything, if there is a selector at all.
     pub(crate) fn range(&self) -> Option<TimeRange> {
-        self.entries.iter().map(|(_, range)| *range).reduce(hull)
+        self.entries.iter().map(|entry| entry.range).reduce(hull)
     }
 }
 

@@ -61,6 +61,11 @@ impl OwnTimes {
         self.first
     }
 
+    /// The last timestamp, in milliseconds.
+    pub fn last(&self) -> i64 {
+        self.last
+    }
+
     /// Appends all timestamps to `out`.
     pub fn read(&self, out: &mut Vec<i64>) {
         out.push(self.first);

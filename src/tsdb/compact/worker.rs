@@ -161,12 +161,10 @@ pub(in crate::tsdb) fn rewrite(inner: &Inner, meta: &Arc<BlockMeta>) -> Result<(
 fn replace(inner: &Inner, job: plan::Job, level: u32) -> Result<Option<BlockMeta>> {
     let range = TimeRange { start: job.start, end: job.end - 1 };
     let querier = select_blocks(inner, &job.sources, range);
-    let set = querier.select(&SelectRequest { matchers: &[], range }).map_err(|error| {
-        crate::tsdb::Error::Store {
-            block: job.sources[0].id.to_string(),
-            action: "merge",
-            reason: error.to_string(),
-        }
+    let set = querier.select(&SelectRequest::new(&[], range)).map_err(|error| crate::tsdb::Error::Store {
+        block: job.sources[0].id.to_string(),
+        action: "merge",
+        reason: error.to_string(),
     })?;
     let plan = BlockPlan {
         id: new_id(inner, job.start, job.end),

@@ -1,7 +1,7 @@
 //! The way out: what the series that match hold, as it is at one moment.
 //!
-//! **Cost**: a select copies the open bits of each series, and a handle for each sealed chunk; labels are put
-//! together only when asked for.
+//! **Cost**: a select copies the open bits of each series, and a handle for each sealed chunk; where only the newest
+//! sample is wanted, that sample. Labels are put together only when asked for.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use super::pairs::{PairId, PairTexts};
 use super::series::{self, MemSeries, SealedChunk, SealedHistograms};
 use super::table::Table;
 use super::timeline::Stamps;
-use crate::model::{Histogram, Labels, Matcher, Samples, TimeRange};
-use crate::storage::{SeriesSet, StorageError};
+use crate::model::{Histogram, Labels, Samples, TimeRange};
+use crate::storage::{Need, SelectRequest, SeriesSet, StorageError};
 use crate::tsdb::chunk::open::{OwnTimes, TimelineId, Times, ValueShape, read_values};
 use crate::tsdb::index::resolve::resolve;
 use crate::util::lock::read;
@@ -32,8 +32,16 @@ struct Entry {
     pairs: (u32, u32),
     /// Its sealed chunks.
     sealed: (u32, u32),
-    open: Option<Box<OpenSnapshot>>,
+    recent: Recent,
     beside: Option<Box<Beside>>,
+}
+
+/// What was taken along of the samples that are in no sealed chunk.
+enum Recent {
+    Nothing,
+    Chunk(Box<OpenSnapshot>),
+    /// The newest sample, where no other is wanted.
+    Newest(i64, u64),
 }
 
 /// Late samples and histograms.
@@ -71,8 +79,7 @@ impl Head {
     /// nothing is being truncated: what it reads belongs to the same moment.
     pub fn select<T>(
         &self,
-        matchers: &[Matcher],
-        range: TimeRange,
+        SelectRequest { matchers, range, need }: SelectRequest<'_>,
         then: impl FnOnce() -> T,
     ) -> (HeadSeriesSet, T) {
         let mut set = HeadSeriesSet::default();
@@ -82,9 +89,13 @@ impl Head {
         if self.time_range().is_none_or(|held| !held.overlaps(&range)) {
             return (set, beside);
         }
+        let visible = set.visible(range);
         let slots = resolve(&table.pairs, matchers);
         for series in slots.iter().filter_map(|slot| table.at_slot(slot)) {
-            set.add(series, &table, range);
+            match newest(series, &table, visible).filter(|_| need != Need::Samples) {
+                Some((time, bits)) => set.push(series, (0, 0), Recent::Newest(time, bits), None),
+                None => set.add(series, &table, range),
+            }
         }
         if !set.entries.is_empty() {
             set.texts = table.pairs.texts().clone();
@@ -151,10 +162,32 @@ fn label_order(texts: &PairTexts, pairs: &[PairId], spans: impl Iterator<Item = 
     keyed.into_iter().map(|(_, number, _)| number).collect()
 }
 
+/// The newest sample of the series where that is known at once and lies inside `visible`.
+fn newest(series: &MemSeries, table: &Table, visible: TimeRange) -> Option<(i64, u64)> {
+    let time = series.last_time;
+    if !visible.contains(time) || series.rest.as_ref().is_some_and(|rest| rest.has_histograms()) {
+        return None;
+    }
+    // What is known of the newest sample stays when it is deleted; the chunk tells.
+    let (times, values) = series.open()?;
+    let last = match times {
+        Times::Shared { id, first } => {
+            table.timelines.stamp(*id, first.wrapping_add(u32::from(values.count()) - 1))
+        }
+        Times::Own(own) => Some(own.last()),
+    };
+    (last == Some(time)).then_some((time, series.last_bits))
+}
+
 impl HeadSeriesSet {
+    /// The part of `range` that blocks do not answer.
+    fn visible(&self, range: TimeRange) -> TimeRange {
+        TimeRange { start: range.start.max(self.floor), end: range.end }
+    }
+
     fn add(&mut self, series: &MemSeries, table: &Table, range: TimeRange) {
         let sealed_from = self.sealed.len();
-        let visible = TimeRange { start: range.start.max(self.floor), end: range.end };
+        let visible = self.visible(range);
         let inside =
             |chunk: &&Arc<SealedChunk>| chunk.end_time >= visible.start && chunk.start_time <= visible.end;
         self.sealed.extend(series.sealed().iter().filter(inside).cloned());
@@ -191,14 +224,14 @@ impl HeadSeriesSet {
         for (id, _) in used.filter_map(series::shared) {
             self.stamps.entry(id).or_insert_with(|| table.timelines.stamps(id));
         }
+        let sealed = (as_u32(sealed_from), as_u32(self.sealed.len()));
+        self.push(series, sealed, open.map_or(Recent::Nothing, Recent::Chunk), beside);
+    }
+
+    fn push(&mut self, series: &MemSeries, sealed: (u32, u32), recent: Recent, beside: Option<Box<Beside>>) {
         let pairs_from = as_u32(self.pairs.len());
         self.pairs.extend_from_slice(&series.pairs);
-        self.entries.push(Entry {
-            pairs: (pairs_from, as_u32(self.pairs.len())),
-            sealed: (as_u32(sealed_from), as_u32(self.sealed.len())),
-            open,
-            beside,
-        });
+        self.entries.push(Entry { pairs: (pairs_from, as_u32(self.pairs.len())), sealed, recent, beside });
     }
 
     fn sort(&mut self) {
@@ -228,17 +261,25 @@ impl HeadSeriesSet {
     pub fn read(&self, index: usize, range: TimeRange, out: &mut Samples) {
         let entry = self.entry(index);
         let before = out.len();
-        let visible = TimeRange { start: range.start.max(self.floor), end: range.end };
+        let visible = self.visible(range);
         let mut own = Vec::new();
         for chunk in span(&self.sealed, entry.sealed) {
             let stamps = self.stamps_of(&chunk.times, usize::from(chunk.count), &mut own);
             series::push_sealed(chunk, stamps, visible, out);
         }
-        if let Some(open) = &entry.open {
-            let stamps = self.stamps_of(&open.times, usize::from(open.count), &mut own);
-            series::push_values(stamps, visible, out, |into| {
-                read_values(open.shape, &self.bytes[open.bytes.0..open.bytes.1], open.count, into);
-            });
+        match &entry.recent {
+            Recent::Nothing => {}
+            Recent::Chunk(open) => {
+                let stamps = self.stamps_of(&open.times, usize::from(open.count), &mut own);
+                series::push_values(stamps, visible, out, |into| {
+                    read_values(open.shape, &self.bytes[open.bytes.0..open.bytes.1], open.count, into);
+                });
+            }
+            Recent::Newest(time, bits) => {
+                if visible.contains(*time) {
+                    out.push(*time, f64::from_bits(*bits));
+                }
+            }
         }
         if let Some(beside) = &entry.beside {
             let mut histograms = Vec::new();

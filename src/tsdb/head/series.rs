@@ -52,6 +52,13 @@ pub(super) struct Rest {
     pub(super) histograms: Vec<(i64, Arc<Histogram>)>,
 }
 
+impl Rest {
+    /// Whether there are native histograms.
+    pub(super) fn has_histograms(&self) -> bool {
+        !self.histograms.is_empty() || !self.sealed_histograms.is_empty()
+    }
+}
+
 /// A full chunk of native histograms.
 #[derive(Debug)]
 pub(super) struct SealedHistograms {

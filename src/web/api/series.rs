@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::model::{Labels, Samples};
-use crate::storage::{Queryable as _, SelectRequest};
+use crate::storage::{Need, Queryable as _, SelectRequest};
 use crate::web::json;
 use crate::web::params::Params;
 use crate::web::reply::{ApiError, Reply, Success, json_response, truncate};
@@ -29,12 +29,14 @@ pub async fn series(State(state): Shared, params: Params) -> Result<Response, Ap
         .blocking(move |state, _| {
             let querier = state.db.querier(range)?;
             let mut found: BTreeSet<Labels> = BTreeSet::new();
+            // Without bounds every series has samples; within bounds it takes a look.
+            let bounded = range.start != i64::MIN || range.end != i64::MAX;
+            let need = if bounded { Need::Newest } else { Need::Labels };
             for matchers in &selectors {
-                let set = querier.select(&SelectRequest { matchers, range })?;
+                let set = querier.select(&SelectRequest { matchers, range, need })?;
                 let mut samples = Samples::new();
                 for index in 0..set.len() {
-                    // Without bounds every series has samples; within bounds it takes a look.
-                    if range.start != i64::MIN || range.end != i64::MAX {
+                    if bounded {
                         set.read(index, range, &mut samples)?;
                         if samples.is_empty() {
                             continue;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::model::{Labels, Samples, TimeRange};
+use crate::storage::SelectRequest;
 use crate::tsdb::head::appender::{Appender, CommitMode, TimeLimits};
 
 const STEP: i64 = 1000;
@@ -44,7 +45,7 @@ fn commits(fs: &ForgetfulFs, floor: i64, what: &str) -> (Vec<i64>, reader::Repla
 }
 
 fn held(head: &Head, floor: i64, what: &str) -> Vec<i64> {
-    let (set, ()) = head.select(&[], TimeRange::ALL, || ());
+    let (set, ()) = head.select(SelectRequest::new(&[], TimeRange::ALL), || ());
     let mut found: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
     let mut samples = Samples::new();
     for at in 0..set.len() {
@@ -153,7 +154,7 @@ fn a_lost_middle_never_shifts_values() {
         // Samples of series whose definition is lost are left out; what is there is right.
         let head = Head::new(*floor);
         replay(&head, left).expect("replay");
-        let (set, ()) = head.select(&[], TimeRange::ALL, || ());
+        let (set, ()) = head.select(SelectRequest::new(&[], TimeRange::ALL), || ());
         let mut samples = Samples::new();
         let mut seen = BTreeSet::new();
         for index in 0..set.len() {
