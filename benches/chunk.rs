@@ -13,7 +13,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use emberkeep::bench::{Capture, Replay};
 use emberkeep::model::{Labels, LabelsBuf, Samples, TimeRange};
 use emberkeep::storage::{SeriesSet, StorageError};
-use emberkeep::tsdb::block::reader::BlockCache;
+use emberkeep::tsdb::block::reader::{BlockCache, Wanted};
 use emberkeep::tsdb::block::writer::{BlockPlan, write_block};
 use emberkeep::tsdb::block::{Block, BlockMeta};
 use emberkeep::tsdb::chunk::column::{self, Effort, Scratch};
@@ -176,7 +176,7 @@ fn scan(block: &Block, range: TimeRange, out: &mut Samples) -> usize {
     let mut samples = 0;
     for number in numbers {
         out.clear();
-        block.read(&index, number, range, out).expect("samples");
+        block.read(&index, number, Wanted::all(range), out).expect("samples");
         samples += out.len();
     }
     samples

@@ -57,39 +57,48 @@ impl BitWriter {
     }
 }
 
+/// Bits that [`BitReader::peek`] shows at least.
+pub const PEEK_BITS: u32 = 57;
+
 /// Reads numbers of 0 to 64 bits.
 #[derive(Debug, Clone)]
 pub struct BitReader<'a> {
     bytes: &'a [u8],
+    /// Bits read so far.
     at: usize,
-    word: u64,
-    left: u32,
 }
 
 impl<'a> BitReader<'a> {
     /// A reader at the first bit of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, word: 0, left: 0 }
+        Self { bytes, at: 0 }
     }
 
-    fn refill(&mut self) -> Result<(), CodecError> {
-        // Called only with no bits left in the word.
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        if let Some(chunk) = rest.first_chunk::<8>() {
-            self.word = u64::from_be_bytes(*chunk);
-            self.left = 64;
-            self.at += 8;
-        } else if rest.is_empty() {
-            return Err(CodecError::UnexpectedEnd { at: self.at });
+    /// The next [`PEEK_BITS`] bits or more from the top down, without taking them; zeros beyond the end.
+    #[inline]
+    pub fn peek(&self) -> u64 {
+        let rest = self.bytes.get(self.at / 8..).unwrap_or_default();
+        let word = if let Some(chunk) = rest.first_chunk::<8>() {
+            u64::from_be_bytes(*chunk)
         } else {
             let mut padded = [0u8; 8];
-            for (to, from) in padded.iter_mut().zip(rest) {
-                *to = *from;
-            }
-            self.word = u64::from_be_bytes(padded);
-            self.left = 8 * rest.iter().fold(0, |n, _| n + 1);
-            self.at += rest.len();
+            padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            u64::from_be_bytes(padded)
+        };
+        word << (self.at % 8)
+    }
+
+    /// Takes `width` bits.
+    ///
+    /// # Errors
+    /// When fewer are left.
+    #[inline]
+    pub fn skip(&mut self, width: u32) -> Result<(), CodecError> {
+        let end = self.at + width as usize;
+        if end > self.bytes.len() * 8 {
+            return Err(CodecError::UnexpectedEnd { at: self.bytes.len() });
         }
+        self.at = end;
         Ok(())
     }
 
@@ -97,27 +106,22 @@ impl<'a> BitReader<'a> {
     ///
     /// # Errors
     /// When fewer are left.
+    #[inline]
     pub fn get(&mut self, width: u32) -> Result<u64, CodecError> {
-        if width == 0 {
-            return Ok(0);
+        if width > PEEK_BITS {
+            let high = self.get(width - 32)?;
+            return Ok(high << 32 | self.get(32)?);
         }
-        if self.left == 0 {
-            self.refill()?;
-        }
-        if width <= self.left {
-            let out = self.word >> (64 - width);
-            self.word = self.word.checked_shl(width).unwrap_or(0);
-            self.left -= width;
-            return Ok(out);
-        }
-        let high_width = self.left;
-        let high = self.word >> (64 - high_width);
-        self.left = 0;
-        let low_width = width - high_width;
-        let low = self.get(low_width)?;
-        // low_width is below 64 here because high_width is at least 1.
-        Ok(high << low_width | low)
+        let out = top(self.peek(), width);
+        self.skip(width)?;
+        Ok(out)
     }
+}
+
+/// The highest `width` bits of `word`, at most 64, as the lowest of the result.
+#[inline]
+pub fn top(word: u64, width: u32) -> u64 {
+    word.checked_shr(64 - width).unwrap_or(0)
 }
 
 #[cfg(test)]

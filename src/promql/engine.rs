@@ -165,7 +165,7 @@ fn plan(planner: &mut Planner, expr: &Expr, grid: Grid) -> Result<Plan, Error> {
     Ok(match expr.value_type() {
         ValueType::Scalar => Plan::Scalar(planner.build(expr, grid)?),
         ValueType::Matrix => {
-            let (source, range, _) = planner.windows(expr, grid)?;
+            let (source, range, _) = planner.windows(expr, grid, true)?;
             Plan::Raw { source, range }
         }
         _ => Plan::Vector(planner.build(expr, grid)?),

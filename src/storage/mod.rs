@@ -66,12 +66,15 @@ pub struct SelectRequest<'a> {
     pub range: TimeRange,
     /// What of each series will be read.
     pub need: Need,
+    /// Whether values matter. If not, a read may put any number that is not the stale marker for one that is not;
+    /// timestamps, stale markers and which samples are histograms are as ever.
+    pub values: bool,
 }
 
 impl<'a> SelectRequest<'a> {
     /// A request for every sample inside `range` of the series that match.
     pub fn new(matchers: &'a [Matcher], range: TimeRange) -> Self {
-        Self { matchers, range, need: Need::Samples }
+        Self { matchers, range, need: Need::Samples, values: true }
     }
 }
 

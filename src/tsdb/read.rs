@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use roaring::RoaringBitmap;
 
 use super::block::catalog::Catalog;
+use super::block::reader::Wanted;
 use super::block::tombstones::{self, Tombstone};
 use super::block::{Block, BlockMeta};
 use super::db::{Inner, Tsdb};
@@ -83,7 +84,7 @@ impl Querier for TsdbQuerier {
         };
         let blocks = catalog.blocks.iter().filter(|b| b.range().overlaps(&request.range));
         let blocks = blocks.map(|meta| Source::new(inner, &catalog, meta)).collect();
-        Ok(Box::new(merge(blocks, head, request.matchers)?))
+        Ok(Box::new(merge(blocks, head, request)?))
     }
 
     fn label_names(&self, selectors: &[Vec<Matcher>]) -> Result<Vec<String>, StorageError> {
@@ -159,15 +160,9 @@ impl Source {
         self.noting(self.block.index())
     }
 
-    fn read(
-        &self,
-        index: &BlockIndex,
-        number: u32,
-        range: TimeRange,
-        out: &mut Samples,
-    ) -> Result<(), Error> {
+    fn read(&self, index: &BlockIndex, number: u32, wanted: Wanted, out: &mut Samples) -> Result<(), Error> {
         let before = out.len();
-        self.noting(self.block.read(index, number, range, out))?;
+        self.noting(self.block.read(index, number, wanted, out))?;
         if let Some(deleted) = &self.deleted {
             tombstones::take_out(deleted, number, before, out);
         }
@@ -179,7 +174,7 @@ impl Source {
 pub(super) fn head_alone(head: HeadSeriesSet) -> MergedSeriesSet {
     let order = (0..head.len()).map(|n| (n, n + 1)).collect();
     let parts = (0..head.len()).map(|n| Part { source: HEAD, number: as_number(n) }).collect();
-    MergedSeriesSet { blocks: Vec::new(), head, order, parts }
+    MergedSeriesSet { blocks: Vec::new(), head, values: true, order, parts }
 }
 
 /// Given blocks as a querier.
@@ -192,7 +187,7 @@ impl SnapshotQuerier {
     pub(super) fn select(&self, request: &SelectRequest<'_>) -> Result<Box<dyn SeriesSet>, StorageError> {
         debug_assert!(self.range.overlaps(&request.range), "a compaction reads its own window");
         let blocks = self.blocks.clone();
-        Ok(Box::new(merge(blocks, HeadSeriesSet::default(), request.matchers)?))
+        Ok(Box::new(merge(blocks, HeadSeriesSet::default(), request)?))
     }
 }
 
@@ -210,6 +205,8 @@ struct Part {
 pub(super) struct MergedSeriesSet {
     blocks: Vec<(Source, Arc<BlockIndex>)>,
     head: HeadSeriesSet,
+    /// Whether values of blocks matter; the head has seen to its own.
+    values: bool,
     /// For each series its span of `parts`.
     order: Vec<(usize, usize)>,
     /// In order of time: blocks by start, then the head.
@@ -230,7 +227,7 @@ struct Cursor {
 fn merge(
     blocks: Vec<Source>,
     head: HeadSeriesSet,
-    matchers: &[Matcher],
+    &SelectRequest { matchers, values, .. }: &SelectRequest<'_>,
 ) -> Result<MergedSeriesSet, StorageError> {
     if blocks.is_empty() {
         return Ok(head_alone(head));
@@ -245,7 +242,7 @@ fn merge(
         open.push((block, index));
     }
     cursors.push(Cursor { source: HEAD, numbers: Box::new(0..as_number(head.len())), next: None });
-    let mut set = MergedSeriesSet { blocks: open, head, order: Vec::new(), parts: Vec::new() };
+    let mut set = MergedSeriesSet { blocks: open, head, values, order: Vec::new(), parts: Vec::new() };
     cursors.iter_mut().for_each(|cursor| set.advance(cursor));
     while let Some(least) =
         cursors.iter().filter_map(|c| c.next.as_ref()).map(|(labels, _)| labels).min().cloned()
@@ -295,7 +292,8 @@ impl SeriesSet for MergedSeriesSet {
                 self.head.read(part.number as usize, range, out);
             } else {
                 let (block, block_index) = &self.blocks[part.source as usize];
-                block.read(block_index, part.number, range, out)?;
+                let wanted = Wanted { range, values: self.values };
+                block.read(block_index, part.number, wanted, out)?;
             }
             join(out, before);
         }

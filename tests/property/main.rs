@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use emberkeep::model::{Labels, Matcher, Samples, TimeRange, stale_nan};
+use emberkeep::model::{Labels, Matcher, Samples, TimeRange, is_stale, stale_nan};
 use emberkeep::storage::{Need, Queryable as _, SelectRequest};
 use emberkeep::telemetry::Registry;
 use emberkeep::tsdb::{AppendOutcome, CommitMode, CommitStats, Limits, SyncPolicy, Tsdb, TsdbOptions};
@@ -53,12 +53,14 @@ fn select(db: &Tsdb, matchers: &[Matcher], range: TimeRange) -> Model {
     out
 }
 
-/// As [`select`], while nothing else goes on: a select of the newest samples has to agree.
+/// As [`select`], while nothing else goes on: selects of less have to agree.
 fn select_both_ways(db: &Tsdb, matchers: &[Matcher], range: TimeRange) -> Model {
     let out = select(db, matchers, range);
     let mut samples = Samples::new();
     let querier = db.querier(range).expect("querier");
-    let newest = querier.select(&SelectRequest { matchers, range, need: Need::Newest }).expect("select");
+    let newest = querier
+        .select(&SelectRequest { need: Need::Newest, ..SelectRequest::new(matchers, range) })
+        .expect("select");
     let mut ends = 0;
     for index in 0..newest.len() {
         newest.read(index, range, &mut samples).expect("read");
@@ -70,6 +72,21 @@ fn select_both_ways(db: &Tsdb, matchers: &[Matcher], range: TimeRange) -> Model 
         ends += 1;
     }
     assert_eq!(ends, out.len(), "series with a newest sample");
+    let times = SelectRequest { values: false, ..SelectRequest::new(matchers, range) };
+    let set = querier.select(&times).expect("select");
+    let mut found = 0;
+    for index in 0..set.len() {
+        set.read(index, range, &mut samples).expect("read");
+        if samples.is_empty() {
+            continue;
+        }
+        let expected = &out[&set.labels(index)];
+        let marked = |(time, value): (i64, f64)| (time, is_stale(value));
+        let expected: Vec<_> = expected.iter().map(|(time, value)| marked((*time, *value))).collect();
+        assert_eq!(samples.iter().map(marked).collect::<Vec<_>>(), expected, "times and stale markers");
+        found += 1;
+    }
+    assert_eq!(found, out.len(), "series with times");
     out
 }
 

@@ -22,7 +22,9 @@ pub(in crate::cli) struct AnalyzeArgs {
 pub(super) fn run(args: &AnalyzeArgs) -> Result<(), Failure> {
     let db = open(&args.path)?;
     let series_in = |range: TimeRange| -> Result<Vec<Labels>, Failure> {
-        let set = db.querier(range)?.select(&SelectRequest { matchers: &[], range, need: Need::Labels })?;
+        let set = db
+            .querier(range)?
+            .select(&SelectRequest { need: Need::Labels, ..SelectRequest::new(&[], range) })?;
         Ok((0..set.len()).map(|index| set.labels(index)).collect())
     };
     blocks(&db, series_in)?;

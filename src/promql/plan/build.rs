@@ -13,12 +13,12 @@ use crate::model::name::Quoted;
 use crate::model::{Anchored, Labels, LabelsBuf, METRIC_NAME, MatchOp, Matcher};
 use crate::promql::error::Error;
 use crate::promql::syntax::ast::{
-    Aggregate, AggregateOp, At, Binary, Call, Cardinality, Expr, ExprKind, Length, Span, Subquery, ValueType,
-    VectorSelector,
+    Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Expr, ExprKind, Length, Span, Subquery,
+    ValueType, VectorSelector,
 };
 use crate::promql::syntax::resolve;
 use crate::promql::syntax::visit::children;
-use crate::storage::Need;
+use crate::storage::{Need, SelectRequest};
 
 /// The times of the whole query, in milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +49,15 @@ fn unsupported<T>(what: impl Into<String>) -> Planned<T> {
 impl Planner {
     /// The plan of `expr`, which yields a scalar or an instant vector, over `grid`.
     pub(crate) fn build(&mut self, expr: &Expr, grid: Grid) -> Planned<Node> {
+        self.build_for(expr, grid, true)
+    }
+
+    /// As [`Planner::build`], where it matters which elements there are, but not what values they have.
+    fn presence(&mut self, expr: &Expr, grid: Grid) -> Planned<Node> {
+        self.build_for(expr, grid, false)
+    }
+
+    fn build_for(&mut self, expr: &Expr, grid: Grid, values: bool) -> Planned<Node> {
         let expr = expr.unwrap_parens();
         if grid.count > self.max_steps {
             return Err(Error::TooManySamples);
@@ -57,18 +66,18 @@ impl Planner {
             && !matches!(expr.kind, ExprKind::Number { .. } | ExprKind::String(_))
             && invariant(expr);
         if repeats {
-            let inner = self.plain(expr, grid.first_only())?;
+            let inner = self.plain(expr, grid.first_only(), values)?;
             let distinct = inner.distinct;
             return Ok(Node { kind: NodeKind::Repeat(Box::new(inner)), grid, distinct });
         }
-        self.plain(expr, grid)
+        self.plain(expr, grid, values)
     }
 
     fn boxed(&mut self, expr: &Expr, grid: Grid) -> Planned<Box<Node>> {
         self.build(expr, grid).map(Box::new)
     }
 
-    fn plain(&mut self, expr: &Expr, grid: Grid) -> Planned<Node> {
+    fn plain(&mut self, expr: &Expr, grid: Grid, values: bool) -> Planned<Node> {
         let node = |kind| Ok(Node { kind, grid, distinct: false });
         match &expr.kind {
             ExprKind::Number { value, .. } => node(NodeKind::Number(*value)),
@@ -84,10 +93,10 @@ impl Planner {
                 let kind = NodeKind::Map { func: MapFunc::Negate, input, params: Vec::new() };
                 Ok(Node { kind, grid, distinct })
             }
-            ExprKind::Binary(binary) => self.binary(binary, expr, grid),
+            ExprKind::Binary(binary) => self.binary(binary, expr, grid, values),
             ExprKind::Aggregate(aggregate) => self.aggregate(aggregate, grid),
             ExprKind::Call(call) => self.call(call, expr, grid),
-            ExprKind::Vector(selector) => self.select(selector, grid, false),
+            ExprKind::Vector(selector) => self.select(selector, grid, false, values),
             ExprKind::Matrix(_) | ExprKind::Subquery(_) => {
                 unsupported("a range vector outside of a function")
             }
@@ -109,13 +118,19 @@ impl Planner {
         Ok(Moments { grid, at, offset: self.length(offset, true)? })
     }
 
-    fn select(&mut self, selector: &VectorSelector, grid: Grid, timestamps: bool) -> Planned<Node> {
+    fn select(
+        &mut self,
+        selector: &VectorSelector,
+        grid: Grid,
+        timestamps: bool,
+        values: bool,
+    ) -> Planned<Node> {
         // An anchor has no meaning at a single moment and is ignored there.
         let smoothed = selector.smoothed && !timestamps;
         let moments = self.moments(selector.at, &selector.offset, grid)?;
         let lookback = self.lookback;
         let (after, need) = if smoothed { (lookback, Need::Samples) } else { (0, moments.need()) };
-        let reader = self.reader(&selector.matchers, moments, (lookback, after), need);
+        let reader = self.reader(&selector.matchers, moments, (lookback, after), (need, values));
         let kind = NodeKind::Select { reader, lookback, timestamps, smoothed };
         Ok(Node { kind, grid, distinct: one_name(&selector.matchers) })
     }
@@ -125,15 +140,22 @@ impl Planner {
         matchers: &[Matcher],
         moments: Moments,
         (before, after): (i64, i64),
-        need: Need,
+        (need, values): (Need, bool),
     ) -> Reader {
         let mut range = moments.covered(before);
         range.end = range.end.saturating_add(after);
-        Reader { select: self.selects.add(matchers, range, need), moments, range }
+        let select = self.selects.add(SelectRequest { matchers, range, need, values });
+        Reader { select, moments, range }
     }
 
     /// The windows of a range selector or subquery: their source, their length, and whether names can be dropped.
-    pub(crate) fn windows(&mut self, expr: &Expr, grid: Grid) -> Planned<(RangeSource, i64, bool)> {
+    /// Without `values` only the number of samples matters.
+    pub(crate) fn windows(
+        &mut self,
+        expr: &Expr,
+        grid: Grid,
+        values: bool,
+    ) -> Planned<(RangeSource, i64, bool)> {
         match &expr.kind {
             ExprKind::Matrix(matrix) => {
                 let selector = &matrix.selector;
@@ -147,7 +169,7 @@ impl Planner {
                 let moments = self.moments(selector.at, &selector.offset, grid)?;
                 let before = range.saturating_add(extension.before());
                 let around = (before, extension.after());
-                let reader = self.reader(&selector.matchers, moments, around, Need::Samples);
+                let reader = self.reader(&selector.matchers, moments, around, (Need::Samples, values));
                 Ok((RangeSource::Select(reader, extension), range, one_name(&selector.matchers)))
             }
             ExprKind::Subquery(subquery) => {
@@ -181,11 +203,17 @@ impl Planner {
         }
     }
 
-    fn binary(&mut self, binary: &Binary, expr: &Expr, grid: Grid) -> Planned<Node> {
+    fn binary(&mut self, binary: &Binary, expr: &Expr, grid: Grid, values: bool) -> Planned<Node> {
         let Binary { op, lhs, rhs, return_bool, matching } = binary;
         let (op, return_bool) = (*op, *return_bool);
         let kinds = (lhs.value_type(), rhs.value_type());
-        let (left, right) = (self.build(lhs, grid)?, self.build(rhs, grid)?);
+        let (left_values, right_values) = match op {
+            BinaryOp::And | BinaryOp::Unless => (values, false),
+            BinaryOp::Or => (values, values),
+            _ => (true, true),
+        };
+        let left = self.build_for(lhs, grid, left_values)?;
+        let right = self.build_for(rhs, grid, right_values)?;
         let mut distinct = false;
         let kind = match kinds {
             (ValueType::Scalar, ValueType::Scalar) => {
@@ -243,7 +271,8 @@ impl Planner {
             aggregate.op,
             AggregateOp::TopK | AggregateOp::BottomK | AggregateOp::LimitK | AggregateOp::LimitRatio
         );
-        let input = self.build(&aggregate.expr, grid)?;
+        let counts = matches!(aggregate.op, AggregateOp::Count | AggregateOp::Group);
+        let input = self.build_for(&aggregate.expr, grid, !counts)?;
         let named = !aggregate.without && grouping.iter().any(|g| g == METRIC_NAME);
         let distinct = if ranks { input.distinct } else { !named };
         let kind = NodeKind::Aggregate(Box::new(Aggregation {
@@ -282,7 +311,7 @@ impl Planner {
             "absent" | "absent_over_time" => return self.absent(name, arg(0), expr, grid),
             "timestamp" => {
                 if let ExprKind::Vector(selector) = &arg(0).kind {
-                    return self.select(selector, grid, true);
+                    return self.select(selector, grid, true, false);
                 }
                 let input = self.boxed(arg(0), grid)?;
                 let distinct = input.distinct;
@@ -324,12 +353,12 @@ impl Planner {
             _ => &[],
         };
         let input = if name == "absent" {
-            self.build(arg, grid)?
+            self.presence(arg, grid)?
         } else {
             if let ExprKind::Matrix(matrix) = &arg.kind {
                 check_extended(&matrix.selector, name)?;
             }
-            let (source, range, distinct) = self.windows(arg, grid)?;
+            let (source, range, distinct) = self.windows(arg, grid, false)?;
             let kind = NodeKind::Rollup {
                 // Keeps the names: how many series there are does not matter here, so none can collide.
                 func: RangeFunc::Last,
@@ -359,7 +388,7 @@ impl Planner {
         let mut all = data.clone();
         all.extend(names.iter().cloned());
         let moments = Moments { grid, at, offset };
-        let reader = self.reader(&all, moments, (lookback, 0), moments.need());
+        let reader = self.reader(&all, moments, (lookback, 0), (moments.need(), true));
         Ok(Node { kind: NodeKind::Info { input, reader, lookback, names, data }, grid, distinct: false })
     }
 
@@ -408,7 +437,8 @@ impl Planner {
             if is_subquery && params.is_empty() {
                 first_span = span;
             }
-            source = Some((self.windows(arg, grid)?, span));
+            let counts = matches!(func, RangeFunc::Count | RangeFunc::Present);
+            source = Some((self.windows(arg, grid, !counts)?, span));
         }
         let Some(((source, range, distinct), span)) = source else {
             return unsupported(format!("{}() without a range vector", call.function.name));

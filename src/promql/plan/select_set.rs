@@ -14,28 +14,32 @@ struct Entry {
     matchers: Vec<Matcher>,
     range: TimeRange,
     need: Need,
+    values: bool,
 }
 
 impl SelectSet {
-    /// The number of the selector with these matchers, reading at least `need` of `range` of it.
-    pub(crate) fn add(&mut self, matchers: &[Matcher], range: TimeRange, need: Need) -> usize {
+    /// The number of the selector that serves at least `request`.
+    pub(crate) fn add(&mut self, request: SelectRequest<'_>) -> usize {
+        let SelectRequest { matchers, range, need, values } = request;
         if let Some(at) = self.entries.iter().position(|entry| entry.matchers == matchers) {
             let known = &mut self.entries[at];
             // The newest sample of the hull need not be that of each range.
             known.need = if known.range == range { known.need.and(need) } else { Need::Samples };
             known.range = hull(known.range, range);
+            known.values |= values;
             return at;
         }
-        self.entries.push(Entry { matchers: matchers.to_vec(), range, need });
+        self.entries.push(Entry { matchers: matchers.to_vec(), range, need, values });
         self.entries.len() - 1
     }
 
     /// What to ask the storage for, in the order of the numbers.
     pub(crate) fn requests(&self) -> impl Iterator<Item = SelectRequest<'_>> {
-        self.entries.iter().map(|Entry { matchers, range, need }| SelectRequest {
+        self.entries.iter().map(|Entry { matchers, range, need, values }| SelectRequest {
             matchers,
             range: *range,
             need: *need,
+            values: *values,
         })
     }
 

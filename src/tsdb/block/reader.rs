@@ -60,6 +60,22 @@ impl BlockCache {
     }
 }
 
+/// What of a series is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Samples inside.
+    pub range: TimeRange,
+    /// Whether their values matter; if not, any number may stand for one that is no stale marker.
+    pub values: bool,
+}
+
+impl Wanted {
+    /// All that is inside `range`.
+    pub fn all(range: TimeRange) -> Self {
+        Self { range, values: true }
+    }
+}
+
 /// A live block.
 #[derive(Clone)]
 pub struct Block {
@@ -117,11 +133,17 @@ impl Block {
         })
     }
 
-    /// Appends the samples of series `number` inside `range` to `out`.
+    /// Appends the samples of series `number` that are wanted to `out`.
     ///
     /// # Errors
     /// When they cannot be read or are damaged.
-    pub fn read(&self, index: &BlockIndex, number: u32, range: TimeRange, out: &mut Samples) -> Result<()> {
+    pub fn read(
+        &self,
+        index: &BlockIndex,
+        number: u32,
+        Wanted { range, values }: Wanted,
+        out: &mut Samples,
+    ) -> Result<()> {
         for (column, timeline) in index.columns(number) {
             let (first, last) = timeline.bounds();
             if first > range.end || last < range.start {
@@ -131,7 +153,7 @@ impl Block {
             let from = timestamps.partition_point(|t| *t < range.start);
             let to = timestamps.partition_point(|t| *t <= range.end);
             if from < to {
-                self.read_column(index, column, timestamps.len(), (from, to), out)?;
+                self.read_column(index, column, timestamps.len(), (from, to), values, out)?;
                 out.timestamps.extend_from_slice(&timestamps[from..to]);
             }
         }
@@ -145,10 +167,12 @@ impl Block {
         column: u64,
         count: usize,
         wanted: (usize, usize),
+        values: bool,
         out: &mut Samples,
     ) -> Result<()> {
         let decode = |bytes: &[u8], out: &mut Samples| {
-            content::decode(bytes, count, wanted.0, wanted.1, out).map_err(|source| self.corrupt(source))
+            content::decode(bytes, count, wanted.0, wanted.1, values, out)
+                .map_err(|source| self.corrupt(source))
         };
         let invalid = |what| self.corrupt(CodecError::Invalid { what, at: 0 });
         let locate = |column| index.locate(column).ok_or_else(|| invalid("column number"));
@@ -182,7 +206,7 @@ impl Block {
         let mut total = 0;
         for number in 0..u32::try_from(index.series_count()).unwrap_or(u32::MAX) {
             samples.clear();
-            self.read(&index, number, TimeRange::ALL, &mut samples)?;
+            self.read(&index, number, Wanted::all(TimeRange::ALL), &mut samples)?;
             total += samples.len() as u64;
         }
         if total == self.meta.samples {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::reader::{Block, BlockCache};
+use super::reader::{Block, BlockCache, Wanted};
 use super::writer::{BlockPlan, write_block};
 use crate::model::histogram::{Buckets, Histogram, Span};
 use crate::model::{Labels, Samples, TimeRange, stale_nan};
@@ -118,7 +118,7 @@ fn whole_series_and_ranges_come_back() {
         for (at, number) in (0..given.len()).zip(0u32..) {
             given.read(at, range, &mut expected).expect("given");
             found.clear();
-            block.read(&index, number, range, &mut found).expect("read");
+            block.read(&index, number, Wanted::all(range), &mut found).expect("read");
             same(&found, &expected);
         }
     }

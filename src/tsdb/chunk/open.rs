@@ -93,11 +93,12 @@ pub struct OpenValues {
     /// Without bits: the one value of all samples.
     constant: u64,
     count: u16,
+    stale: bool,
 }
 
 impl Default for OpenValues {
     fn default() -> Self {
-        Self { bits: BitWriter::new(), state: XorState::default(), constant: 0, count: 0 }
+        Self { bits: BitWriter::new(), state: XorState::default(), constant: 0, count: 0, stale: false }
     }
 }
 
@@ -121,8 +122,14 @@ impl OpenValues {
         self.count >= MAX_OPEN_SAMPLES
     }
 
+    /// Whether a value is the stale marker.
+    pub fn has_stale(&self) -> bool {
+        self.stale
+    }
+
     /// Adds one value by its bits.
     pub fn push(&mut self, bits: u64) {
+        self.stale |= bits == STALE_NAN_BITS;
         if self.count == 0 {
             self.constant = bits;
         } else if !self.bits.as_bytes().is_empty() {
@@ -178,10 +185,11 @@ fn put(bits: u64, state: &mut XorState, writer: &mut BitWriter) {
 }
 
 fn get(state: &mut XorState, bits: &mut BitReader<'_>) -> Option<f64> {
-    if bits.get(1).ok()? == 1 {
+    if bits.peek() >> 63 == 1 {
+        bits.skip(1).ok()?;
         return Some(f64::from_bits(STALE_NAN_BITS));
     }
-    state.get(bits).ok().map(f64::from_bits)
+    state.get(bits, 1).ok().map(f64::from_bits)
 }
 
 #[cfg(test)]
@@ -203,6 +211,7 @@ mod tests {
             let shape = chunk.snapshot(&mut bytes);
             read_values(shape, &bytes, chunk.count(), &mut again);
             let bits = |v: &[f64]| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            prop_assert_eq!(chunk.has_stale(), values.contains(&STALE_NAN_BITS));
             prop_assert_eq!(bits(&back), values);
             prop_assert_eq!(bits(&back), bits(&again));
         }

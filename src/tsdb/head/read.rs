@@ -64,6 +64,8 @@ pub struct HeadSeriesSet {
     stamps: HashMap<TimelineId, Stamps>,
     /// Samples before this are left to the blocks.
     floor: i64,
+    /// Whether only times and stale markers matter.
+    without_values: bool,
 }
 
 fn as_u32(n: usize) -> u32 {
@@ -79,10 +81,10 @@ impl Head {
     /// nothing is being truncated: what it reads belongs to the same moment.
     pub fn select<T>(
         &self,
-        SelectRequest { matchers, range, need }: SelectRequest<'_>,
+        SelectRequest { matchers, range, need, values }: SelectRequest<'_>,
         then: impl FnOnce() -> T,
     ) -> (HeadSeriesSet, T) {
-        let mut set = HeadSeriesSet::default();
+        let mut set = HeadSeriesSet { without_values: !values, ..HeadSeriesSet::default() };
         let table = read(&self.table);
         let beside = then();
         set.floor = self.floor.load(Ordering::Acquire);
@@ -200,7 +202,11 @@ impl HeadSeriesSet {
         });
         let open = open.map(|(times, values)| {
             let start = self.bytes.len();
-            let shape = values.snapshot(&mut self.bytes);
+            let shape = if self.without_values && !values.has_stale() {
+                ValueShape::Constant(0)
+            } else {
+                values.snapshot(&mut self.bytes)
+            };
             let bytes = (start, self.bytes.len());
             Box::new(OpenSnapshot { times: times.clone(), count: values.count(), shape, bytes })
         });
@@ -265,7 +271,7 @@ impl HeadSeriesSet {
         let mut own = Vec::new();
         for chunk in span(&self.sealed, entry.sealed) {
             let stamps = self.stamps_of(&chunk.times, usize::from(chunk.count), &mut own);
-            series::push_sealed(chunk, stamps, visible, out);
+            series::push_sealed(chunk, stamps, visible, !self.without_values, out);
         }
         match &entry.recent {
             Recent::Nothing => {}

@@ -375,7 +375,7 @@ impl MemSeries {
         for chunk in self.sealed().iter().filter(|c| c.end_time >= range.start && c.start_time <= range.end) {
             scratch.clear();
             timelines.read(&chunk.times, usize::from(chunk.count), scratch);
-            push_sealed(chunk, scratch, range, out);
+            push_sealed(chunk, scratch, range, true, out);
         }
         if let Some((times, values)) = self.open() {
             scratch.clear();
@@ -425,10 +425,21 @@ impl MemSeries {
     }
 }
 
-/// Appends the samples of a sealed chunk, whose timestamps are `stamps`, inside `range` to `out`.
-pub(super) fn push_sealed(chunk: &SealedChunk, stamps: &[i64], range: TimeRange, out: &mut Samples) {
+/// Appends the samples of a sealed chunk, whose timestamps are `stamps`, inside `range` to `out`. Without `values`,
+/// numbers that are no stale markers may come out as others.
+pub(super) fn push_sealed(
+    chunk: &SealedChunk,
+    stamps: &[i64],
+    range: TimeRange,
+    values: bool,
+    out: &mut Samples,
+) {
     push_values(stamps, range, out, |into| {
         let start = into.len();
+        if !values && column::is_plain(&chunk.column) {
+            into.resize(start + usize::from(chunk.count), 0.0);
+            return;
+        }
         // Own memory, written by the encoder: it cannot be damaged.
         if column::decode(&chunk.column, usize::from(chunk.count), into).is_err() {
             into.truncate(start);

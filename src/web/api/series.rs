@@ -33,7 +33,7 @@ pub async fn series(State(state): Shared, params: Params) -> Result<Response, Ap
             let bounded = range.start != i64::MIN || range.end != i64::MAX;
             let need = if bounded { Need::Newest } else { Need::Labels };
             for matchers in &selectors {
-                let set = querier.select(&SelectRequest { matchers, range, need })?;
+                let set = querier.select(&SelectRequest { matchers, range, need, values: false })?;
                 let mut samples = Samples::new();
                 for index in 0..set.len() {
                     if bounded {

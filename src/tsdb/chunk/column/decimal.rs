@@ -11,6 +11,11 @@ use crate::tsdb::chunk::packing::BLOCK;
 const POWERS_OF_TEN: [f64; 16] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
+/// Whether a column whose head begins with this byte has no exceptions.
+pub(super) fn has_no_exceptions(exponent: u8) -> bool {
+    exponent & HAS_EXCEPTIONS == 0
+}
+
 /// Integers up to here are exact in a 64-bit float.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 /// In the byte of the exponent: exceptions follow.

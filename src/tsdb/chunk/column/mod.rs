@@ -16,6 +16,7 @@ mod xor;
 
 use super::ints;
 use crate::codec::{ByteReader, ByteWriter, CodecError};
+use crate::model::STALE_NAN_BITS;
 
 pub(super) use xor::XorState;
 
@@ -218,6 +219,17 @@ pub fn decode_range(
     }
 }
 
+/// Whether the column surely holds no stale marker, as its first bytes say.
+pub fn is_plain(bytes: &[u8]) -> bool {
+    match bytes {
+        [mode::CONSTANT, value @ ..] => value.first_chunk::<8>() != Some(&STALE_NAN_BITS.to_le_bytes()),
+        [mode::LINEAR | mode::SPARSE | mode::PACKED | mode::CORRECTED | mode::PCO_DECIMAL, exponent, ..] => {
+            decimal::has_no_exceptions(*exponent)
+        }
+        _ => false,
+    }
+}
+
 /// The column that stands for the one `distance` columns before it in the block.
 pub fn encode_duplicate(distance: u64, out: &mut Vec<u8>) {
     out.put_u8(mode::DUPLICATE);
@@ -242,7 +254,6 @@ pub fn duplicate_distance(bytes: &[u8]) -> Result<Option<u64>, CodecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::STALE_NAN_BITS;
     use proptest::prelude::*;
 
     fn round_trip(values: &[f64]) -> usize {
@@ -254,6 +265,7 @@ mod tests {
             let mut back = Vec::new();
             decode(&out, values.len(), &mut back).expect("own output");
             assert_eq!(bits(&back), bits(values));
+            assert!(!is_plain(&out) || bits(values).iter().all(|bits| *bits != STALE_NAN_BITS));
             let (start, end) = (values.len() / 3, values.len() / 3 * 2);
             back.clear();
             decode_range(&out, values.len(), start, end, &mut back).expect("own output");
@@ -279,6 +291,9 @@ mod tests {
         let check = |values: Vec<f64>, expected: u8| {
             round_trip(&values);
             assert_eq!(mode_of(&values, Effort::Quick), expected);
+            let mut out = Vec::new();
+            encode(&values, &mut Scratch::new(Effort::Quick), &mut out);
+            assert_eq!(is_plain(&out), !matches!(expected, mode::XOR | mode::RAW), "mode {expected}");
         };
         check(vec![0.1 + 0.2; 300], mode::CONSTANT);
         check(vec![0.25; 300], mode::LINEAR);

@@ -4,7 +4,7 @@
 
 use super::Wanted;
 use crate::codec::CodecError;
-use crate::codec::bits::{BitReader, BitWriter};
+use crate::codec::bits::{BitReader, BitWriter, PEEK_BITS, top};
 
 /// Value bits: `0` equal to the last; `10` fits the last window; `11`, leading zeros (6), length (6), bits.
 pub(super) fn encode(values: &[f64]) -> Vec<u8> {
@@ -21,7 +21,7 @@ pub(super) fn decode(bytes: &[u8], wanted: Wanted, out: &mut Vec<f64>) -> Result
     let mut bits = BitReader::new(bytes);
     let mut state = XorState::default();
     for at in 0..wanted.end {
-        let value = f64::from_bits(state.get(&mut bits)?);
+        let value = f64::from_bits(state.get(&mut bits, 0)?);
         if at >= wanted.start {
             out.push(value);
         }
@@ -67,17 +67,37 @@ impl XorState {
         }
     }
 
-    pub(in crate::tsdb::chunk) fn get(&mut self, bits: &mut BitReader<'_>) -> Result<u64, CodecError> {
-        if bits.get(1)? == 1 {
-            if bits.get(1)? == 1 {
-                self.shift = bits.get(6)?.to_le_bytes()[0];
-                let width = bits.get(6)?.to_le_bytes()[0];
-                self.width = if width == 0 { 64 } else { width };
+    /// The next value. `lead` bits before it are known and not taken yet.
+    #[inline]
+    pub(in crate::tsdb::chunk) fn get(
+        &mut self,
+        bits: &mut BitReader<'_>,
+        lead: u32,
+    ) -> Result<u64, CodecError> {
+        let word = bits.peek() << lead;
+        let header = match word >> 62 {
+            0 | 1 => {
+                bits.skip(lead + 1)?;
+                return Ok(self.last);
             }
-            let part = bits.get(u32::from(self.width))?;
-            // A damaged window may reach past the top; the bits are then lost, not a panic.
-            self.last ^= part.checked_shl(u32::from(self.shift)).unwrap_or(0);
-        }
+            2 => lead + 2,
+            _ => {
+                self.shift = top(word << 2, 6).to_le_bytes()[0];
+                let width = top(word << 8, 6).to_le_bytes()[0];
+                self.width = if width == 0 { 64 } else { width };
+                lead + 14
+            }
+        };
+        let width = u32::from(self.width);
+        let part = if header + width <= PEEK_BITS {
+            bits.skip(header + width)?;
+            top(word << (header - lead), width)
+        } else {
+            bits.skip(header)?;
+            bits.get(width)?
+        };
+        // A damaged window may reach past the top; the bits are then lost, not a panic.
+        self.last ^= part.checked_shl(u32::from(self.shift)).unwrap_or(0);
         Ok(self.last)
     }
 }
