@@ -57,6 +57,9 @@ pub struct Samples {
     pub values: Vec<f64>,
     /// Samples that are native histograms: their index, rising, and content. The value there means nothing.
     pub histograms: Vec<(usize, Arc<Histogram>)>,
+    /// When what a sample counts began, in milliseconds, by the same index; 0 is unknown, and so is everything beyond
+    /// the end. Usually empty.
+    pub starts: Vec<i64>,
 }
 
 impl Samples {
@@ -77,6 +80,21 @@ impl Samples {
         self.push(timestamp, f64::NAN);
     }
 
+    /// Says when what the last sample counts began; 0 is unknown.
+    pub fn set_last_start(&mut self, start: i64) {
+        if start != 0 {
+            self.starts.resize(self.len(), 0);
+            if let Some(last) = self.starts.last_mut() {
+                *last = start;
+            }
+        }
+    }
+
+    /// When what sample `at` counts began; 0 is unknown.
+    pub fn start(&self, at: usize) -> i64 {
+        self.starts.get(at).copied().unwrap_or(0)
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.timestamps.len()
@@ -92,10 +110,60 @@ impl Samples {
         self.timestamps.clear();
         self.values.clear();
         self.histograms.clear();
+        self.starts.clear();
+    }
+
+    /// Removes stale markers.
+    pub fn drop_stale(&mut self) {
+        // The value beside a histogram is an ordinary NaN.
+        let floats = self.values.iter().any(|value| is_stale(*value));
+        if !floats && !self.histograms.iter().any(|(_, histogram)| histogram.is_stale()) {
+            return;
+        }
+        let all = std::mem::take(self);
+        let mut histograms = all.histograms.iter().peekable();
+        for (at, (timestamp, value)) in all.iter().enumerate() {
+            match histograms.next_if(|(index, _)| *index == at) {
+                Some((_, histogram)) if histogram.is_stale() => continue,
+                Some((_, histogram)) => self.push_histogram(timestamp, Arc::clone(histogram)),
+                None if is_stale(value) => continue,
+                None => self.push(timestamp, value),
+            }
+            self.set_last_start(all.start(at));
+        }
+    }
+
+    /// Timestamp and value of every sample, and the histogram of those that are one.
+    pub fn points(&self) -> impl Iterator<Item = (i64, f64, Option<&Histogram>)> + '_ {
+        let mut histograms = self.histograms.iter().peekable();
+        self.iter().enumerate().map(move |(at, (timestamp, value))| {
+            let histogram = histograms.next_if(|(index, _)| *index == at);
+            (timestamp, value, histogram.map(|(_, histogram)| histogram.as_ref()))
+        })
     }
 
     /// Pairs of timestamp and value.
     pub fn iter(&self) -> impl Iterator<Item = (i64, f64)> + '_ {
         self.timestamps.iter().copied().zip(self.values.iter().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stale_markers_of_both_kinds_go() {
+        let mut samples = Samples::new();
+        samples.push(1, 1.0);
+        samples.push(2, stale_nan());
+        samples.push_histogram(3, Arc::new(Histogram::stale()));
+        samples.push_histogram(4, Arc::new(Histogram::default()));
+        samples.set_last_start(2);
+        samples.push(5, f64::NAN);
+        samples.drop_stale();
+        assert_eq!(samples.timestamps, [1, 4, 5]);
+        assert_eq!(samples.histograms, [(1, Arc::new(Histogram::default()))]);
+        assert_eq!((samples.start(0), samples.start(1), samples.start(2)), (0, 2, 0));
     }
 }

@@ -190,7 +190,7 @@ fn evaluate(plan: &Plan, grid: Grid, is_range: bool, cx: &Context<'_>) -> Result
                 let samples = Samples {
                     timestamps: (0..column.len()).map(|at| grid.time(at)).collect(),
                     values: column,
-                    histograms: Vec::new(),
+                    ..Samples::default()
                 };
                 Value::Matrix(vec![MatrixSeries { labels: crate::model::Labels::empty(), samples }])
             } else {
@@ -235,25 +235,28 @@ fn finish_rows(mut rows: Vec<Row>, cx: &Context<'_>) -> Result<Vec<Row>, Error> 
 }
 
 fn to_series(row: Row, grid: Grid) -> MatrixSeries {
-    let samples = if row.present.is_full() {
+    let samples = if row.present.is_full() && !row.may_have_histograms() {
         Samples {
             timestamps: (0..row.values.len()).map(|at| grid.time(at)).collect(),
             values: row.values,
-            histograms: Vec::new(),
+            ..Samples::default()
         }
     } else {
         let mut samples = Samples::new();
-        for at in row.present.iter() {
-            samples.push(grid.time(at), row.values[at]);
-        }
+        row.write_samples(|at| grid.time(at), &mut samples);
         samples
     };
     MatrixSeries { labels: row.labels, samples }
 }
 
 fn to_sample(row: Row, timestamp: i64) -> Option<VectorSample> {
-    let value = row.get(0)?;
-    Some(VectorSample { labels: row.labels, timestamp, value })
+    let histogram = row.histogram(0).cloned();
+    row.present.get(0).then_some(VectorSample {
+        labels: row.labels,
+        timestamp,
+        value: row.values[0],
+        histogram,
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! What a query answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Annotations;
-use crate::model::{Labels, Samples};
+use crate::model::{Histogram, Labels, Samples};
 
 /// The answer to a query.
 #[derive(Debug, Clone)]
@@ -46,8 +47,10 @@ pub struct VectorSample {
     pub labels: Labels,
     /// Evaluation time in milliseconds.
     pub timestamp: i64,
-    /// Its value.
+    /// Its value; without meaning if there is a histogram.
     pub value: f64,
+    /// The native histogram, if it is one.
+    pub histogram: Option<Arc<Histogram>>,
 }
 
 /// One series of a matrix.

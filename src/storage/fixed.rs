@@ -4,9 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Querier, Queryable, SelectRequest, SeriesSet, StorageError};
-use crate::model::{Labels, Matcher, Samples, TimeRange};
+use crate::model::{Histogram, Labels, Matcher, Samples, TimeRange};
 
-type Data = BTreeMap<Labels, Samples>;
+/// One sample of a series.
+#[derive(Debug, Clone)]
+struct Sample {
+    timestamp: i64,
+    /// Zero where unknown.
+    start: i64,
+    value: f64,
+    histogram: Option<Arc<Histogram>>,
+}
+
+type Data = BTreeMap<Labels, Vec<Sample>>;
 
 /// A storage of given series. Cloning shares the data until one side changes it.
 #[derive(Debug, Default, Clone)]
@@ -22,13 +32,28 @@ impl FixedStorage {
 
     /// Adds one sample. Samples of a series may come in any order; of equal timestamps the last wins.
     pub fn add(&mut self, labels: &Labels, timestamp: i64, value: f64) {
+        self.insert(labels, Sample { timestamp, start: 0, value, histogram: None });
+    }
+
+    /// Adds one native histogram, under the same conditions.
+    pub fn add_histogram(&mut self, labels: &Labels, timestamp: i64, histogram: Arc<Histogram>) {
+        self.insert(labels, Sample { timestamp, start: 0, value: f64::NAN, histogram: Some(histogram) });
+    }
+
+    /// Says when what the sample at `timestamp` counts began, if there is one.
+    pub fn set_start(&mut self, labels: &Labels, timestamp: i64, start: i64) {
+        if let Some(samples) = Arc::make_mut(&mut self.data).get_mut(labels)
+            && let Ok(at) = samples.binary_search_by_key(&timestamp, |sample| sample.timestamp)
+        {
+            samples[at].start = start;
+        }
+    }
+
+    fn insert(&mut self, labels: &Labels, sample: Sample) {
         let samples = Arc::make_mut(&mut self.data).entry(labels.clone()).or_default();
-        match samples.timestamps.binary_search(&timestamp) {
-            Ok(at) => samples.values[at] = value,
-            Err(at) => {
-                samples.timestamps.insert(at, timestamp);
-                samples.values.insert(at, value);
-            }
+        match samples.binary_search_by_key(&sample.timestamp, |other| other.timestamp) {
+            Ok(at) => samples[at] = sample,
+            Err(at) => samples.insert(at, sample),
         }
     }
 }
@@ -48,7 +73,7 @@ impl FixedQuerier {
     fn matching<'a>(&'a self, selectors: &'a [Vec<Matcher>]) -> impl Iterator<Item = &'a Labels> + 'a {
         self.data
             .iter()
-            .filter(|(_, samples)| samples.timestamps.iter().any(|t| self.range.contains(*t)))
+            .filter(|(_, samples)| samples.iter().any(|s| self.range.contains(s.timestamp)))
             .map(|(labels, _)| labels)
             .filter(|labels| {
                 selectors.is_empty()
@@ -63,7 +88,7 @@ impl Querier for FixedQuerier {
             .data
             .iter()
             .filter(|(labels, _)| request.matchers.iter().all(|m| m.matches_labels(labels)))
-            .filter(|(_, samples)| samples.timestamps.iter().any(|t| request.range.contains(*t)))
+            .filter(|(_, samples)| samples.iter().any(|s| request.range.contains(s.timestamp)))
             .map(|(labels, _)| labels.clone())
             .collect();
         Ok(Box::new(FixedSeriesSet { data: Arc::clone(&self.data), series }))
@@ -97,8 +122,12 @@ impl SeriesSet for FixedSeriesSet {
     fn read(&self, index: usize, range: TimeRange, out: &mut Samples) -> Result<(), StorageError> {
         out.clear();
         if let Some(samples) = self.data.get(&self.series[index]) {
-            for (timestamp, value) in samples.iter().filter(|(t, _)| range.contains(*t)) {
-                out.push(timestamp, value);
+            for sample in samples.iter().filter(|s| range.contains(s.timestamp)) {
+                match &sample.histogram {
+                    Some(histogram) => out.push_histogram(sample.timestamp, Arc::clone(histogram)),
+                    None => out.push(sample.timestamp, sample.value),
+                }
+                out.set_last_start(sample.start);
             }
         }
         Ok(())

@@ -113,7 +113,7 @@ pub trait SeriesSet: Send + Sync {
     fn labels(&self, index: usize) -> Labels;
 
     /// Replaces the content of `out` by the samples of series `index` inside `range`, which lies within the
-    /// range of the select. Stale markers are included.
+    /// range of the select. Stale markers are included. Native histograms stand beside the floats, see [`Samples`].
     ///
     /// # Errors
     /// When data cannot be read.

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::model::{Labels, Samples};
+use crate::model::{Histogram, Labels, Samples};
 use crate::promql::Value;
 
 /// Appends the value of a query as `"resultType":...,"result":...`.
@@ -24,8 +24,13 @@ pub fn write_value(value: &Value, out: &mut Vec<u8>) {
             for (number, sample) in samples.iter().enumerate() {
                 out.extend_from_slice(if number == 0 { b"{\"metric\":" } else { b",{\"metric\":" });
                 write_labels(&sample.labels, out);
-                out.extend_from_slice(b",\"value\":");
-                write_pair(sample.timestamp, out, |out| write_float(sample.value, out));
+                if let Some(histogram) = &sample.histogram {
+                    out.extend_from_slice(b",\"histogram\":");
+                    write_histogram_pair(sample.timestamp, histogram, out);
+                } else {
+                    out.extend_from_slice(b",\"value\":");
+                    write_pair(sample.timestamp, out, |out| write_float(sample.value, out));
+                }
                 out.push(b'}');
             }
             out.push(b']');
@@ -35,7 +40,6 @@ pub fn write_value(value: &Value, out: &mut Vec<u8>) {
             for (number, series) in series.iter().enumerate() {
                 out.extend_from_slice(if number == 0 { b"{\"metric\":" } else { b",{\"metric\":" });
                 write_labels(&series.labels, out);
-                out.extend_from_slice(b",\"values\":");
                 write_samples(&series.samples, out);
                 out.push(b'}');
             }
@@ -44,15 +48,61 @@ pub fn write_value(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
+/// Numbers, then histograms; a kind without samples is left out.
 fn write_samples(samples: &Samples, out: &mut Vec<u8>) {
-    out.push(b'[');
-    for (number, (timestamp, value)) in samples.iter().enumerate() {
-        if number > 0 {
-            out.push(b',');
+    if samples.histograms.len() < samples.len() {
+        out.extend_from_slice(b",\"values\":");
+        let floats = samples.points().filter(|(.., histogram)| histogram.is_none());
+        for (number, (timestamp, value, _)) in floats.enumerate() {
+            out.push(if number == 0 { b'[' } else { b',' });
+            write_pair(timestamp, out, |out| write_float(value, out));
         }
-        write_pair(timestamp, out, |out| write_float(value, out));
+        out.push(b']');
     }
+    if !samples.histograms.is_empty() {
+        out.extend_from_slice(b",\"histograms\":");
+        for (number, (at, histogram)) in samples.histograms.iter().enumerate() {
+            out.push(if number == 0 { b'[' } else { b',' });
+            write_histogram_pair(samples.timestamps.get(*at).copied().unwrap_or_default(), histogram, out);
+        }
+        out.push(b']');
+    }
+}
+
+fn write_histogram_pair(timestamp: i64, histogram: &Histogram, out: &mut Vec<u8>) {
+    out.push(b'[');
+    write_timestamp(timestamp, out);
+    out.push(b',');
+    write_histogram(histogram, out);
     out.push(b']');
+}
+
+/// Appends count, sum and populated buckets. The first entry of a bucket says which of its bounds belong to it.
+fn write_histogram(histogram: &Histogram, out: &mut Vec<u8>) {
+    let number = |name: &str, value: f64, out: &mut Vec<u8>| {
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'"');
+        write_float(value, out);
+        out.push(b'"');
+    };
+    number("{\"count\":", histogram.count, out);
+    number(",\"sum\":", histogram.sum, out);
+    let mut any = false;
+    for bucket in histogram.all_buckets().filter(|bucket| bucket.count != 0.0) {
+        out.extend_from_slice(if any { b",[" } else { b",\"buckets\":[[" });
+        any = true;
+        out.push(match (bucket.lower_inclusive, bucket.upper_inclusive) {
+            (false, true) => b'0',
+            (true, false) => b'1',
+            (false, false) => b'2',
+            (true, true) => b'3',
+        });
+        for value in [bucket.lower, bucket.upper, bucket.count] {
+            number(",", value, out);
+        }
+        out.push(b']');
+    }
+    out.extend_from_slice(if any { b"]}" } else { b"}" });
 }
 
 fn write_pair(timestamp: i64, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
@@ -126,7 +176,11 @@ fn write_plain_float(value: f64, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::model::histogram::Buckets;
+    use crate::promql::VectorSample;
 
     fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -160,6 +214,34 @@ mod tests {
         check(1007, "1.007");
         check(-500, "-0.500");
         check(-1500, "-1.500");
+    }
+
+    #[test]
+    fn shows_floats_and_histograms_apart() {
+        let histogram = Histogram {
+            count: 6.0,
+            sum: 1.5,
+            zero_threshold: 0.25,
+            zero_count: 3.0,
+            positive: Buckets::from_numbered([(1, 2.0), (2, 0.0)]),
+            negative: Buckets::from_numbered([(1, 1.0)]),
+            ..Histogram::default()
+        };
+        let shown = "{\"count\":\"6\",\"sum\":\"1.5\",\"buckets\":[[1,\"-2\",\"-1\",\"1\"],\
+                     [3,\"-0.25\",\"0.25\",\"3\"],[0,\"1\",\"2\",\"2\"]]}";
+        let mut samples = Samples::new();
+        samples.push_histogram(1000, Arc::new(histogram.clone()));
+        assert_eq!(text(|o| write_samples(&samples, o)), format!(",\"histograms\":[[1,{shown}]]"));
+        samples.push(2000, 5.0);
+        let expected = format!(",\"values\":[[2,\"5\"]],\"histograms\":[[1,{shown}]]");
+        assert_eq!(text(|o| write_samples(&samples, o)), expected);
+        let histogram = Some(Arc::new(Histogram::default()));
+        let sample = VectorSample { labels: Labels::empty(), timestamp: 1500, value: 0.0, histogram };
+        assert_eq!(
+            text(|o| write_value(&Value::Vector(vec![sample]), o)),
+            "\"resultType\":\"vector\",\"result\":[{\"metric\":{},\
+             \"histogram\":[1.500,{\"count\":\"0\",\"sum\":\"0\"}]}]"
+        );
     }
 
     #[test]

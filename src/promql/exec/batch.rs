@@ -2,12 +2,18 @@
 //!
 //! **Invariants**: `values` has one entry per step; what stands at steps that are not present has no meaning.
 //! "No sample" is a bit, never a NaN, because NaN is a value.
+//! `histograms` is empty or has one entry per step; a present step with an entry is a native histogram, and its value
+//! has no meaning. What stands there at steps that are not present has no meaning either.
+//!
+//! **Cost**: rows without histograms pay for them with one look at an empty column.
+
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
 use crate::model::name::{Quoted, is_plain_label_name};
-use crate::model::{Labels, METRIC_NAME};
+use crate::model::{Histogram, Labels, METRIC_NAME, Samples};
 use crate::promql::error::Error;
 
 /// Which steps of a row have a value.
@@ -118,15 +124,30 @@ pub(crate) struct Row {
     pub(crate) drop_name: bool,
     pub(crate) values: Vec<f64>,
     pub(crate) present: Presence,
+    /// Empty in nearly all rows.
+    pub(crate) histograms: Vec<Option<Arc<Histogram>>>,
 }
 
 /// Rows handed on together.
 pub(crate) type Batch = Vec<Row>;
 
+/// What a row has at one step.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Element<'a> {
+    Float(f64),
+    Histogram(&'a Arc<Histogram>),
+}
+
 impl Row {
     /// A row without values.
     pub(crate) fn empty(labels: Labels, steps: usize) -> Self {
-        Self { labels, drop_name: false, values: vec![0.0; steps], present: Presence::none(steps) }
+        Self {
+            labels,
+            drop_name: false,
+            values: vec![0.0; steps],
+            present: Presence::none(steps),
+            histograms: Vec::new(),
+        }
     }
 
     /// Sets the value of step `at`.
@@ -134,12 +155,94 @@ impl Row {
     pub(crate) fn put(&mut self, at: usize, value: f64) {
         self.values[at] = value;
         self.present.set(at);
+        if let Some(histogram) = self.histograms.get_mut(at) {
+            *histogram = None;
+        }
     }
 
-    /// The value of step `at`, if any.
+    /// Makes step `at` a histogram.
+    pub(crate) fn put_histogram(&mut self, at: usize, histogram: Arc<Histogram>) {
+        if self.histograms.is_empty() {
+            self.histograms.resize(self.values.len(), None);
+        }
+        self.histograms[at] = Some(histogram);
+        self.present.set(at);
+    }
+
+    /// Sets step `at`.
+    pub(crate) fn put_element(&mut self, at: usize, element: Element<'_>) {
+        match element {
+            Element::Float(value) => self.put(at, value),
+            Element::Histogram(histogram) => self.put_histogram(at, Arc::clone(histogram)),
+        }
+    }
+
+    /// The number of step `at`, if it has one.
     #[inline]
     pub(crate) fn get(&self, at: usize) -> Option<f64> {
-        self.present.get(at).then(|| self.values[at])
+        (self.present.get(at) && !self.is_histogram(at)).then(|| self.values[at])
+    }
+
+    /// The histogram of step `at`, if it has one.
+    #[inline]
+    pub(crate) fn histogram(&self, at: usize) -> Option<&Arc<Histogram>> {
+        self.histograms.get(at)?.as_ref().filter(|_| self.present.get(at))
+    }
+
+    /// What step `at` has, if anything.
+    pub(crate) fn element(&self, at: usize) -> Option<Element<'_>> {
+        self.present.get(at).then(|| self.existing(at))
+    }
+
+    /// What step `at` has, which must be present.
+    pub(crate) fn existing(&self, at: usize) -> Element<'_> {
+        match self.histograms.get(at) {
+            Some(Some(histogram)) => Element::Histogram(histogram),
+            _ => Element::Float(self.values[at]),
+        }
+    }
+
+    /// Whether the entry of step `at`, which must be present, is a histogram.
+    #[inline]
+    fn is_histogram(&self, at: usize) -> bool {
+        self.histograms.get(at).is_some_and(Option::is_some)
+    }
+
+    /// Whether there may be histograms among the steps.
+    #[inline]
+    pub(crate) fn may_have_histograms(&self) -> bool {
+        !self.histograms.is_empty()
+    }
+
+    /// Removes all histograms; says whether there were any.
+    pub(crate) fn drop_histograms(&mut self) -> bool {
+        let mut any = false;
+        for (at, histogram) in std::mem::take(&mut self.histograms).iter().enumerate() {
+            if histogram.is_some() && self.present.get(at) {
+                self.present.clear(at);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Removes all numbers.
+    pub(crate) fn drop_floats(&mut self) {
+        for at in 0..self.values.len() {
+            if !self.is_histogram(at) {
+                self.present.clear(at);
+            }
+        }
+    }
+
+    /// Appends what the row has to `out`, step `at` with the time `time(at)`.
+    pub(crate) fn write_samples(&self, time: impl Fn(usize) -> i64, out: &mut Samples) {
+        for at in self.present.iter() {
+            match self.existing(at) {
+                Element::Float(value) => out.push(time(at), value),
+                Element::Histogram(histogram) => out.push_histogram(time(at), Arc::clone(histogram)),
+            }
+        }
     }
 
     /// Whether no step has a value.
@@ -147,9 +250,14 @@ impl Row {
         self.present.is_empty()
     }
 
-    /// Number of values.
+    /// Number of values as the limit on samples counts them: a histogram weighs as much as several.
     pub(crate) fn count(&self) -> usize {
-        self.present.count()
+        let mut count = self.present.count();
+        if self.may_have_histograms() {
+            let histograms = self.present.iter().filter_map(|at| self.histogram(at));
+            count += histograms.map(|histogram| histogram.weight() - 1).sum::<usize>();
+        }
+        count
     }
 }
 
@@ -198,9 +306,8 @@ pub(crate) fn merge_equal(rows: Batch) -> Result<Batch, Error> {
                     return Err(Error::DuplicateLabels);
                 }
                 for at in row.present.iter() {
-                    into.values[at] = row.values[at];
+                    into.put_element(at, row.existing(at));
                 }
-                into.present.union(&row.present);
             }
         }
     }
@@ -241,5 +348,28 @@ mod tests {
         assert_eq!(merged.len(), 1);
         assert_eq!(merged[0].count(), 2);
         assert!(merge_equal(vec![row(0), row(0)]).is_err());
+        let mut histogram = Row::empty(Labels::empty(), 3);
+        histogram.put_histogram(1, Arc::new(Histogram::default()));
+        let merged = merge_equal(vec![row(0), histogram]).expect("no overlap");
+        assert_eq!((merged[0].get(0), merged[0].get(1)), (Some(1.0), None));
+        assert!(merged[0].histogram(1).is_some());
+    }
+
+    #[test]
+    fn steps_are_numbers_or_histograms() {
+        let mut row = Row::empty(Labels::empty(), 3);
+        row.put_histogram(0, Arc::new(Histogram::default()));
+        row.put(1, 5.0);
+        assert_eq!(row.count(), 12);
+        assert!(matches!(row.element(0), Some(Element::Histogram(_))));
+        assert!(matches!(row.element(1), Some(Element::Float(_))));
+        assert!(row.element(2).is_none());
+        let mut floats = row.clone();
+        assert!(floats.drop_histograms() && !floats.drop_histograms());
+        assert_eq!((floats.get(0), floats.get(1), floats.count()), (None, Some(5.0), 1));
+        row.drop_floats();
+        assert_eq!((row.get(1), row.count()), (None, 11));
+        row.put(0, 1.0);
+        assert_eq!(row.get(0), Some(1.0));
     }
 }

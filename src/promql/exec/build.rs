@@ -174,11 +174,13 @@ fn scalar_of(mut input: Opened<'_>, steps: usize, cx: &Context<'_>) -> Result<Ve
     let mut out = vec![f64::NAN; steps];
     let mut seen = super::batch::Presence::none(steps);
     while let Some(batch) = input.next(cx)? {
-        for row in batch {
+        for mut row in batch {
+            let held = row.count();
+            row.drop_histograms();
             for at in row.present.iter() {
                 out[at] = if seen.set(at) { row.values[at] } else { f64::NAN };
             }
-            cx.release(row.count());
+            cx.release(held);
         }
     }
     Ok(out)
@@ -213,9 +215,16 @@ impl Operator for Repeat<'_> {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
         let Some(mut batch) = cx.counting(self.steps, || self.inner.next(cx))? else { return Ok(None) };
         for row in &mut batch {
-            let Some(value) = row.get(0) else { continue };
-            cx.hold(self.steps - 1)?;
-            row.values = vec![value; self.steps];
+            if !row.present.get(0) {
+                continue;
+            }
+            cx.hold(row.count() * (self.steps - 1))?;
+            if let Some(histogram) = row.histogram(0).cloned() {
+                row.histograms = vec![Some(histogram); self.steps];
+            } else {
+                row.histograms = Vec::new();
+            }
+            row.values = vec![row.values[0]; self.steps];
             row.present = super::batch::Presence::all(self.steps);
         }
         Ok(Some(batch))

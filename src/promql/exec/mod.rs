@@ -14,6 +14,7 @@ mod binary;
 mod build;
 mod call;
 mod context;
+pub(crate) mod histogram;
 pub(crate) mod math;
 mod rollup;
 mod scan;

@@ -1,8 +1,10 @@
 //! Instant selectors: at each step the newest sample within the lookback.
 
+use std::sync::Arc;
+
 use super::batch::{Batch, Row};
 use super::build::drop_name;
-use super::rollup::{drop_stale, line};
+use super::rollup::line;
 use super::{Context, Operator};
 use crate::model::{Samples, is_stale};
 use crate::promql::error::Error;
@@ -34,7 +36,8 @@ impl Scan {
     }
 
     fn fill(&self, row: &mut Row) {
-        let Samples { timestamps, values, .. } = &self.samples;
+        let Samples { timestamps, values, histograms, .. } = &self.samples;
+        let any_histograms = !histograms.is_empty();
         let mut end = 0;
         for at in 0..row.values.len() {
             let moment = self.reader.moments.get(at);
@@ -45,6 +48,16 @@ impl Scan {
             let (time, value) = (timestamps[newest], values[newest]);
             if time <= moment.saturating_sub(self.lookback) || is_stale(value) {
                 continue;
+            }
+            if any_histograms && let Ok(index) = histograms.binary_search_by_key(&newest, |(at, _)| *at) {
+                let histogram = &histograms[index].1;
+                if histogram.is_stale() {
+                    continue;
+                }
+                if self.shows == Shows::Value {
+                    row.put_histogram(at, Arc::clone(histogram));
+                    continue;
+                }
             }
             row.put(
                 at,
@@ -101,7 +114,7 @@ impl Operator for Scan {
             if !self.samples.is_empty() {
                 let mut row = Row::empty(series.labels(self.next), steps);
                 if self.smoothed {
-                    drop_stale(&mut self.samples);
+                    self.samples.drop_stale();
                     self.fill_smoothed(&mut row);
                 } else {
                     self.fill(&mut row);

@@ -1,6 +1,7 @@
 //! A script as a list of commands.
 
-use super::series::{SeriesLine, parse_metric, parse_number, parse_series};
+use super::series::{SeriesLine, parse_number, parse_series};
+use super::starts::{is_start_line, parse_starts};
 use crate::model::{Labels, parse_duration};
 use crate::promql::syntax::quote::unquote;
 
@@ -32,8 +33,6 @@ pub enum Command {
         gap_ms: i64,
         /// The series.
         series: Vec<SeriesLine>,
-        /// Series that have start timestamps.
-        start_timestamps: Vec<Labels>,
         /// Whether histograms are to be made of classic buckets too.
         with_nhcb: bool,
     },
@@ -145,18 +144,33 @@ fn milliseconds(text: &str) -> Parsed<i64> {
 fn parse_load(line: &str, word: &str, lines: &mut Lines<'_>) -> Parsed<Command> {
     let gap = line.split_whitespace().nth(1).ok_or("load needs a distance")?;
     let gap_ms = milliseconds(gap)?;
-    let (mut series, mut start_timestamps) = (Vec::new(), Vec::new());
+    let mut series = Vec::new();
+    let mut pending: Option<(Labels, Vec<Option<i64>>)> = None;
     while let Some(line) = lines.block_line() {
-        let first = line.split([' ', '\t']).next().unwrap_or("");
-        let (labels, rest) = parse_metric(line)?;
-        if first.ends_with("@st") || rest.starts_with("@st") {
-            start_timestamps.push(labels);
-        } else {
-            series.push(parse_series(line)?);
+        if is_start_line(line) {
+            if pending.replace(parse_starts(line)?).is_some() {
+                break;
+            }
+            continue;
         }
+        let mut parsed = parse_series(line)?;
+        if let Some((labels, starts)) = pending.take() {
+            if labels != parsed.labels || starts.len() != parsed.points.len() {
+                return Err(format!("@st line does not fit the sample line of {}", parsed.labels));
+            }
+            parsed.starts = starts;
+        }
+        series.push(parsed);
     }
-    let with_nhcb = word == "load_with_nhcb";
-    Ok(Command::Load { gap_ms, series, start_timestamps, with_nhcb })
+    if pending.is_some() {
+        return Err("@st line has no following sample line".to_owned());
+    }
+    let with_nhcb = match word {
+        "load" => false,
+        "load_with_nhcb" => true,
+        other => return Err(format!("unknown command {other:?}")),
+    };
+    Ok(Command::Load { gap_ms, series, with_nhcb })
 }
 
 fn parse_eval(line: &str, word: &str, lines: &mut Lines<'_>) -> Parsed<Command> {

@@ -1,8 +1,10 @@
 //! Whether a result is the expected one.
 
 use super::command::{Expectation, Expectations};
+use super::histogram::NotedHistogram;
 use super::series::{SeriesLine, SeriesPoint};
-use crate::model::{Anchored, Labels, Samples, is_stale};
+use crate::model::histogram::Buckets;
+use crate::model::{Anchored, Histogram, Labels, is_stale};
 use crate::promql::{MatrixSeries, Value};
 
 const TOLERANCE: f64 = 1e-6;
@@ -82,7 +84,8 @@ pub(super) fn check_instant(expect: &Expectations, value: &Value) -> Checked {
     }
     match value {
         Value::Vector(samples) => {
-            let got: Vec<(&Labels, f64)> = samples.iter().map(|s| (&s.labels, s.value)).collect();
+            let got: Vec<Got<'_>> =
+                samples.iter().map(|s| (&s.labels, s.value, s.histogram.as_deref())).collect();
             check_vector(expect, &got)
         }
         Value::Matrix(series) => match expect.range_vector {
@@ -93,24 +96,57 @@ pub(super) fn check_instant(expect: &Expectations, value: &Value) -> Checked {
     }
 }
 
+/// An element: its labels, its value, and its histogram if it is one.
+pub(super) type Got<'a> = (&'a Labels, f64, Option<&'a Histogram>);
+
+/// Whether an element is the expected point.
+fn same_point(expected: &SeriesPoint, value: f64, histogram: Option<&Histogram>) -> bool {
+    match (expected, histogram) {
+        (SeriesPoint::Value(expected), None) => same_float(value, *expected),
+        (SeriesPoint::Histogram(expected), Some(got)) => same_histogram(expected, got),
+        _ => false,
+    }
+}
+
+/// Whether two histograms are equal up to rounding and empty buckets.
+fn same_histogram(expected: &NotedHistogram, got: &Histogram) -> bool {
+    let (mut a, mut b) = ((*expected.histogram).clone(), got.clone());
+    a.compact();
+    b.compact();
+    let same_buckets = |a: &Buckets, b: &Buckets| {
+        a.counts.len() == b.counts.len()
+            && a.numbered().zip(b.numbered()).all(|(x, y)| x.0 == y.0 && same_float(x.1, y.1))
+    };
+    a.schema == b.schema
+        && a.zero_threshold == b.zero_threshold
+        && a.custom_values == b.custom_values
+        && [(a.count, b.count), (a.sum, b.sum), (a.zero_count, b.zero_count)]
+            .iter()
+            .all(|(x, y)| same_float(*x, *y))
+        && same_buckets(&a.positive, &b.positive)
+        && same_buckets(&a.negative, &b.negative)
+        && (!expected.has_hint || a.reset_hint == b.reset_hint)
+}
+
 /// Holds elements against the expected ones, in any order unless one is asked for.
-pub(super) fn check_vector(expect: &Expectations, got: &[(&Labels, f64)]) -> Checked {
+pub(super) fn check_vector(expect: &Expectations, got: &[Got<'_>]) -> Checked {
     for (at, line) in expect.series.iter().enumerate() {
-        let [SeriesPoint::Value(expected)] = line.points.as_slice() else {
-            return Err(format!("expected one number per series: {line:?}"));
+        let [expected] = line.points.as_slice() else {
+            return Err(format!("expected one value per series: {line:?}"));
         };
-        let Some(found) = got.iter().position(|(labels, _)| **labels == line.labels) else {
+        let Some(found) = got.iter().position(|(labels, ..)| **labels == line.labels) else {
             return Err(format!("missing {} in {got:?}", line.labels));
         };
         if expect.ordered && found != at {
             return Err(format!("{} is at place {found} instead of {at}", line.labels));
         }
-        let value = got[found].1;
-        if !same_float(value, *expected) {
-            return Err(format!("{} is {value} instead of {expected}", line.labels));
+        let (_, value, histogram) = got[found];
+        if !same_point(expected, value, histogram) {
+            let shown = histogram.map_or_else(|| value.to_string(), |h| format!("{h:?}"));
+            return Err(format!("{} is {shown} instead of {expected:?}", line.labels));
         }
     }
-    for (labels, value) in got {
+    for (labels, value, _) in got {
         if !expect.series.iter().any(|line| line.labels == **labels) {
             return Err(format!("unexpected {labels} with {value}"));
         }
@@ -136,21 +172,17 @@ pub(super) fn check_matrix(
         if line.points.len() > steps {
             return Err(format!("{} has more values than steps", line.labels));
         }
-        let mut wanted = Samples::new();
-        let mut time = start;
-        for point in &line.points {
-            match point {
-                SeriesPoint::Value(value) => wanted.push(time, *value),
-                SeriesPoint::Omitted => {}
-                SeriesPoint::Histogram => return Err("expected a histogram".to_owned()),
-            }
-            time += step;
-        }
+        let times = (0..).map(|at: i64| start + at * step);
+        let wanted: Vec<(i64, &SeriesPoint)> =
+            times.zip(&line.points).filter(|(_, point)| **point != SeriesPoint::Omitted).collect();
         let Some(found) = got.iter().find(|series| series.labels == line.labels) else {
             return Err(format!("missing {} in {got:?}", line.labels));
         };
-        let same = found.samples.timestamps == wanted.timestamps
-            && found.samples.values.iter().zip(&wanted.values).all(|(a, b)| same_float(*a, *b));
+        let points: Vec<_> = found.samples.points().collect();
+        let same = wanted.len() == points.len()
+            && wanted.iter().zip(&points).all(|((time, expected), (at, value, histogram))| {
+                time == at && same_point(expected, *value, *histogram)
+            });
         if !same {
             return Err(format!("{} is {:?} instead of {wanted:?}", line.labels, found.samples));
         }

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use super::command::{Command, Expectations, Script};
-use super::compare::{check_annotations, check_failure, check_instant, check_matrix, check_vector};
-use super::series::SeriesPoint;
+use super::compare::{Got, check_annotations, check_failure, check_instant, check_matrix, check_vector};
+use super::load::Loader;
 use super::variants::{fixed_in_time, other_times, works_as_range};
-use crate::model::{Labels, Matcher};
-use crate::promql::syntax::ast::{Expr, ExprKind};
-use crate::promql::syntax::visit::walk;
+use crate::promql::syntax::ast::Expr;
 use crate::promql::{Engine, EngineOptions, Error, Features, QueryOptions, QueryResult, Value, parse};
 use crate::storage::fixed::FixedStorage;
 
@@ -30,9 +28,6 @@ pub struct Report {
     pub outcomes: Vec<(usize, String, Outcome)>,
 }
 
-/// Functions that look at start timestamps.
-const USE_START_TIMESTAMPS: [&str; 5] = ["rate", "increase", "irate", "resets", "start_timestamp"];
-
 /// Settings that scripts assume.
 fn engine() -> Engine {
     Engine::new(EngineOptions {
@@ -44,15 +39,21 @@ fn engine() -> Engine {
     })
 }
 
-/// Runs a script from an empty storage.
+/// Runs a script from an empty storage. Data that cannot be loaded counts as a failure of its own.
 pub fn run_script(script: &Script) -> Report {
-    let mut runner = Runner { engine: engine(), ..Runner::empty() };
+    let engine = engine();
+    let mut loader = Loader::default();
     let mut report = Report::default();
     for (line, command) in &script.commands {
         match command {
-            Command::Clear => runner = Runner { engine: runner.engine, ..Runner::empty() },
-            Command::Load { .. } => runner.load(command),
+            Command::Clear => loader = Loader::default(),
+            Command::Load { gap_ms, series, with_nhcb } => {
+                if let Err(message) = loader.load(*gap_ms, series, *with_nhcb) {
+                    report.outcomes.push((*line, "load".to_owned(), Outcome::Failed(message)));
+                }
+            }
             Command::Eval { expr, start_ms, end_ms, step_ms, expect } => {
+                let runner = Runner { engine: &engine, storage: &loader.storage };
                 let outcome = match step_ms {
                     None => runner.eval_instant(expr, *start_ms, expect),
                     Some(step_ms) => runner.eval_range(expr, (*start_ms, *end_ms, *step_ms), expect),
@@ -64,12 +65,9 @@ pub fn run_script(script: &Script) -> Report {
     report
 }
 
-struct Runner {
-    engine: Engine,
-    storage: FixedStorage,
-    /// Series with samples that cannot be held.
-    histograms: Vec<Labels>,
-    start_timestamps: Vec<Labels>,
+struct Runner<'a> {
+    engine: &'a Engine,
+    storage: &'a FixedStorage,
 }
 
 /// Why a check did not pass.
@@ -84,37 +82,7 @@ impl From<String> for Stop {
     }
 }
 
-impl Runner {
-    fn empty() -> Self {
-        Self {
-            engine: engine(),
-            storage: FixedStorage::new(),
-            histograms: Vec::new(),
-            start_timestamps: Vec::new(),
-        }
-    }
-
-    fn load(&mut self, command: &Command) {
-        let Command::Load { gap_ms, series, start_timestamps, with_nhcb } = command else { return };
-        for line in series {
-            let mut time = 0;
-            for point in &line.points {
-                match point {
-                    SeriesPoint::Value(value) => self.storage.add(&line.labels, time, *value),
-                    SeriesPoint::Histogram => self.histograms.push(line.labels.clone()),
-                    SeriesPoint::Omitted => {}
-                }
-                time += gap_ms;
-            }
-            if *with_nhcb && let Some(base) = histogram_base(&line.labels) {
-                self.histograms.push(base);
-            }
-        }
-        self.histograms.sort();
-        self.histograms.dedup();
-        self.start_timestamps.extend(start_timestamps.iter().cloned());
-    }
-
+impl Runner<'_> {
     fn eval_instant(&self, text: &str, time_ms: i64, expect: &Expectations) -> Outcome {
         let at = expect.range_vector.map_or(time_ms, |(_, end, _)| end);
         outcome(self.try_instant(text, at, expect))
@@ -123,7 +91,7 @@ impl Runner {
     fn try_instant(&self, text: &str, time_ms: i64, expect: &Expectations) -> Result<(), Stop> {
         let expr = self.prepare(text)?;
         let options = QueryOptions::default();
-        let run = |text: &str, at: i64| self.engine.instant(&self.storage, text, at, &options);
+        let run = |text: &str, at: i64| self.engine.instant(self.storage, text, at, &options);
         Self::check(text, run(text, time_ms), expect, &|value| check_instant(expect, value))?;
         if let Some(fixed) = fixed_in_time(&expr, time_ms) {
             for at in other_times(time_ms) {
@@ -139,7 +107,7 @@ impl Runner {
         }
         if expect.fail.is_none() && works_as_range(text, expect) {
             let (start, end, step) = (time_ms - 60_000, time_ms + 60_000, 60_000);
-            let result = self.engine.range(&self.storage, text, start, end, step, &options);
+            let result = self.engine.range(self.storage, text, start, end, step, &options);
             let checked = middle_step(result, time_ms, expect);
             with_context(checked, || "as the middle step of a range query".to_owned())?;
         }
@@ -151,7 +119,7 @@ impl Runner {
         let try_range = || -> Result<(), Stop> {
             self.prepare(text)?;
             let options = QueryOptions::default();
-            let result = self.engine.range(&self.storage, text, start, end, step, &options);
+            let result = self.engine.range(self.storage, text, start, end, step, &options);
             let steps = usize::try_from((end - start) / step.max(1) + 1).unwrap_or(usize::MAX);
             Self::check(text, result, expect, &|value| match value {
                 Value::Matrix(series) => check_matrix(&expect.series, series, start, step, steps),
@@ -161,35 +129,9 @@ impl Runner {
         outcome(try_range())
     }
 
-    /// Parses the expression and finds out whether it needs what cannot be held yet.
     fn prepare(&self, text: &str) -> Result<Expr, Stop> {
-        let expr = parse(text, &self.engine.options().features)
-            .map_err(|error| Stop::Failed(format!("does not parse: {error}")))?;
-        let mut skipped = None;
-        let mut uses_start = false;
-        walk(&expr, &mut |node| {
-            if let ExprKind::Call(call) = &node.kind {
-                uses_start |= USE_START_TIMESTAMPS.contains(&call.function.name);
-            }
-        });
-        walk(&expr, &mut |node| {
-            let matchers: &[Matcher] = match &node.kind {
-                ExprKind::Vector(selector) => &selector.matchers,
-                ExprKind::Matrix(matrix) => &matrix.selector.matchers,
-                _ => return,
-            };
-            let touches =
-                |all: &[Labels]| all.iter().any(|labels| matchers.iter().all(|m| m.matches_labels(labels)));
-            if touches(&self.histograms) {
-                skipped = Some("native histogram samples are not supported yet");
-            } else if uses_start && touches(&self.start_timestamps) {
-                skipped = Some("start timestamps are not supported yet");
-            }
-        });
-        match skipped {
-            Some(reason) => Err(Stop::Skipped(reason.to_owned())),
-            None => Ok(expr),
-        }
+        parse(text, &self.engine.options().features)
+            .map_err(|error| Stop::Failed(format!("does not parse: {error}")))
     }
 
     fn check(
@@ -239,26 +181,19 @@ fn middle_step(result: Result<QueryResult, Error>, time_ms: i64, expect: &Expect
     if !series.is_sorted_by(|a, b| a.labels < b.labels) {
         return Err(Stop::Failed("series are not in label order".to_owned()));
     }
-    let mut middle: Vec<(&Labels, f64)> = Vec::new();
+    let mut middle: Vec<Got<'_>> = Vec::new();
     for series in series {
-        if let Some((_, value)) = series.samples.iter().find(|(t, _)| *t == time_ms) {
-            middle.push((&series.labels, value));
+        if let Some((_, value, histogram)) = series.samples.points().find(|(t, ..)| *t == time_ms) {
+            middle.push((&series.labels, value, histogram));
         }
     }
     if let Some(expected) = expect.scalar {
         return match middle.as_slice() {
-            [(labels, value)] if labels.is_empty() && super::compare::same_float(*value, expected) => Ok(()),
+            [(labels, value, None)] if labels.is_empty() && super::compare::same_float(*value, expected) => {
+                Ok(())
+            }
             other => Err(Stop::Failed(format!("expected the scalar {expected}, got {other:?}"))),
         };
     }
     Ok(check_vector(expect, &middle)?)
-}
-
-/// The labels of the histogram that a classic bucket, count or sum series belongs to.
-fn histogram_base(labels: &Labels) -> Option<Labels> {
-    let name = labels.metric_name();
-    let base = ["_bucket", "_count", "_sum"].iter().find_map(|suffix| name.strip_suffix(suffix))?;
-    let rest = labels.without(|label| label == "le" || label == crate::model::METRIC_NAME);
-    let pairs = rest.iter().chain([(crate::model::METRIC_NAME, base)]);
-    Some(Labels::from_pairs(pairs))
 }

@@ -1,17 +1,19 @@
-//! Series notation: `name{label="value"} 1+2x3 _ stale`.
+//! Series notation: `name{label="value"} 1+2x3 _ stale {{count:1}}`.
 
+use super::histogram::{NotedHistogram, parse_histogram, stepped};
 use crate::model::{Labels, LabelsBuf, METRIC_NAME, stale_nan};
+use crate::promql::exec::histogram::Sign;
 use crate::promql::syntax::quote::unquote;
 
 /// One point of a series line.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum SeriesPoint {
     /// No sample here.
     Omitted,
     /// A number, perhaps the stale marker.
     Value(f64),
-    /// A native histogram, which can be noted but not held yet.
-    Histogram,
+    /// A native histogram.
+    Histogram(NotedHistogram),
 }
 
 /// A parsed series line.
@@ -21,6 +23,8 @@ pub struct SeriesLine {
     pub labels: Labels,
     /// One point per step.
     pub points: Vec<SeriesPoint>,
+    /// When what each point counts began, in milliseconds relative to it; empty when nothing is said of it.
+    pub starts: Vec<Option<i64>>,
 }
 
 /// Most points of one line; far more than any script needs.
@@ -42,7 +46,7 @@ pub fn parse_series(line: &str) -> Result<SeriesLine, String> {
     loop {
         rest = rest.trim_start_matches([' ', '\t']);
         if rest.is_empty() {
-            return Ok(SeriesLine { labels, points });
+            return Ok(SeriesLine { labels, points, starts: Vec::new() });
         }
         rest = parse_item(rest, &mut points)?;
         if !rest.is_empty() && !rest.starts_with([' ', '\t']) {
@@ -117,7 +121,7 @@ fn parse_word(text: &str) -> Parsed<(String, bool, &str)> {
 fn parse_item<'a>(text: &'a str, out: &mut Vec<SeriesPoint>) -> Parsed<&'a str> {
     if let Some(rest) = text.strip_prefix('_') {
         let (times, rest) = parse_times(rest)?;
-        repeat(out, SeriesPoint::Omitted, times.unwrap_or(1))?;
+        repeat(out, &SeriesPoint::Omitted, times.unwrap_or(1))?;
         return Ok(rest);
     }
     if let Some(rest) = text.strip_prefix("stale") {
@@ -125,7 +129,7 @@ fn parse_item<'a>(text: &'a str, out: &mut Vec<SeriesPoint>) -> Parsed<&'a str> 
         return Ok(rest);
     }
     if text.starts_with("{{") {
-        return parse_histogram(text, out);
+        return parse_histograms(text, out);
     }
     let (first, rest) = parse_number(text)?;
     let (step, rest) = if rest.starts_with(['+', '-']) {
@@ -146,18 +150,24 @@ fn parse_item<'a>(text: &'a str, out: &mut Vec<SeriesPoint>) -> Parsed<&'a str> 
     Ok(rest)
 }
 
-fn parse_histogram<'a>(text: &'a str, out: &mut Vec<SeriesPoint>) -> Parsed<&'a str> {
-    let skip = |text: &'a str| -> Parsed<&'a str> {
-        let end = text.find("}}").ok_or("unterminated histogram")?;
-        Ok(&text[end + 2..])
+fn parse_histograms<'a>(text: &'a str, out: &mut Vec<SeriesPoint>) -> Parsed<&'a str> {
+    let (first, mut rest) = parse_histogram(text)?;
+    let sign = match rest.chars().next() {
+        Some('+') => Some(Sign::Plus),
+        Some('-') => Some(Sign::Minus),
+        _ => None,
     };
-    let mut rest = skip(text)?;
-    let stepped = rest.starts_with(['+', '-']);
-    if stepped {
-        rest = skip(rest)?;
-    }
+    let Some(sign) = sign else {
+        let (times, rest) = parse_times(rest)?;
+        repeat(out, &SeriesPoint::Histogram(first), times.unwrap_or(0) + 1)?;
+        return Ok(rest);
+    };
+    let step;
+    (step, rest) = parse_histogram(&rest[1..])?;
     let (times, rest) = parse_times(rest)?;
-    repeat(out, SeriesPoint::Histogram, times.unwrap_or(0) + 1)?;
+    let times = times.ok_or_else(|| format!("expected a repetition at {rest:?}"))?;
+    check_count(out, times)?;
+    out.extend(stepped(&first, &step, sign, times)?.into_iter().map(SeriesPoint::Histogram));
     Ok(rest)
 }
 
@@ -166,9 +176,9 @@ fn check_count(out: &[SeriesPoint], times: u64) -> Parsed<()> {
     if held.saturating_add(times) > MAX_POINTS { Err("too many points".to_owned()) } else { Ok(()) }
 }
 
-fn repeat(out: &mut Vec<SeriesPoint>, point: SeriesPoint, times: u64) -> Parsed<()> {
+fn repeat(out: &mut Vec<SeriesPoint>, point: &SeriesPoint, times: u64) -> Parsed<()> {
     check_count(out, times)?;
-    out.extend((0..times).map(|_| point));
+    out.extend((0..times).map(|_| point.clone()));
     Ok(())
 }
 

@@ -65,6 +65,7 @@ pub(super) fn run(
             drop_name: group.drop_name,
             values: group.columns.finish(op),
             present: group.present,
+            histograms: Vec::new(),
         })
         .collect();
     cx.release(held);

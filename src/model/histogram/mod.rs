@@ -3,6 +3,18 @@
 //! Buckets are kept sparsely: spans say which bucket numbers are present, `counts` has one entry for each of those.
 //! Counts are absolute (not cumulative over buckets, not differences) 64-bit floats, whole numbers where the
 //! histogram is one of integers; up to 2^53 that is exact.
+//!
+//! Read this, then `bounds`, `buckets`, `layout` and `reset`. Arithmetic is in the query engine.
+
+mod bounds;
+mod buckets;
+mod layout;
+mod reset;
+
+pub use bounds::exponential as exponential_bound;
+pub use buckets::{Bucket, Numbered};
+pub use layout::coarser_number;
+pub use reset::common_bounds;
 
 use super::is_stale;
 
