@@ -139,6 +139,11 @@ impl Annotations {
         }
     }
 
+    /// Adds the remarks of `other` after its own.
+    pub(crate) fn join(&mut self, other: Self) {
+        other.entries.into_iter().for_each(|entry| self.add(entry.remark, entry.span));
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -1,6 +1,8 @@
 //! What all operators of one query share: its data, its budget, its deadline, its remarks.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::promql::annotations::{Annotations, Remark};
@@ -15,8 +17,14 @@ const PHASE: &str = "expression evaluation";
 /// Most cells (rows times steps) of one batch: 8 MiB of values.
 const BATCH_CELLS: usize = 1 << 20;
 
+/// Cells of a batch that has more rows than [`FEW_ROWS`].
+const MANY_ROWS_CELLS: usize = 1 << 18;
+
+/// Rows enough to share between threads.
+const FEW_ROWS: usize = 16;
+
 /// Most rows of one batch.
-const BATCH_ROWS: usize = 256;
+const BATCH_ROWS: usize = 4096;
 
 /// Bounds of one query.
 #[derive(Debug, Clone)]
@@ -35,10 +43,16 @@ pub(crate) struct Context<'a> {
     /// Whether the query has more than one step.
     pub(crate) is_range: bool,
     limits: Limits,
-    held: Cell<usize>,
-    peak: Cell<usize>,
+    held: Arc<Held>,
     total: Cell<u64>,
     annotations: RefCell<Annotations>,
+}
+
+/// Samples held by all threads of a query.
+#[derive(Debug, Default)]
+struct Held {
+    now: AtomicUsize,
+    peak: AtomicUsize,
 }
 
 impl<'a> Context<'a> {
@@ -53,11 +67,29 @@ impl<'a> Context<'a> {
             delayed_names,
             is_range,
             limits,
-            held: Cell::new(0),
-            peak: Cell::new(0),
+            held: Arc::default(),
             total: Cell::new(0),
             annotations: RefCell::default(),
         }
+    }
+
+    /// A context of the same query for another thread; what it notes comes back by [`Context::join`].
+    pub(crate) fn fork(&self) -> Self {
+        Self {
+            selects: self.selects,
+            delayed_names: self.delayed_names,
+            is_range: self.is_range,
+            limits: self.limits.clone(),
+            held: Arc::clone(&self.held),
+            total: Cell::new(0),
+            annotations: RefCell::default(),
+        }
+    }
+
+    /// Takes over what a fork has noted.
+    pub(crate) fn join(&self, fork: Self) {
+        self.looked_at_more(fork.total.get());
+        self.annotations.borrow_mut().join(fork.annotations.into_inner());
     }
 
     /// Fails when the query should end early. Called per series and per batch.
@@ -73,9 +105,9 @@ impl<'a> Context<'a> {
 
     /// Counts `samples` as held from now on.
     pub(crate) fn hold(&self, samples: usize) -> Result<(), Error> {
-        let held = self.held.get().saturating_add(samples);
-        self.held.set(held);
-        self.peak.set(self.peak.get().max(held));
+        // One thread alone cannot bring the sum anywhere near the end of the numbers: each step is checked.
+        let held = self.held.now.fetch_add(samples, Ordering::Relaxed).saturating_add(samples);
+        self.held.peak.fetch_max(held, Ordering::Relaxed);
         if held > self.limits.max_samples {
             return Err(Error::TooManySamples);
         }
@@ -89,12 +121,17 @@ impl<'a> Context<'a> {
 
     /// Counts `samples` as no longer held.
     pub(crate) fn release(&self, samples: usize) {
-        self.held.set(self.held.get().saturating_sub(samples));
+        let less = |held: usize| Some(held.saturating_sub(samples));
+        let _ = self.held.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// Counts samples looked at.
     pub(crate) fn looked_at(&self, samples: usize) {
-        self.total.set(self.total.get().saturating_add(u64::try_from(samples).unwrap_or(u64::MAX)));
+        self.looked_at_more(u64::try_from(samples).unwrap_or(u64::MAX));
+    }
+
+    fn looked_at_more(&self, samples: u64) {
+        self.total.set(self.total.get().saturating_add(samples));
     }
 
     /// Runs `work`, counting what it looks at `times` over: not at all inside subqueries, whose windows are counted
@@ -115,12 +152,13 @@ impl<'a> Context<'a> {
 
     /// Rows per batch for rows of `steps` columns.
     pub(crate) fn batch_rows(steps: usize) -> usize {
-        (BATCH_CELLS / steps.max(1)).clamp(1, BATCH_ROWS)
+        let few = (BATCH_CELLS / steps.max(1)).min(FEW_ROWS);
+        (MANY_ROWS_CELLS / steps.max(1)).clamp(few.max(1), BATCH_ROWS)
     }
 
     /// Everything the query leaves behind: remarks, samples looked at, most samples held.
     pub(crate) fn finish(self) -> (Annotations, u64, u64) {
-        let peak = u64::try_from(self.peak.get()).unwrap_or(u64::MAX);
+        let peak = u64::try_from(self.held.peak.load(Ordering::Relaxed)).unwrap_or(u64::MAX);
         (self.annotations.into_inner(), self.total.get(), peak)
     }
 }

@@ -4,7 +4,8 @@
 //! come, everything that must see whole groups collects rows within the sample budget.
 //!
 //! **Cost**: a row holds eight bytes and a bit per step. Series are decoded once, front to back, into a reused
-//! buffer. Rows do not depend on each other below aggregations, so scans can be split over threads later.
+//! buffer. Rows do not depend on each other below aggregations, so the reading of series is spread over threads
+//! (`parallel`).
 //!
 //! Read `batch`, `context`, `build`, then the operators: `scan`, `rollup`, `call`, `binary`, `aggregate`.
 
@@ -16,6 +17,7 @@ mod call;
 mod context;
 pub(crate) mod histogram;
 pub(crate) mod math;
+mod parallel;
 mod rollup;
 mod scan;
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::batch::{Batch, Row};
 use super::build::drop_name;
+use super::parallel::gather;
 use super::rollup::line;
 use super::{Context, Operator};
 use crate::model::{Samples, is_stale};
@@ -27,16 +28,15 @@ pub(crate) struct Scan {
     shows: Shows,
     smoothed: bool,
     next: usize,
-    samples: Samples,
 }
 
 impl Scan {
     pub(crate) fn new(reader: Reader, lookback: i64, shows: Shows, smoothed: bool) -> Self {
-        Self { reader, lookback, shows, smoothed, next: 0, samples: Samples::new() }
+        Self { reader, lookback, shows, smoothed, next: 0 }
     }
 
-    fn fill(&self, row: &mut Row) {
-        let Samples { timestamps, values, histograms, .. } = &self.samples;
+    fn fill(&self, samples: &Samples, row: &mut Row) {
+        let Samples { timestamps, values, histograms, .. } = samples;
         let any_histograms = !histograms.is_empty();
         let mut end = 0;
         for at in 0..row.values.len() {
@@ -73,8 +73,8 @@ impl Scan {
 
 impl Scan {
     /// The line between the neighbours within the lookback; the last value where no later sample is known.
-    fn fill_smoothed(&self, row: &mut Row) {
-        let Samples { timestamps, values, .. } = &self.samples;
+    fn fill_smoothed(&self, samples: &Samples, row: &mut Row) {
+        let Samples { timestamps, values, .. } = samples;
         for at in 0..row.values.len() {
             let moment = self.reader.moments.get(at);
             let next = timestamps.partition_point(|t| *t < moment);
@@ -100,36 +100,45 @@ impl Scan {
     }
 }
 
+impl Scan {
+    /// The row of series `number`, if it has any value.
+    fn row(&self, number: usize, samples: &mut Samples, cx: &Context<'_>) -> Result<Option<Row>, Error> {
+        let series = &cx.selects[self.reader.select];
+        series.read(number, self.reader.range, samples)?;
+        if samples.is_empty() {
+            return Ok(None);
+        }
+        let mut row = Row::empty(series.labels(number), self.reader.moments.grid.count);
+        if self.smoothed {
+            samples.drop_stale();
+            self.fill_smoothed(samples, &mut row);
+        } else {
+            self.fill(samples, &mut row);
+        }
+        if row.is_empty() {
+            return Ok(None);
+        }
+        cx.hold(row.count())?;
+        cx.looked_at(row.count());
+        if self.shows == Shows::Seconds {
+            drop_name(&mut row, cx);
+        }
+        Ok(Some(row))
+    }
+}
+
 impl Operator for Scan {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
-        let series = &cx.selects[self.reader.select];
-        if self.next >= series.len() {
+        let count = cx.selects[self.reader.select].len();
+        if self.next >= count {
             return Ok(None);
         }
         let steps = self.reader.moments.grid.count;
-        let mut batch = Vec::new();
-        while self.next < series.len() && batch.len() < Context::batch_rows(steps) {
-            cx.check()?;
-            series.read(self.next, self.reader.range, &mut self.samples)?;
-            if !self.samples.is_empty() {
-                let mut row = Row::empty(series.labels(self.next), steps);
-                if self.smoothed {
-                    self.samples.drop_stale();
-                    self.fill_smoothed(&mut row);
-                } else {
-                    self.fill(&mut row);
-                }
-                if !row.is_empty() {
-                    cx.hold(row.count())?;
-                    cx.looked_at(row.count());
-                    if self.shows == Shows::Seconds {
-                        drop_name(&mut row, cx);
-                    }
-                    batch.push(row);
-                }
-            }
-            self.next += 1;
-        }
-        Ok(Some(batch))
+        let end = count.min(self.next + Context::batch_rows(steps));
+        // Finding and labelling a series, then a few samples decoded for each step shown.
+        let cost = 500 + 20 * steps;
+        let rows = gather(cx, self.next..end, cost, |cx, samples, number| self.row(number, samples, cx))?;
+        self.next = end;
+        Ok(Some(rows))
     }
 }

@@ -193,7 +193,7 @@ mod tests {
 
     fn histograms(loader: &Loader) -> Vec<Arc<Histogram>> {
         let querier = loader.storage.querier(TimeRange::ALL).expect("a querier");
-        let request = SelectRequest { matchers: &[], range: TimeRange::ALL };
+        let request = SelectRequest::new(&[], TimeRange::ALL);
         let set = querier.select(&request).expect("a select");
         let mut out = Vec::new();
         let mut samples = crate::model::Samples::new();
