@@ -11,6 +11,7 @@ mod cors;
 pub mod json;
 mod lifecycle;
 mod measure;
+pub mod number;
 pub mod params;
 pub mod reply;
 mod request_line;
