@@ -7,6 +7,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod queries;
+mod random;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -25,7 +28,7 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    fn start(program: &PathBuf, dir: &std::path::Path, client: &Client) -> Self {
+    fn start(program: &PathBuf, dir: &std::path::Path, client: &Client, args: &[&str]) -> Self {
         let config = dir.join("prometheus.yml");
         std::fs::write(&config, "scrape_configs: []\n").expect("write");
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
@@ -36,6 +39,7 @@ impl Prometheus {
             .arg(format!("--storage.tsdb.path={}", dir.join("prometheus").display()))
             .arg(format!("--web.listen-address={address}"))
             .arg("--web.enable-remote-write-receiver")
+            .args(args)
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -248,27 +252,29 @@ fn difference(ours: &Value, theirs: &Value) -> Option<String> {
     None
 }
 
-#[test]
-fn answers_as_prometheus_does() {
-    let Some(program) = std::env::var_os("PROMETHEUS_BIN").map(PathBuf::from) else {
+/// The Prometheus to compare with, if there is one.
+fn program() -> Option<PathBuf> {
+    let program = std::env::var_os("PROMETHEUS_BIN").map(PathBuf::from);
+    if program.is_none() {
         assert!(std::env::var_os("EMBERKEEP_REQUIRE_ALL").is_none(), "PROMETHEUS_BIN is required");
         println!("skipped: PROMETHEUS_BIN names no Prometheus");
-        return;
-    };
-    let mut random = Random::from_env(3);
-    let dir = tempfile::tempdir().expect("dir");
-    let client = Client::new();
-    let theirs = Prometheus::start(&program, dir.path(), &client);
-    let ours = Server::start(&dir.path().join("data"), &["--web.enable-remote-write-receiver"], &[]);
+    }
+    program
+}
+
+/// First and last second of the data.
+fn time_zero() -> (i64, i64) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let end = i64::try_from(now).expect("fits") / 60 * 60 - 60;
-    let start = end * 1000 - SCRAPES * INTERVAL_MS;
-    let series = generate(&mut random, start);
-    // In order of time, as a sender would: neither server takes what is far behind.
-    for scrape in 0..usize::try_from(SCRAPES).expect("small") {
-        let from = start + i64::try_from(scrape).expect("small") * INTERVAL_MS;
+    (end - SCRAPES * INTERVAL_MS / 1000, end)
+}
+
+/// Sends all samples to both servers, in order of time as a sender would: neither takes what is far behind.
+fn write_all(client: &Client, series: &[Series], start: i64, urls: &[&str]) {
+    for scrape in 0..SCRAPES {
+        let from = start + scrape * INTERVAL_MS;
         let mut body = Vec::new();
-        for (labels, samples) in &series {
+        for (labels, samples) in series {
             let now: Vec<(i64, f64)> =
                 samples.iter().copied().filter(|(t, _)| (from..from + INTERVAL_MS).contains(t)).collect();
             if !now.is_empty() {
@@ -276,13 +282,26 @@ fn answers_as_prometheus_does() {
             }
         }
         let body = snap::raw::Encoder::new().compress_vec(&body).expect("compress");
-        for url in [&ours.url, &theirs.url] {
+        for url in urls {
             let (status, text) = client
                 .post(&format!("{url}/api/v1/write"), "application/x-protobuf", body.clone())
                 .expect("write");
             assert_eq!(status, 204, "{url}: {text}");
         }
     }
+}
+
+#[test]
+fn answers_as_prometheus_does() {
+    let Some(program) = program() else { return };
+    let mut random = Random::from_env(3);
+    let dir = tempfile::tempdir().expect("dir");
+    let client = Client::new();
+    let theirs = Prometheus::start(&program, dir.path(), &client, &[]);
+    let ours = Server::start(&dir.path().join("data"), &["--web.enable-remote-write-receiver"], &[]);
+    let (start, end) = time_zero();
+    let series = generate(&mut random, start * 1000);
+    write_all(&client, &series, start * 1000, &[&ours.url, &theirs.url]);
     let (mut wrong, mut asked) = (Vec::new(), 0);
     let mut compare = |endpoint: &str, form: &[(&str, &str)]| {
         asked += 1;

@@ -1,0 +1,164 @@
+//! Random queries, asked here and of a real Prometheus.
+//!
+//! `EMBERKEEP_RANDOM_QUERIES` says how many (400 if absent), `EMBERKEEP_TEST_SEED` which. Beside Prometheus 2.42 only
+//! what both versions define alike is asked, beside 3.14 everything.
+
+use serde_json::Value;
+
+use crate::queries::{Level, Writer};
+use crate::support::Random;
+use crate::support::server::{Client, Server};
+use crate::{Prometheus, SCRAPES, Series, generate, program, rows, time_zero, write_all};
+
+const FEATURES: &str =
+    "promql-experimental-functions,promql-extended-range-selectors,promql-binop-fill-modifiers";
+
+/// Series that only the newer version can be asked about: edges of windows, counters near zero, odd numbers.
+fn more(random: &mut Random, start: i64) -> Vec<Series> {
+    let odd = [0.0, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 5e-324, 1.7e308, -1.7e308, 0.1, 1e21];
+    let mut out = Vec::new();
+    for instance in 0..4u32 {
+        let labels = |name: &str, more: &[(&str, &str)]| {
+            let mut all = vec![
+                ("__name__".to_owned(), name.to_owned()),
+                ("instance".to_owned(), format!("host{instance}")),
+                ("job".to_owned(), format!("job{}", instance % 2)),
+            ];
+            all.extend(more.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
+            all.sort();
+            all
+        };
+        let times: Vec<i64> = (0..SCRAPES).map(|scrape| start + scrape * 15_000).collect();
+        let odd_values = times.iter().map(|t| (*t, odd[usize::try_from(random.below(10)).expect("small")]));
+        out.push((labels("odd_values", &[]), odd_values.collect()));
+        let mut count = 0.0;
+        let sparse = times.iter().filter_map(|time| {
+            if random.below(4) > 0 {
+                return None;
+            }
+            count = if random.below(6) == 0 { 0.0 } else { count + random.below(5) as f64 };
+            Some((*time, count))
+        });
+        let sparse: Vec<(i64, f64)> = sparse.collect();
+        out.push((labels("sparse", &[("sensor", "s")]), sparse.iter().map(|(t, v)| (*t, v / 3.0)).collect()));
+        out.push((labels("sparse_total", &[("mode", "0")]), sparse));
+        let build = [("version", if instance < 2 { "v1" } else { "v2" }), ("extra", "yes")];
+        out.push((labels("target_info", &build), times.iter().map(|t| (*t, 1.0)).collect()));
+    }
+    out
+}
+
+/// The whole reply: status, then what it holds.
+fn ask(client: &Client, server: &str, endpoint: &str, form: &[(&str, String)]) -> Value {
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let url = format!("{server}/api/v1/{endpoint}");
+    let sent = client.post(&url, "application/x-www-form-urlencoded", body.into_bytes());
+    let (_, text) = sent.unwrap_or_else(|error| panic!("{url} {form:?}: {error}"));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{url} {form:?}: {error}: {text}"))
+}
+
+/// Whether the order in which series are visited shows in the last digits of the answer.
+fn adds_up(query: &str) -> bool {
+    ["sum", "avg", "stddev", "stdvar"]
+        .iter()
+        .any(|op| query.match_indices(op).any(|(at, _)| !query[at + op.len()..].starts_with("_over_time")))
+}
+
+fn remarks(reply: &Value) -> Vec<String> {
+    let lists = ["warnings", "infos"].into_iter().filter_map(|kind| reply[kind].as_array());
+    let mut all: Vec<String> = lists.flatten().map(|text| text.as_str().unwrap_or("").to_owned()).collect();
+    all.sort();
+    all
+}
+
+fn difference(query: &str, ours: &Value, theirs: &Value, level: Level) -> Option<String> {
+    if ours["status"] != theirs["status"] {
+        return Some(format!("{} here, {} there", shortened(ours), shortened(theirs)));
+    }
+    if ours["status"] == "error" {
+        // Which of several faults is met first, and which series a message names, depends on the order of series.
+        let kinds = (&ours["errorType"], &theirs["errorType"]);
+        return (kinds.0 != kinds.1)
+            .then(|| format!("{} here, {} there", shortened(ours), shortened(theirs)));
+    }
+    if level == Level::Full && remarks(ours) != remarks(theirs) {
+        return Some(format!("remarks {:?} here, {:?} there", remarks(ours), remarks(theirs)));
+    }
+    let (ours, theirs) = (&ours["data"], &theirs["data"]);
+    if adds_up(query) || level == Level::Common {
+        return crate::difference(ours, theirs);
+    }
+    if ours["resultType"] != theirs["resultType"] {
+        return Some(format!("{} here, {} there", ours["resultType"], theirs["resultType"]));
+    }
+    let exact = |data: &Value| -> Vec<(String, String)> {
+        let text = |samples: &Vec<(String, f64)>| {
+            let bits = samples.iter().map(|(t, v)| format!("{t}:{v:?}"));
+            bits.collect::<Vec<_>>().join(" ")
+        };
+        rows(data).iter().map(|(labels, samples)| (labels.clone(), text(samples))).collect()
+    };
+    if exact(ours) != exact(theirs) {
+        return crate::difference(ours, theirs).or_else(|| Some("the last digits differ".to_owned()));
+    }
+    None
+}
+
+fn shortened(reply: &Value) -> String {
+    let text = if reply["status"] == "error" { reply.to_string() } else { "an answer".to_owned() };
+    text.chars().take(300).collect()
+}
+
+#[test]
+fn random_queries_are_answered_as_by_prometheus() {
+    let Some(program) = program() else { return };
+    let mut random = Random::from_env(11);
+    let count = std::env::var("EMBERKEEP_RANDOM_QUERIES").ok().and_then(|n| n.parse().ok()).unwrap_or(400);
+    let dir = tempfile::tempdir().expect("dir");
+    let client = Client::new();
+    let level = level(&program);
+    let features = if level == Level::Full { &["--enable-feature", FEATURES][..] } else { &[] };
+    let theirs = Prometheus::start(&program, dir.path(), &client, features);
+    let mut args = vec!["--web.enable-remote-write-receiver"];
+    args.extend(features);
+    let ours = Server::start(&dir.path().join("data"), &args, &[]);
+    let (start, end) = time_zero();
+    let mut series = generate(&mut random, start * 1000);
+    if level == Level::Full {
+        series.extend(more(&mut random, start * 1000));
+    }
+    write_all(&client, &series, start * 1000, &[&ours.url, &theirs.url]);
+
+    let (mut wrong, mut failed) = (Vec::new(), 0);
+    for _ in 0..count {
+        let query = Writer { random: &mut random, level, histograms: false, start, end }.query();
+        let fine = if level == Level::Full && random.below(3) == 0 { random.below(2000) } else { 0 };
+        let second = |seconds: i64| format!("{}", seconds as f64 + fine as f64 / 1000.0);
+        let back = |random: &mut Random, most: u64| i64::try_from(random.below(most)).expect("small");
+        let (endpoint, form) = if random.below(2) == 0 {
+            let time = end - back(&mut random, 2000) / 5 * 5;
+            ("query", vec![("query", query.clone()), ("time", second(time))])
+        } else {
+            let to = end - back(&mut random, 300) / 5 * 5;
+            let from = to - back(&mut random, 1500) / 5 * 5;
+            let step = ["15", "60", "137", "1", "5", "30"][usize::try_from(random.below(6)).expect("small")];
+            let times = [("start", second(from)), ("end", second(to)), ("step", step.to_owned())];
+            ("query_range", [("query", query.clone())].into_iter().chain(times).collect())
+        };
+        let (a, b) = (ask(&client, &ours.url, endpoint, &form), ask(&client, &theirs.url, endpoint, &form));
+        failed += usize::from(b["status"] == "error");
+        if let Some(difference) = difference(&query, &a, &b, level) {
+            wrong.push(format!("{endpoint} {form:?}:\n    {difference}"));
+        }
+    }
+    println!("{count} random queries, of which {failed} fail on both sides; {} differ", wrong.len());
+    assert!(wrong.is_empty(), "{} of {count} answers differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(failed * 2 < count, "most queries fail: {failed} of {count}");
+}
+
+fn level(program: &std::path::Path) -> Level {
+    let output = std::process::Command::new(program).arg("--version").output().expect("--version");
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    if text.contains("version 2.") { Level::Common } else { Level::Full }
+}
