@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::promql::annotations::{Annotations, Remark};
 use crate::promql::error::Error;
+use crate::promql::options::Features;
 use crate::promql::syntax::ast::Span;
 use crate::storage::SeriesSet;
 use crate::util::StopToken;
@@ -34,6 +35,10 @@ pub(crate) struct Context<'a> {
     pub(crate) delayed_names: bool,
     /// Whether the query has more than one step.
     pub(crate) is_range: bool,
+    /// Whether functions look at start timestamps.
+    pub(crate) start_timestamps: bool,
+    /// Whether the type of a metric is told by its `__type__` label.
+    pub(crate) type_labels: bool,
     limits: Limits,
     held: Cell<usize>,
     peak: Cell<usize>,
@@ -44,14 +49,16 @@ pub(crate) struct Context<'a> {
 impl<'a> Context<'a> {
     pub(crate) fn new(
         selects: &'a [Box<dyn SeriesSet>],
-        delayed_names: bool,
+        features: &Features,
         is_range: bool,
         limits: Limits,
     ) -> Self {
         Self {
             selects,
-            delayed_names,
+            delayed_names: features.delayed_name_removal,
             is_range,
+            start_timestamps: features.start_timestamps,
+            type_labels: features.type_and_unit_labels,
             limits,
             held: Cell::new(0),
             peak: Cell::new(0),
