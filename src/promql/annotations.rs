@@ -17,12 +17,82 @@ const MONOTONICITY: &str = "input to histogram_quantile needed to be fixed for m
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Remark {
     InvalidQuantile(f64),
-    InvalidRatio { got: f64, capped: f64 },
-    BadBucketLabel { value: String, metric: String },
+    InvalidRatio {
+        got: f64,
+        capped: f64,
+    },
+    BadBucketLabel {
+        value: String,
+        metric: String,
+    },
     SortInRange,
     PossibleNonCounter(String),
-    ForcedMonotonicity { metric: String, fix: MonotonicityFix },
-    IncompatibleTypes { op: &'static str, left: &'static str, right: &'static str },
+    ForcedMonotonicity {
+        metric: String,
+        fix: MonotonicityFix,
+    },
+    IncompatibleTypes {
+        op: &'static str,
+        left: &'static str,
+        right: &'static str,
+    },
+    /// Floats and histograms in one window.
+    MixedSamples(String),
+    /// Floats and histograms in one group.
+    MixedGroup,
+    /// Classic buckets and a native histogram with the same labels.
+    MixedClassicNative {
+        metric: String,
+    },
+    /// Exponential and custom bounds in one window or group.
+    MixedSchemas(String),
+    NotCounter(String),
+    NotGauge(String),
+    IncompatibleLayouts {
+        op: &'static str,
+    },
+    ConflictingResets(HistogramOperation),
+    BoundsReconciled(HistogramOperation),
+    /// Names the aggregation.
+    IgnoredInAggregation(&'static str),
+    IgnoredInMixedRange(String),
+    NaNQuantile {
+        metric: String,
+    },
+    SkewedQuantile {
+        metric: String,
+    },
+    NaNsOutsideFractions {
+        metric: String,
+    },
+    /// Merged: what differs is how often it was seen.
+    StartOverlap {
+        metric: String,
+        seen: u64,
+    },
+    /// The `__type__` label says it is no counter.
+    PossibleNonCounterType {
+        metric: String,
+        kind: String,
+    },
+}
+
+/// What was done with histograms that did not fit together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HistogramOperation {
+    Addition,
+    Subtraction,
+    Aggregation,
+}
+
+impl HistogramOperation {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Addition => "addition",
+            Self::Subtraction => "subtraction",
+            Self::Aggregation => "aggregation",
+        }
+    }
 }
 
 /// What had to be changed about classic buckets so that their counts rise.
@@ -53,10 +123,26 @@ impl Remark {
             Self::InvalidQuantile(_)
             | Self::InvalidRatio { .. }
             | Self::BadBucketLabel { .. }
-            | Self::SortInRange => true,
+            | Self::SortInRange
+            | Self::MixedSamples(_)
+            | Self::MixedGroup
+            | Self::MixedClassicNative { .. }
+            | Self::MixedSchemas(_)
+            | Self::NotCounter(_)
+            | Self::NotGauge(_)
+            | Self::IncompatibleLayouts { .. }
+            | Self::ConflictingResets(_)
+            | Self::StartOverlap { .. } => true,
             Self::PossibleNonCounter(_)
+            | Self::PossibleNonCounterType { .. }
             | Self::ForcedMonotonicity { .. }
-            | Self::IncompatibleTypes { .. } => false,
+            | Self::IncompatibleTypes { .. }
+            | Self::BoundsReconciled(_)
+            | Self::IgnoredInAggregation(_)
+            | Self::IgnoredInMixedRange(_)
+            | Self::NaNQuantile { .. }
+            | Self::SkewedQuantile { .. }
+            | Self::NaNsOutsideFractions { .. } => false,
         }
     }
 
@@ -86,6 +172,59 @@ impl Remark {
             Self::IncompatibleTypes { op, left, right } => format!(
                 "incompatible sample types encountered for binary operator {}: {left} {op} {right}",
                 quote(op)
+            ),
+            Self::MixedSamples(metric) => {
+                format!("encountered a mix of histograms and floats for metric name {}", quote(metric))
+            }
+            Self::MixedGroup => "encountered a mix of histograms and floats for aggregation".to_owned(),
+            Self::MixedClassicNative { metric } => {
+                with_metric("vector contains a mix of classic and native histograms".to_owned(), metric)
+            }
+            Self::MixedSchemas(metric) => format!(
+                "vector contains a mix of histograms with exponential and custom buckets schemas for metric name {}",
+                quote(metric)
+            ),
+            Self::NotCounter(metric) => {
+                format!("this native histogram metric is not a counter: {}", quote(metric))
+            }
+            Self::NotGauge(metric) => {
+                format!("this native histogram metric is not a gauge: {}", quote(metric))
+            }
+            Self::IncompatibleLayouts { op } => {
+                format!("incompatible bucket layout encountered for binary operator {op}")
+            }
+            Self::ConflictingResets(operation) => {
+                format!("conflicting counter resets during histogram {}", operation.as_str())
+            }
+            Self::BoundsReconciled(operation) => {
+                format!("mismatched custom buckets were reconciled during {}", operation.as_str())
+            }
+            Self::IgnoredInAggregation(name) => format!("ignored histogram in {name} aggregation"),
+            Self::IgnoredInMixedRange(metric) => format!(
+                "ignored histograms in a range containing both floats and histograms for metric name {}",
+                quote(metric)
+            ),
+            Self::NaNQuantile { metric } => with_metric(
+                "input to histogram_quantile has NaN observations, result is NaN".to_owned(),
+                metric,
+            ),
+            Self::SkewedQuantile { metric } => with_metric(
+                "input to histogram_quantile has NaN observations, result is skewed higher".to_owned(),
+                metric,
+            ),
+            Self::NaNsOutsideFractions { metric } => with_metric(
+                "input to histogram_fraction has NaN observations, which are excluded from all fractions"
+                    .to_owned(),
+                metric,
+            ),
+            Self::StartOverlap { metric, .. } => format!(
+                "sample has start time that overlaps with previous sample timestamp for metric {}",
+                quote(metric)
+            ),
+            Self::PossibleNonCounterType { metric, kind } => format!(
+                "metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got {}: {}",
+                quote(kind),
+                quote(metric)
             ),
         }
     }
@@ -117,7 +256,7 @@ pub struct Annotations {
 impl Annotations {
     /// Adds a remark about the expression at `span`.
     pub(crate) fn add(&mut self, remark: Remark, span: Span) {
-        let mergeable = matches!(remark, Remark::ForcedMonotonicity { .. });
+        let mergeable = matches!(remark, Remark::ForcedMonotonicity { .. } | Remark::StartOverlap { .. });
         let repeats = |entry: &Entry| entry.span == span && entry.remark == remark;
         if !mergeable && self.entries.get(self.last).is_some_and(repeats) {
             return;
@@ -134,6 +273,10 @@ impl Annotations {
         match (&mut entry.remark, &remark) {
             (Remark::ForcedMonotonicity { fix, .. }, Remark::ForcedMonotonicity { fix: other, .. }) => {
                 fix.merge(other);
+            }
+            (Remark::StartOverlap { seen, .. }, Remark::StartOverlap { seen: other, .. }) => {
+                *seen += other;
+                entry.span = span;
             }
             _ => entry.span = span,
         }
@@ -186,6 +329,9 @@ impl Entry {
                 rfc3339(fix.first_ms),
                 rfc3339(fix.last_ms)
             );
+        }
+        if let Remark::StartOverlap { seen: seen @ 2.., .. } = &self.remark {
+            let _ = write!(out, " ({seen} occurrences)");
         }
         let _ = write!(out, " ({})", self.span.position(query));
         out

@@ -146,9 +146,8 @@ impl Engine {
         };
         let plan = plan(&mut planner, expr, grid)?;
         let opened = open_selects(source, &planner.selects)?;
-        let delayed = self.options.features.delayed_name_removal;
         let is_range = times.step > 0;
-        let cx = Context::new(&opened, delayed, is_range, limits);
+        let cx = Context::new(&opened, &self.options.features, is_range, limits);
         cx.check()?;
         let prepare = started.elapsed();
         let value = evaluate(&plan, grid, is_range, &cx)?;

@@ -46,6 +46,10 @@ pub struct Features {
     pub binop_fill: bool,
     /// Names are dropped at the very end instead of by each operation.
     pub delayed_name_removal: bool,
+    /// `rate`, `increase`, `irate`, `resets` and `start_timestamp` look at when counting began.
+    pub start_timestamps: bool,
+    /// The type of a metric is told by its `__type__` label, not by the end of its name.
+    pub type_and_unit_labels: bool,
 }
 
 impl Features {
@@ -56,6 +60,8 @@ impl Features {
             extended_range_selectors: true,
             binop_fill: true,
             delayed_name_removal: false,
+            start_timestamps: false,
+            type_and_unit_labels: false,
         }
     }
 }

@@ -3,11 +3,11 @@
 use super::batch::{Batch, Row, merge_equal, without_name};
 use super::call::{HistogramOp, InfoOp, LabelOp, MapOp, TimeOp, sort_rows};
 use super::rollup::Rollup;
-use super::scan::{Scan, Shows};
+use super::scan::Scan;
 use super::{Context, Operator, Ready, aggregate, binary, math};
 use crate::model::Labels;
 use crate::promql::error::Error;
-use crate::promql::plan::{Node, NodeKind};
+use crate::promql::plan::{Node, NodeKind, Shows};
 
 /// An operator over a plan that outlives it.
 pub(crate) type Opened<'p> = Box<dyn Operator + 'p>;
@@ -47,10 +47,18 @@ pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, E
             Box::new(Ready::new(vec![row]))
         }
         NodeKind::Repeat(inner) => Box::new(Repeat { inner: cx.counting(steps, || open(inner, cx))?, steps }),
-        NodeKind::Select { reader, lookback, timestamps, smoothed } => {
-            let shows = if *timestamps { Shows::Seconds } else { Shows::Value };
-            let scan = Box::new(Scan::new(*reader, *lookback, shows, *smoothed));
-            if *timestamps { unique(scan, node, cx)? } else { scan }
+        NodeKind::Select { shows: Shows::StartSeconds, .. } if !cx.start_timestamps => {
+            Box::new(Ready::new(Vec::new()))
+        }
+        NodeKind::Select { reader, lookback, shows, span, smoothed } => {
+            let smoothed = smoothed.then_some(*span);
+            let scan = Box::new(Scan::new(*reader, *lookback, *shows, smoothed));
+            if *shows == Shows::Value { scan } else { unique(scan, node, cx)? }
+        }
+        NodeKind::Empty(input) => {
+            let rows = collect(open(input, cx)?, cx)?;
+            cx.release(rows.iter().map(Row::count).sum());
+            Box::new(Ready::new(Vec::new()))
         }
         NodeKind::Rollup { .. } => {
             let rollup = Rollup::open(node, cx)?;
@@ -96,7 +104,7 @@ pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, E
         }
         NodeKind::Info { input, reader, lookback, names, data } => {
             let base = collect(open(input, cx)?, cx)?;
-            let scan = Scan::new(*reader, *lookback, Shows::Milliseconds, false);
+            let scan = Scan::new(*reader, *lookback, Shows::Milliseconds, None);
             let info = collect(Box::new(scan), cx)?;
             let rows = InfoOp { names, data, steps }.run(&base, &info, cx)?;
             cx.release(info.iter().map(Row::count).sum());
@@ -111,6 +119,8 @@ pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, E
                 scalar_left: *scalar_left,
                 return_bool: *return_bool,
                 span: *span,
+                remarks: binary::LastRemarks::default(),
+                rows: 0,
             };
             let drops = op.changes_schema() || *return_bool;
             let map: Opened<'p> = Box::new(map);

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::promql::annotations::{Annotations, Remark};
 use crate::promql::error::Error;
+use crate::promql::options::Features;
 use crate::promql::syntax::ast::Span;
 use crate::storage::SeriesSet;
 use crate::util::StopToken;
@@ -42,6 +43,10 @@ pub(crate) struct Context<'a> {
     pub(crate) delayed_names: bool,
     /// Whether the query has more than one step.
     pub(crate) is_range: bool,
+    /// Whether functions look at start timestamps.
+    pub(crate) start_timestamps: bool,
+    /// Whether the type of a metric is told by its `__type__` label.
+    pub(crate) type_labels: bool,
     limits: Limits,
     held: Arc<Held>,
     total: Cell<u64>,
@@ -58,14 +63,16 @@ struct Held {
 impl<'a> Context<'a> {
     pub(crate) fn new(
         selects: &'a [Box<dyn SeriesSet>],
-        delayed_names: bool,
+        features: &Features,
         is_range: bool,
         limits: Limits,
     ) -> Self {
         Self {
             selects,
-            delayed_names,
+            delayed_names: features.delayed_name_removal,
             is_range,
+            start_timestamps: features.start_timestamps,
+            type_labels: features.type_and_unit_labels,
             limits,
             held: Arc::default(),
             total: Cell::new(0),
@@ -79,6 +86,8 @@ impl<'a> Context<'a> {
             selects: self.selects,
             delayed_names: self.delayed_names,
             is_range: self.is_range,
+            start_timestamps: self.start_timestamps,
+            type_labels: self.type_labels,
             limits: self.limits.clone(),
             held: Arc::clone(&self.held),
             total: Cell::new(0),

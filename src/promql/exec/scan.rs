@@ -2,36 +2,30 @@
 
 use std::sync::Arc;
 
-use super::batch::{Batch, Row};
+use super::batch::{Batch, Element, Row};
 use super::build::drop_name;
 use super::parallel::gather;
-use super::rollup::line;
+use super::rollup::{Notes, between, line};
 use super::{Context, Operator};
-use crate::model::{Samples, is_stale};
+use crate::model::histogram::ResetHint;
+use crate::model::{Histogram, Samples, is_stale};
+use crate::promql::annotations::Remark;
 use crate::promql::error::Error;
-use crate::promql::plan::Reader;
-
-/// What a scan yields of a sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shows {
-    Value,
-    /// Its time, which is a new quantity: the name goes.
-    Seconds,
-    /// Its time, for internal use.
-    Milliseconds,
-}
+use crate::promql::plan::{Reader, Shows};
+use crate::promql::syntax::ast::Span;
 
 /// Reads one selector, series by series.
 pub(crate) struct Scan {
     reader: Reader,
     lookback: i64,
     shows: Shows,
-    smoothed: bool,
+    /// Where the selector stands, if values are drawn as straight lines between samples.
+    smoothed: Option<Span>,
     next: usize,
 }
 
 impl Scan {
-    pub(crate) fn new(reader: Reader, lookback: i64, shows: Shows, smoothed: bool) -> Self {
+    pub(crate) fn new(reader: Reader, lookback: i64, shows: Shows, smoothed: Option<Span>) -> Self {
         Self { reader, lookback, shows, smoothed, next: 0 }
     }
 
@@ -64,6 +58,7 @@ impl Scan {
                 match self.shows {
                     Shows::Value => value,
                     Shows::Seconds => time as f64 / 1000.0,
+                    Shows::StartSeconds => samples.start(newest) as f64 / 1000.0,
                     Shows::Milliseconds => time as f64,
                 },
             );
@@ -98,6 +93,66 @@ impl Scan {
             row.put(at, value);
         }
     }
+
+    /// The same for series with native histograms. Steps that look at both kinds have no value.
+    fn fill_smoothed_histograms(&self, samples: &Samples, row: &mut Row, notes: Notes<'_>) {
+        let Samples { timestamps, values, histograms, .. } = samples;
+        for at in 0..row.values.len() {
+            let moment = self.reader.moments.get(at);
+            let (first, last) = (moment.saturating_sub(self.lookback), moment.saturating_add(self.lookback));
+            let from = timestamps.partition_point(|t| *t <= first);
+            let to = timestamps.partition_point(|t| *t <= last);
+            let mut kinds = [0, 0];
+            let of = |index: usize| {
+                let found = histograms.binary_search_by_key(&index, |(at, _)| *at);
+                found.ok().map(|found| &histograms[found].1)
+            };
+            (from..to).for_each(|index| kinds[usize::from(of(index).is_some())] += 1);
+            if kinds[0] > 0 && kinds[1] > 0 {
+                notes.add(Remark::MixedSamples);
+                continue;
+            }
+            let next = timestamps.partition_point(|t| *t < moment);
+            let later = (next < to).then_some(next);
+            let earlier = next.checked_sub(1).filter(|index| *index >= from);
+            let exact = later.filter(|index| timestamps[*index] == moment);
+            match (exact, earlier, later) {
+                (Some(index), ..) => row.put_element(at, element(samples, index)),
+                (None, Some(before), Some(after)) => {
+                    let (times, after_time) = (timestamps[before], timestamps[after]);
+                    let (Some(a), Some(b)) = (of(before), of(after)) else {
+                        let ends = ((times, values[before]), (after_time, values[after]));
+                        row.put(at, line(ends.0, ends.1, moment, false));
+                        continue;
+                    };
+                    if a.has_custom_bounds() != b.has_custom_bounds() {
+                        notes.add(Remark::MixedSchemas);
+                        continue;
+                    }
+                    let gauge = [a, b].iter().all(|h| h.reset_hint == ResetHint::Gauge);
+                    if let Some(histogram) = between((times, a), (after_time, b), moment, !gauge, notes) {
+                        row.put_histogram(at, Arc::new(histogram));
+                    }
+                }
+                (None, Some(before), None) => match of(before) {
+                    None => row.put(at, values[before]),
+                    Some(histogram) => {
+                        // The hint is about the sample before, not about the value.
+                        let unhinted = Histogram { reset_hint: ResetHint::Unknown, ..(**histogram).clone() };
+                        row.put_histogram(at, Arc::new(unhinted));
+                    }
+                },
+                (None, None, _) => {}
+            }
+        }
+    }
+}
+
+fn element(samples: &Samples, index: usize) -> Element<'_> {
+    match samples.histograms.binary_search_by_key(&index, |(at, _)| *at) {
+        Ok(found) => Element::Histogram(&samples.histograms[found].1),
+        Err(_) => Element::Float(samples.values[index]),
+    }
 }
 
 impl Scan {
@@ -109,9 +164,14 @@ impl Scan {
             return Ok(None);
         }
         let mut row = Row::empty(series.labels(number), self.reader.moments.grid.count);
-        if self.smoothed {
+        if let Some(span) = self.smoothed {
             samples.drop_stale();
-            self.fill_smoothed(samples, &mut row);
+            if samples.histograms.is_empty() {
+                self.fill_smoothed(samples, &mut row);
+            } else {
+                let name = row.labels.metric_name().to_owned();
+                self.fill_smoothed_histograms(samples, &mut row, Notes { cx, span, name: &name });
+            }
         } else {
             self.fill(samples, &mut row);
         }
@@ -120,7 +180,7 @@ impl Scan {
         }
         cx.hold(row.count())?;
         cx.looked_at(row.count());
-        if self.shows == Shows::Seconds {
+        if matches!(self.shows, Shows::Seconds | Shows::StartSeconds) {
             drop_name(&mut row, cx);
         }
         Ok(Some(row))

@@ -6,7 +6,7 @@
 use super::grid::{Grid, Moments};
 use super::node::{
     Aggregation, Extension, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc, RangeSource,
-    Reader, SortFunc, VectorBinary,
+    Reader, Shows, SortFunc, VectorBinary,
 };
 use super::select_set::SelectSet;
 use crate::model::name::Quoted;
@@ -94,9 +94,9 @@ impl Planner {
                 Ok(Node { kind, grid, distinct })
             }
             ExprKind::Binary(binary) => self.binary(binary, expr, grid, values),
-            ExprKind::Aggregate(aggregate) => self.aggregate(aggregate, grid),
+            ExprKind::Aggregate(aggregate) => self.aggregate(aggregate, expr.span, grid),
             ExprKind::Call(call) => self.call(call, expr, grid),
-            ExprKind::Vector(selector) => self.select(selector, grid, false, values),
+            ExprKind::Vector(selector) => self.select(selector, grid, Shows::Value, expr.span, values),
             ExprKind::Matrix(_) | ExprKind::Subquery(_) => {
                 unsupported("a range vector outside of a function")
             }
@@ -122,16 +122,17 @@ impl Planner {
         &mut self,
         selector: &VectorSelector,
         grid: Grid,
-        timestamps: bool,
+        shows: Shows,
+        span: Span,
         values: bool,
     ) -> Planned<Node> {
         // An anchor has no meaning at a single moment and is ignored there.
-        let smoothed = selector.smoothed && !timestamps;
+        let smoothed = selector.smoothed && shows == Shows::Value;
         let moments = self.moments(selector.at, &selector.offset, grid)?;
         let lookback = self.lookback;
         let (after, need) = if smoothed { (lookback, Need::Samples) } else { (0, moments.need()) };
         let reader = self.reader(&selector.matchers, moments, (lookback, after), (need, values));
-        let kind = NodeKind::Select { reader, lookback, timestamps, smoothed };
+        let kind = NodeKind::Select { reader, lookback, shows, span, smoothed };
         Ok(Node { kind, grid, distinct: one_name(&selector.matchers) })
     }
 
@@ -247,7 +248,7 @@ impl Planner {
         Ok(Node { kind, grid, distinct })
     }
 
-    fn aggregate(&mut self, aggregate: &Aggregate, grid: Grid) -> Planned<Node> {
+    fn aggregate(&mut self, aggregate: &Aggregate, span: Span, grid: Grid) -> Planned<Node> {
         let mut grouping = aggregate.grouping.clone();
         let mut label = String::new();
         let mut param = None;
@@ -283,6 +284,8 @@ impl Planner {
             grouping,
             without: aggregate.without,
             param_span: aggregate.param.as_ref().map(|p| p.span).unwrap_or_default(),
+            input_span: aggregate.expr.span,
+            span,
         }));
         Ok(Node { kind, grid, distinct })
     }
@@ -309,9 +312,15 @@ impl Planner {
                 return node(NodeKind::ScalarPick { max: name == "max_of", lhs, rhs });
             }
             "absent" | "absent_over_time" => return self.absent(name, arg(0), expr, grid),
-            "timestamp" => {
+            "timestamp" | "start_timestamp" => {
+                let shows = if name == "timestamp" { Shows::Seconds } else { Shows::StartSeconds };
                 if let ExprKind::Vector(selector) = &arg(0).kind {
-                    return self.select(selector, grid, true, false);
+                    return self.select(selector, grid, shows, arg(0).span, false);
+                }
+                if shows == Shows::StartSeconds {
+                    // What is computed did not begin at any time.
+                    let input = self.boxed(arg(0), grid)?;
+                    return node(NodeKind::Empty(input));
                 }
                 let input = self.boxed(arg(0), grid)?;
                 let distinct = input.distinct;
@@ -665,6 +674,11 @@ fn map_function(name: &str) -> Option<MapFunc> {
         "minute" => MapFunc::Minute,
         "month" => MapFunc::Month,
         "year" => MapFunc::Year,
+        "histogram_count" => MapFunc::HistogramCount,
+        "histogram_sum" => MapFunc::HistogramSum,
+        "histogram_avg" => MapFunc::HistogramAvg,
+        "histogram_stddev" => MapFunc::HistogramStddev,
+        "histogram_stdvar" => MapFunc::HistogramStdvar,
         _ => return None,
     })
 }

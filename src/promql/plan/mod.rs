@@ -12,6 +12,6 @@ pub(crate) use build::{Planner, QueryTimes};
 pub(crate) use grid::{Grid, Moments};
 pub(crate) use node::{
     Aggregation, Extension, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc, RangeSource,
-    Reader, SortFunc, VectorBinary,
+    Reader, Shows, SortFunc, VectorBinary,
 };
 pub(crate) use select_set::SelectSet;

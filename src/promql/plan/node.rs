@@ -13,6 +13,18 @@ pub(crate) struct Node {
     pub(crate) distinct: bool,
 }
 
+/// What an instant selector yields of a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shows {
+    Value,
+    /// Its time in seconds, which is a new quantity: the name goes.
+    Seconds,
+    /// When what it counts began, in seconds.
+    StartSeconds,
+    /// Its time in milliseconds, for internal use.
+    Milliseconds,
+}
+
 /// What one selector reads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader {
@@ -45,11 +57,12 @@ pub(crate) enum NodeKind {
 
     /// A value of one step, shown at every step.
     Repeat(Box<Node>),
-    /// An instant selector; `timestamps` yields the samples' times instead of their values.
+    /// An instant selector.
     Select {
         reader: Reader,
         lookback: i64,
-        timestamps: bool,
+        shows: Shows,
+        span: Span,
         /// Whether values are drawn as straight lines between samples.
         smoothed: bool,
     },
@@ -77,6 +90,8 @@ pub(crate) enum NodeKind {
         input: Box<Node>,
         params: Vec<Node>,
     },
+    /// No rows, whatever the input yields.
+    Empty(Box<Node>),
     /// `timestamp()` of anything but a selector.
     EvaluationTime(Box<Node>),
     Label {
@@ -140,6 +155,10 @@ pub(crate) struct Aggregation {
     pub(crate) without: bool,
     /// Position of the parameter.
     pub(crate) param_span: Span,
+    /// Position of what is aggregated.
+    pub(crate) input_span: Span,
+    /// Position of the aggregation itself.
+    pub(crate) span: Span,
 }
 
 /// How far a selector looks beyond its window or its moment.
@@ -258,6 +277,25 @@ pub(crate) enum MapFunc {
     Minute,
     Month,
     Year,
+    HistogramCount,
+    HistogramSum,
+    HistogramAvg,
+    HistogramStddev,
+    HistogramStdvar,
+}
+
+impl MapFunc {
+    /// Whether it takes native histograms and nothing else.
+    pub(crate) fn is_of_histograms(self) -> bool {
+        matches!(
+            self,
+            Self::HistogramCount
+                | Self::HistogramSum
+                | Self::HistogramAvg
+                | Self::HistogramStddev
+                | Self::HistogramStdvar
+        )
+    }
 }
 
 /// Functions that rewrite labels.

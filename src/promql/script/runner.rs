@@ -35,7 +35,7 @@ fn engine() -> Engine {
         timeout: Duration::from_secs(100),
         max_samples: 10_000,
         default_step_ms: 60_000,
-        features: Features { delayed_name_removal: true, ..Features::all() },
+        features: Features { delayed_name_removal: true, start_timestamps: true, ..Features::all() },
     })
 }
 

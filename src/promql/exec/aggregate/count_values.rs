@@ -8,6 +8,7 @@ use crate::promql::error::Error;
 use crate::promql::exec::Context;
 use crate::promql::exec::batch::{Batch, Row};
 use crate::promql::exec::build::Opened;
+use crate::promql::exec::histogram::plain_text;
 use crate::promql::syntax::quote::plain_float;
 
 /// One row per group and value; `label` holds the value.
@@ -27,6 +28,17 @@ pub(super) fn run(
             // Values mostly repeat from step to step, and finding the group costs far more than comparing bits.
             let mut last: Option<(u64, usize)> = None;
             for at in row.present.iter() {
+                if let Some(histogram) = row.histogram(at) {
+                    buf.reset_to(&row.labels);
+                    buf.set(label, &plain_text(histogram));
+                    let index = *known.entry(groups.labels(&buf.to_labels())).or_insert_with_key(|group| {
+                        out.push(Row::empty(group.clone(), steps));
+                        out.len() - 1
+                    });
+                    let counted = out[index].get(at).unwrap_or(0.0);
+                    out[index].put(at, counted + 1.0);
+                    continue;
+                }
                 let bits = row.values[at].to_bits();
                 let index = match last {
                     Some((same, index)) if same == bits => index,

@@ -1,12 +1,15 @@
 //! Aggregations that need one pass: the members are forgotten as soon as they are added.
 
+use super::histograms::HistogramColumn;
 use super::{Groups, inherits_drop};
 use crate::model::Labels;
+use crate::promql::annotations::Remark;
 use crate::promql::error::Error;
 use crate::promql::exec::Context;
 use crate::promql::exec::batch::{Batch, Presence, Row};
 use crate::promql::exec::build::Opened;
 use crate::promql::exec::math::{Mean, Sum};
+use crate::promql::plan::Aggregation;
 use crate::promql::syntax::ast::AggregateOp;
 
 /// Running values of one group, a column per step.
@@ -29,45 +32,70 @@ struct Variance {
 struct Group {
     labels: Labels,
     drop_name: bool,
+    /// Steps with floats, or with anything where that does not matter.
     present: Presence,
     columns: Columns,
+    histograms: HistogramColumn,
 }
 
 /// Folds all rows of `input`.
 pub(super) fn run(
-    op: AggregateOp,
+    aggregation: &Aggregation,
     mut groups: Groups<'_>,
     mut input: Opened<'_>,
     steps: usize,
     cx: &Context<'_>,
 ) -> Result<Batch, Error> {
+    let (op, span) = (aggregation.op, aggregation.input_span);
     let mut folded: Vec<Group> = Vec::new();
     while let Some(batch) = input.next(cx)? {
         cx.check()?;
-        for row in batch {
+        for mut row in batch {
+            let held = row.count();
             let (at, labels) = groups.find(&row.labels);
             if at == folded.len() {
                 cx.hold(steps)?;
                 let columns = Columns::new(op, steps);
-                folded.push(Group { labels, drop_name: false, present: Presence::none(steps), columns });
+                let histograms = HistogramColumn::default();
+                let present = Presence::none(steps);
+                folded.push(Group { labels, drop_name: false, present, columns, histograms });
             }
             let group = &mut folded[at];
             group.drop_name |= inherits_drop(&group.labels, row.drop_name);
+            if row.may_have_histograms() {
+                match op {
+                    AggregateOp::Sum | AggregateOp::Avg => {
+                        let mean = op == AggregateOp::Avg;
+                        group.histograms.add(&row, mean, &group.present, span, cx)?;
+                        row.drop_histograms();
+                    }
+                    AggregateOp::Count | AggregateOp::Group => {}
+                    _ => {
+                        if row.drop_histograms() {
+                            cx.remark(Remark::IgnoredInAggregation(op.as_str()), span);
+                        }
+                    }
+                }
+            }
             group.columns.add(op, &row, &mut group.present);
-            cx.release(row.count());
+            cx.release(held);
         }
     }
     let held = folded.len() * steps;
-    let rows: Batch = folded
-        .into_iter()
-        .map(|group| Row {
+    let mut rows: Batch = Vec::with_capacity(folded.len());
+    for group in folded {
+        let mut row = Row {
             labels: group.labels,
             drop_name: group.drop_name,
             values: group.columns.finish(op),
             present: group.present,
             histograms: Vec::new(),
-        })
-        .collect();
+        };
+        group.histograms.finish(&mut row, span, cx);
+        if !row.is_empty() {
+            rows.push(row);
+        }
+    }
     cx.release(held);
     cx.hold(rows.iter().map(Row::count).sum())?;
     Ok(rows)

@@ -1,10 +1,11 @@
 //! Aggregations: series to groups.
 //!
-//! Read `fold` for those that take a series at a time and hold only their groups, then `rank`, `quantile` and
+//! Read `fold` for those that take a series at a time and hold only their groups, with `histograms`, then `rank`, `quantile` and
 //! `count_values`, which hold the members.
 
 mod count_values;
 mod fold;
+mod histograms;
 mod quantile;
 mod rank;
 
@@ -35,7 +36,7 @@ pub(super) fn run(aggregation: &Aggregation, grid: Grid, cx: &Context<'_>) -> Re
             let rows = count_values::run(&groups, &aggregation.label, input, grid.count, cx)?;
             merge_equal(rows)
         }
-        op => fold::run(op, groups, input, grid.count, cx),
+        _ => fold::run(aggregation, groups, input, grid.count, cx),
     }
 }
 

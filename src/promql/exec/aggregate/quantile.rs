@@ -27,7 +27,14 @@ pub(super) fn run(
     let mut collected: Vec<Group> = Vec::new();
     while let Some(batch) = input.next(cx)? {
         cx.check()?;
-        for row in batch {
+        for mut row in batch {
+            if row.may_have_histograms() {
+                let before = row.count();
+                if row.drop_histograms() {
+                    cx.remark(Remark::IgnoredInAggregation("quantile"), aggregation.input_span);
+                }
+                cx.release(before - row.count());
+            }
             let (at, labels) = groups.find(&row.labels);
             if at == collected.len() {
                 collected.push(Group { labels, drop_name: false, members: Vec::new() });
@@ -53,7 +60,9 @@ pub(super) fn run(
         }
         cx.release(group.members.iter().map(Row::count).sum());
         cx.hold(row.count())?;
-        out.push(row);
+        if !row.is_empty() {
+            out.push(row);
+        }
     }
     Ok(out)
 }

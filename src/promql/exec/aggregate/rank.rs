@@ -45,6 +45,8 @@ pub(super) fn run(
     }
     let mut kept: Vec<Presence> = rows.iter().map(|_| Presence::none(steps)).collect();
     let mut order: Vec<usize> = Vec::with_capacity(rows.len());
+    let ignores_some = matches!(aggregation.op, AggregateOp::TopK | AggregateOp::BottomK)
+        && rows.iter().any(Row::may_have_histograms);
     for group in &members {
         cx.check()?;
         if aggregation.op == AggregateOp::LimitRatio {
@@ -60,7 +62,13 @@ pub(super) fn run(
             match aggregation.op {
                 AggregateOp::TopK => best_of(there, k, |a, b| a < b, &mut here),
                 AggregateOp::BottomK => best_of(there, k, |a, b| a > b, &mut here),
-                _ => here.extend(there.take(k)),
+                _ => {
+                    let there = group.iter().filter(|index| rows[**index].present.get(at));
+                    here.extend(there.take(k).map(|index| (0.0, *index)));
+                }
+            }
+            if ignores_some && k > 0 && group.iter().any(|index| rows[*index].histogram(at).is_some()) {
+                cx.remark(Remark::IgnoredInAggregation(aggregation.op.as_str()), aggregation.span);
             }
             for (_, index) in &here {
                 kept[*index].set(at);

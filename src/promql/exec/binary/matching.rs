@@ -3,11 +3,12 @@
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
+use super::element::{LastRemarks, combine};
 use super::signature::{Pairing, pair};
 use crate::model::{Labels, LabelsBuf};
 use crate::promql::annotations::Remark;
 use crate::promql::error::Error;
-use crate::promql::exec::batch::{Batch, Presence, Row, braced, is_metadata};
+use crate::promql::exec::batch::{Batch, Element, Presence, Row, braced, is_metadata};
 use crate::promql::exec::{Context, math};
 use crate::promql::plan::VectorBinary;
 use crate::promql::syntax::ast::{BinaryOp, Cardinality, Matching};
@@ -37,11 +38,13 @@ pub(super) fn run(
     } else {
         active.intersect(&one_any);
     }
-    let mut join = Join { op, many, one, swapped, steps, active, out: Vec::new(), cx };
+    let mut join =
+        Join { op, many, one, swapped, steps, active, out: Vec::new(), remarks: LastRemarks::default(), cx };
     for pairing in pair(many, one, &op.matching) {
         cx.check()?;
         join.pairing(&pairing)?;
     }
+    join.remarks.finish(op.span, cx);
     let mut out = join.out;
     out.retain(|row| !row.is_empty());
     Ok(out)
@@ -55,6 +58,7 @@ struct Join<'a> {
     steps: usize,
     active: Presence,
     out: Batch,
+    remarks: LastRemarks,
     cx: &'a Context<'a>,
 }
 
@@ -79,11 +83,12 @@ impl Join<'_> {
             let mut target: Option<(usize, usize)> = None;
             for at in self.active_steps(many).iter() {
                 let partner = only[at];
+                let one = self.one;
                 let (value, partner_key) = if partner == usize::MAX {
                     let Some(fill) = fill_one else { continue };
-                    (fill, usize::MAX)
+                    (Element::Float(fill), usize::MAX)
                 } else {
-                    (self.one[partner].values[at], partner)
+                    (one[partner].existing(at), partner)
                 };
                 let row = match target {
                     Some((key, row)) if key == partner_key => row,
@@ -94,7 +99,7 @@ impl Join<'_> {
                         row
                     }
                 };
-                self.element(at, many.values[at], value, row, &mut results)?;
+                self.element((at, *index), many.existing(at), value, row, &mut results)?;
             }
         }
         let Some(fill) = fill_many else { return Ok(()) };
@@ -103,7 +108,8 @@ impl Join<'_> {
             let row = self.target(&pairing.signature, &one.labels, &mut results);
             for at in self.active_steps(one).iter() {
                 if !results.matched.get(at) {
-                    self.element(at, fill, one.values[at], row, &mut results)?;
+                    let place = (at, self.many.len() + index);
+                    self.element(place, Element::Float(fill), one.existing(at), row, &mut results)?;
                 }
             }
         }
@@ -159,24 +165,44 @@ impl Join<'_> {
         }
     }
 
+    /// The result of two elements at a step; `place` is the step and where in the vector the element stands.
     fn element(
         &mut self,
-        at: usize,
-        many: f64,
-        one: f64,
+        place: (usize, usize),
+        many: Element<'_>,
+        one: Element<'_>,
         row: usize,
         results: &mut Results,
     ) -> Result<(), Error> {
-        let op = self.op.op;
-        if matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower) {
-            let remark = Remark::IncompatibleTypes { op: op.as_str(), left: "float", right: "float" };
-            self.cx.remark(remark, self.op.span);
-            return Ok(());
-        }
+        let (op, (at, rank)) = (self.op.op, place);
         let (left, right) = if self.swapped { (one, many) } else { (many, one) };
-        let (mut value, holds) = math::binary(op, left, right);
+        let mut histogram = None;
+        let (mut value, holds) = match (left, right) {
+            (Element::Float(left), Element::Float(right)) => {
+                if matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower) {
+                    let remark = Remark::IncompatibleTypes { op: op.as_str(), left: "float", right: "float" };
+                    self.remarks.note(at, rank, remark);
+                    return Ok(());
+                }
+                math::binary(op, left, right)
+            }
+            _ => match combine(op, left, right) {
+                Ok(combined) => {
+                    if let Some(info) = combined.info {
+                        self.remarks.note(at, rank, info);
+                    }
+                    histogram = Some(combined.histogram);
+                    (0.0, combined.keep)
+                }
+                Err(remark) => {
+                    self.remarks.note(at, rank, remark);
+                    return Ok(());
+                }
+            },
+        };
         if self.op.return_bool {
             value = f64::from(u8::from(holds));
+            histogram = None;
         }
         let fresh = results.matched.set(at);
         if self.op.matching.card == Cardinality::OneToOne {
@@ -192,7 +218,10 @@ impl Join<'_> {
             ));
         }
         if holds || self.op.return_bool {
-            self.out[row].put(at, value);
+            match histogram {
+                Some(histogram) => self.out[row].put_histogram(at, histogram),
+                None => self.out[row].put(at, value),
+            }
         }
         Ok(())
     }

@@ -1,12 +1,14 @@
 //! Operators between two operands, at least one of them a vector.
 //!
-//! Read `scalar`, then `signature` and `set`, then `matching`.
+//! Read `scalar`, then `signature` and `set`, then `matching`; `element` for native histograms.
 
+mod element;
 mod matching;
 mod scalar;
 mod set;
 mod signature;
 
+pub(super) use element::LastRemarks;
 pub(super) use scalar::VectorScalar;
 
 use super::batch::{Batch, Row};

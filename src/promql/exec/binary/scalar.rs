@@ -1,8 +1,9 @@
 //! A vector and a scalar: each element by itself.
 
+use super::element::{LastRemarks, combine};
 use crate::promql::annotations::Remark;
 use crate::promql::error::Error;
-use crate::promql::exec::batch::Batch;
+use crate::promql::exec::batch::{Batch, Element, Row};
 use crate::promql::exec::build::{Opened, drop_name};
 use crate::promql::exec::{Context, Operator, math};
 use crate::promql::syntax::ast::{BinaryOp, Span};
@@ -16,21 +17,61 @@ pub(crate) struct VectorScalar<'p> {
     pub(crate) scalar_left: bool,
     pub(crate) return_bool: bool,
     pub(crate) span: Span,
+    pub(crate) remarks: LastRemarks,
+    /// Number of rows seen so far.
+    pub(crate) rows: usize,
+}
+
+impl VectorScalar<'_> {
+    /// The histograms of a row; the floats are done with afterwards.
+    fn histograms(&mut self, row: &mut Row) {
+        for at in 0..row.values.len() {
+            let Some(histogram) = row.histogram(at).cloned() else { continue };
+            let (element, scalar) = (Element::Histogram(&histogram), Element::Float(self.scalar[at]));
+            let (left, right) = if self.scalar_left { (scalar, element) } else { (element, scalar) };
+            match combine(self.op, left, right) {
+                // No comparison of a histogram with a number yields anything.
+                Ok(combined) => row.put_histogram(at, combined.histogram),
+                Err(remark) => {
+                    self.remarks.note(at, self.rows, remark);
+                    row.present.clear(at);
+                    row.histograms[at] = None;
+                }
+            }
+        }
+    }
 }
 
 impl Operator for VectorScalar<'_> {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
-        let Some(mut batch) = self.input.next(cx)? else { return Ok(None) };
+        let Some(mut batch) = self.input.next(cx)? else {
+            self.remarks.finish(self.span, cx);
+            return Ok(None);
+        };
         let op = self.op;
         let compares = op.is_comparison();
         let trims = matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
         for row in &mut batch {
             let before = row.count();
-            if trims && before > 0 {
-                let remark = Remark::IncompatibleTypes { op: op.as_str(), left: "float", right: "float" };
-                cx.remark(remark, self.span);
+            self.rows += 1;
+            if row.may_have_histograms() {
+                self.histograms(row);
             }
+            if trims {
+                for at in 0..row.values.len() {
+                    if row.get(at).is_some() {
+                        let remark =
+                            Remark::IncompatibleTypes { op: op.as_str(), left: "float", right: "float" };
+                        self.remarks.note(at, self.rows, remark);
+                    }
+                }
+                row.drop_floats();
+            }
+            let histograms = std::mem::take(&mut row.histograms);
             for at in 0..row.values.len() {
+                if histograms.get(at).is_some_and(Option::is_some) {
+                    continue;
+                }
                 let (value, scalar) = (row.values[at], self.scalar[at]);
                 let (result, holds) = if self.scalar_left {
                     math::binary(op, scalar, value)
@@ -49,7 +90,12 @@ impl Operator for VectorScalar<'_> {
                     row.present.clear(at);
                 }
             }
-            cx.release(before - row.count());
+            row.histograms = histograms;
+            let after = row.count();
+            if after > before {
+                cx.hold(after - before)?;
+            }
+            cx.release(before.saturating_sub(after));
             if op.changes_schema() || self.return_bool {
                 drop_name(row, cx);
             }

@@ -1,13 +1,14 @@
-//! Quantiles and fractions estimated from classic buckets.
+//! Quantiles and fractions estimated from buckets: those of classic histograms, and native ones beside them.
 
 use hashbrown::HashMap;
 
-use crate::model::{Labels, LabelsBuf, METRIC_NAME};
+use crate::model::{Labels, LabelsBuf};
 use crate::promql::annotations::{MonotonicityFix, Remark};
 use crate::promql::error::Error;
 use crate::promql::exec::Context;
-use crate::promql::exec::batch::{Batch, Row};
+use crate::promql::exec::batch::{Batch, Presence, Row};
 use crate::promql::exec::build::drop_name;
+use crate::promql::exec::histogram::{self as native, Doubt};
 use crate::promql::plan::{Grid, HistogramFunc};
 use crate::promql::syntax::ast::Span;
 use crate::promql::syntax::quote::plain_float;
@@ -24,7 +25,7 @@ struct Bucket {
     count: f64,
 }
 
-/// A function over classic buckets.
+/// A function over buckets.
 pub(crate) struct HistogramOp<'p> {
     pub(crate) func: &'p HistogramFunc,
     pub(crate) params: Vec<(Vec<f64>, Span)>,
@@ -37,6 +38,8 @@ struct Series {
     labels: Labels,
     drop_name: bool,
     members: Vec<(f64, usize)>,
+    /// Steps, rising, at which nothing is evaluated.
+    without: Vec<usize>,
 }
 
 impl HistogramOp<'_> {
@@ -49,28 +52,53 @@ impl HistogramOp<'_> {
                 }
             }
         }
-        let series = self.group(input, cx);
-        let mut out = Vec::with_capacity(series.len());
+        let mut series = self.group(input, cx);
+        let native = self.native(input, &mut series, cx);
+        let mut out = Vec::with_capacity(series.len() + native.len());
+        let columns: Vec<&[f64]> = self.params.iter().map(|(column, _)| column.as_slice()).collect();
         match self.func {
             HistogramFunc::Quantile => {
+                for (row, steps) in &native {
+                    cx.check()?;
+                    out.push(self.native_quantiles(row, steps, columns[0], row.labels.clone(), cx));
+                }
                 for series in &series {
                     cx.check()?;
-                    let row = self.quantiles(series, &self.params[0].0, input, series.labels.clone(), cx);
-                    out.push(row);
+                    out.push(self.quantiles(series, columns[0], input, series.labels.clone(), cx));
                 }
             }
             HistogramFunc::Quantiles { label } => {
                 let mut buf = LabelsBuf::new();
-                for (column, _) in &self.params {
+                for column in columns {
+                    let text = open_metrics_float(column.first().copied().unwrap_or(f64::NAN));
+                    let mut labelled = |labels: &Labels| {
+                        buf.reset_to(labels);
+                        buf.set(label, &text);
+                        buf.to_labels()
+                    };
+                    for (row, steps) in &native {
+                        cx.check()?;
+                        out.push(self.native_quantiles(row, steps, column, labelled(&row.labels), cx));
+                    }
                     for series in &series {
                         cx.check()?;
-                        buf.reset_to(&series.labels);
-                        buf.set(label, &open_metrics_float(column.first().copied().unwrap_or(f64::NAN)));
-                        out.push(self.quantiles(series, column, input, buf.to_labels(), cx));
+                        out.push(self.quantiles(series, column, input, labelled(&series.labels), cx));
                     }
                 }
             }
             HistogramFunc::Fraction => {
+                for (row, steps) in &native {
+                    cx.check()?;
+                    let mut result = Row::empty(row.labels.clone(), self.grid.count);
+                    result.drop_name = row.drop_name;
+                    for at in steps.iter() {
+                        let Some(histogram) = row.histogram(at) else { continue };
+                        let (value, doubt) = native::fraction(columns[0][at], columns[1][at], histogram);
+                        result.put(at, value);
+                        self.remark_doubt(doubt, row, cx);
+                    }
+                    out.push(result);
+                }
                 for series in &series {
                     cx.check()?;
                     let mut row = self.empty(series, series.labels.clone());
@@ -78,7 +106,7 @@ impl HistogramOp<'_> {
                     for at in 0..self.grid.count {
                         collect(series, input, at, &mut buckets);
                         if !buckets.is_empty() {
-                            let (lower, upper) = (self.params[0].0[at], self.params[1].0[at]);
+                            let (lower, upper) = (columns[0][at], columns[1][at]);
                             row.put(at, fraction(lower, upper, &mut buckets));
                         }
                     }
@@ -93,6 +121,76 @@ impl HistogramOp<'_> {
         }
         out.retain(|row| !row.is_empty());
         Ok(out)
+    }
+
+    /// Rows with native histograms and the steps of those. Where classic buckets have the same labels neither
+    /// counts.
+    fn native<'r>(
+        &self,
+        input: &'r [Row],
+        series: &mut [Series],
+        cx: &Context<'_>,
+    ) -> Vec<(&'r Row, Presence)> {
+        let mut out = Vec::new();
+        if !input.iter().any(Row::may_have_histograms) {
+            return out;
+        }
+        let classic: HashMap<Labels, usize> =
+            series.iter().enumerate().map(|(at, series)| (series.labels.clone(), at)).collect();
+        for row in input.iter().filter(|row| row.may_have_histograms()) {
+            let mut steps = Presence::none(self.grid.count);
+            for at in row.present.iter().filter(|at| row.histogram(*at).is_some()) {
+                steps.set(at);
+            }
+            if let Some(classic) = classic.get(&row.labels).map(|at| &mut series[*at]) {
+                for at in 0..self.grid.count {
+                    let buckets = classic.members.iter().any(|(_, index)| input[*index].get(at).is_some());
+                    if steps.get(at) && buckets {
+                        let metric = self.metric_of(&row.labels, cx);
+                        cx.remark(Remark::MixedClassicNative { metric }, self.span);
+                        steps.clear(at);
+                        classic.without.push(at);
+                    }
+                }
+            }
+            out.push((row, steps));
+        }
+        out
+    }
+
+    /// The name that remarks call a metric by: known only if names are dropped at the end.
+    fn metric_of(&self, labels: &Labels, cx: &Context<'_>) -> String {
+        if cx.delayed_names { labels.metric_name().to_owned() } else { String::new() }
+    }
+
+    fn native_quantiles(
+        &self,
+        row: &Row,
+        steps: &Presence,
+        column: &[f64],
+        labels: Labels,
+        cx: &Context<'_>,
+    ) -> Row {
+        let mut out = Row::empty(labels, self.grid.count);
+        out.drop_name = row.drop_name;
+        for at in steps.iter() {
+            let Some(histogram) = row.histogram(at) else { continue };
+            let (value, doubt) = native::quantile(column[at], histogram);
+            out.put(at, value);
+            self.remark_doubt(doubt, row, cx);
+        }
+        out
+    }
+
+    fn remark_doubt(&self, doubt: Option<Doubt>, row: &Row, cx: &Context<'_>) {
+        let Some(doubt) = doubt else { return };
+        let metric = self.metric_of(&row.labels, cx);
+        let remark = match doubt {
+            Doubt::NoResult => Remark::NaNQuantile { metric },
+            Doubt::SkewedHigher => Remark::SkewedQuantile { metric },
+            Doubt::Excluded => Remark::NaNsOutsideFractions { metric },
+        };
+        cx.remark(remark, self.span);
     }
 
     fn empty(&self, series: &Series, labels: Labels) -> Row {
@@ -121,8 +219,8 @@ impl HistogramOp<'_> {
             if let Some(mut fix) = fix {
                 let time = self.grid.time(at);
                 (fix.first_ms, fix.last_ms) = (time, time);
-                let metric = if cx.delayed_names { series.labels.metric_name() } else { "" };
-                cx.remark(Remark::ForcedMonotonicity { metric: metric.to_owned(), fix }, self.span);
+                let metric = self.metric_of(&series.labels, cx);
+                cx.remark(Remark::ForcedMonotonicity { metric, fix }, self.span);
             }
         }
         row
@@ -132,16 +230,23 @@ impl HistogramOp<'_> {
         let mut known: HashMap<Labels, usize> = HashMap::new();
         let mut out: Vec<Series> = Vec::new();
         for (index, row) in input.iter().enumerate() {
+            if row.may_have_histograms() && !row.present.iter().any(|at| row.get(at).is_some()) {
+                continue;
+            }
             let text = row.labels.get(BUCKET_LABEL).unwrap_or("");
             let Some(bound) = parse_bound(text) else {
-                let metric = if cx.delayed_names { row.labels.get(METRIC_NAME) } else { None };
-                let metric = metric.unwrap_or("").to_owned();
+                let metric = self.metric_of(&row.labels, cx);
                 cx.remark(Remark::BadBucketLabel { value: text.to_owned(), metric }, self.span);
                 continue;
             };
             let labels = row.labels.without(|name| name == BUCKET_LABEL);
             let at = *known.entry(labels).or_insert_with_key(|labels| {
-                out.push(Series { labels: labels.clone(), drop_name: false, members: Vec::new() });
+                out.push(Series {
+                    labels: labels.clone(),
+                    drop_name: false,
+                    members: Vec::new(),
+                    without: Vec::new(),
+                });
                 out.len() - 1
             });
             out[at].drop_name |= row.drop_name;
@@ -165,6 +270,9 @@ fn parse_bound(text: &str) -> Option<f64> {
 /// The buckets present at one step, bounds rising, equal bounds merged.
 fn collect(series: &Series, input: &[Row], at: usize, out: &mut Vec<Bucket>) {
     out.clear();
+    if series.without.binary_search(&at).is_ok() {
+        return;
+    }
     for (bound, index) in &series.members {
         let Some(count) = input[*index].get(at) else { continue };
         match out.last_mut() {

@@ -69,7 +69,7 @@ impl InfoOp<'_> {
                 if out[target].present.get(at) {
                     return Err(Error::DuplicateLabels);
                 }
-                out[target].put(at, row.values[at]);
+                out[target].put_element(at, row.existing(at));
             }
         }
         cx.release(base.iter().map(Row::count).sum());

@@ -1,9 +1,13 @@
 //! Functions of each value by itself.
 
+use std::sync::Arc;
+
 use super::date;
+use crate::model::Histogram;
 use crate::promql::error::Error;
-use crate::promql::exec::batch::Batch;
+use crate::promql::exec::batch::{Batch, Row};
 use crate::promql::exec::build::{Opened, drop_name};
+use crate::promql::exec::histogram::{scale, variance};
 use crate::promql::exec::{Context, Operator, math};
 use crate::promql::plan::{Grid, MapFunc};
 
@@ -21,6 +25,25 @@ impl<'p> MapOp<'p> {
 
     fn param(&self, index: usize, at: usize, default: f64) -> f64 {
         self.params.get(index).map_or(default, |column| column[at])
+    }
+
+    /// Replaces every histogram by a number it holds. Numbers go.
+    fn of_histograms(&self, row: &mut Row) {
+        row.drop_floats();
+        let histograms = std::mem::take(&mut row.histograms);
+        for at in row.present.iter().collect::<Vec<_>>() {
+            let Some(Some(histogram)) = histograms.get(at) else { continue };
+            row.put(
+                at,
+                match self.func {
+                    MapFunc::HistogramCount => histogram.count,
+                    MapFunc::HistogramSum => histogram.sum,
+                    MapFunc::HistogramAvg => histogram.sum / histogram.count,
+                    MapFunc::HistogramStddev => variance(histogram).sqrt(),
+                    _ => variance(histogram),
+                },
+            );
+        }
     }
 
     /// The result for one value; nothing when the element goes.
@@ -43,6 +66,15 @@ impl<'p> MapOp<'p> {
             func => simple(func, value),
         })
     }
+}
+
+/// The histograms of a row, multiplied by minus one.
+fn negated(row: &mut Row) -> Vec<Option<Arc<Histogram>>> {
+    let mut histograms = std::mem::take(&mut row.histograms);
+    for histogram in histograms.iter_mut().flatten() {
+        scale(Arc::make_mut(histogram), -1.0);
+    }
+    histograms
 }
 
 fn simple(func: MapFunc, value: f64) -> f64 {
@@ -88,6 +120,20 @@ impl Operator for MapOp<'_> {
         let Some(mut batch) = self.input.next(cx)? else { return Ok(None) };
         for row in &mut batch {
             let before = row.count();
+            if self.func.is_of_histograms() {
+                self.of_histograms(row);
+                cx.release(before - row.count());
+                drop_name(row, cx);
+                continue;
+            }
+            let mut histograms = Vec::new();
+            if row.may_have_histograms() {
+                if self.func == MapFunc::Negate {
+                    histograms = negated(row);
+                } else {
+                    row.drop_histograms();
+                }
+            }
             for at in 0..row.values.len() {
                 if !row.present.get(at) {
                     continue;
@@ -97,6 +143,7 @@ impl Operator for MapOp<'_> {
                     None => row.present.clear(at),
                 }
             }
+            row.histograms = histograms;
             cx.release(before - row.count());
             drop_name(row, cx);
         }
@@ -124,6 +171,9 @@ impl Operator for TimeOp<'_> {
             for (at, value) in row.values.iter_mut().enumerate() {
                 *value = self.grid.time(at) as f64 / 1000.0;
             }
+            let before = row.count();
+            row.histograms = Vec::new();
+            cx.release(before - row.count());
             drop_name(row, cx);
         }
         Ok(Some(batch))

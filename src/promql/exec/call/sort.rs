@@ -5,19 +5,27 @@ use std::cmp::Ordering;
 use crate::model::Labels;
 use crate::promql::annotations::Remark;
 use crate::promql::exec::Context;
-use crate::promql::exec::batch::Batch;
+use crate::promql::exec::batch::{Batch, Row};
 use crate::promql::plan::SortFunc;
 
 /// Sorts the rows by their only value or by labels. Range queries end up in label order whatever happens here.
 pub(crate) fn sort_rows(func: &SortFunc, mut rows: Batch, cx: &Context<'_>) -> Batch {
     let (SortFunc::ByValue { span, .. } | SortFunc::ByLabel { span, .. }) = func;
+    if matches!(func, SortFunc::ByValue { .. }) && rows.iter().any(Row::may_have_histograms) {
+        for row in &mut rows {
+            let before = row.count();
+            row.drop_histograms();
+            cx.release(before - row.count());
+        }
+        rows.retain(|row| !row.is_empty());
+    }
     if cx.is_range {
         cx.remark(Remark::SortInRange, *span);
         return rows;
     }
     match func {
         SortFunc::ByValue { descending, .. } => rows.sort_by(|a, b| {
-            let value = |row: &crate::promql::exec::Row| row.get(0).unwrap_or(f64::NAN);
+            let value = |row: &Row| row.get(0).unwrap_or(f64::NAN);
             let (a, b) = (value(a), value(b));
             match (a.is_nan(), b.is_nan()) {
                 (true, true) => Ordering::Equal,

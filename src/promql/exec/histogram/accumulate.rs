@@ -128,9 +128,7 @@ impl Accumulator {
             }
             return Ok(reconciled);
         }
-        if other.schema < self.schema {
-            self.reduce(other.schema);
-        }
+        self.coarsen(other.schema);
         let outside = |buckets: &Buckets| {
             let mut reduced = buckets.coarser(other.schema, self.schema);
             let inside =
@@ -143,6 +141,13 @@ impl Accumulator {
         self.positive = self.merged(&self.positive, &positive);
         self.negative = self.merged(&self.negative, &negative);
         Ok(reconciled)
+    }
+
+    /// Brings the sum to a coarser schema; a finer one changes nothing.
+    pub(crate) fn coarsen(&mut self, schema: i32) {
+        if schema < self.schema {
+            self.reduce(schema);
+        }
     }
 
     fn step(&self, sum: Sum, add: f64) -> Sum {

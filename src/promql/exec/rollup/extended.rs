@@ -31,12 +31,13 @@ pub(super) fn apply(func: RangeFunc, window: &Window<'_>, smoothed: bool) -> Opt
 }
 
 /// The samples inside the window and the one before it.
-fn anchored<'a>(window: &Window<'a>) -> Option<Window<'a>> {
+pub(super) fn anchored<'a>(window: &Window<'a>) -> Option<Window<'a>> {
     let inside = window.timestamps.partition_point(|t| *t <= window.start);
     let first = inside.saturating_sub(1);
     (inside < window.len()).then(|| Window {
         timestamps: &window.timestamps[first..],
         values: &window.values[first..],
+        starts: window.starts.get(first..).unwrap_or_default(),
         ..*window
     })
 }
@@ -50,7 +51,7 @@ struct Ends {
 }
 
 fn ends(window: &Window<'_>, smoothed: bool, counter: bool) -> Option<Ends> {
-    let Window { timestamps, values, start, end } = *window;
+    let Window { timestamps, values, start, end, .. } = *window;
     let newest = timestamps.len() - 1;
     let first = timestamps[..newest].partition_point(|t| *t <= start).saturating_sub(1);
     let mut last = newest;
@@ -119,6 +120,7 @@ mod tests {
         let window = Window {
             timestamps: &[0, 10_000, 20_000, 30_000],
             values: &[0.0, 10.0, 5.0, 15.0],
+            starts: &[],
             start: 5_000,
             end: 25_000,
         };

@@ -1,23 +1,33 @@
 //! Functions over windows, one series at a time: the samples are decoded once and the windows slide over them.
 //!
-//! Read `window`, then the functions: `rate`, `extended`, `over_time`, `regression`.
+//! Read `window`, then the functions: `rate`, `extended`, `over_time`, `regression`; then
+//! `histogram` and `mixed` for series with native histograms, and `starts`.
 
 mod extended;
+mod histogram;
+mod mixed;
 mod over_time;
 mod rate;
 mod regression;
+mod starts;
 mod window;
+
+use std::sync::Arc;
 
 use super::batch::{Batch, Row};
 use super::build::{columns, drop_name, open};
 use super::{Context, Operator};
-use crate::model::{Labels, METRIC_NAME, Samples, is_stale};
+use crate::model::histogram::ResetHint;
+use crate::model::{Histogram, Labels, METRIC_NAME, Samples};
 use crate::promql::annotations::Remark;
 use crate::promql::error::Error;
 use crate::promql::plan::{Extension, Moments, Node, NodeKind, RangeFunc, RangeSource};
 use crate::promql::syntax::ast::Span;
 use crate::promql::{MatrixSeries, short_float};
 pub(super) use extended::line;
+use histogram::HistogramWindow;
+pub(super) use histogram::{Notes, between};
+use mixed::{Apart, Mixed, Outcome};
 use window::Window;
 
 /// Samples that are looked at between two looks at deadline and cancellation.
@@ -83,74 +93,20 @@ impl<'p> Rollup<'p> {
 
     /// The row of the series whose samples are in the buffer.
     fn row(&mut self, labels: Labels, drop: bool, cx: &Context<'_>) -> Result<Option<Row>, Error> {
-        drop_stale(&mut self.samples);
+        self.samples.drop_stale();
         if self.samples.is_empty() {
             return Ok(None);
         }
-        let steps = self.moments.grid.count;
-        let mut row = Row::empty(labels, steps);
+        let mut row = Row::empty(labels, self.moments.grid.count);
         row.drop_name = drop;
-        let Samples { timestamps, values, .. } = &self.samples;
-        let (mut from, mut to) = (0, 0);
-        let (mut looked_at, mut unchecked) = (0, 0);
-        for at in 0..steps {
-            let end = self.moments.get(at);
-            let start = end.saturating_sub(self.range);
-            let last = end.saturating_add(self.extension.after());
-            let before = start.saturating_sub(self.extension.before());
-            while to < timestamps.len() && timestamps[to] <= last {
-                to += 1;
-            }
-            while from < to && timestamps[from] <= before {
-                from += 1;
-            }
-            if from == to {
-                continue;
-            }
-            looked_at += to - from;
-            unchecked += to - from;
-            // Wide windows at many steps: one row alone can take minutes.
-            if unchecked > CHECK_SAMPLES {
-                unchecked = 0;
-                cx.check()?;
-            }
-            let window = Window { timestamps: &timestamps[from..to], values: &values[from..to], start, end };
-            let time = self.moments.grid.time(at);
-            let param = |index: usize| self.params.get(index).map_or(f64::NAN, |column| column[at]);
-            let value = match self.func {
-                func if self.extension != Extension::None => {
-                    let smoothed = matches!(self.extension, Extension::Smoothed { .. });
-                    extended::apply(func, &window, smoothed)
-                }
-                RangeFunc::Rate => rate::extrapolated(&window, true, true),
-                RangeFunc::Increase => rate::extrapolated(&window, true, false),
-                RangeFunc::Delta => rate::extrapolated(&window, false, false),
-                RangeFunc::Irate => rate::instant(&window, true),
-                RangeFunc::Idelta => rate::instant(&window, false),
-                RangeFunc::Changes => Some(rate::changes(&window)),
-                RangeFunc::Resets => Some(rate::resets(&window)),
-                RangeFunc::Deriv => regression::deriv(&window),
-                RangeFunc::PredictLinear => regression::predict(&window, time, param(0)),
-                RangeFunc::DoubleExponentialSmoothing => {
-                    check_factor("smoothing", "sf", param(0))?;
-                    check_factor("trend", "tf", param(1))?;
-                    regression::double_exponential(&window, param(0), param(1))
-                }
-                RangeFunc::Quantile => {
-                    let q = param(0);
-                    if !(0.0..=1.0).contains(&q) {
-                        cx.remark(Remark::InvalidQuantile(q), self.first_span);
-                    }
-                    Some(over_time::quantile(&window, q, &mut self.scratch))
-                }
-                RangeFunc::Mad => Some(over_time::mad(&window, &mut self.scratch)),
-                other => Some(over_time::fold(other, &window)),
-            };
-            if let Some(value) = value {
-                row.put(at, value);
-            }
-        }
-        cx.looked_at(looked_at);
+        let samples = std::mem::take(&mut self.samples);
+        let filled = if samples.histograms.is_empty() {
+            self.fill(&mut row, &samples, cx)
+        } else {
+            self.fill_mixed(&mut row, &samples, cx)
+        };
+        self.samples = samples;
+        filled?;
         if row.is_empty() {
             return Ok(None);
         }
@@ -164,11 +120,170 @@ impl<'p> Rollup<'p> {
         Ok(Some(row))
     }
 
+    /// Whether the function looks at start timestamps.
+    fn asks_for_starts(&self, cx: &Context<'_>) -> bool {
+        let asks =
+            matches!(self.func, RangeFunc::Rate | RangeFunc::Increase | RangeFunc::Irate | RangeFunc::Resets);
+        asks && cx.start_timestamps
+    }
+
+    /// The ends of the window of step `at`, and those of the samples that matter for it.
+    fn ends(&self, at: usize) -> ((i64, i64), (i64, i64)) {
+        let end = self.moments.get(at);
+        let start = end.saturating_sub(self.range);
+        let last = end.saturating_add(self.extension.after());
+        ((start, end), (start.saturating_sub(self.extension.before()), last))
+    }
+
+    fn fill(&mut self, row: &mut Row, samples: &Samples, cx: &Context<'_>) -> Result<(), Error> {
+        let Samples { timestamps, values, .. } = samples;
+        let starts: &[i64] =
+            if !samples.starts.is_empty() && self.asks_for_starts(cx) { &samples.starts } else { &[] };
+        let mut slide = Slide::default();
+        let (mut looked_at, mut unchecked) = (0, 0);
+        for at in 0..row.values.len() {
+            let ((start, end), reach) = self.ends(at);
+            let Slide { from, to } = slide.to(timestamps, reach);
+            if from == to {
+                continue;
+            }
+            looked_at += to - from;
+            unchecked += to - from;
+            // Wide windows at many steps: one row alone can take minutes.
+            if unchecked > CHECK_SAMPLES {
+                unchecked = 0;
+                cx.check()?;
+            }
+            let starts = starts.get(from..to).unwrap_or_default();
+            let window =
+                Window { timestamps: &timestamps[from..to], values: &values[from..to], starts, start, end };
+            if !starts.is_empty()
+                && matches!(self.func, RangeFunc::Rate | RangeFunc::Increase)
+                && self.extension == Extension::None
+                && starts::any_overlap(starts, window.timestamps)
+            {
+                let metric = row.labels.metric_name().to_owned();
+                cx.remark(Remark::StartOverlap { metric, seen: 1 }, self.span);
+            }
+            if let Some(value) = self.of_floats(&window, at, cx)? {
+                row.put(at, value);
+            }
+        }
+        cx.looked_at(looked_at);
+        Ok(())
+    }
+
+    fn fill_mixed(&mut self, row: &mut Row, samples: &Samples, cx: &Context<'_>) -> Result<(), Error> {
+        let asks =
+            matches!(self.func, RangeFunc::Rate | RangeFunc::Increase | RangeFunc::Irate | RangeFunc::Resets);
+        let apart = Apart::new(samples, asks, self.asks_for_starts(cx));
+        let name = row.labels.metric_name().to_owned();
+        let notes = Notes { cx, span: self.span, name: &name };
+        // As in Prometheus this one remark points elsewhere.
+        let quantile_notes = Notes { span: self.first_span, ..notes };
+        let (mut floats, mut histograms) = (Slide::default(), Slide::default());
+        for at in 0..row.values.len() {
+            let ((start, end), reach) = self.ends(at);
+            let Slide { from, to } = floats.to(&apart.float_times, reach);
+            let window = (from < to).then(|| Window {
+                timestamps: &apart.float_times[from..to],
+                values: &apart.floats[from..to],
+                starts: apart.float_starts.get(from..to).unwrap_or_default(),
+                start,
+                end,
+            });
+            let float_count = to - from;
+            let Slide { from, to } = histograms.to(&apart.times, reach);
+            cx.looked_at(float_count + apart.weights[to] - apart.weights[from]);
+            if from == to {
+                if let Some(window) = window
+                    && let Some(value) = self.of_floats(&window, at, cx)?
+                {
+                    row.put(at, value);
+                }
+                continue;
+            }
+            cx.check()?;
+            let mixed = Mixed {
+                floats: window,
+                histograms: HistogramWindow {
+                    timestamps: &apart.times[from..to],
+                    histograms: &apart.histograms[from..to],
+                    resets: &apart.resets[from..to],
+                    starts: apart.starts.get(from..to).unwrap_or_default(),
+                    start,
+                    end,
+                },
+            };
+            let outcome = match self.extension {
+                Extension::None if self.func == RangeFunc::Quantile => mixed.apply(self.func, quantile_notes),
+                Extension::None => mixed.apply(self.func, notes),
+                Extension::Anchored { .. } => mixed.apply_extended(self.func, false, notes),
+                Extension::Smoothed { .. } => mixed.apply_extended(self.func, true, notes),
+            };
+            match outcome {
+                Outcome::Nothing => {}
+                Outcome::Float(value) => row.put(at, value),
+                Outcome::Histogram(histogram) => row.put_histogram(at, histogram),
+                Outcome::OfFloats => {
+                    if let Some(window) = window
+                        && let Some(value) = self.of_floats(&window, at, cx)?
+                    {
+                        row.put(at, value);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the function makes of a window of floats.
+    fn of_floats(&mut self, window: &Window<'_>, at: usize, cx: &Context<'_>) -> Result<Option<f64>, Error> {
+        let param = |index: usize| self.params.get(index).map_or(f64::NAN, |column| column[at]);
+        Ok(match self.func {
+            func if self.extension != Extension::None => {
+                let smoothed = matches!(self.extension, Extension::Smoothed { .. });
+                extended::apply(func, window, smoothed)
+            }
+            RangeFunc::Rate => rate::extrapolated(window, true, true),
+            RangeFunc::Increase => rate::extrapolated(window, true, false),
+            RangeFunc::Delta => rate::extrapolated(window, false, false),
+            RangeFunc::Irate => rate::instant(window, true),
+            RangeFunc::Idelta => rate::instant(window, false),
+            RangeFunc::Changes => Some(rate::changes(window)),
+            RangeFunc::Resets => Some(rate::resets(window)),
+            RangeFunc::Deriv => regression::deriv(window),
+            RangeFunc::PredictLinear => regression::predict(window, self.moments.grid.time(at), param(0)),
+            RangeFunc::DoubleExponentialSmoothing => {
+                check_factor("smoothing", "sf", param(0))?;
+                check_factor("trend", "tf", param(1))?;
+                regression::double_exponential(window, param(0), param(1))
+            }
+            RangeFunc::Quantile => {
+                let q = param(0);
+                if !(0.0..=1.0).contains(&q) {
+                    cx.remark(Remark::InvalidQuantile(q), self.first_span);
+                }
+                Some(over_time::quantile(window, q, &mut self.scratch))
+            }
+            RangeFunc::Mad => Some(over_time::mad(window, &mut self.scratch)),
+            other => Some(over_time::fold(other, window)),
+        })
+    }
+
     fn check_counter(&self, row: &Row, cx: &Context<'_>) {
         const SUFFIXES: [&str; 4] = ["_total", "_sum", "_count", "_bucket"];
-        if let Some(name) = row.labels.get(METRIC_NAME)
-            && !SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
-        {
+        let Some(name) = row.labels.get(METRIC_NAME) else { return };
+        if row.may_have_histograms() && !row.present.iter().any(|at| row.get(at).is_some()) {
+            return;
+        }
+        if cx.type_labels {
+            let kind = row.labels.get("__type__").unwrap_or("");
+            if kind != "counter" && kind != "histogram" {
+                let (metric, kind) = (name.to_owned(), kind.to_owned());
+                cx.remark(Remark::PossibleNonCounterType { metric, kind }, self.span);
+            }
+        } else if !SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) {
             cx.remark(Remark::PossibleNonCounter(name.to_owned()), self.span);
         }
     }
@@ -190,7 +305,7 @@ impl Operator for Rollup<'_> {
                 while at < series.len() && batch.len() < rows_per_batch {
                     cx.check()?;
                     series.read(at, reader.range, &mut self.samples)?;
-                    let held = self.samples.len();
+                    let held = weight(&self.samples);
                     cx.hold(held)?;
                     batch.extend(self.row(series.labels(at), false, cx)?);
                     cx.release(held);
@@ -203,7 +318,9 @@ impl Operator for Rollup<'_> {
                 let Some(rows) = cx.counting(0, || operator.next(cx))? else { return Ok(None) };
                 for row in rows {
                     cx.check()?;
-                    to_samples(&row, |at| grid.time(at), &mut self.samples);
+                    self.samples.clear();
+                    row.write_samples(|at| grid.time(at), &mut self.samples);
+                    forget_resets(&mut self.samples);
                     batch.extend(self.row(row.labels.clone(), row.drop_name, cx)?);
                     cx.release(row.count());
                 }
@@ -224,22 +341,39 @@ fn check_factor(what: &str, short: &str, value: f64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes stale markers.
-pub(super) fn drop_stale(samples: &mut Samples) {
-    if !samples.values.iter().any(|v| is_stale(*v)) {
-        return;
-    }
-    let kept: Vec<(i64, f64)> = samples.iter().filter(|(_, v)| !is_stale(*v)).collect();
-    samples.clear();
-    for (timestamp, value) in kept {
-        samples.push(timestamp, value);
+/// Samples as the limit on them counts: histograms weigh more.
+fn weight(samples: &Samples) -> usize {
+    let more = |(_, histogram): &(usize, Arc<Histogram>)| histogram.weight().saturating_sub(1);
+    samples.len() + samples.histograms.iter().map(more).sum::<usize>()
+}
+
+/// What was known of resets between two histograms is not known of those that a subquery happened to pick.
+fn forget_resets(samples: &mut Samples) {
+    for (_, histogram) in &mut samples.histograms {
+        if matches!(histogram.reset_hint, ResetHint::Reset | ResetHint::NotReset) {
+            Arc::make_mut(histogram).reset_hint = ResetHint::Unknown;
+        }
     }
 }
 
-fn to_samples(row: &Row, time: impl Fn(usize) -> i64, out: &mut Samples) {
-    out.clear();
-    for at in row.present.iter() {
-        out.push(time(at), row.values[at]);
+/// A run of samples that moves on with the steps.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slide {
+    from: usize,
+    to: usize,
+}
+
+impl Slide {
+    /// Moves on to the samples after `first` up to `last`, neither of which is ever less than before.
+    #[inline]
+    fn to(&mut self, timestamps: &[i64], (first, last): (i64, i64)) -> Self {
+        while self.to < timestamps.len() && timestamps[self.to] <= last {
+            self.to += 1;
+        }
+        while self.from < self.to && timestamps[self.from] <= first {
+            self.from += 1;
+        }
+        *self
     }
 }
 
@@ -259,15 +393,21 @@ pub(crate) fn raw_series(
             for at in 0..series.len() {
                 cx.check()?;
                 series.read(at, reader.range, &mut samples)?;
-                drop_stale(&mut samples);
+                samples.drop_stale();
                 if *extension != Extension::None && !samples.is_empty() {
+                    let smoothed = matches!(extension, Extension::Smoothed { .. });
+                    if !samples.histograms.is_empty() {
+                        let word = if smoothed { "smoothed" } else { "anchored" };
+                        let message = format!("{word} modifier is not supported with histograms");
+                        return Err(Error::Execution(message));
+                    }
                     let Samples { timestamps, values, .. } = &samples;
-                    let window = Window { timestamps, values, start, end };
-                    samples = extended::raw(&window, matches!(extension, Extension::Smoothed { .. }));
+                    let window = Window { timestamps, values, starts: &[], start, end };
+                    samples = extended::raw(&window, smoothed);
                 }
                 if !samples.is_empty() {
-                    cx.hold(samples.len())?;
-                    cx.looked_at(samples.len());
+                    cx.hold(weight(&samples))?;
+                    cx.looked_at(weight(&samples));
                     let labels = series.labels(at);
                     out.push((MatrixSeries { labels, samples: samples.clone() }, false));
                 }
@@ -276,7 +416,8 @@ pub(crate) fn raw_series(
         RangeSource::Subquery { inner, .. } => {
             let Some(node) = inner else { return Ok(out) };
             for row in super::build::rows(node, cx)? {
-                to_samples(&row, |at| node.grid.time(at), &mut samples);
+                samples.clear();
+                row.write_samples(|at| node.grid.time(at), &mut samples);
                 let series = MatrixSeries { labels: row.labels.clone(), samples: samples.clone() };
                 out.push((series, row.drop_name));
             }

@@ -84,7 +84,7 @@ mod tests {
     fn agrees_with_naive_definitions() {
         let values = [4.0, f64::NAN, 2.0, 8.0, 2.0];
         let timestamps = [1000, 2000, 3000, 4000, 5000];
-        let window = Window { timestamps: &timestamps, values: &values, start: 0, end: 5000 };
+        let window = Window { timestamps: &timestamps, values: &values, starts: &[], start: 0, end: 5000 };
         let check = |func, expected: f64| assert_eq!(fold(func, &window), expected, "{func:?}");
         check(RangeFunc::Min, 2.0);
         check(RangeFunc::Max, 8.0);

@@ -69,7 +69,7 @@ mod tests {
     fn follows_a_straight_line() {
         let timestamps = [0, 1000, 2000, 3000];
         let values = [1.0, 3.0, 5.0, 7.0];
-        let window = Window { timestamps: &timestamps, values: &values, start: -1, end: 3000 };
+        let window = Window { timestamps: &timestamps, values: &values, starts: &[], start: -1, end: 3000 };
         assert_eq!(deriv(&window), Some(2.0));
         assert_eq!(predict(&window, 3000, 10.0), Some(27.0));
         let level = double_exponential(&window, 0.5, 0.5).expect("enough samples");

@@ -5,6 +5,8 @@
 pub(super) struct Window<'a> {
     pub(super) timestamps: &'a [i64],
     pub(super) values: &'a [f64],
+    /// When what each sample counts began, 0 where unknown; empty when nothing is known or nobody asks.
+    pub(super) starts: &'a [i64],
     pub(super) start: i64,
     pub(super) end: i64,
 }
