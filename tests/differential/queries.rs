@@ -6,7 +6,7 @@ use crate::support::Random;
 
 /// What both sides understand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
+pub(crate) enum Level {
     /// What Prometheus 2.42 and 3 define alike.
     Common,
     /// Everything, with the experimental features switched on.
@@ -14,14 +14,14 @@ pub enum Level {
 }
 
 /// Writes queries.
-pub struct Writer<'a> {
-    pub random: &'a mut Random,
-    pub level: Level,
+pub(crate) struct Writer<'a> {
+    pub(crate) random: &'a mut Random,
+    pub(crate) level: Level,
     /// Whether there are native histograms among the data.
-    pub histograms: bool,
+    pub(crate) histograms: bool,
     /// First and last second with data.
-    pub start: i64,
-    pub end: i64,
+    pub(crate) start: i64,
+    pub(crate) end: i64,
 }
 
 const COUNTERS: [&str; 3] = ["requests_total", "latency_seconds_bucket", "sparse_total"];
@@ -46,7 +46,7 @@ impl Writer<'_> {
     }
 
     /// A query of an instant vector, or now and then of a scalar.
-    pub fn query(&mut self) -> String {
+    pub(crate) fn query(&mut self) -> String {
         match self.random.below(20) {
             0 => self.scalar(2),
             1..=3 => self.vector(1),
@@ -291,9 +291,11 @@ impl Writer<'_> {
 
     fn aggregation(&mut self, depth: u32) -> String {
         let (grouping, inner) = (self.grouping(), self.vector(depth - 1));
+        // Which of equal values are kept depends on the order of series: these have hardly any.
+        let distinct = format!("temperature{}{}", self.matchers(), self.at_and_offset());
         match self.random.below(12) {
-            0 => format!("topk{grouping} ({}, {inner})", self.pick(&["1", "3", "0", "2.7", "100"])),
-            1 => format!("bottomk{grouping} ({}, {inner})", self.pick(&["1", "3", "-1", "5"])),
+            0 => format!("topk{grouping} ({}, {distinct})", self.pick(&["1", "3", "0", "2.7", "100"])),
+            1 => format!("bottomk{grouping} ({}, {distinct})", self.pick(&["1", "3", "-1", "5"])),
             2 => format!("quantile{grouping} ({}, {inner})", self.pick(&["0.5", "0.9", "0", "1", "-1", "7"])),
             3 => format!("count_values{grouping} (\"value\", round({inner}, 50))"),
             _ => {

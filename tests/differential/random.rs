@@ -57,11 +57,14 @@ fn ask(client: &Client, server: &str, endpoint: &str, form: &[(&str, String)]) -
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{url} {form:?}: {error}: {text}"))
 }
 
-/// Whether the order in which series are visited shows in the last digits of the answer.
-fn adds_up(query: &str) -> bool {
-    ["sum", "avg", "stddev", "stdvar"]
+/// Whether the last digits of an answer may differ: sums depend on the order in which series are visited, and the
+/// functions of analysis on the library that computes them.
+fn may_round(query: &str) -> bool {
+    let analysis = ["exp(", "ln(", "log", "sin", "cos", "tan", " ^ ", "stddev_over_time", "histogram_stddev"];
+    let adds = ["sum", "avg", "stddev", "stdvar"]
         .iter()
-        .any(|op| query.match_indices(op).any(|(at, _)| !query[at + op.len()..].starts_with("_over_time")))
+        .any(|op| query.match_indices(op).any(|(at, _)| !query[at + op.len()..].starts_with("_over_time")));
+    adds || analysis.iter().any(|name| query.contains(name))
 }
 
 fn remarks(reply: &Value) -> Vec<String> {
@@ -85,7 +88,7 @@ fn difference(query: &str, ours: &Value, theirs: &Value, level: Level) -> Option
         return Some(format!("remarks {:?} here, {:?} there", remarks(ours), remarks(theirs)));
     }
     let (ours, theirs) = (&ours["data"], &theirs["data"]);
-    if adds_up(query) || level == Level::Common {
+    if may_round(query) || level == Level::Common {
         return crate::difference(ours, theirs);
     }
     if ours["resultType"] != theirs["resultType"] {

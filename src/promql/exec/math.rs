@@ -87,14 +87,33 @@ pub(crate) fn nan_first(a: f64, b: f64) -> std::cmp::Ordering {
     }
 }
 
-/// The quantile of `values`, which gets sorted.
+/// Orders numbers with NaN before everything and the negative zero before the other.
+pub(crate) fn sorted_order(a: f64, b: f64) -> std::cmp::Ordering {
+    nan_first(a, b).then_with(|| if a.is_nan() { std::cmp::Ordering::Equal } else { a.total_cmp(&b) })
+}
+
+/// The quantile of `values`, whose order is lost.
+pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
+    place(q, values.len(), |at| {
+        let (_, lower, above) = values.select_nth_unstable_by(at, |a, b| sorted_order(*a, *b));
+        let upper = above.iter().copied().min_by(|a, b| sorted_order(*a, *b));
+        (*lower, upper.unwrap_or(*lower))
+    })
+}
+
+/// The quantile of `values`, which are in [`sorted_order`].
+pub(crate) fn quantile_of_sorted(q: f64, values: &[f64]) -> f64 {
+    place(q, values.len(), |at| (values[at], values[(at + 1).min(values.len() - 1)]))
+}
+
+/// The quantile of `count` values; `at` gives the value of a rank and the one after it.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "the rank lies between zero and the length"
 )]
-pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
-    if values.is_empty() || q.is_nan() {
+fn place(q: f64, count: usize, at: impl FnOnce(usize) -> (f64, f64)) -> f64 {
+    if count == 0 || q.is_nan() {
         return f64::NAN;
     }
     if q < 0.0 {
@@ -103,13 +122,10 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    values.sort_by(|a, b| nan_first(*a, *b));
-    let last = values.len() - 1;
-    let rank = q * last as f64;
-    let lower = rank.floor().max(0.0);
+    let rank = q * (count - 1) as f64;
     let weight = rank - rank.floor();
-    let at = (lower as usize).min(last);
-    values[at] * (1.0 - weight) + values[(at + 1).min(last)] * weight
+    let (lower, upper) = at((rank.floor().max(0.0) as usize).min(count - 1));
+    lower * (1.0 - weight) + upper * weight
 }
 
 /// The smaller number; NaN if either is. Negative zero is smaller than zero.
@@ -189,6 +205,7 @@ mod tests {
     fn quantiles_interpolate_between_ranks() {
         let check = |q: f64, expected: f64| {
             let got = quantile(q, &mut [3.0, 1.0, 2.0]);
+            assert_eq!(got.to_bits(), quantile_of_sorted(q, &[1.0, 2.0, 3.0]).to_bits());
             assert!(got == expected || (got.is_nan() && expected.is_nan()), "{q}: {got}");
         };
         check(0.0, 1.0);

@@ -52,6 +52,17 @@ impl Moments {
         self.at.unwrap_or_else(|| self.grid.time(index)).saturating_sub(self.offset)
     }
 
+    /// Milliseconds from one moment to the next.
+    pub(crate) fn step(&self) -> i64 {
+        if self.grid.count == 1 {
+            i64::MAX
+        } else if self.at.is_some() {
+            0
+        } else {
+            self.grid.step
+        }
+    }
+
     /// What an instant selector needs of each series: at one moment no more than the newest sample.
     pub(crate) fn need(&self) -> Need {
         if self.grid.count == 1 || self.at.is_some() { Need::Newest } else { Need::Samples }

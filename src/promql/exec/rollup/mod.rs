@@ -1,7 +1,7 @@
 //! Functions over windows, one series at a time: the samples are decoded once and the windows slide over them.
 //!
-//! Read `window`, then the functions: `rate`, `extended`, `over_time`, `regression`; then
-//! `histogram` and `mixed` for series with native histograms, and `starts`.
+//! Read `window`, then the functions: `rate`, `extended`, `over_time`, `regression`; `sliding` for what windows have in
+//! common; then `histogram` and `mixed` for series with native histograms, and `starts`.
 
 mod extended;
 mod histogram;
@@ -9,6 +9,7 @@ mod mixed;
 mod over_time;
 mod rate;
 mod regression;
+mod sliding;
 mod starts;
 mod window;
 
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use super::batch::{Batch, Row};
 use super::build::{columns, drop_name, open};
+use super::parallel::gather;
 use super::{Context, Operator};
 use crate::model::histogram::ResetHint;
 use crate::model::{Histogram, Labels, METRIC_NAME, Samples};
@@ -28,6 +30,7 @@ pub(super) use extended::line;
 use histogram::HistogramWindow;
 pub(super) use histogram::{Notes, between};
 use mixed::{Apart, Mixed, Outcome};
+use sliding::Sliding;
 use window::Window;
 
 /// Samples that are looked at between two looks at deadline and cancellation.
@@ -35,6 +38,13 @@ const CHECK_SAMPLES: usize = 1 << 17;
 
 /// A window function over a selector or subquery.
 pub(crate) struct Rollup<'p> {
+    windows: Windows,
+    input: Input<'p>,
+    scratch: Scratch,
+}
+
+/// A window function and where its windows are.
+struct Windows {
     func: RangeFunc,
     range: i64,
     moments: Moments,
@@ -42,9 +52,14 @@ pub(crate) struct Rollup<'p> {
     params: Vec<Vec<f64>>,
     span: Span,
     first_span: Span,
-    input: Input<'p>,
+}
+
+/// Working memory of one thread.
+#[derive(Default)]
+struct Scratch {
+    /// The samples of the series that is looked at.
     samples: Samples,
-    scratch: Vec<f64>,
+    values: Vec<f64>,
 }
 
 enum Input<'p> {
@@ -72,7 +87,7 @@ impl<'p> Rollup<'p> {
                 (input, *moments)
             }
         };
-        Ok(Self {
+        let windows = Windows {
             func: *func,
             range: *range,
             moments,
@@ -80,33 +95,37 @@ impl<'p> Rollup<'p> {
             params: columns(params, cx)?,
             span: *span,
             first_span: *first_span,
-            input,
-            samples: Samples::new(),
-            scratch: Vec::new(),
-        })
+        };
+        Ok(Self { windows, input, scratch: Scratch::default() })
     }
 
     /// Whether rows keep the names they come with.
     pub(crate) fn keeps_names(&self) -> bool {
-        self.func.keeps_name()
+        self.windows.func.keeps_name()
     }
+}
 
-    /// The row of the series whose samples are in the buffer.
-    fn row(&mut self, labels: Labels, drop: bool, cx: &Context<'_>) -> Result<Option<Row>, Error> {
-        self.samples.drop_stale();
-        if self.samples.is_empty() {
+impl Windows {
+    /// The row of the series whose samples are in the scratch.
+    fn row(
+        &self,
+        scratch: &mut Scratch,
+        labels: Labels,
+        drop: bool,
+        cx: &Context<'_>,
+    ) -> Result<Option<Row>, Error> {
+        let Scratch { samples, values } = scratch;
+        samples.drop_stale();
+        if samples.is_empty() {
             return Ok(None);
         }
         let mut row = Row::empty(labels, self.moments.grid.count);
         row.drop_name = drop;
-        let samples = std::mem::take(&mut self.samples);
-        let filled = if samples.histograms.is_empty() {
-            self.fill(&mut row, &samples, cx)
+        if samples.histograms.is_empty() {
+            self.fill(&mut row, samples, values, cx)?;
         } else {
-            self.fill_mixed(&mut row, &samples, cx)
-        };
-        self.samples = samples;
-        filled?;
+            self.fill_mixed(&mut row, samples, values, cx)?;
+        }
         if row.is_empty() {
             return Ok(None);
         }
@@ -135,11 +154,20 @@ impl<'p> Rollup<'p> {
         ((start, end), (start.saturating_sub(self.extension.before()), last))
     }
 
-    fn fill(&mut self, row: &mut Row, samples: &Samples, cx: &Context<'_>) -> Result<(), Error> {
+    fn fill(
+        &self,
+        row: &mut Row,
+        samples: &Samples,
+        scratch: &mut Vec<f64>,
+        cx: &Context<'_>,
+    ) -> Result<(), Error> {
         let Samples { timestamps, values, .. } = samples;
         let starts: &[i64] =
             if !samples.starts.is_empty() && self.asks_for_starts(cx) { &samples.starts } else { &[] };
         let mut slide = Slide::default();
+        let plain = starts.is_empty() && self.extension == Extension::None;
+        let overlap = self.range / self.moments.step().max(1);
+        let mut sliding = if plain { Sliding::new(self.func, values, overlap) } else { None };
         let (mut looked_at, mut unchecked) = (0, 0);
         for at in 0..row.values.len() {
             let ((start, end), reach) = self.ends(at);
@@ -165,7 +193,14 @@ impl<'p> Rollup<'p> {
                 let metric = row.labels.metric_name().to_owned();
                 cx.remark(Remark::StartOverlap { metric, seen: 1 }, self.span);
             }
-            if let Some(value) = self.of_floats(&window, at, cx)? {
+            let value = match &mut sliding {
+                Some(sliding) => {
+                    let param = if self.func == RangeFunc::Quantile { self.quantile(at, cx) } else { 0.0 };
+                    sliding.value(&window, (values, from, to), param)
+                }
+                None => self.of_floats(&window, at, scratch, cx)?,
+            };
+            if let Some(value) = value {
                 row.put(at, value);
             }
         }
@@ -173,7 +208,13 @@ impl<'p> Rollup<'p> {
         Ok(())
     }
 
-    fn fill_mixed(&mut self, row: &mut Row, samples: &Samples, cx: &Context<'_>) -> Result<(), Error> {
+    fn fill_mixed(
+        &self,
+        row: &mut Row,
+        samples: &Samples,
+        scratch: &mut Vec<f64>,
+        cx: &Context<'_>,
+    ) -> Result<(), Error> {
         let asks =
             matches!(self.func, RangeFunc::Rate | RangeFunc::Increase | RangeFunc::Irate | RangeFunc::Resets);
         let apart = Apart::new(samples, asks, self.asks_for_starts(cx));
@@ -197,7 +238,7 @@ impl<'p> Rollup<'p> {
             cx.looked_at(float_count + apart.weights[to] - apart.weights[from]);
             if from == to {
                 if let Some(window) = window
-                    && let Some(value) = self.of_floats(&window, at, cx)?
+                    && let Some(value) = self.of_floats(&window, at, scratch, cx)?
                 {
                     row.put(at, value);
                 }
@@ -227,7 +268,7 @@ impl<'p> Rollup<'p> {
                 Outcome::Histogram(histogram) => row.put_histogram(at, histogram),
                 Outcome::OfFloats => {
                     if let Some(window) = window
-                        && let Some(value) = self.of_floats(&window, at, cx)?
+                        && let Some(value) = self.of_floats(&window, at, scratch, cx)?
                     {
                         row.put(at, value);
                     }
@@ -238,7 +279,13 @@ impl<'p> Rollup<'p> {
     }
 
     /// What the function makes of a window of floats.
-    fn of_floats(&mut self, window: &Window<'_>, at: usize, cx: &Context<'_>) -> Result<Option<f64>, Error> {
+    fn of_floats(
+        &self,
+        window: &Window<'_>,
+        at: usize,
+        scratch: &mut Vec<f64>,
+        cx: &Context<'_>,
+    ) -> Result<Option<f64>, Error> {
         let param = |index: usize| self.params.get(index).map_or(f64::NAN, |column| column[at]);
         Ok(match self.func {
             func if self.extension != Extension::None => {
@@ -259,16 +306,19 @@ impl<'p> Rollup<'p> {
                 check_factor("trend", "tf", param(1))?;
                 regression::double_exponential(window, param(0), param(1))
             }
-            RangeFunc::Quantile => {
-                let q = param(0);
-                if !(0.0..=1.0).contains(&q) {
-                    cx.remark(Remark::InvalidQuantile(q), self.first_span);
-                }
-                Some(over_time::quantile(window, q, &mut self.scratch))
-            }
-            RangeFunc::Mad => Some(over_time::mad(window, &mut self.scratch)),
+            RangeFunc::Quantile => Some(over_time::quantile(window, self.quantile(at, cx), scratch)),
+            RangeFunc::Mad => Some(over_time::mad(window, scratch)),
             other => Some(over_time::fold(other, window)),
         })
+    }
+
+    /// The quantile that is asked for at step `at`.
+    fn quantile(&self, at: usize, cx: &Context<'_>) -> f64 {
+        let q = self.params.first().map_or(f64::NAN, |column| column[at]);
+        if !(0.0..=1.0).contains(&q) {
+            cx.remark(Remark::InvalidQuantile(q), self.first_span);
+        }
+        q
     }
 
     fn check_counter(&self, row: &Row, cx: &Context<'_>) {
@@ -291,42 +341,46 @@ impl<'p> Rollup<'p> {
 
 impl Operator for Rollup<'_> {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
-        let rows_per_batch = Context::batch_rows(self.moments.grid.count);
-        let mut batch = Vec::new();
-        match &mut self.input {
-            Input::Nothing => return Ok(None),
+        let Self { windows, input, scratch } = self;
+        let steps = windows.moments.grid.count;
+        match input {
+            Input::Nothing => Ok(None),
             Input::Select { reader, next } => {
-                let reader = *reader;
-                let mut at = *next;
                 let series = &cx.selects[reader.select];
-                if at >= series.len() {
+                if *next >= series.len() {
                     return Ok(None);
                 }
-                while at < series.len() && batch.len() < rows_per_batch {
-                    cx.check()?;
-                    series.read(at, reader.range, &mut self.samples)?;
-                    let held = weight(&self.samples);
+                let end = series.len().min(*next + Context::batch_rows(steps));
+                // As long as nothing is known of the series: a sample a minute.
+                let length = reader.range.end.saturating_sub(reader.range.start);
+                let samples = usize::try_from(length / 60_000).unwrap_or(0);
+                let cost = 500 + 20 * steps + 5 * samples;
+                let rows = gather(cx, *next..end, cost, |cx, scratch: &mut Scratch, number| {
+                    series.read(number, reader.range, &mut scratch.samples)?;
+                    let held = weight(&scratch.samples);
                     cx.hold(held)?;
-                    batch.extend(self.row(series.labels(at), false, cx)?);
+                    let row = windows.row(scratch, series.labels(number), false, cx);
                     cx.release(held);
-                    at += 1;
-                }
-                self.input = Input::Select { reader, next: at };
+                    row
+                })?;
+                *next = end;
+                Ok(Some(rows))
             }
             Input::Rows { node, operator } => {
                 let grid = node.grid;
                 let Some(rows) = cx.counting(0, || operator.next(cx))? else { return Ok(None) };
+                let mut batch = Vec::with_capacity(rows.len());
                 for row in rows {
                     cx.check()?;
-                    self.samples.clear();
-                    row.write_samples(|at| grid.time(at), &mut self.samples);
-                    forget_resets(&mut self.samples);
-                    batch.extend(self.row(row.labels.clone(), row.drop_name, cx)?);
+                    scratch.samples.clear();
+                    row.write_samples(|at| grid.time(at), &mut scratch.samples);
+                    forget_resets(&mut scratch.samples);
+                    batch.extend(windows.row(scratch, row.labels.clone(), row.drop_name, cx)?);
                     cx.release(row.count());
                 }
+                Ok(Some(batch))
             }
         }
-        Ok(Some(batch))
     }
 }
 

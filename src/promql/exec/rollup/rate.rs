@@ -61,6 +61,20 @@ impl Extent {
 
 /// Growth over the window, extrapolated towards its ends; per second if `per_second`.
 pub(super) fn extrapolated(window: &Window<'_>, counter: bool, per_second: bool) -> Option<f64> {
+    let Window { timestamps, values, starts, .. } = *window;
+    let anew =
+        |(at, pair): &(usize, &[f64])| pair[1] < pair[0] || starts::began_between(starts, timestamps, at + 1);
+    let fallen = values.windows(2).enumerate().filter(anew).map(|(_, pair)| pair[0]);
+    stretched(window, counter, per_second, fallen)
+}
+
+/// As [`extrapolated`], where the values before each reset of a counter are known.
+pub(super) fn stretched(
+    window: &Window<'_>,
+    counter: bool,
+    per_second: bool,
+    fallen: impl Iterator<Item = f64>,
+) -> Option<f64> {
     let Window { timestamps, values, starts, start, end } = *window;
     let last = values.len() - 1;
     let zero_at = if counter { starts::zero_inside(starts, start, timestamps[0]) } else { None };
@@ -69,11 +83,8 @@ pub(super) fn extrapolated(window: &Window<'_>, counter: bool, per_second: bool)
     }
     let mut growth = values[last] - values[0];
     if counter {
-        for (at, pair) in values.windows(2).enumerate() {
-            if pair[1] < pair[0] || starts::began_between(starts, timestamps, at + 1) {
-                growth += pair[0];
-            }
-        }
+        // One by one, in their order: the sum of them alone would round otherwise.
+        fallen.for_each(|value| growth += value);
     }
     let extent = Extent { start, end, first: timestamps[0], last: timestamps[last], gaps: last, zero_at };
     let factor = extent.factor(counter.then_some((values[0], growth)), per_second);
@@ -96,10 +107,15 @@ pub(super) fn instant(window: &Window<'_>, counter: bool) -> Option<f64> {
     Some(if counter { growth / Window::seconds(timestamps[previous], timestamps[last]) } else { growth })
 }
 
-/// How often the value differs from the one before. NaN does not differ from NaN.
+/// Whether a value differs from the one before. NaN does not differ from NaN.
+#[inline]
+pub(super) fn differs(before: f64, value: f64) -> bool {
+    before != value && !(before.is_nan() && value.is_nan())
+}
+
+/// How often the value differs from the one before.
 pub(super) fn changes(window: &Window<'_>) -> f64 {
-    let differs = |pair: &&[f64]| pair[0] != pair[1] && !(pair[0].is_nan() && pair[1].is_nan());
-    window.values.windows(2).filter(differs).count() as f64
+    window.values.windows(2).filter(|pair| differs(pair[0], pair[1])).count() as f64
 }
 
 /// How often the value is lower than the one before, or counts what began after it.
