@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::batch::{Batch, Element, Row};
 use super::build::drop_name;
+use super::histogram::keep_totals;
 use super::rollup::{Notes, between, line};
 use super::{Context, Operator};
 use crate::model::histogram::ResetHint;
@@ -166,6 +167,9 @@ impl Operator for Scan {
         while self.next < series.len() && batch.len() < Context::batch_rows(steps) {
             cx.check()?;
             series.read(self.next, self.reader.range, &mut self.samples)?;
+            if self.reader.totals_only {
+                keep_totals(&mut self.samples);
+            }
             if !self.samples.is_empty() {
                 let mut row = Row::empty(series.labels(self.next), steps);
                 if let Some(span) = self.smoothed {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use super::batch::{Batch, Row};
 use super::build::{columns, drop_name, open};
+use super::histogram::keep_totals;
 use super::{Context, Operator};
 use crate::model::histogram::ResetHint;
 use crate::model::{Histogram, Labels, METRIC_NAME, Samples};
@@ -305,6 +306,9 @@ impl Operator for Rollup<'_> {
                 while at < series.len() && batch.len() < rows_per_batch {
                     cx.check()?;
                     series.read(at, reader.range, &mut self.samples)?;
+                    if reader.totals_only {
+                        keep_totals(&mut self.samples);
+                    }
                     let held = weight(&self.samples);
                     cx.hold(held)?;
                     batch.extend(self.row(series.labels(at), false, cx)?);
