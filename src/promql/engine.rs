@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::exec::{self, Context, Limits, Row, merge_equal, without_name};
-use super::plan::{Grid, Node, Planner, QueryTimes, RangeSource, SelectSet};
+use super::plan::{Grid, Node, Planner, QueryTimes, RangeSource, SelectSet, Wanted};
 use super::syntax::ast::{Expr, ExprKind, ValueType};
 use super::value::{MatrixSeries, QueryResult, Stats, Value, VectorSample};
 use super::{Annotations, EngineOptions, Error, QueryOptions, parse};
@@ -143,6 +143,7 @@ impl Engine {
             default_step: self.options.default_step_ms,
             max_steps: self.options.max_samples,
             selects: SelectSet::default(),
+            wanted: Wanted::default(),
         };
         let plan = plan(&mut planner, expr, grid)?;
         let opened = open_selects(source, &planner.selects)?;

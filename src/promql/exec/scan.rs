@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::batch::{Batch, Element, Row};
 use super::build::drop_name;
+use super::histogram::keep_totals;
 use super::parallel::gather;
 use super::rollup::{Notes, between, line};
 use super::{Context, Operator};
@@ -160,6 +161,9 @@ impl Scan {
     fn row(&self, number: usize, samples: &mut Samples, cx: &Context<'_>) -> Result<Option<Row>, Error> {
         let series = &cx.selects[self.reader.select];
         series.read(number, self.reader.range, samples)?;
+        if self.reader.totals_only {
+            keep_totals(samples);
+        }
         if samples.is_empty() {
             return Ok(None);
         }

@@ -38,6 +38,34 @@ pub(crate) struct Planner {
     /// Most columns a row may have.
     pub(crate) max_steps: usize,
     pub(crate) selects: SelectSet,
+    pub(crate) wanted: Wanted,
+}
+
+/// What of native histograms the expressions around a selector want.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wanted {
+    totals: bool,
+    buckets: bool,
+}
+
+impl Wanted {
+    /// What is wanted inside of `expr`.
+    fn inside(mut self, expr: &Expr) -> Self {
+        match &expr.kind {
+            ExprKind::Call(call) => match call.function.name {
+                "histogram_count" | "histogram_sum" | "histogram_avg" => self.totals = true,
+                "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => self.buckets = true,
+                _ => {}
+            },
+            ExprKind::Binary(binary) => {
+                self.buckets |= matches!(binary.op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
+            }
+            // Steps in between make resets invisible without buckets.
+            ExprKind::Subquery(_) => self.buckets = true,
+            _ => {}
+        }
+        self
+    }
 }
 
 type Planned<T> = Result<T, Error>;
@@ -78,6 +106,14 @@ impl Planner {
     }
 
     fn plain(&mut self, expr: &Expr, grid: Grid, values: bool) -> Planned<Node> {
+        let outside = self.wanted;
+        self.wanted = outside.inside(expr);
+        let node = self.of_kind(expr, grid, values);
+        self.wanted = outside;
+        node
+    }
+
+    fn of_kind(&mut self, expr: &Expr, grid: Grid, values: bool) -> Planned<Node> {
         let node = |kind| Ok(Node { kind, grid, distinct: false });
         match &expr.kind {
             ExprKind::Number { value, .. } => node(NodeKind::Number(*value)),
@@ -146,7 +182,8 @@ impl Planner {
         let mut range = moments.covered(before);
         range.end = range.end.saturating_add(after);
         let select = self.selects.add(SelectRequest { matchers, range, need, values });
-        Reader { select, moments, range }
+        let totals_only = self.wanted.totals && !self.wanted.buckets;
+        Reader { select, moments, range, totals_only }
     }
 
     /// The windows of a range selector or subquery: their source, their length, and whether names can be dropped.
@@ -176,10 +213,11 @@ impl Planner {
             ExprKind::Subquery(subquery) => {
                 let range = self.length(&subquery.range, false)?;
                 let moments = self.moments(subquery.at, &subquery.offset, grid)?;
-                let inner = match self.subquery_grid(subquery, moments, range)? {
-                    Some(inner) => Some(self.boxed(&subquery.expr, inner)?),
-                    None => None,
-                };
+                let grid = self.subquery_grid(subquery, moments, range)?;
+                let outside = self.wanted;
+                self.wanted = outside.inside(expr);
+                let inner = grid.map(|grid| self.boxed(&subquery.expr, grid)).transpose()?;
+                self.wanted = outside;
                 let distinct = inner.as_ref().is_some_and(|node| node.distinct);
                 Ok((RangeSource::Subquery { inner, moments }, range, distinct))
             }

@@ -8,7 +8,7 @@ mod grid;
 mod node;
 mod select_set;
 
-pub(crate) use build::{Planner, QueryTimes};
+pub(crate) use build::{Planner, QueryTimes, Wanted};
 pub(crate) use grid::{Grid, Moments};
 pub(crate) use node::{
     Aggregation, Extension, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc, RangeSource,

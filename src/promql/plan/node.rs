@@ -33,6 +33,8 @@ pub(crate) struct Reader {
     pub(crate) moments: Moments,
     /// Samples that can matter, within the range of the select.
     pub(crate) range: TimeRange,
+    /// Whether of native histograms only count and sum matter.
+    pub(crate) totals_only: bool,
 }
 
 /// The forms of a [`Node`]: first those that yield one number per step, then those that yield rows.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use super::batch::{Batch, Row};
 use super::build::{columns, drop_name, open};
+use super::histogram::keep_totals;
 use super::parallel::gather;
 use super::{Context, Operator};
 use crate::model::histogram::ResetHint;
@@ -357,6 +358,9 @@ impl Operator for Rollup<'_> {
                 let cost = 500 + 20 * steps + 5 * samples;
                 let rows = gather(cx, *next..end, cost, |cx, scratch: &mut Scratch, number| {
                     series.read(number, reader.range, &mut scratch.samples)?;
+                    if reader.totals_only {
+                        keep_totals(&mut scratch.samples);
+                    }
                     let held = weight(&scratch.samples);
                     cx.hold(held)?;
                     let row = windows.row(scratch, series.labels(number), false, cx);
