@@ -2,12 +2,16 @@
 
 use crate::promql::plan::MapFunc;
 
-const DAY: i64 = 86_400;
+const DAY: i128 = 86_400;
+
+/// Seconds from the first one that has a date (in the year -292277022399) to 1970-01-01. Before it dates go on at
+/// the other end of 64 bits, as those of Prometheus do.
+const BEFORE_EPOCH: i128 = 9_223_372_028_715_321_600;
 
 /// Year, month (from 1) and day (from 1) of a day counted from 1970-01-01.
-fn civil(days: i64) -> (i64, i64, i64) {
+fn civil(days: i128) -> (i64, i64, i64) {
     // Days are counted from 0000-03-01, so that the leap day is the last of its year.
-    let shifted = i128::from(days) + 719_468;
+    let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let of_era = shifted.rem_euclid(146_097);
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -16,8 +20,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day = of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = year_of_era + era * 400 + i128::from(month <= 2);
-    let small = |value: i128| i64::try_from(value).unwrap_or(0);
     (small(year), small(month), small(day))
+}
+
+fn small(value: i128) -> i64 {
+    i64::try_from(value).unwrap_or(0)
 }
 
 fn is_leap(year: i64) -> bool {
@@ -36,14 +43,17 @@ fn days_in_month(year: i64, month: i64) -> i64 {
 /// The part of the date at `seconds` that `func` asks for.
 #[expect(clippy::cast_possible_truncation, reason = "the seconds are cut to whole ones, whatever their size")]
 pub(super) fn part(func: MapFunc, seconds: f64) -> f64 {
-    let seconds = seconds as i64;
+    // What does not fit becomes the least number, as the usual processors make it.
+    let fits = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&seconds);
+    let seconds = if fits { seconds as i64 } else { i64::MIN };
+    let seconds = (i128::from(seconds) + BEFORE_EPOCH).rem_euclid(1 << 64) - BEFORE_EPOCH;
     let days = seconds.div_euclid(DAY);
-    let of_day = seconds.rem_euclid(DAY);
+    let of_day = small(seconds.rem_euclid(DAY));
     let (year, month, day) = civil(days);
     let value = match func {
         MapFunc::Minute => of_day / 60 % 60,
         MapFunc::Hour => of_day / 3600,
-        MapFunc::DayOfWeek => (days.rem_euclid(7) + 4) % 7,
+        MapFunc::DayOfWeek => small((days.rem_euclid(7) + 4) % 7),
         MapFunc::DayOfMonth => day,
         MapFunc::DayOfYear => (1..month).map(|m| days_in_month(year, m)).sum::<i64>() + day,
         MapFunc::DaysInMonth => days_in_month(year, month),
@@ -75,8 +85,11 @@ mod tests {
         check(MapFunc::Hour, leap, 12.0);
         check(MapFunc::Minute, leap, 34.0);
         check(MapFunc::Month, leap, 2.0);
-        part(MapFunc::Year, f64::NAN);
-        part(MapFunc::Year, f64::INFINITY);
-        part(MapFunc::DayOfYear, f64::NEG_INFINITY);
+        // As Prometheus answers on x86.
+        for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e19, -9_223_372_036_854_775_808.0] {
+            check(MapFunc::Year, odd, 292_277_026_596.0);
+            check(MapFunc::DayOfMonth, odd, 4.0);
+            check(MapFunc::DayOfWeek, odd, 0.0);
+        }
     }
 }
