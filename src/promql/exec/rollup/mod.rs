@@ -100,7 +100,11 @@ impl<'p> Rollup<'p> {
         }
         let mut row = Row::empty(labels, self.moments.grid.count);
         row.drop_name = drop;
-        let samples = std::mem::take(&mut self.samples);
+        let mut samples = std::mem::take(&mut self.samples);
+        if !samples.starts.is_empty() {
+            // Unknown ones at the end may have been left out.
+            samples.starts.resize(samples.len(), 0);
+        }
         let filled = if samples.histograms.is_empty() {
             self.fill(&mut row, &samples, cx)
         } else {
