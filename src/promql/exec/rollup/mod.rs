@@ -129,7 +129,7 @@ impl<'p> Rollup<'p> {
     fn asks_for_starts(&self, cx: &Context<'_>) -> bool {
         let asks =
             matches!(self.func, RangeFunc::Rate | RangeFunc::Increase | RangeFunc::Irate | RangeFunc::Resets);
-        asks && cx.start_timestamps
+        asks && cx.features.start_timestamps
     }
 
     /// The ends of the window of step `at`, and those of the samples that matter for it.
@@ -282,7 +282,7 @@ impl<'p> Rollup<'p> {
         if row.may_have_histograms() && !row.present.iter().any(|at| row.get(at).is_some()) {
             return;
         }
-        if cx.type_labels {
+        if cx.features.type_and_unit_labels {
             let kind = row.labels.get("__type__").unwrap_or("");
             if kind != "counter" && kind != "histogram" {
                 let (metric, kind) = (name.to_owned(), kind.to_owned());
