@@ -216,6 +216,11 @@ fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Settings {
             "promql-binop-fill-modifiers" => features.binop_fill = true,
             "promql-extended-range-selectors" => features.extended_range_selectors = true,
             "promql-delayed-name-removal" => features.delayed_name_removal = true,
+            "use-start-timestamps" => {
+                tracing::warn!(
+                    "use-start-timestamps is left off: the database keeps no start timestamps yet"
+                );
+            }
             // As in Prometheus, so that a command line for it starts; but nobody is left in the dark.
             other => tracing::warn!(feature = other, "unknown or not yet supported feature is left off"),
         }

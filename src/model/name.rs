@@ -1,6 +1,9 @@
 //! Validity and quoting of metric and label names.
 
 use std::fmt;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 /// Whether `name` can stand before the braces of a selector: `[a-zA-Z_:][a-zA-Z0-9_:]*`.
 pub fn is_plain_metric_name(name: &str) -> bool {
@@ -34,9 +37,32 @@ impl fmt::Display for Quoted<'_> {
                 '\t' => f.write_str("\\t")?,
                 '\x0b' => f.write_str("\\v")?,
                 c if u32::from(c) < 0x20 || c == '\x7f' => write!(f, "\\x{:02x}", u32::from(c))?,
-                c => f.write_char(c)?,
+                c if c.is_ascii() || is_printable(c) => f.write_char(c)?,
+                c if u32::from(c) < 0x1_0000 => write!(f, "\\u{:04x}", u32::from(c))?,
+                c => write!(f, "\\U{:08x}", u32::from(c))?,
             }
         }
         f.write_char('"')
+    }
+}
+
+/// Letters, marks, numbers, punctuation and symbols, as Unicode has them.
+fn is_printable(c: char) -> bool {
+    static PRINTABLE: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"\A[\p{L}\p{M}\p{N}\p{P}\p{S}]\z").ok());
+    PRINTABLE.as_ref().is_none_or(|class| class.is_match(c.encode_utf8(&mut [0; 4])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_what_cannot_be_seen() {
+        let check = |text: &str, expected: &str| assert_eq!(Quoted(text).to_string(), expected);
+        check("a\"\\\n\x01", r#""a\"\\\n\x01""#);
+        check("\u{e9}\u{301}\u{65e5}\u{1f600}", "\"\u{e9}\u{301}\u{65e5}\u{1f600}\"");
+        check("\u{2028}\u{a0}\u{200b}\u{85}", r#""\u2028\u00a0\u200b\u0085""#);
+        check("\u{e0001}", r#""\U000e0001""#);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::exec::{self, Context, Limits, Row, merge_equal, without_name};
 use super::plan::{Grid, Node, Planner, QueryTimes, RangeSource, SelectSet, Wanted};
 use super::syntax::ast::{Expr, ExprKind, ValueType};
+use super::syntax::quote::lossy;
 use super::value::{MatrixSeries, QueryResult, Stats, Value, VectorSample};
 use super::{Annotations, EngineOptions, Error, QueryOptions, parse};
 use crate::model::Samples;
@@ -54,7 +55,7 @@ impl Engine {
         let started = Instant::now();
         let expr = parse(query, &self.options.features)?;
         if let ExprKind::String(text) = &expr.unwrap_parens().kind {
-            let value = Value::String { timestamp: time_ms, value: text.clone() };
+            let value = Value::String { timestamp: time_ms, value: lossy(text).into_owned() };
             return Ok(QueryResult { value, annotations: Annotations::default(), stats: Stats::default() });
         }
         let times = QueryTimes { start: time_ms, end: time_ms, step: 0 };

@@ -52,7 +52,7 @@ pub enum Error {
     /// More steps than any answer can hold.
     #[error("query has too many steps")]
     TooManySteps,
-    /// Part of the language that is not implemented.
+    /// A form of the syntax tree that the parser does not let through.
     #[error("{0} is not supported yet")]
     Unsupported(String),
     /// Two elements with the same labels at the same time.
@@ -100,10 +100,5 @@ impl Error {
             Self::Canceled(_) => ErrorClass::Canceled,
             Self::Thread(_) | Self::Storage(_) => ErrorClass::Internal,
         }
-    }
-
-    /// Whether the query asks for something that is not implemented.
-    pub fn is_unsupported(&self) -> bool {
-        matches!(self, Self::Unsupported(_))
     }
 }

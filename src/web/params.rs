@@ -144,10 +144,8 @@ impl Params {
         for text in self.all("match[]") {
             match promql::parse_selector(text) {
                 Ok(matchers) if !matchers.iter().all(Matcher::matches_empty) => out.push(matchers),
-                Err(error) if !is_empty_selector(&error) => {
-                    return Err(ApiError::parameter("match[]", error));
-                }
-                _ => {
+                Err(error) => return Err(ApiError::parameter("match[]", error)),
+                Ok(_) => {
                     let cause = "match[] must contain at least one non-empty matcher";
                     return Err(ApiError::parameter("match[]", cause));
                 }
@@ -160,12 +158,6 @@ impl Params {
 /// The extreme times that clients print for "since ever" and "for ever".
 const MIN_TIME: &str = "-292273086-05-16T16:47:06Z";
 const MAX_TIME: &str = "292277025-08-18T07:12:54.999999999Z";
-
-/// Whether a selector was refused only because it would match everything.
-fn is_empty_selector(error: &promql::Error) -> bool {
-    let text = "vector selector must contain at least one non-empty matcher";
-    matches!(error, promql::Error::Parse { message, .. } if message == text)
-}
 
 /// Appends the pairs of a form. As in Go, a pair that holds `;` or a broken escape is left out.
 fn read_pairs(form: &[u8], out: &mut Vec<(String, String)>) {

@@ -123,5 +123,10 @@ fn time(text: &str) -> Result<i64, String> {
 }
 
 fn selector(text: &str) -> Result<Selector, String> {
-    crate::promql::parse_selector(text).map(Selector).map_err(|error| error.to_string())
+    let matchers = crate::promql::parse_selector(text).map_err(|error| error.to_string())?;
+    // Leaving it out means all series; writing it by mistake must not.
+    if matchers.iter().all(Matcher::matches_empty) {
+        return Err("a selector must contain at least one non-empty matcher".to_owned());
+    }
+    Ok(Selector(matchers))
 }

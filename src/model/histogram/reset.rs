@@ -131,14 +131,12 @@ fn falls(mut now: impl Iterator<Item = (i32, f64)>, before: impl Iterator<Item =
         {
             current = now.next();
         }
-        match current {
-            Some((at, there)) if at == number => {
-                if there < count {
-                    return true;
-                }
-            }
-            _ if count != 0.0 => return true,
-            _ => {}
+        let fell = match current {
+            Some((at, there)) if at == number => there < count,
+            _ => count != 0.0,
+        };
+        if fell {
+            return true;
         }
     }
     false

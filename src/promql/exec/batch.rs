@@ -189,11 +189,6 @@ impl Row {
         self.histograms.get(at)?.as_ref().filter(|_| self.present.get(at))
     }
 
-    /// What step `at` has, if anything.
-    pub(crate) fn element(&self, at: usize) -> Option<Element<'_>> {
-        self.present.get(at).then(|| self.existing(at))
-    }
-
     /// What step `at` has, which must be present.
     pub(crate) fn existing(&self, at: usize) -> Element<'_> {
         match self.histograms.get(at) {
@@ -361,9 +356,9 @@ mod tests {
         row.put_histogram(0, Arc::new(Histogram::default()));
         row.put(1, 5.0);
         assert_eq!(row.count(), 12);
-        assert!(matches!(row.element(0), Some(Element::Histogram(_))));
-        assert!(matches!(row.element(1), Some(Element::Float(_))));
-        assert!(row.element(2).is_none());
+        assert!(matches!(row.existing(0), Element::Histogram(_)));
+        assert!(matches!(row.existing(1), Element::Float(_)));
+        assert!(row.get(2).is_none() && row.histogram(2).is_none());
         let mut floats = row.clone();
         assert!(floats.drop_histograms() && !floats.drop_histograms());
         assert_eq!((floats.get(0), floats.get(1), floats.count()), (None, Some(5.0), 1));

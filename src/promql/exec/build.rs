@@ -47,7 +47,7 @@ pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, E
             Box::new(Ready::new(vec![row]))
         }
         NodeKind::Repeat(inner) => Box::new(Repeat { inner: cx.counting(steps, || open(inner, cx))?, steps }),
-        NodeKind::Select { shows: Shows::StartSeconds, .. } if !cx.start_timestamps => {
+        NodeKind::Select { shows: Shows::StartSeconds, .. } if !cx.features.start_timestamps => {
             Box::new(Ready::new(Vec::new()))
         }
         NodeKind::Select { reader, lookback, shows, span, smoothed } => {

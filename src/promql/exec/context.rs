@@ -43,10 +43,8 @@ pub(crate) struct Context<'a> {
     pub(crate) delayed_names: bool,
     /// Whether the query has more than one step.
     pub(crate) is_range: bool,
-    /// Whether functions look at start timestamps.
-    pub(crate) start_timestamps: bool,
-    /// Whether the type of a metric is told by its `__type__` label.
-    pub(crate) type_labels: bool,
+    /// The parts of the language that are on.
+    pub(crate) features: &'a Features,
     limits: Limits,
     held: Arc<Held>,
     total: Cell<u64>,
@@ -63,7 +61,7 @@ struct Held {
 impl<'a> Context<'a> {
     pub(crate) fn new(
         selects: &'a [Box<dyn SeriesSet>],
-        features: &Features,
+        features: &'a Features,
         is_range: bool,
         limits: Limits,
     ) -> Self {
@@ -71,8 +69,7 @@ impl<'a> Context<'a> {
             selects,
             delayed_names: features.delayed_name_removal,
             is_range,
-            start_timestamps: features.start_timestamps,
-            type_labels: features.type_and_unit_labels,
+            features,
             limits,
             held: Arc::default(),
             total: Cell::new(0),

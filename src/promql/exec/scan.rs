@@ -49,7 +49,7 @@ impl Scan {
                 if histogram.is_stale() {
                     continue;
                 }
-                if self.shows == Shows::Value {
+                if matches!(self.shows, Shows::Value | Shows::Milliseconds) {
                     row.put_histogram(at, Arc::clone(histogram));
                     continue;
                 }

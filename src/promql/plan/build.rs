@@ -9,13 +9,13 @@ use super::node::{
     Reader, Shows, SortFunc, VectorBinary,
 };
 use super::select_set::SelectSet;
-use crate::model::name::Quoted;
 use crate::model::{Anchored, Labels, LabelsBuf, METRIC_NAME, MatchOp, Matcher};
 use crate::promql::error::Error;
 use crate::promql::syntax::ast::{
     Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Expr, ExprKind, Length, Span, Subquery,
     ValueType, VectorSelector,
 };
+use crate::promql::syntax::quote::{has_raw_bytes, lossy, quote};
 use crate::promql::syntax::resolve;
 use crate::promql::syntax::visit::children;
 use crate::storage::{Need, SelectRequest};
@@ -294,7 +294,7 @@ impl Planner {
             let expr = expr.unwrap_parens();
             if let ExprKind::String(text) = &expr.kind {
                 if !is_label_name(text) {
-                    return Err(Error::Execution(format!("invalid label name {}", Quoted(text))));
+                    return Err(Error::Execution(format!("invalid label name {}", quote(text))));
                 }
                 label.clone_from(text);
                 if !aggregate.without {
@@ -497,17 +497,18 @@ impl Planner {
     fn label(&mut self, call: &Call, grid: Grid) -> Planned<Node> {
         let name = call.function.name;
         let texts = strings(&call.args[1..])?;
-        let wrong =
-            |what: &str, value: &str| Err(Error::Execution(format!("invalid {what} in {name}(): {value}")));
+        let wrong = |what: &str, value: &str| {
+            Err(Error::Execution(format!("invalid {what} in {name}(): {}", lossy(value))))
+        };
         let func = match (name, texts.as_slice()) {
             ("label_replace", [dst, replacement, src, regex]) => {
-                let Ok(regex) = Anchored::new(regex) else {
+                let Ok(regex) = Anchored::new(&lossy(regex)) else {
                     return wrong("regular expression", regex);
                 };
                 LabelFunc::Replace {
                     dst: dst.clone(),
-                    replacement: replacement.clone(),
-                    src: src.clone(),
+                    replacement: lossy(replacement).into_owned(),
+                    src: lossy(src).into_owned(),
                     regex,
                 }
             }
@@ -515,7 +516,11 @@ impl Planner {
                 if let Some(bad) = src.iter().find(|name| !is_label_name(name)) {
                     return wrong("source label name", bad);
                 }
-                LabelFunc::Join { dst: dst.clone(), separator: separator.clone(), src: src.to_vec() }
+                LabelFunc::Join {
+                    dst: dst.clone(),
+                    separator: lossy(separator).into_owned(),
+                    src: src.to_vec(),
+                }
             }
             _ => return unsupported(format!("{name}() with these arguments")),
         };
@@ -546,6 +551,7 @@ impl Planner {
             "histogram_fraction" => (HistogramFunc::Fraction, &call.args[2], &call.args[..2]),
             _ => {
                 let label = strings(&call.args[1..2])?.pop().unwrap_or_default();
+                let label = lossy(&label).into_owned();
                 (HistogramFunc::Quantiles { label }, &call.args[0], &call.args[2..])
             }
         };
@@ -587,9 +593,9 @@ fn check_extended(selector: &VectorSelector, function: &str) -> Planned<()> {
     Err(Error::Execution(format!("{word} modifier can only be used with: {list} - not with {function}")))
 }
 
-/// Whether `name` can be a label. Bytes that are not UTF-8 have become replacement characters by now.
+/// Whether `name` can be a label.
 fn is_label_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains('\u{fffd}')
+    !name.is_empty() && !has_raw_bytes(name)
 }
 
 fn strings(args: &[Expr]) -> Planned<Vec<String>> {
@@ -612,7 +618,7 @@ fn absent_labels(matchers: &[Matcher]) -> Labels {
     let mut seen: Vec<&str> = Vec::new();
     for matcher in matchers.iter().filter(|m| m.name() != METRIC_NAME) {
         if matcher.op() == MatchOp::Equal && !seen.contains(&matcher.name()) {
-            buf.set(matcher.name(), matcher.value());
+            buf.set(matcher.name(), &lossy(matcher.value()));
             seen.push(matcher.name());
         } else {
             buf.remove(matcher.name());

@@ -47,7 +47,7 @@ pub enum Command {
         /// Step in milliseconds; none for instant queries.
         step_ms: Option<i64>,
         /// What must come out.
-        expect: Expectations,
+        expect: Box<Expectations>,
     },
 }
 
@@ -216,7 +216,7 @@ fn parse_eval(line: &str, word: &str, lines: &mut Lines<'_>) -> Parsed<Command> 
             expect.series.push(parse_series(line)?);
         }
     }
-    Ok(Command::Eval { expr, start_ms, end_ms, step_ms, expect })
+    Ok(Command::Eval { expr, start_ms, end_ms, step_ms, expect: Box::new(expect) })
 }
 
 fn parse_bare_number(line: &str) -> Option<f64> {
@@ -288,7 +288,7 @@ mod tests {
         let check = |line: &str| {
             let script = parse_script(&format!("eval instant at 0 x\n{line}\n")).expect(line);
             match &script.commands[0].1 {
-                Command::Eval { expect, .. } => expect.clone(),
+                Command::Eval { expect, .. } => (**expect).clone(),
                 other => panic!("{other:?}"),
             }
         };

@@ -17,8 +17,6 @@ pub enum Outcome {
     Passed,
     /// Not as expected; the text says how.
     Failed(String),
-    /// Needs something that is not supported yet.
-    Skipped(String),
 }
 
 /// The outcome of every query with its line.
@@ -70,25 +68,13 @@ struct Runner<'a> {
     storage: &'a FixedStorage,
 }
 
-/// Why a check did not pass.
-enum Stop {
-    Failed(String),
-    Skipped(String),
-}
-
-impl From<String> for Stop {
-    fn from(message: String) -> Self {
-        Self::Failed(message)
-    }
-}
-
 impl Runner<'_> {
     fn eval_instant(&self, text: &str, time_ms: i64, expect: &Expectations) -> Outcome {
         let at = expect.range_vector.map_or(time_ms, |(_, end, _)| end);
         outcome(self.try_instant(text, at, expect))
     }
 
-    fn try_instant(&self, text: &str, time_ms: i64, expect: &Expectations) -> Result<(), Stop> {
+    fn try_instant(&self, text: &str, time_ms: i64, expect: &Expectations) -> Result<(), String> {
         let expr = self.prepare(text)?;
         let options = QueryOptions::default();
         let run = |text: &str, at: i64| self.engine.instant(self.storage, text, at, &options);
@@ -116,7 +102,7 @@ impl Runner<'_> {
 
     fn eval_range(&self, text: &str, times: (i64, i64, i64), expect: &Expectations) -> Outcome {
         let (start, end, step) = times;
-        let try_range = || -> Result<(), Stop> {
+        let try_range = || -> Result<(), String> {
             self.prepare(text)?;
             let options = QueryOptions::default();
             let result = self.engine.range(self.storage, text, start, end, step, &options);
@@ -129,9 +115,8 @@ impl Runner<'_> {
         outcome(try_range())
     }
 
-    fn prepare(&self, text: &str) -> Result<Expr, Stop> {
-        parse(text, &self.engine.options().features)
-            .map_err(|error| Stop::Failed(format!("does not parse: {error}")))
+    fn prepare(&self, text: &str) -> Result<Expr, String> {
+        parse(text, &self.engine.options().features).map_err(|error| format!("does not parse: {error}"))
     }
 
     fn check(
@@ -139,47 +124,42 @@ impl Runner<'_> {
         result: Result<QueryResult, Error>,
         expect: &Expectations,
         values: &dyn Fn(&Value) -> Result<(), String>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), String> {
         let result = match (result, &expect.fail) {
-            (Err(error), _) if error.is_unsupported() => return Err(Stop::Skipped(error.to_string())),
-            (Err(error), Some(expectation)) => {
-                return Ok(check_failure(expectation, &error.to_string())?);
-            }
-            (Err(error), None) => return Err(Stop::Failed(format!("failed: {error}"))),
-            (Ok(result), Some(_)) => {
-                return Err(Stop::Failed(format!("did not fail, got {:?}", result.value)));
-            }
+            (Err(error), Some(expectation)) => return check_failure(expectation, &error.to_string()),
+            (Err(error), None) => return Err(format!("failed: {error}")),
+            (Ok(result), Some(_)) => return Err(format!("did not fail, got {:?}", result.value)),
             (Ok(result), None) => result,
         };
         let annotations = &result.annotations;
         check_annotations("warning", &expect.warn, expect.no_warn, &annotations.warnings(text, 0))?;
         check_annotations("info", &expect.info, expect.no_info, &annotations.infos(text, 0))?;
-        Ok(values(&result.value)?)
+        values(&result.value)
     }
 }
 
-fn outcome(result: Result<(), Stop>) -> Outcome {
+fn outcome(result: Result<(), String>) -> Outcome {
     match result {
         Ok(()) => Outcome::Passed,
-        Err(Stop::Failed(message)) => Outcome::Failed(message),
-        Err(Stop::Skipped(reason)) => Outcome::Skipped(reason),
+        Err(message) => Outcome::Failed(message),
     }
 }
 
-fn with_context(result: Result<(), Stop>, context: impl Fn() -> String) -> Result<(), Stop> {
-    result.map_err(|stop| match stop {
-        Stop::Failed(message) => Stop::Failed(format!("{}: {message}", context())),
-        skipped @ Stop::Skipped(_) => skipped,
-    })
+fn with_context(result: Result<(), String>, context: impl Fn() -> String) -> Result<(), String> {
+    result.map_err(|message| format!("{}: {message}", context()))
 }
 
-fn middle_step(result: Result<QueryResult, Error>, time_ms: i64, expect: &Expectations) -> Result<(), Stop> {
+fn middle_step(
+    result: Result<QueryResult, Error>,
+    time_ms: i64,
+    expect: &Expectations,
+) -> Result<(), String> {
     let result = result.map_err(|error| format!("failed: {error}"))?;
     let Value::Matrix(series) = &result.value else {
-        return Err(Stop::Failed(format!("expected a matrix, got {:?}", result.value)));
+        return Err(format!("expected a matrix, got {:?}", result.value));
     };
     if !series.is_sorted_by(|a, b| a.labels < b.labels) {
-        return Err(Stop::Failed("series are not in label order".to_owned()));
+        return Err("series are not in label order".to_owned());
     }
     let mut middle: Vec<Got<'_>> = Vec::new();
     for series in series {
@@ -192,8 +172,8 @@ fn middle_step(result: Result<QueryResult, Error>, time_ms: i64, expect: &Expect
             [(labels, value, None)] if labels.is_empty() && super::compare::same_float(*value, expected) => {
                 Ok(())
             }
-            other => Err(Stop::Failed(format!("expected the scalar {expected}, got {other:?}"))),
+            other => Err(format!("expected the scalar {expected}, got {other:?}")),
         };
     }
-    Ok(check_vector(expect, &middle)?)
+    check_vector(expect, &middle)
 }

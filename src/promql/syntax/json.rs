@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::ast::{
     At, BinaryOp, Cardinality, DurationExpr, DurationKind, Expr, ExprKind, Length, VectorSelector,
 };
-use super::quote::plain_float;
+use super::quote::{lossy, plain_float};
 use crate::model::Matcher;
 use crate::promql::functions::Arity;
 
@@ -13,7 +13,7 @@ use crate::promql::functions::Arity;
 pub(crate) fn to_json(expr: &Expr) -> Value {
     match &expr.kind {
         ExprKind::Number { value, .. } => json!({"type": "numberLiteral", "val": plain_float(*value)}),
-        ExprKind::String(text) => json!({"type": "stringLiteral", "val": text}),
+        ExprKind::String(text) => json!({"type": "stringLiteral", "val": lossy(text)}),
         ExprKind::Paren(inner) => json!({"type": "parenExpr", "expr": to_json(inner)}),
         ExprKind::Unary { negate, expr } => {
             let op = if *negate { "-" } else { "+" };
@@ -101,7 +101,7 @@ pub(crate) fn to_json(expr: &Expr) -> Value {
 }
 
 fn selector(kind: &str, selector: &VectorSelector) -> Value {
-    let matcher = |m: &Matcher| json!({"name": m.name(), "value": m.value(), "type": m.op().as_str()});
+    let matcher = |m: &Matcher| json!({"name": m.name(), "value": lossy(m.value()), "type": m.op().as_str()});
     json!({
         "type": kind,
         "name": selector.name.as_deref().unwrap_or(""),

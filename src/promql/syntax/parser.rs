@@ -9,7 +9,7 @@ use super::ast::{
 };
 use super::check::check;
 use super::lexer::Lexer;
-use super::quote::{quote, unquote};
+use super::quote::{has_raw_bytes, quote, unquote};
 use super::token::{Keyword, Span, Token, TokenKind};
 use crate::model::{Matcher, parse_duration};
 use crate::promql::error::Error;
@@ -53,7 +53,7 @@ pub(crate) fn parse(text: &str, features: &Features) -> Parsed<Expr> {
     Ok(expr)
 }
 
-/// Parses a series selector without modifiers.
+/// Parses a series selector without modifiers. It may match everything.
 pub(crate) fn parse_selector(text: &str) -> Parsed<Vec<Matcher>> {
     let features = Features::default();
     let mut parser = Parser::new(text, &features);
@@ -69,7 +69,6 @@ pub(crate) fn parse_selector(text: &str) -> Parsed<Vec<Matcher>> {
     if parser.peek()?.kind != TokenKind::Eof {
         return parser.unexpected("", "");
     }
-    check(&expr, text)?;
     match expr.kind {
         ExprKind::Vector(selector) => Ok(selector.matchers),
         _ => parser.fail(expr.span, "expected a series selector"),
@@ -482,7 +481,7 @@ impl<'a> Parser<'a> {
                 }
                 _ => return self.unexpected(CONTEXT, "label"),
             };
-            if label.is_empty() || label.contains('\u{fffd}') {
+            if label.is_empty() || has_raw_bytes(&label) {
                 return self.fail(token.span, format!("invalid label name for grouping: {}", quote(&label)));
             }
             labels.push(label);

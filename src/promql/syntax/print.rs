@@ -169,7 +169,11 @@ fn series(selector: &VectorSelector, f: &mut fmt::Formatter<'_>) -> fmt::Result 
                 && m.value() == name
                 && !m.value().is_empty())
         })
-        .map(ToString::to_string)
+        .map(|m| {
+            let plain = is_plain_label_name(m.name());
+            let name = if plain { m.name().to_owned() } else { quote(m.name()) };
+            format!("{name}{}{}", m.op().as_str(), quote(m.value()))
+        })
         .collect();
     if matchers.is_empty() {
         return Ok(());

@@ -1,12 +1,52 @@
 //! Quoting and unquoting of string literals, and the number forms that messages use.
+//!
+//! Escapes can spell bytes that are no text. Inside syntax trees such a byte stands as one of the last 256 private
+//! characters of Unicode, so that it can be printed as it was written; [`lossy`] makes text of it for data.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::model::name::Quoted;
 
+/// The character that stands for byte 0.
+const RAW: u32 = 0x10_ff00;
+
+/// The byte that a character stands for, if it does.
+fn raw_byte(c: char) -> Option<u8> {
+    u32::from(c).checked_sub(RAW).and_then(|byte| u8::try_from(byte).ok())
+}
+
+/// Whether a string literal spelled bytes that are no text.
+pub(crate) fn has_raw_bytes(text: &str) -> bool {
+    text.chars().any(|c| raw_byte(c).is_some())
+}
+
+/// The value of a string literal as text: a replacement character for each byte that is none.
+pub(crate) fn lossy(text: &str) -> Cow<'_, str> {
+    if has_raw_bytes(text) {
+        let shown = |c: char| if raw_byte(c).is_some() { char::REPLACEMENT_CHARACTER } else { c };
+        Cow::Owned(text.chars().map(shown).collect())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
 /// Text in double quotes with the escapes of the query language.
 pub(crate) fn quote(text: &str) -> String {
-    Quoted(text).to_string()
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for part in text.split_inclusive(|c| raw_byte(c).is_some()) {
+        let byte = part.chars().next_back().and_then(raw_byte);
+        let plain = part.strip_suffix(|c| raw_byte(c).is_some()).unwrap_or(part);
+        let quoted = Quoted(plain).to_string();
+        out.push_str(&quoted[1..quoted.len() - 1]);
+        if let Some(byte) = byte {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "\\x{byte:02x}");
+        }
+    }
+    out.push('"');
+    out
 }
 
 /// One character in single quotes; `None` (end of input) prints as the replacement character.
@@ -24,7 +64,7 @@ pub(crate) fn quote_char(c: Option<char>) -> String {
 
 /// The value of a string literal including its quotes. The lexer has already checked the escapes.
 ///
-/// Escapes can spell bytes that are not UTF-8; such bytes become the replacement character.
+/// Escapes can spell bytes that are not UTF-8; see the introduction for what becomes of them.
 pub(crate) fn unquote(literal: &str) -> Result<String, &'static str> {
     let mut chars = literal.chars();
     let (Some(open), Some(close)) = (chars.next(), chars.next_back()) else {
@@ -86,10 +126,14 @@ pub(crate) fn unquote(literal: &str) -> Result<String, &'static str> {
             _ => return Err("invalid syntax"),
         }
     }
-    Ok(match String::from_utf8(out) {
-        Ok(text) => text,
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-    })
+    Ok(String::from_utf8(out).unwrap_or_else(|error| {
+        let mut text = String::with_capacity(error.as_bytes().len() + 8);
+        for chunk in error.as_bytes().utf8_chunks() {
+            text.push_str(chunk.valid());
+            text.extend(chunk.invalid().iter().filter_map(|byte| char::from_u32(RAW + u32::from(*byte))));
+        }
+        text
+    }))
 }
 
 /// Shortest decimal form without an exponent.
@@ -160,7 +204,9 @@ mod tests {
         check(r"'it\'s'", "it's");
         check(r"`raw\n`", "raw\\n");
         check(r#""\x41\101\u0041\U00000041""#, "AAAA");
-        check(r#""\xff""#, "\u{fffd}");
+        let raw = unquote(r#""a\xff\xc3\xa9""#).expect("well formed");
+        assert_eq!((lossy(&raw).as_ref(), quote(&raw).as_str()), ("a\u{fffd}\u{e9}", "\"a\\xff\u{e9}\""));
+        assert!(has_raw_bytes(&raw) && !has_raw_bytes("\u{fffd}"));
         assert!(unquote(r#""\'""#).is_err());
         assert!(unquote("\"").is_err());
     }

@@ -103,11 +103,10 @@ impl HistogramOp<'_> {
                     cx.check()?;
                     let mut row = self.empty(series, series.labels.clone());
                     let mut buckets = Vec::new();
-                    for at in 0..self.grid.count {
+                    for (at, (lower, upper)) in columns[0].iter().zip(columns[1]).enumerate() {
                         collect(series, input, at, &mut buckets);
                         if !buckets.is_empty() {
-                            let (lower, upper) = (columns[0][at], columns[1][at]);
-                            row.put(at, fraction(lower, upper, &mut buckets));
+                            row.put(at, fraction(*lower, *upper, &mut buckets));
                         }
                     }
                     out.push(row);
@@ -146,7 +145,7 @@ impl HistogramOp<'_> {
                 for at in 0..self.grid.count {
                     let buckets = classic.members.iter().any(|(_, index)| input[*index].get(at).is_some());
                     if steps.get(at) && buckets {
-                        let metric = self.metric_of(&row.labels, cx);
+                        let metric = metric_of(&row.labels, cx);
                         cx.remark(Remark::MixedClassicNative { metric }, self.span);
                         steps.clear(at);
                         classic.without.push(at);
@@ -156,11 +155,6 @@ impl HistogramOp<'_> {
             out.push((row, steps));
         }
         out
-    }
-
-    /// The name that remarks call a metric by: known only if names are dropped at the end.
-    fn metric_of(&self, labels: &Labels, cx: &Context<'_>) -> String {
-        if cx.delayed_names { labels.metric_name().to_owned() } else { String::new() }
     }
 
     fn native_quantiles(
@@ -184,7 +178,7 @@ impl HistogramOp<'_> {
 
     fn remark_doubt(&self, doubt: Option<Doubt>, row: &Row, cx: &Context<'_>) {
         let Some(doubt) = doubt else { return };
-        let metric = self.metric_of(&row.labels, cx);
+        let metric = metric_of(&row.labels, cx);
         let remark = match doubt {
             Doubt::NoResult => Remark::NaNQuantile { metric },
             Doubt::SkewedHigher => Remark::SkewedQuantile { metric },
@@ -219,7 +213,7 @@ impl HistogramOp<'_> {
             if let Some(mut fix) = fix {
                 let time = self.grid.time(at);
                 (fix.first_ms, fix.last_ms) = (time, time);
-                let metric = self.metric_of(&series.labels, cx);
+                let metric = metric_of(&series.labels, cx);
                 cx.remark(Remark::ForcedMonotonicity { metric, fix }, self.span);
             }
         }
@@ -235,7 +229,7 @@ impl HistogramOp<'_> {
             }
             let text = row.labels.get(BUCKET_LABEL).unwrap_or("");
             let Some(bound) = parse_bound(text) else {
-                let metric = self.metric_of(&row.labels, cx);
+                let metric = metric_of(&row.labels, cx);
                 cx.remark(Remark::BadBucketLabel { value: text.to_owned(), metric }, self.span);
                 continue;
             };
@@ -257,6 +251,11 @@ impl HistogramOp<'_> {
         }
         out
     }
+}
+
+/// The name that remarks call a metric by: known only if names are dropped at the end.
+fn metric_of(labels: &Labels, cx: &Context<'_>) -> String {
+    if cx.delayed_names { labels.metric_name().to_owned() } else { String::new() }
 }
 
 /// The bound a label value spells.

@@ -108,6 +108,9 @@ impl InfoOp<'_> {
                 .entry(identity(&row.labels))
                 .or_insert_with(|| Candidates { winners: vec![NONE; self.steps] });
             for step in row.present.iter().filter(|step| there.get(*step)) {
+                if row.histogram(step).is_some() {
+                    return Err(Error::Execution("info sample should be float".to_owned()));
+                }
                 let winner = &mut candidates.winners[step];
                 let Some(other) = info.get(*winner) else {
                     *winner = at;

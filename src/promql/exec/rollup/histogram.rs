@@ -172,7 +172,7 @@ pub(super) fn instant(window: &HistogramWindow<'_>, counter: bool, notes: Notes<
     if counter && (is_gauge(a) || is_gauge(b)) {
         notes.add(Remark::NotCounter);
     }
-    if !counter && !(is_gauge(a) && is_gauge(b)) {
+    if !counter && (!is_gauge(a) || !is_gauge(b)) {
         notes.add(Remark::NotGauge);
     }
     let mut out = Accumulator::plain(b);
@@ -281,7 +281,7 @@ pub(super) fn extended(
     } else {
         (*histograms[last]).clone()
     };
-    if !counter && !(is_gauge(&left) && is_gauge(&right)) {
+    if !counter && (!is_gauge(&left) || !is_gauge(&right)) {
         notes.add(Remark::NotGauge);
     }
     let mut sum = Accumulator::plain(&right);

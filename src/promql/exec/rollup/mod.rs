@@ -122,6 +122,10 @@ impl Windows {
         }
         let mut row = Row::empty(labels, self.moments.grid.count);
         row.drop_name = drop;
+        if !samples.starts.is_empty() {
+            // Unknown ones at the end may have been left out.
+            samples.starts.resize(samples.len(), 0);
+        }
         if samples.histograms.is_empty() {
             self.fill(&mut row, samples, values, cx)?;
         } else {
@@ -144,7 +148,7 @@ impl Windows {
     fn asks_for_starts(&self, cx: &Context<'_>) -> bool {
         let asks =
             matches!(self.func, RangeFunc::Rate | RangeFunc::Increase | RangeFunc::Irate | RangeFunc::Resets);
-        asks && cx.start_timestamps
+        asks && cx.features.start_timestamps
     }
 
     /// The ends of the window of step `at`, and those of the samples that matter for it.
@@ -328,7 +332,7 @@ impl Windows {
         if row.may_have_histograms() && !row.present.iter().any(|at| row.get(at).is_some()) {
             return;
         }
-        if cx.type_labels {
+        if cx.features.type_and_unit_labels {
             let kind = row.labels.get("__type__").unwrap_or("");
             if kind != "counter" && kind != "histogram" {
                 let (metric, kind) = (name.to_owned(), kind.to_owned());
