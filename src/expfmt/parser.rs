@@ -7,6 +7,7 @@
 use memchr::{memchr, memchr2};
 
 use super::number;
+use crate::model::MetricType;
 
 /// The text formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,50 +16,6 @@ pub enum Format {
     Text,
     /// OpenMetrics text, 0.0.1 and 1.0.0.
     OpenMetrics,
-}
-
-/// What a TYPE line says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum MetricType {
-    /// Nothing known (`untyped` or `unknown`).
-    #[default]
-    Unknown,
-    /// Only goes up.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-    /// Buckets, sum and count.
-    Histogram,
-    /// A histogram that is no counter.
-    GaugeHistogram,
-    /// Quantiles, sum and count.
-    Summary,
-    /// Facts that do not change.
-    Info,
-    /// One of several states.
-    StateSet,
-}
-
-impl MetricType {
-    const ALL: [(&'static str, Self); 8] = [
-        ("unknown", Self::Unknown),
-        ("counter", Self::Counter),
-        ("gauge", Self::Gauge),
-        ("histogram", Self::Histogram),
-        ("gaugehistogram", Self::GaugeHistogram),
-        ("summary", Self::Summary),
-        ("info", Self::Info),
-        ("stateset", Self::StateSet),
-    ];
-
-    /// The name the API shows.
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("unknown", |(name, _)| name)
-    }
-
-    fn from_text(text: &[u8]) -> Option<Self> {
-        Self::ALL.iter().find(|(name, _)| name.as_bytes() == text).map(|(_, kind)| *kind)
-    }
 }
 
 /// One sample line.

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-use super::MetricType;
 use super::number::canonical_label;
+use crate::model::MetricType;
 use crate::model::{LabelsBuf, METRIC_NAME};
 
 /// Why the text of a series is refused.
