@@ -327,7 +327,8 @@ impl BlockExemplars<'_> {
             // The series may go on in the next part.
             while self.runs.is_empty()
                 && self.fill()?
-                && let Some((_, more)) = self.runs.pop_front_if(|(next, _)| *next == series)
+                && self.runs.front().is_some_and(|(next, _)| *next == series)
+                && let Some((_, more)) = self.runs.pop_front()
             {
                 exemplars.extend(more.into_iter().filter(|e| self.range.contains(e.timestamp)));
             }

@@ -306,7 +306,7 @@ impl<'a> Appender<'a> {
     /// Decides on the staged exemplars and metadata.
     fn judge_beside(&mut self, table: &mut Table, intake: &mut Intake, stats: &mut CommitStats) {
         let mut pending: HashMap<SeriesRef, usize> = HashMap::new();
-        for staged in self.exemplars.drain(..) {
+        for (at, staged) in self.exemplars.drain(..).enumerate() {
             let verdict = match table.get(staged.series) {
                 None => Verdict::Unknown,
                 Some(_) if staged.exemplar.timestamp > self.limits.max => Verdict::TooFarAhead,
@@ -317,7 +317,7 @@ impl<'a> Appender<'a> {
                     table.exemplars.judge(newest, &staged, self.limits.out_of_order)
                 }
             };
-            stats.exemplars.count(verdict);
+            stats.exemplars.count(at, verdict);
             if verdict != Verdict::Accepted {
                 continue;
             }

@@ -35,6 +35,8 @@ pub struct ExemplarStats {
     pub unknown: usize,
     /// Not wanted: the limit is 0.
     pub disabled: usize,
+    /// Number of the first that is out of order, among those that were staged.
+    pub first_out_of_order: Option<usize>,
 }
 
 /// What becomes of one exemplar.
@@ -50,7 +52,11 @@ pub(super) enum Verdict {
 }
 
 impl ExemplarStats {
-    pub(super) fn count(&mut self, verdict: Verdict) {
+    /// Counts what became of exemplar number `at`.
+    pub(super) fn count(&mut self, at: usize, verdict: Verdict) {
+        if verdict == Verdict::OutOfOrder {
+            self.first_out_of_order.get_or_insert(at);
+        }
         *match verdict {
             // Counted when it is applied.
             Verdict::Accepted => return,

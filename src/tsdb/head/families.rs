@@ -90,10 +90,9 @@ impl Head {
     pub(in crate::tsdb) fn families(&self, only: Option<&str>) -> Vec<(String, Metadata)> {
         let table = read(&self.table);
         let all = &table.families.by_name;
-        let copy = |(name, metadata): (&Box<str>, &Metadata)| (name.to_string(), metadata.clone());
         match only {
-            Some(name) => all.get_key_value(name).map(copy).into_iter().collect(),
-            None => all.iter().map(copy).collect(),
+            Some(name) => all.get(name).map(|known| (name.to_owned(), known.clone())).into_iter().collect(),
+            None => all.iter().map(|(name, known)| (name.to_string(), known.clone())).collect(),
         }
     }
 }
