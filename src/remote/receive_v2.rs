@@ -95,6 +95,7 @@ impl Receiver {
         self.exemplars.inc_by(stats.exemplars.committed as u64);
         let refused = staging.samples + staging.histograms - written.samples - written.histograms;
         let mut bad = staging.bad;
+        let is_known = |packed: &str| self.db.appender(None).find(fingerprint_packed(packed)).is_some();
         let first = stats.first_refused;
         bad.add(refused, || {
             let (at, outcome) = first.unwrap_or((0, AppendOutcome::DuplicateTimestamp));
@@ -102,7 +103,7 @@ impl Receiver {
         });
         bad.add(stats.exemplars.out_of_order, || {
             let at = stats.exemplars.first_out_of_order.unwrap_or(0);
-            format!("out of order exemplar for series {}", exemplar_owner(request, at))
+            format!("out of order exemplar for series {}", exemplar_owner(request, at, is_known))
         });
         match bad.first {
             Some(first) => Err(ReceiveError::Parts { first, others: bad.count - 1, written }),
@@ -131,7 +132,9 @@ impl<'a> Staging<'a> {
             self.bad.add(1, || format!("invalid metric name or labels, got {}", shown(pairs)));
             return Ok(());
         }
-        if series.samples.is_empty() && series.histograms.is_empty() {
+        let sampled = is_sampled(series);
+        // Prometheus sends exemplars apart from the samples of their series.
+        if !sampled && series.exemplars.is_empty() {
             let labels = &self.labels;
             let text = "TimeSeries must contain at least one sample or histogram for series";
             self.bad.add(1, || format!("{text} {}", labels.text()));
@@ -140,6 +143,8 @@ impl<'a> Staging<'a> {
         let fingerprint = fingerprint_packed(&self.labels.packed);
         let reference = match appender.find(fingerprint) {
             Some(known) => known,
+            // An exemplar alone does not make a series.
+            None if !sampled => return Ok(()),
             None => appender.series(&Labels::from_packed(&self.labels.packed)),
         };
         for (timestamp, value) in &series.samples {
@@ -202,6 +207,10 @@ impl<'a> Staging<'a> {
     }
 }
 
+fn is_sampled(series: &Series<'_>) -> bool {
+    !series.samples.is_empty() || !series.histograms.is_empty()
+}
+
 /// The family of a series called `name`: its parts are told apart by what the name ends with.
 fn family_name(name: &[u8], kind: MetricType) -> &[u8] {
     let endings: &[&[u8]] = match kind {
@@ -220,14 +229,13 @@ fn shown(pairs: &[(&[u8], &[u8])]) -> String {
     format!("{{{}}}", pairs.join(", "))
 }
 
-/// Calls `visit` with the series that were staged.
+/// Calls `visit` with the series that may have been staged.
 fn each_staged(request: &Request<'_>, mut visit: impl FnMut(&SeriesLabels, &Series<'_>)) {
     let mut labels = SeriesLabels::default();
     let mut pairs = Vec::new();
     // The request was read before, so it can be read again.
     let _ = request.each_series(|series| {
-        let some = !series.samples.is_empty() || !series.histograms.is_empty();
-        if some && request.labels(&series.labels, &mut pairs) && labels.set(&pairs) {
+        if request.labels(&series.labels, &mut pairs) && labels.set(&pairs) {
             visit(&labels, series);
         }
     });
@@ -249,8 +257,8 @@ fn owner(request: &Request<'_>, at: usize, samples: usize) -> String {
     found.unwrap_or_default()
 }
 
-/// The series of exemplar number `at` of those that were staged.
-fn exemplar_owner(request: &Request<'_>, at: usize) -> String {
+/// The series of exemplar number `at` of those that were staged; they are of series that are known.
+fn exemplar_owner(request: &Request<'_>, at: usize, is_known: impl Fn(&str) -> bool) -> String {
     let mut left = at;
     let mut found = None;
     let (mut pairs, mut buf) = (Vec::new(), LabelsBuf::new());
@@ -260,7 +268,7 @@ fn exemplar_owner(request: &Request<'_>, at: usize) -> String {
                 request.labels(&parts.labels, &mut pairs) && exemplar_labels(&mut buf, &pairs).is_some()
             })
         });
-        let here = staged.count();
+        let here = if is_known(&labels.packed) { staged.count() } else { 0 };
         if found.is_none() && left < here {
             found = Some(labels.text());
         }

@@ -8,51 +8,14 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use emberkeep::model::stale_nan;
 use emberkeep::remote::message;
 use serde_json::Value;
 use support::Random;
-use support::server::{Client, Server, number, wait_for};
-
-/// A real Prometheus. Dropping it kills it.
-struct Prometheus {
-    child: Child,
-    url: String,
-}
-
-impl Prometheus {
-    fn start(program: &PathBuf, dir: &std::path::Path, client: &Client) -> Self {
-        let config = dir.join("prometheus.yml");
-        std::fs::write(&config, "scrape_configs: []\n").expect("write");
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
-        let address = free.local_addr().expect("address").to_string();
-        drop(free);
-        let child = Command::new(program)
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", dir.join("prometheus").display()))
-            .arg(format!("--web.listen-address={address}"))
-            .arg("--web.enable-remote-write-receiver")
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("start Prometheus");
-        let new = Self { child, url: format!("http://{address}") };
-        let ready = format!("{}/-/ready", new.url);
-        wait_for("Prometheus", || client.get(&ready).ok().filter(|(status, _)| *status == 200));
-        new
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use support::prometheus::{Prometheus, program};
+use support::server::{Client, Server, number};
 
 const INTERVAL_MS: i64 = 15_000;
 const SCRAPES: i64 = 160;
@@ -250,15 +213,13 @@ fn difference(ours: &Value, theirs: &Value) -> Option<String> {
 
 #[test]
 fn answers_as_prometheus_does() {
-    let Some(program) = std::env::var_os("PROMETHEUS_BIN").map(PathBuf::from) else {
-        assert!(std::env::var_os("EMBERKEEP_REQUIRE_ALL").is_none(), "PROMETHEUS_BIN is required");
-        println!("skipped: PROMETHEUS_BIN names no Prometheus");
-        return;
-    };
+    let Some(program) = program("PROMETHEUS_BIN", "prometheus") else { return };
     let mut random = Random::from_env(3);
     let dir = tempfile::tempdir().expect("dir");
     let client = Client::new();
-    let theirs = Prometheus::start(&program, dir.path(), &client);
+    let data = dir.path().join("prometheus");
+    let args = ["--web.enable-remote-write-receiver"];
+    let theirs = Prometheus::start(&program, dir.path(), &data, "scrape_configs: []\n", &args, &client);
     let ours = Server::start(&dir.path().join("data"), &["--web.enable-remote-write-receiver"], &[]);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let end = i64::try_from(now).expect("fits") / 60 * 60 - 60;

@@ -307,6 +307,14 @@ fn requests_of_the_second_version_are_stored() {
     assert_eq!(b.exemplars(), [("h_bucket".to_owned(), vec![exemplar("x", 0.5, NOW - 10)])]);
     assert_eq!(b.read("n").histograms, [(0, Arc::new(integer(1.0)))]);
     assert_eq!(b.read("c").histograms, [(0, Arc::new(custom()))]);
+    // Exemplars may come alone, as Prometheus sends them; they do not make a series.
+    let mut alone = Request::default();
+    let (one, other) = (alone.exemplar("y", 0.5, NOW), alone.exemplar("y", 0.5, NOW));
+    alone.series("h_bucket", &[(4, one)]);
+    alone.series("nobody", &[(4, other)]);
+    let written = b.write_v2(&alone.body()).expect("stored");
+    assert_eq!(written, Written { exemplars: 1, ..Written::default() });
+    assert_eq!(b.exemplars()[0].1.len(), 2);
     let known = b.db.metadata(None).expect("metadata");
     assert_eq!(
         known.iter().map(|(name, said)| (name.as_str(), said.kind)).collect::<Vec<_>>(),
