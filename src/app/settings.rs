@@ -73,6 +73,9 @@ impl Settings {
             retention_ms: storage.retention_time.or(self.retention_time).map_or(default, ms),
             retention_bytes,
             retention_percent,
+            max_exemplars: storage
+                .max_exemplars
+                .map_or(Limits::default().max_exemplars, |max| usize::try_from(max).unwrap_or(0)),
             out_of_order_ms: ms(storage.out_of_order_time_window),
         }
     }

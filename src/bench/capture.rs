@@ -10,7 +10,8 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::codec::{ByteReader, CodecError};
-use crate::expfmt::{self, MetricType, SeriesError};
+use crate::expfmt::{self, SeriesError};
+use crate::model::MetricType;
 use crate::model::{Labels, LabelsBuf, stale_nan};
 
 /// Inflating stops here.

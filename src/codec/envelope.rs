@@ -33,6 +33,17 @@ pub fn seal<T: Control>(record: &T) -> Vec<u8> {
     out
 }
 
+/// As [`open`], of a record that may also be of the version before.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_or_old<T: Control, Old: Control + Into<T>>(bytes: &[u8]) -> Result<T, CodecError> {
+    match bytes.get(T::MAGIC.len()) {
+        Some(version) if *version == Old::VERSION => open::<Old>(bytes).map(Into::into),
+        _ => open(bytes),
+    }
+}
+
 /// Decodes what [`seal`] wrote.
 ///
 /// # Errors

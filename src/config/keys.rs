@@ -47,8 +47,13 @@ pub(super) static FILE: Keys = Keys {
     harmless: &[],
 };
 
-static STORAGE: Keys =
-    Keys { supported: &[("tsdb", Section(&TSDB))], unsupported: &["exemplars"], harmless: &[] };
+static STORAGE: Keys = Keys {
+    supported: &[("tsdb", Section(&TSDB)), ("exemplars", Section(&EXEMPLARS))],
+    unsupported: &[],
+    harmless: &[],
+};
+
+static EXEMPLARS: Keys = Keys { supported: &[("max_exemplars", Value)], unsupported: &[], harmless: &[] };
 
 static TSDB: Keys = Keys {
     supported: &[("out_of_order_time_window", Value), ("retention", Section(&RETENTION))],

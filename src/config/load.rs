@@ -185,6 +185,7 @@ impl Loader<'_> {
             retention_time: retention.time.map(|time| time.0),
             retention_size: retention.size.map(|size| size.0),
             retention_percentage: retention.percentage,
+            max_exemplars: raw.exemplars.and_then(|exemplars| exemplars.max_exemplars),
         })
     }
 

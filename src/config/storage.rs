@@ -13,4 +13,6 @@ pub struct StorageConfig {
     pub retention_size: Option<u64>,
     /// The same as a share of the disk in percent.
     pub retention_percentage: Option<f64>,
+    /// Exemplars kept in memory, over all series; 0 or less takes none. Default 100,000.
+    pub max_exemplars: Option<i64>,
 }

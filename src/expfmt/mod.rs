@@ -8,5 +8,5 @@ mod number;
 mod parser;
 mod series;
 
-pub use parser::{Entry, Format, MetricType, ParseError, Parser, Sample};
-pub use series::{SeriesError, parse_series};
+pub use parser::{Entry, ExemplarText, Format, ParseError, Parser, Sample};
+pub use series::{SeriesError, parse_labels, parse_series};

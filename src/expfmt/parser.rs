@@ -7,6 +7,7 @@
 use memchr::{memchr, memchr2};
 
 use super::number;
+use crate::model::MetricType;
 
 /// The text formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,50 +18,6 @@ pub enum Format {
     OpenMetrics,
 }
 
-/// What a TYPE line says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum MetricType {
-    /// Nothing known (`untyped` or `unknown`).
-    #[default]
-    Unknown,
-    /// Only goes up.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-    /// Buckets, sum and count.
-    Histogram,
-    /// A histogram that is no counter.
-    GaugeHistogram,
-    /// Quantiles, sum and count.
-    Summary,
-    /// Facts that do not change.
-    Info,
-    /// One of several states.
-    StateSet,
-}
-
-impl MetricType {
-    const ALL: [(&'static str, Self); 8] = [
-        ("unknown", Self::Unknown),
-        ("counter", Self::Counter),
-        ("gauge", Self::Gauge),
-        ("histogram", Self::Histogram),
-        ("gaugehistogram", Self::GaugeHistogram),
-        ("summary", Self::Summary),
-        ("info", Self::Info),
-        ("stateset", Self::StateSet),
-    ];
-
-    /// The name the API shows.
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("unknown", |(name, _)| name)
-    }
-
-    fn from_text(text: &[u8]) -> Option<Self> {
-        Self::ALL.iter().find(|(name, _)| name.as_bytes() == text).map(|(_, kind)| *kind)
-    }
-}
-
 /// One sample line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample<'a> {
@@ -69,6 +26,17 @@ pub struct Sample<'a> {
     /// The value; every NaN is the ordinary one.
     pub value: f64,
     /// Milliseconds, where the line has a timestamp.
+    pub timestamp: Option<i64>,
+}
+
+/// The exemplar at the end of a sample line.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExemplarText<'a> {
+    /// Its labels without the braces, for [`super::parse_labels`].
+    pub labels: &'a [u8],
+    /// Its value.
+    pub value: f64,
+    /// Milliseconds, where it has a timestamp.
     pub timestamp: Option<i64>,
 }
 
@@ -120,6 +88,7 @@ pub struct Parser<'a> {
     line: usize,
     kind: MetricType,
     ended: bool,
+    exemplar: Option<ExemplarText<'a>>,
 }
 
 type Reason = &'static str;
@@ -127,12 +96,17 @@ type Reason = &'static str;
 impl<'a> Parser<'a> {
     /// A parser at the start of `body`.
     pub fn new(body: &'a [u8], format: Format) -> Self {
-        Self { rest: body, format, line: 0, kind: MetricType::Unknown, ended: false }
+        Self { rest: body, format, line: 0, kind: MetricType::Unknown, ended: false, exemplar: None }
     }
 
     /// The type of the current family, for [`super::parse_series`].
     pub fn kind(&self) -> MetricType {
         self.kind
+    }
+
+    /// The exemplar of the sample that was read last, OpenMetrics only.
+    pub fn exemplar(&self) -> Option<ExemplarText<'a>> {
+        self.exemplar
     }
 
     /// Number of the line that was read last, from 1.
@@ -240,8 +214,10 @@ impl<'a> Parser<'a> {
             timestamp = Some(number::seconds_as_millis(stamp).ok_or("timestamp is not a number")?);
             rest = tail;
         }
+        self.exemplar = None;
         if !rest.is_empty() {
-            exemplar(rest.strip_prefix(b" # ").ok_or("unexpected text after the sample")?)?;
+            let text = rest.strip_prefix(b" # ").ok_or("unexpected text after the sample")?;
+            self.exemplar = Some(exemplar(text)?);
         }
         Ok(Some(Entry::Sample(Sample { series, value, timestamp })))
     }
@@ -367,21 +343,23 @@ fn next_label(rest: &[u8], blanks: bool) -> Result<&[u8], Reason> {
     }
 }
 
-/// `{labels} value [timestamp]` after the hash of an exemplar; checked, not kept.
-fn exemplar(text: &[u8]) -> Result<(), Reason> {
+/// `{labels} value [timestamp]` after the hash of an exemplar. The labels are read when they are needed.
+fn exemplar(text: &[u8]) -> Result<ExemplarText<'_>, Reason> {
     let inside = text.strip_prefix(b"{").ok_or("exemplar has no labels")?;
     let length = label_list(inside, false)?;
-    if std::str::from_utf8(inside.get(..length).unwrap_or_default()).is_err() {
+    let labels = inside.get(..length - 1).unwrap_or_default();
+    if std::str::from_utf8(labels).is_err() {
         return Err("exemplar is not valid UTF-8");
     }
     let rest = inside.get(length..).unwrap_or_default();
     let (value, rest) = word(rest.strip_prefix(b" ").ok_or("exemplar has no value")?);
-    number::value(value).ok_or("value of the exemplar is not a number")?;
+    let value = number::value(value).ok_or("value of the exemplar is not a number")?;
     if rest.is_empty() {
-        return Ok(());
+        return Ok(ExemplarText { labels, value, timestamp: None });
     }
     let stamp = rest.strip_prefix(b" ").unwrap_or_default();
-    number::seconds_as_millis(stamp).map(|_| ()).ok_or("timestamp of the exemplar is not a number")
+    let timestamp = number::seconds_as_millis(stamp).ok_or("timestamp of the exemplar is not a number")?;
+    Ok(ExemplarText { labels, value, timestamp: Some(timestamp) })
 }
 
 /// Offset of the quote that ends a quoted text, escapes respected.

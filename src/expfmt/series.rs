@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-use super::MetricType;
 use super::number::canonical_label;
+use crate::model::MetricType;
 use crate::model::{LabelsBuf, METRIC_NAME};
 
 /// Why the text of a series is refused.
@@ -50,7 +50,25 @@ pub fn parse_series(series: &[u8], kind: MetricType, out: &mut LabelsBuf) -> Res
         MetricType::Summary => "quantile",
         _ => "",
     };
-    let mut rest = inside.unwrap_or("").trim_start();
+    read_labels(inside.unwrap_or(""), normal, &mut named, out)?;
+    if named { Ok(()) } else { Err(malformed()) }
+}
+
+/// Reads `labels`, as an [`super::ExemplarText`] holds them, into `out`.
+///
+/// # Errors
+/// When the text is not UTF-8, malformed, or gives a label twice.
+pub fn parse_labels(labels: &[u8], out: &mut LabelsBuf) -> Result<(), SeriesError> {
+    let text = std::str::from_utf8(labels).map_err(|_| SeriesError::Utf8)?;
+    out.clear();
+    // As if the name were known: there is none.
+    read_labels(text, "", &mut true, out)
+}
+
+/// Reads what stands between braces; a quoted text alone is the metric name, unless it is known.
+fn read_labels(inside: &str, normal: &str, named: &mut bool, out: &mut LabelsBuf) -> Result<(), SeriesError> {
+    let malformed = || SeriesError::Malformed(inside.to_owned());
+    let mut rest = inside.trim_start();
     // Labels seen with an empty value are not in the buffer, but count as given.
     let mut empty: Vec<String> = Vec::new();
     while !rest.is_empty() {
@@ -59,10 +77,10 @@ pub fn parse_series(series: &[u8], kind: MetricType, out: &mut LabelsBuf) -> Res
             let (text, tail) = unquote(quoted).ok_or_else(malformed)?;
             rest = tail.trim_start();
             if !rest.starts_with('=') {
-                if named || text.is_empty() {
+                if *named || text.is_empty() {
                     return Err(malformed());
                 }
-                named = true;
+                *named = true;
                 out.set(METRIC_NAME, &text);
                 rest = comma(rest).ok_or_else(malformed)?;
                 continue;
@@ -91,7 +109,7 @@ pub fn parse_series(series: &[u8], kind: MetricType, out: &mut LabelsBuf) -> Res
         }
         rest = comma(tail.trim_start()).ok_or_else(malformed)?;
     }
-    if named { Ok(()) } else { Err(malformed()) }
+    Ok(())
 }
 
 /// Takes the comma before the next label; the end of the text is fine too.
@@ -154,6 +172,17 @@ mod tests {
         check("a{b=1}", None);
         check("a{b=\"1}", None);
         check("a{,}", None);
+    }
+
+    #[test]
+    fn reads_labels_alone() {
+        let read = |text: &str| {
+            let mut buf = LabelsBuf::new();
+            parse_labels(text.as_bytes(), &mut buf).ok().map(|()| buf.to_labels())
+        };
+        assert_eq!(read(""), Some(Labels::empty()));
+        assert_eq!(read("a=\"b\",\"c.d\"=\"\\n\","), Some(Labels::from_pairs([("a", "b"), ("c.d", "\n")])));
+        assert_eq!((read("\"a\""), read("a=\"1\",a=\"2\"")), (None, None));
     }
 
     #[test]

@@ -11,7 +11,12 @@ fn read(body: &str, format: Format) -> Result<String, String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     while let Some(entry) = parser.next_entry(None).map_err(|e| e.to_string())? {
         let line = match entry {
-            Entry::Sample(s) => format!("{} {} {:?}\n", text(s.series), s.value, s.timestamp),
+            Entry::Sample(s) => {
+                let exemplar = parser.exemplar().map_or_else(String::new, |e| {
+                    format!(" # {} {} {:?}", text(e.labels), e.value, e.timestamp)
+                });
+                format!("{} {} {:?}{exemplar}\n", text(s.series), s.value, s.timestamp)
+            }
             Entry::Type { name, kind } => format!("TYPE {} {}\n", text(name), kind.name()),
             Entry::Help { name, text: help } => format!("HELP {} {}\n", text(name), text(help)),
             Entry::Unit { name, unit } => format!("UNIT {} {}\n", text(name), text(unit)),
@@ -61,9 +66,9 @@ fn open_metrics() {
     check("# EOF", "");
     check(
         "# TYPE a counter\n# UNIT a_seconds seconds\na_total 1.0 1.5 # {id=\"x\"} 0.5 12.3\n# EOF\n",
-        "TYPE a counter\nUNIT a_seconds seconds\na_total 1 Some(1500)\n",
+        "TYPE a counter\nUNIT a_seconds seconds\na_total 1 Some(1500) # id=\"x\" 0.5 Some(12300)\n",
     );
-    check("a{le=\"1\"} 1 # {} 2\n# EOF\n", "a{le=\"1\"} 1 None\n");
+    check("a{le=\"1\"} 1 # {} 2\n# EOF\n", "a{le=\"1\"} 1 None #  2 None\n");
     let refuse = |body: &str, expected: &str| {
         let error = read(body, Format::OpenMetrics).expect_err(body);
         assert!(error.starts_with(expected), "{body}: {error}");

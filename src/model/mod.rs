@@ -3,19 +3,23 @@
 //! Read `labels`, then `matcher`, then `sample`.
 
 pub mod duration;
+pub mod exemplar;
 pub mod histogram;
 pub mod labels;
 pub mod labels_buf;
 pub mod matcher;
+pub mod metadata;
 pub mod name;
 pub mod regex;
 pub mod sample;
 
 pub use duration::{DurationError, format_duration, parse_duration};
+pub use exemplar::{Exemplar, MAX_EXEMPLAR_CHARACTERS, sort_exemplars};
 pub use histogram::Histogram;
 pub use labels::Labels;
 pub use labels_buf::LabelsBuf;
 pub use matcher::{MatchOp, Matcher};
+pub use metadata::{Metadata, MetricType};
 pub use regex::{Anchored, RegexError};
 pub use sample::{STALE_NAN_BITS, Samples, TimeRange, is_stale, stale_nan};
 

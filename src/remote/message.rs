@@ -1,39 +1,13 @@
 //! The `WriteRequest` message of remote write 1.0, read in place.
 //!
-//! Only what is stored is looked at; strings and samples are borrowed from the request body, so that a request of
-//! known series allocates nothing per series. Field numbers are those of the public protocol definition.
+//! Strings and samples are borrowed from the request body, so that a request of known series allocates nothing per
+//! series; exemplars and native histograms are read one by one when they are stored. Field numbers are those of the public protocol definition.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
-use crate::codec::{ByteReader, CodecError};
-
-type Result<T> = std::result::Result<T, CodecError>;
-
-/// One field of a protobuf message.
-enum Field<'a> {
-    Varint(u64),
-    Fixed64(u64),
-    Bytes(&'a [u8]),
-    Fixed32,
-}
-
-fn field<'a>(reader: &mut ByteReader<'a>) -> Result<(u64, Field<'a>)> {
-    let tag = reader.varint()?;
-    let value = match tag & 7 {
-        0 => Field::Varint(reader.varint()?),
-        1 => Field::Fixed64(reader.u64()?),
-        2 => {
-            let len = reader.len("field length", reader.remaining())?;
-            Field::Bytes(reader.bytes(len)?)
-        }
-        5 => {
-            reader.u32()?;
-            Field::Fixed32
-        }
-        _ => return Err(reader.invalid("protobuf wire type")),
-    };
-    Ok((tag >> 3, value))
-}
+use super::wire::{self, Field, Result, each_field, field};
+use crate::codec::ByteReader;
+use crate::model::{Metadata, MetricType};
 
 /// The parts of one time series.
 #[derive(Debug, Default)]
@@ -42,34 +16,40 @@ pub struct Series<'a> {
     pub labels: Vec<(&'a [u8], &'a [u8])>,
     /// Timestamps in milliseconds and values.
     pub samples: Vec<(i64, f64)>,
-    /// Native histograms that came along.
-    pub histograms: usize,
+    /// Native histograms that came along, for [`super::histogram::read`].
+    pub histograms: Vec<&'a [u8]>,
+    /// Exemplars that came along, for [`read_exemplar`].
+    pub exemplars: Vec<&'a [u8]>,
 }
 
-/// Calls `visit` with each series of a request. The series is reused between calls.
+/// Calls `visit` with each series of a request. The series is reused between calls. Says whether there is metadata,
+/// for [`each_family`].
 ///
 /// # Errors
 /// When the bytes are no such message; series before the damage have been visited.
-pub fn each_series<'a>(body: &'a [u8], mut visit: impl FnMut(&Series<'a>)) -> Result<()> {
+pub fn each_series<'a>(body: &'a [u8], mut visit: impl FnMut(&Series<'a>)) -> Result<bool> {
     let mut reader = ByteReader::new(body);
     let mut series = Series::default();
+    let mut metadata = false;
     while !reader.is_empty() {
         match field(&mut reader)? {
             (1, Field::Bytes(bytes)) => {
                 read_series(bytes, &mut series)?;
                 visit(&series);
             }
+            (3, Field::Bytes(_)) => metadata = true,
             (0 | 1, _) => return Err(reader.invalid("protobuf field")),
             _ => {}
         }
     }
-    Ok(())
+    Ok(metadata)
 }
 
 fn read_series<'a>(bytes: &'a [u8], out: &mut Series<'a>) -> Result<()> {
     out.labels.clear();
     out.samples.clear();
-    out.histograms = 0;
+    out.histograms.clear();
+    out.exemplars.clear();
     let mut reader = ByteReader::new(bytes);
     while !reader.is_empty() {
         match field(&mut reader)? {
@@ -81,7 +61,8 @@ fn read_series<'a>(bytes: &'a [u8], out: &mut Series<'a>) -> Result<()> {
                 Some(usual) => usual,
                 None => read_sample(sample)?,
             }),
-            (4, Field::Bytes(_)) => out.histograms += 1,
+            (3, Field::Bytes(exemplar)) => out.exemplars.push(exemplar),
+            (4, Field::Bytes(histogram)) => out.histograms.push(histogram),
             _ => {}
         }
     }
@@ -135,34 +116,83 @@ fn read_sample(bytes: &[u8]) -> Result<(i64, f64)> {
     Ok((timestamp, value))
 }
 
+/// An exemplar as it was sent.
+#[derive(Debug, Default)]
+pub struct ExemplarParts<'a> {
+    /// Bytes of names and values, in the order they were sent; not yet known to be text.
+    pub labels: Vec<(&'a [u8], &'a [u8])>,
+    /// Its value.
+    pub value: f64,
+    /// In milliseconds; 0 says that there is none.
+    pub timestamp: i64,
+}
+
+/// Reads one of [`Series::exemplars`].
+///
+/// # Errors
+/// When the bytes are no such message.
+pub fn read_exemplar(bytes: &[u8]) -> Result<ExemplarParts<'_>> {
+    let mut out = ExemplarParts::default();
+    each_field(bytes, |number, value| {
+        match (number, value) {
+            (1, Field::Bytes(label)) => out.labels.push(read_label(label)?),
+            (2, Field::Fixed64(bits)) => out.value = f64::from_bits(bits),
+            (3, Field::Varint(time)) => out.timestamp = time.cast_signed(),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(out)
+}
+
+/// Calls `visit` with the name of each metric family that a request describes, and what it says of it. Texts that are
+/// no UTF-8 are passed over.
+///
+/// # Errors
+/// When the bytes are no such message; families before the damage have been visited.
+pub fn each_family(body: &[u8], mut visit: impl FnMut(&str, Metadata)) -> Result<()> {
+    each_field(body, |number, value| {
+        let (3, Field::Bytes(message)) = (number, value) else { return Ok(()) };
+        let (mut kind, mut name, mut help, mut unit) = (0, &[][..], &[][..], &[][..]);
+        each_field(message, |number, value| {
+            match (number, value) {
+                (1, Field::Varint(number)) => kind = number,
+                (2, Field::Bytes(text)) => name = text,
+                (4, Field::Bytes(text)) => help = text,
+                (5, Field::Bytes(text)) => unit = text,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        let text = |bytes| std::str::from_utf8(bytes).ok();
+        if let (Some(name), Some(help), Some(unit)) = (text(name), text(help), text(unit)) {
+            let kind = MetricType::from_number(kind);
+            visit(name, Metadata { kind, help: help.to_owned(), unit: unit.to_owned() });
+        }
+        Ok(())
+    })
+}
+
 /// Appends a series to a request being made: what a sender does. Used by benches and tests.
 pub fn put_series<'a>(
     out: &mut Vec<u8>,
     labels: impl Iterator<Item = (&'a str, &'a str)>,
     samples: &[(i64, f64)],
 ) {
-    use crate::codec::ByteWriter as _;
-    let put_bytes = |out: &mut Vec<u8>, number: u8, bytes: &[u8]| {
-        out.put_u8(number << 3 | 2);
-        out.put_len(bytes.len());
-        out.put_bytes(bytes);
-    };
     let (mut series, mut part) = (Vec::new(), Vec::new());
     for (name, value) in labels {
         part.clear();
-        put_bytes(&mut part, 1, name.as_bytes());
-        put_bytes(&mut part, 2, value.as_bytes());
-        put_bytes(&mut series, 1, &part);
+        wire::put_bytes(&mut part, 1, name.as_bytes());
+        wire::put_bytes(&mut part, 2, value.as_bytes());
+        wire::put_bytes(&mut series, 1, &part);
     }
     for (timestamp, value) in samples {
         part.clear();
-        part.put_u8(1 << 3 | 1);
-        part.put_f64(*value);
-        part.put_u8(2 << 3);
-        part.put_varint(timestamp.cast_unsigned());
-        put_bytes(&mut series, 2, &part);
+        wire::put_float(&mut part, 1, *value);
+        wire::put_varint(&mut part, 2, timestamp.cast_unsigned());
+        wire::put_bytes(&mut series, 2, &part);
     }
-    put_bytes(out, 1, &series);
+    wire::put_bytes(out, 1, &series);
 }
 
 #[cfg(test)]
@@ -179,10 +209,19 @@ mod tests {
             &[(-5, 1.5), (7, f64::INFINITY)],
         );
         put_series(&mut body, [("__name__", "down")].into_iter(), &[]);
-        // Metadata (field 3) is passed over.
-        body.extend_from_slice(&[3 << 3 | 2, 2, 0x08, 0x01]);
+        let mut family = Vec::new();
+        wire::put_varint(&mut family, 1, 4);
+        wire::put_bytes(&mut family, 2, b"up");
+        wire::put_bytes(&mut family, 4, b"Is it?");
+        wire::put_bytes(&mut body, 3, &family);
         let mut seen = Vec::new();
-        each_series(&body, |s| seen.push((s.labels.clone(), s.samples.clone()))).expect("own output");
+        let metadata = each_series(&body, |s| seen.push((s.labels.clone(), s.samples.clone())));
+        assert_eq!(metadata, Ok(true));
+        let mut families = Vec::new();
+        each_family(&body, |name, said| families.push((name.to_owned(), said))).expect("own output");
+        let said =
+            Metadata { kind: MetricType::GaugeHistogram, help: "Is it?".to_owned(), unit: String::new() };
+        assert_eq!(families, [("up".to_owned(), said)]);
         assert_eq!(seen.len(), 2);
         assert_eq!(seen[0].0, [(&b"__name__"[..], &b"up"[..]), (b"job", b"x")]);
         assert_eq!(seen[0].1, [(-5, 1.5), (7, f64::INFINITY)]);
@@ -206,6 +245,8 @@ mod tests {
         #[test]
         fn damaged_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = each_series(&bytes, |_| {});
+            let _ = each_family(&bytes, |_, _| {});
+            let _ = read_exemplar(&bytes);
         }
     }
 }

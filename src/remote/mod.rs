@@ -1,8 +1,14 @@
 //! Remote write, receiving side: other servers push samples to this one.
 //!
-//! [`message`] reads the protobuf message without copying; [`receive`] commits it.
+//! [`wire`] reads protobuf without copying, [`message`] and [`v2`] the requests of versions 1.0 and 2.0, [`histogram`]
+//! what they have in common; [`receive`] commits the first, `receive_v2` the second.
 
+pub mod histogram;
 pub mod message;
 pub mod receive;
+mod receive_v2;
+pub mod v2;
+pub mod wire;
 
 pub use receive::{ReceiveError, Receiver};
+pub use receive_v2::Written;

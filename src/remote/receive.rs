@@ -1,20 +1,24 @@
-//! One remote write request -> one commit.
+//! One remote write request -> one commit. Version 1.0 here; [`super::receive_v2`] has what 2.0 does otherwise.
 
 use std::sync::{Arc, Mutex};
 
-use super::message::{self, Series};
+use super::histogram::{self, HistogramFault};
+use super::message::{self, ExemplarParts, Series};
+use super::receive_v2::Written;
 use crate::codec::CodecError;
-use crate::model::{Labels, LabelsBuf, METRIC_NAME};
+use crate::model::{Exemplar, Labels, LabelsBuf, METRIC_NAME};
 use crate::telemetry::Registry;
 use crate::telemetry::metrics::Counter;
-use crate::tsdb::{AppendOutcome, CommitMode, Error as TsdbError, Tsdb, fingerprint_packed};
+use crate::tsdb::{
+    AppendOutcome, CommitMode, DbAppender, Error as TsdbError, SeriesRef, Tsdb, fingerprint_packed,
+};
 use crate::util::lock::lock;
 
 /// Inflated requests larger than this are refused.
 pub const MAX_REQUEST_BYTES: usize = 32 << 20;
 
 /// How often a request is tried whose series are removed while it is being stored.
-const MAX_ATTEMPTS: usize = 3;
+pub(super) const MAX_ATTEMPTS: usize = 3;
 
 /// A request that was refused.
 #[derive(Debug, thiserror::Error)]
@@ -39,11 +43,25 @@ pub enum ReceiveError {
         /// Of the sample, in milliseconds.
         timestamp: i64,
     },
-    /// The request held native histograms. Its float samples were kept.
-    #[error("native histograms are not supported yet: {histograms} histogram samples were not stored")]
+    /// Native histograms are invalid; the rest of the request was kept.
+    #[error("{fault} for series {labels}{}", and_more(*others))]
     Histograms {
-        /// How many.
-        histograms: usize,
+        /// What is wrong with the first.
+        fault: HistogramFault,
+        /// Its series.
+        labels: String,
+        /// How many more are invalid.
+        others: usize,
+    },
+    /// Parts of a request of version 2.0 are wrong; the rest was kept.
+    #[error("{first}{}", and_more(*others))]
+    Parts {
+        /// What is wrong with the first.
+        first: String,
+        /// How many more are wrong.
+        others: usize,
+        /// What was kept.
+        written: Written,
     },
     /// Series of the request were removed again and again while it was being stored.
     #[error("series were removed while the request was being stored; send it again")]
@@ -51,6 +69,10 @@ pub enum ReceiveError {
     /// The database could not take it.
     #[error(transparent)]
     Storage(#[from] TsdbError),
+}
+
+fn and_more(others: usize) -> String {
+    if others == 0 { String::new() } else { format!(" (and {others} more)") }
 }
 
 impl ReceiveError {
@@ -63,12 +85,14 @@ impl ReceiveError {
 /// Takes remote write requests.
 #[derive(Clone)]
 pub struct Receiver {
-    db: Arc<Tsdb>,
+    pub(super) db: Arc<Tsdb>,
     /// Buffers of requests that are done, for those to come.
     buffers: Arc<Mutex<Vec<Vec<u8>>>>,
-    samples: Counter,
-    invalid_labels: Counter,
-    histograms: Counter,
+    pub(super) samples: Counter,
+    pub(super) invalid_labels: Counter,
+    pub(super) histograms: Counter,
+    pub(super) exemplars: Counter,
+    pub(super) histograms_refused: Counter,
 }
 
 impl Receiver {
@@ -80,11 +104,17 @@ impl Receiver {
             samples: Counter::default(),
             invalid_labels: Counter::default(),
             histograms: Counter::default(),
+            exemplars: Counter::default(),
+            histograms_refused: Counter::default(),
         };
         let r = registry.sub_registry_with_prefix("emberkeep_remote_write_receiver");
         r.register("samples", "Samples received by remote write and stored", new.samples.clone());
         r.register("invalid_labels", "Series left out because of their labels", new.invalid_labels.clone());
-        r.register("histograms_refused", "Native histogram samples refused", new.histograms.clone());
+        let help = "Native histograms received by remote write and stored";
+        r.register("histograms", help, new.histograms.clone());
+        r.register("exemplars", "Exemplars received by remote write and stored", new.exemplars.clone());
+        let help = "Native histograms refused because they are invalid";
+        r.register("histograms_refused", help, new.histograms_refused.clone());
         new
     }
 
@@ -114,7 +144,7 @@ impl Receiver {
         self.commit(&self.inflate(body)?)
     }
 
-    /// Decodes and commits one inflated request. Blocking.
+    /// Decodes and commits one inflated request of version 1.0. Blocking.
     ///
     /// # Errors
     /// See [`ReceiveError`]; unless it says otherwise nothing of the request was kept.
@@ -133,38 +163,104 @@ impl Receiver {
     fn attempt(&self, body: &[u8]) -> Result<bool, ReceiveError> {
         let mut appender = self.db.appender(None);
         let mut labels = SeriesLabels::default();
-        let mut histograms = 0;
-        message::each_series(body, |series| {
-            histograms += series.histograms;
-            if !labels.set(series) {
+        let mut beside = Beside::default();
+        let mut failed = None;
+        let metadata = message::each_series(body, |series| {
+            if !labels.set(&series.labels) {
                 self.invalid_labels.inc();
                 return;
             }
-            if series.samples.is_empty() {
+            if series.samples.is_empty() && series.histograms.is_empty() && series.exemplars.is_empty() {
                 return;
             }
             let fingerprint = fingerprint_packed(&labels.packed);
             let reference = match appender.find(fingerprint) {
                 Some(known) => known,
+                // An exemplar alone does not make a series.
+                None if series.samples.is_empty() && series.histograms.is_empty() => return,
                 None => appender.series(&Labels::from_packed(&labels.packed)),
             };
             for (timestamp, value) in &series.samples {
                 appender.append(reference, *timestamp, *value);
             }
+            if (!series.histograms.is_empty() || !series.exemplars.is_empty()) && failed.is_none() {
+                failed = beside.stage(&mut appender, reference, series, &labels).err();
+            }
         })?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        if metadata {
+            message::each_family(body, |name, metadata| appender.set_metadata(name, metadata))?;
+        }
+        let samples = appender.staged() - beside.histograms;
         let stats = appender.commit(CommitMode::Whole)?;
         match stats.first_refused {
             Some((_, AppendOutcome::UnknownSeries)) => return Ok(false),
-            Some((at, outcome)) => return Err(refused(body, at, outcome)),
+            Some((at, outcome)) => return Err(refused(body, at, samples, outcome)),
             None => {}
         }
         self.samples.inc_by(stats.committed as u64);
-        if histograms > 0 {
-            self.histograms.inc_by(histograms as u64);
-            return Err(ReceiveError::Histograms { histograms });
+        self.histograms.inc_by(stats.histograms as u64);
+        self.exemplars.inc_by(stats.exemplars.committed as u64);
+        match beside.refused.take() {
+            Some((fault, labels)) => {
+                self.histograms_refused.inc_by(beside.others as u64 + 1);
+                Err(ReceiveError::Histograms { fault, labels, others: beside.others })
+            }
+            None => Ok(true),
         }
-        Ok(true)
     }
+}
+
+/// What came with the samples of one request.
+#[derive(Default)]
+struct Beside {
+    /// Native histograms that were staged.
+    histograms: usize,
+    /// The first invalid one, with its series, and how many more there are.
+    refused: Option<(HistogramFault, String)>,
+    others: usize,
+    buf: LabelsBuf,
+}
+
+impl Beside {
+    fn stage(
+        &mut self,
+        appender: &mut DbAppender<'_>,
+        reference: SeriesRef,
+        series: &Series<'_>,
+        labels: &SeriesLabels,
+    ) -> Result<(), CodecError> {
+        for message in &series.histograms {
+            let (timestamp, found) = histogram::read(message)?;
+            match found {
+                Ok(histogram) => {
+                    appender.append_histogram(reference, timestamp, Arc::new(histogram));
+                    self.histograms += 1;
+                }
+                Err(_) if self.refused.is_some() => self.others += 1,
+                Err(fault) => self.refused = Some((fault, labels.text())),
+            }
+        }
+        for message in &series.exemplars {
+            let ExemplarParts { labels, value, timestamp } = message::read_exemplar(message)?;
+            // What is wrong with exemplars never fails a request.
+            if let Some(labels) = exemplar_labels(&mut self.buf, &labels) {
+                appender.append_exemplar(reference, Exemplar { labels, value, timestamp }, timestamp != 0);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The labels of an exemplar; none if they are no text.
+pub(super) fn exemplar_labels(buf: &mut LabelsBuf, labels: &[(&[u8], &[u8])]) -> Option<Labels> {
+    buf.clear();
+    for (name, value) in labels {
+        buf.set(std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?);
+    }
+    Some(buf.to_labels())
 }
 
 /// An inflated request. Its memory is used again for the next one.
@@ -180,7 +276,7 @@ const MAX_BUFFERS: usize = 16;
 const MAX_BUFFER_BYTES: usize = 1 << 20;
 
 impl Inflated {
-    fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 }
@@ -194,51 +290,67 @@ impl Drop for Inflated {
     }
 }
 
-/// The error for sample number `at` of those that are stored.
-fn refused(body: &[u8], at: usize, outcome: AppendOutcome) -> ReceiveError {
-    let reason = match outcome {
+/// Why a sample is refused.
+pub(super) fn reason_of(outcome: AppendOutcome) -> &'static str {
+    match outcome {
         AppendOutcome::DuplicateTimestamp => "duplicate sample for timestamp",
         AppendOutcome::TooOld => "out of bounds: too old sample",
         AppendOutcome::TooFarAhead => "out of bounds: timestamp is too far in the future",
         _ => "out of order sample",
-    };
+    }
+}
+
+/// The error for number `at` of the `samples` samples that were staged, and the native histograms behind them.
+fn refused(body: &[u8], at: usize, samples: usize, outcome: AppendOutcome) -> ReceiveError {
     let mut labels = SeriesLabels::default();
-    let mut left = at;
-    let mut found = (String::new(), 0);
+    let (is_sample, mut left) = if at < samples { (true, at) } else { (false, at - samples) };
+    let mut found = None;
     // The body was read before, so it can be read again.
     let _ = message::each_series(body, |series| {
-        if !labels.set(series) {
+        if found.is_some() || !labels.set(&series.labels) {
             return;
         }
-        if let Some((timestamp, _)) = series.samples.get(left).filter(|_| left < usize::MAX) {
-            found = (Labels::from_packed(&labels.packed).to_string(), *timestamp);
-            left = usize::MAX;
-        } else if left < usize::MAX {
-            left -= series.samples.len();
+        let mut look = |timestamp: i64| {
+            if left == 0 && found.is_none() {
+                found = Some((labels.text(), timestamp));
+            }
+            left = left.saturating_sub(1);
+        };
+        if is_sample {
+            series.samples.iter().for_each(|(timestamp, _)| look(*timestamp));
+        } else {
+            let valid = series.histograms.iter().filter_map(|message| histogram::read(message).ok());
+            valid.filter(|(_, found)| found.is_ok()).for_each(|(timestamp, _)| look(timestamp));
         }
     });
-    ReceiveError::Sample { reason, labels: found.0, timestamp: found.1 }
+    let (labels, timestamp) = found.unwrap_or_default();
+    ReceiveError::Sample { reason: reason_of(outcome), labels, timestamp }
 }
 
 /// The labels of one series after the other, in their packed form.
 #[derive(Default)]
-struct SeriesLabels {
+pub(super) struct SeriesLabels {
     bytes: Vec<u8>,
-    packed: String,
+    pub(super) packed: String,
     buf: LabelsBuf,
 }
 
 impl SeriesLabels {
-    /// Takes the labels of `series`; false when they are not the labels of a series.
-    fn set(&mut self, series: &Series<'_>) -> bool {
+    /// The labels as people write them.
+    pub(super) fn text(&self) -> String {
+        Labels::from_packed(&self.packed).to_string()
+    }
+
+    /// Takes `labels`, bytes of names and values; false when they are not the labels of a series.
+    pub(super) fn set(&mut self, labels: &[(&[u8], &[u8])]) -> bool {
         // Senders sort; then nothing has to be moved, and one look tells that all of it is text.
-        let sorted = series.labels.is_sorted_by(|(a, _), (b, _)| a < b);
-        if !sorted || series.labels.first().is_some_and(|(name, _)| name.is_empty()) {
-            return self.set_unsorted(series);
+        let sorted = labels.is_sorted_by(|(a, _), (b, _)| a < b);
+        if !sorted || labels.first().is_some_and(|(name, _)| name.is_empty()) {
+            return self.set_unsorted(labels);
         }
         let mut named = false;
         self.bytes.clear();
-        for (name, value) in series.labels.iter().filter(|(_, value)| !value.is_empty()) {
+        for (name, value) in labels.iter().filter(|(_, value)| !value.is_empty()) {
             named |= *name == METRIC_NAME.as_bytes();
             Labels::pack_bytes(&mut self.bytes, name, value);
         }
@@ -251,10 +363,10 @@ impl SeriesLabels {
         })
     }
 
-    fn set_unsorted(&mut self, series: &Series<'_>) -> bool {
+    fn set_unsorted(&mut self, labels: &[(&[u8], &[u8])]) -> bool {
         self.buf.clear();
         self.packed.clear();
-        for (name, value) in &series.labels {
+        for (name, value) in labels {
             let (Ok(name), Ok(value)) = (std::str::from_utf8(name), std::str::from_utf8(value)) else {
                 return false;
             };

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::status::FamilyMetadata;
-use crate::expfmt::{Entry, MetricType};
+use crate::expfmt::Entry;
+use crate::model::MetricType;
 
 /// Scrapes for which a family that vanished is remembered.
 const KEEP_SCRAPES: u64 = 10;

@@ -12,8 +12,10 @@ use super::metrics::ScrapeMetrics;
 use super::report::Report;
 use super::status::FamilyMetadata;
 use crate::config::ScrapeConfig;
-use crate::expfmt::{Entry, Format, ParseError, Parser, Sample, SeriesError, parse_series};
-use crate::model::{Labels, LabelsBuf, stale_nan};
+use crate::expfmt::{
+    Entry, ExemplarText, Format, ParseError, Parser, Sample, SeriesError, parse_labels, parse_series,
+};
+use crate::model::{Exemplar, Labels, LabelsBuf, Metadata, stale_nan};
 use crate::relabel;
 use crate::tsdb::chunk::open::TimelineId;
 use crate::tsdb::{CommitMode, DbAppender, SeriesRef, Tsdb};
@@ -142,6 +144,10 @@ impl Ingest {
                 self.cache.succeed();
                 self.last_good = self.cache.len();
                 summary.families = self.families.publish();
+                for family in summary.families.iter().flat_map(|families| families.iter()) {
+                    let FamilyMetadata { name, kind, help, unit } = family.clone();
+                    appender.set_metadata(&name, Metadata { kind, unit, help });
+                }
             }
             Err(reason) => {
                 // Nothing of a failed scrape becomes visible but the markers.
@@ -255,9 +261,23 @@ impl Ingest {
                 continue;
             }
             appender.append(series, timestamp.unwrap_or(at_ms), sample.value);
+            if let Some(text) = parser.exemplar() {
+                self.exemplar(appender, series, &text, timestamp.unwrap_or(at_ms));
+            }
             counts.added += u64::from(new);
         }
         if limit > 0 && limited > limit { Err(IngestError::SampleLimit(limit)) } else { Ok(()) }
+    }
+
+    /// Stages the exemplar of a sample at `at_ms`. One whose labels make no sense is left out, as what is wrong with
+    /// exemplars never fails a scrape.
+    fn exemplar(&mut self, appender: &mut DbAppender<'_>, series: Live, text: &ExemplarText<'_>, at_ms: i64) {
+        if parse_labels(text.labels, &mut self.buffer).is_ok() {
+            let labels = self.buffer.to_labels();
+            let timestamp = text.timestamp.unwrap_or(at_ms);
+            let exemplar = Exemplar { labels, value: text.value, timestamp };
+            appender.append_exemplar(series, exemplar, text.timestamp.is_some());
+        }
     }
 
     /// A series text that is not in the cache: labels, relabelling, limits, and a place in the database. Without

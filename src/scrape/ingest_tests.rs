@@ -227,3 +227,40 @@ fn labels_in_conflict_move_or_win() {
     );
     check(true, &[("foo", "1")], &[("foo", "1"), ("job", "j")]);
 }
+
+#[test]
+fn exemplars_and_metadata_come_with_the_samples() {
+    let mut b = Bench::new("");
+    let body = |trace: &str| {
+        format!(
+            "# TYPE a counter\n# HELP a Help \\\\ text.\na_total 1 # {{trace_id=\"{trace}\"}} 0.5\n# TYPE h histogram\n\
+             h_bucket{{le=\"1\"}} 1 # {{trace_id=\"h\",n=\"1\"}} 0.25 1700000000.5\nh_bucket{{le=\"+Inf\"}} 1 # {{n=\"1\",n=\"2\"}} 2\n\
+             b 1\n# EOF\n"
+        )
+    };
+    let exemplars = |b: &Bench| {
+        let found = b.db.exemplars(&[], TimeRange::ALL).expect("exemplars").series;
+        let series = found.into_iter().map(|(labels, all)| {
+            let all = all.into_iter().map(|e| (e.timestamp - T0, e.value, e.labels.to_string()));
+            (labels.metric_name().to_owned(), all.collect::<Vec<_>>())
+        });
+        series.collect::<Vec<_>>()
+    };
+    let bucket = ("h_bucket".to_owned(), vec![(500, 0.25, "{n=\"1\", trace_id=\"h\"}".to_owned())]);
+    for trace in ["x", "x", "y"] {
+        let summary = b.feed(Ok((body(trace).as_bytes(), Format::OpenMetrics)));
+        assert_eq!(summary.error, None);
+    }
+    // The same again says nothing new; one without a timestamp has that of its sample.
+    let total = |at, trace: &str| (at, 0.5, format!("{{trace_id=\"{trace}\"}}"));
+    assert_eq!(exemplars(&b), [("a_total".to_owned(), vec![total(1000, "x"), total(3000, "y")]), bucket]);
+    let known = b.db.metadata(Some("a")).expect("metadata");
+    assert_eq!((known[0].1.kind.name(), known[0].1.help.as_str()), ("counter", "Help \\ text."));
+    // A scrape that fails leaves none.
+    let failed = b.feed(Ok((
+        format!("c 1 # {{}} 1\n{}", body("z").replace("b 1", "b x")).as_bytes(),
+        Format::OpenMetrics,
+    )));
+    assert!(failed.error.is_some());
+    assert_eq!(exemplars(&b).len(), 2);
+}

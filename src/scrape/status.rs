@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 
 use super::target::Target;
-use crate::expfmt::MetricType;
 use crate::model::Labels;
+use crate::model::MetricType;
 use crate::util::lock::lock;
 
 /// Whether the last scrape of a target worked.

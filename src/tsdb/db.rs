@@ -23,7 +23,7 @@ use super::read::Suspects;
 use super::space::Space;
 use super::store::{BlockId, BlockStore};
 use super::wal::Wal;
-use crate::model::{Histogram, Labels, TimeRange};
+use crate::model::{Exemplar, Histogram, Labels, Metadata, TimeRange};
 use crate::util::lock::lock;
 use crate::util::{Clock, StopToken};
 
@@ -112,6 +112,16 @@ impl Tsdb {
         }
     }
 
+    /// What is known about metric families from scrapes and remote write, by name; of family `only` if it is given.
+    /// Waits for the replay of the log.
+    ///
+    /// # Errors
+    /// When the replay failed.
+    pub fn metadata(&self, only: Option<&str>) -> Result<Vec<(String, Metadata)>> {
+        self.inner.replay.wait()?;
+        Ok(self.inner.head.families(only))
+    }
+
     /// Bytes block `id` takes on disk.
     pub fn block_size_bytes(&self, id: &BlockId) -> u64 {
         self.inner.block_bytes(id)
@@ -129,6 +139,7 @@ impl Tsdb {
     pub fn set_limits(&self, limits: Limits) -> Result<()> {
         limits.validate()?;
         self.inner.limits.store(Arc::new(limits));
+        self.inner.head.set_max_exemplars(limits.max_exemplars);
         Ok(())
     }
 
@@ -155,6 +166,10 @@ impl Tsdb {
         let range = stats.time_range.unwrap_or(TimeRange { start: 0, end: 0 });
         metrics.min_time.set(range.start);
         metrics.max_time.set(range.end);
+        let (exemplars, with_exemplars) = head.exemplar_counts();
+        metrics.exemplars.in_memory.set(as_gauge(exemplars as u64));
+        metrics.exemplars.series.set(as_gauge(with_exemplars as u64));
+        metrics.exemplars.limit.set(as_gauge(self.limits().max_exemplars as u64));
         metrics.blocks.set(as_gauge(catalog.blocks.len() as u64));
         metrics.block_bytes.set(as_gauge(catalog.blocks.iter().map(|b| self.inner.block_bytes(&b.id)).sum()));
         let limits = self.limits();
@@ -301,6 +316,16 @@ impl DbAppender<'_> {
         self.inner.append_histogram(series, timestamp, histogram);
     }
 
+    /// See [`Appender::append_exemplar`].
+    pub fn append_exemplar(&mut self, series: SeriesRef, exemplar: Exemplar, timed: bool) {
+        self.inner.append_exemplar(series, exemplar, timed);
+    }
+
+    /// See [`Appender::set_metadata`].
+    pub fn set_metadata(&mut self, name: &str, metadata: Metadata) {
+        self.inner.set_metadata(name, metadata);
+    }
+
     /// Number of staged samples.
     pub fn staged(&self) -> usize {
         self.inner.staged()
@@ -322,6 +347,8 @@ impl DbAppender<'_> {
                 metrics.out_of_order.inc_by((stats.out_of_order + stats.duplicate) as u64);
                 metrics.too_old.inc_by(stats.too_old as u64);
                 metrics.out_of_bounds.inc_by(stats.too_far_ahead as u64);
+                metrics.exemplars.count(&stats.exemplars);
+                metrics.families_refused.inc_by(stats.families_refused as u64);
                 Ok(stats)
             }
             Err(error) => {

@@ -43,7 +43,8 @@ impl Tsdb {
         let mut deleted = Deleted::default();
         let catalog = inner.catalog.load_full();
         let mut tombstones = catalog.tombstones.clone();
-        for meta in catalog.blocks.iter().filter(|b| b.range().overlaps(&range)) {
+        let concerned = |b: &&Arc<BlockMeta>| b.range().overlaps(&range) || b.exemplars.overlaps(&range);
+        for meta in catalog.blocks.iter().filter(concerned) {
             let index = inner.block(meta).index()?;
             let series = selectors.iter().fold(roaring::RoaringBitmap::new(), |all, matchers| {
                 all | resolve(index.label_index(), matchers)

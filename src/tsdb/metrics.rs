@@ -1,7 +1,43 @@
 //! The metrics of the database, under the names Prometheus' dashboards know.
 
+use super::head::exemplars::ExemplarStats;
 use crate::telemetry::Registry;
 use crate::telemetry::metrics::{Counter, FloatGauge, Gauge};
+
+/// What became of exemplars.
+#[derive(Debug, Default, Clone)]
+pub struct ExemplarMetrics {
+    appended: Counter,
+    out_of_order: Counter,
+    repeated: Counter,
+    refused: Counter,
+    pub(super) in_memory: Gauge,
+    pub(super) series: Gauge,
+    pub(super) limit: Gauge,
+}
+
+impl ExemplarMetrics {
+    pub(super) fn count(&self, stats: &ExemplarStats) {
+        self.appended.inc_by(stats.committed as u64);
+        self.out_of_order.inc_by(stats.out_of_order as u64);
+        self.repeated.inc_by(stats.repeated as u64);
+        self.refused.inc_by((stats.too_long + stats.too_far_ahead + stats.unknown) as u64);
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        let r = registry.sub_registry_with_prefix("exemplar");
+        r.register("exemplars_appended", "Exemplars added to the head", self.appended.clone());
+        let help = "Exemplars refused because the series has a newer one";
+        r.register("out_of_order_exemplars", help, self.out_of_order.clone());
+        r.register("exemplars_repeated", "Exemplars that were there already", self.repeated.clone());
+        let help = "Exemplars refused: labels too long, too far ahead of the clock, or of an unknown series";
+        r.register("exemplars_refused", help, self.refused.clone());
+        r.register("exemplars_in_storage", "Exemplars in the head", self.in_memory.clone());
+        let help = "Series with exemplars in the head";
+        r.register("series_with_exemplars_in_storage", help, self.series.clone());
+        r.register("max_exemplars", "Exemplars the head keeps at most", self.limit.clone());
+    }
+}
 
 /// Counters and gauges; clones share their values.
 #[derive(Debug, Default, Clone)]
@@ -34,6 +70,8 @@ pub struct TsdbMetrics {
     pub(super) disk_available: Gauge,
     pub(super) wal_bytes: Gauge,
     pub(super) wal_appended_bytes: Counter,
+    pub(super) exemplars: ExemplarMetrics,
+    pub(super) families_refused: Counter,
 }
 
 impl TsdbMetrics {
@@ -97,6 +135,9 @@ impl TsdbMetrics {
         r.register("disk_available_bytes", "Free bytes of the disk", m.disk_available.clone());
         r.register("wal_storage_size_bytes", "Bytes of the log on disk", m.wal_bytes.clone());
         r.register("wal_appended_bytes", "Bytes written to the log", m.wal_appended_bytes.clone());
+        let help = "Metric families whose metadata was refused because there are too many";
+        r.register("metadata_refused", help, m.families_refused.clone());
+        m.exemplars.register(r);
         m
     }
 }

@@ -127,6 +127,7 @@ impl Tsdb {
             _lock: dir_lock,
         });
         inner.look_at_disk();
+        inner.head.set_max_exemplars(inner.options.limits.max_exemplars);
         let threads = start(&inner, files)?;
         Ok(Self { inner, threads: Mutex::new(threads) })
     }

@@ -20,6 +20,8 @@ pub struct Limits {
     pub retention_bytes: u64,
     /// The same as a share of the disk in percent, 0 to 100; 0 for no limit.
     pub retention_percent: f64,
+    /// Exemplars that the head keeps at most, over all series; 0 takes none. Those in blocks stay with their samples.
+    pub max_exemplars: usize,
     /// How far behind its series' newest sample a sample may be, in milliseconds; 0 takes none out of order.
     pub out_of_order_ms: i64,
 }
@@ -53,7 +55,13 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { retention_ms: 15 * DAY_MS, retention_bytes: 0, retention_percent: 0.0, out_of_order_ms: 0 }
+        Self {
+            retention_ms: 15 * DAY_MS,
+            retention_bytes: 0,
+            retention_percent: 0.0,
+            max_exemplars: 100_000,
+            out_of_order_ms: 0,
+        }
     }
 }
 
@@ -62,7 +70,7 @@ impl Default for Limits {
 pub struct TsdbOptions {
     /// Data directory, created if absent.
     pub dir: PathBuf,
-    /// What may change later. Default: 15 days, nothing out of order.
+    /// What may change later. Default: 15 days, nothing out of order, 100,000 exemplars.
     pub limits: Limits,
     /// Free bytes of the disk below which no samples are taken. Default 256 MiB, at most a fiftieth of the disk.
     pub reserve_bytes: u64,

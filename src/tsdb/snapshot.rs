@@ -9,11 +9,12 @@ use std::path::Path;
 
 use super::block::BlockMeta;
 use super::block::catalog::Catalog;
-use super::block::writer::{BlockPlan, write_block};
+use super::block::writer::{BlockPlan, write_block_with};
 use super::compact::worker;
 use super::db::{Inner, Tsdb};
 use super::durable;
 use super::error::{Error, IoContext as _, Result};
+use super::head::exemplars::SeriesExemplars;
 use super::read::head_alone;
 use super::store::sled::SledStore;
 use super::store::{BlockStore, keys};
@@ -84,6 +85,8 @@ impl Tsdb {
 
 fn copy(inner: &Inner, target: &Path, skip_head: bool) -> Result<()> {
     let store = SledStore::new(&target.join("blocks"))?;
+    // No block is cut meanwhile, so those of the head are still there when its samples are looked at.
+    let (mut exemplars, ()) = inner.head.exemplars(&[], TimeRange::ALL, || {});
     let (head, catalog) =
         inner.head.select(SelectRequest::new(&[], TimeRange::ALL), || inner.catalog.load_full());
     for meta in &catalog.blocks {
@@ -93,7 +96,7 @@ fn copy(inner: &Inner, target: &Path, skip_head: bool) -> Result<()> {
     let mut next = Catalog::clone(&catalog);
     if !skip_head {
         let set = head_alone(head);
-        let (windows, newest) = windows(&set, inner.options.block_range_ms)?;
+        let (windows, newest) = windows(&set, &exemplars, inner.options.block_range_ms)?;
         let mut metas = Vec::new();
         for start in windows {
             let end = start.saturating_add(inner.options.block_range_ms).min(newest.saturating_add(1));
@@ -104,7 +107,8 @@ fn copy(inner: &Inner, target: &Path, skip_head: bool) -> Result<()> {
                 level: 1,
                 sources: Vec::new(),
             };
-            metas.extend(write_block(&store, plan, &set, &inner.stop)?);
+            let leaving = take_before(&mut exemplars, end);
+            metas.extend(write_block_with(&store, plan, &set, &leaving, &inner.stop)?);
         }
         let head_start = (!metas.is_empty()).then(|| newest.saturating_add(1));
         next = next.with(&[], metas, head_start);
@@ -112,8 +116,22 @@ fn copy(inner: &Inner, target: &Path, skip_head: bool) -> Result<()> {
     next.save(target)
 }
 
-/// The windows of `range` milliseconds that hold samples, by their start, and the newest sample.
-fn windows(set: &dyn SeriesSet, range: i64) -> Result<(BTreeSet<i64>, i64)> {
+/// Takes out the exemplars before `end`.
+fn take_before(exemplars: &mut SeriesExemplars, end: i64) -> SeriesExemplars {
+    let mut taken = SeriesExemplars::new();
+    for (labels, all) in exemplars.iter_mut() {
+        let later = all.split_off(all.partition_point(|exemplar| exemplar.timestamp < end));
+        let before = std::mem::replace(all, later);
+        if !before.is_empty() {
+            taken.push((labels.clone(), before));
+        }
+    }
+    taken
+}
+
+/// The windows of `range` milliseconds that hold samples, or exemplars newer than all of them, by their start, and the
+/// newest timestamp.
+fn windows(set: &dyn SeriesSet, exemplars: &SeriesExemplars, range: i64) -> Result<(BTreeSet<i64>, i64)> {
     let mut found = BTreeSet::new();
     let mut newest = i64::MIN;
     let mut samples = Samples::new();
@@ -126,7 +144,10 @@ fn windows(set: &dyn SeriesSet, range: i64) -> Result<(BTreeSet<i64>, i64)> {
         found.extend(samples.timestamps.iter().map(|t| t.saturating_sub(t.rem_euclid(range))));
         newest = newest.max(samples.timestamps.last().copied().unwrap_or(i64::MIN));
     }
-    Ok((found, newest))
+    let times = exemplars.iter().flat_map(|(_, all)| all).map(|exemplar| exemplar.timestamp);
+    let newer: Vec<i64> = times.filter(|time| *time > newest).collect();
+    found.extend(newer.iter().map(|t| t.saturating_sub(t.rem_euclid(range))));
+    Ok((found, newer.into_iter().max().unwrap_or(newest)))
 }
 
 /// Copies one block from store to store.
@@ -145,6 +166,15 @@ fn copy_block(from: &dyn BlockStore, to: &dyn BlockStore, meta: &BlockMeta) -> R
         };
         let payload = reader.get(&keys::index_part(part))?.ok_or_else(missing)?;
         writer.put(&keys::index_part(part), &payload)?;
+    }
+    let beside = (0..meta.exemplars.parts).map(keys::exemplar_part);
+    for key in beside.chain((0..meta.exemplars.directory_parts).map(keys::exemplar_directory)) {
+        let missing = || Error::BlockDamaged {
+            block: meta.id.to_string(),
+            reason: format!("key {key:02x?} is missing"),
+        };
+        let payload = reader.get(&key)?.ok_or_else(missing)?;
+        writer.put(&key, &payload)?;
     }
     if writer.digest() != meta.digest {
         let reason = "it does not hold what its meta record says".to_owned();

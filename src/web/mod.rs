@@ -80,7 +80,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
     let api = Router::new()
         .route("/query", query(api::query::instant))
         .route("/query_range", query(api::query::range))
-        .route("/query_exemplars", query(api::query::exemplars))
+        .route("/query_exemplars", query(api::exemplars::exemplars))
         .route("/format_query", query(api::query::format))
         .route("/parse_query", query(api::query::parse))
         .route("/series", query(api::series::series))

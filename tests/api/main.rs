@@ -8,6 +8,7 @@
 mod support;
 
 mod admin;
+mod beside;
 mod load;
 mod write;
 

@@ -97,8 +97,16 @@ fn refuses_what_is_no_request() {
         "application/x-protobuf;proto=io.prometheus.write.v2.Request",
         snappy,
         &fine,
+        400,
+        "cannot decode the request: invalid protobuf field at byte 0\n",
+    );
+    check(
+        "application/x-protobuf;proto=other.Request",
+        snappy,
+        &fine,
         415,
-        "io.prometheus.write.v2.Request protobuf message is not accepted by this server; only accepts prometheus.WriteRequest\n",
+        "got application/x-protobuf;proto=other.Request content type; unknown type for remote write protobuf message \
+         other.Request, supported: prometheus.WriteRequest, io.prometheus.write.v2.Request\n",
     );
     check("text/plain", snappy, b"\xff\xff", 400, "s2: corrupt input\n");
     check(proto, snappy, b"", 400, "s2: corrupt input\n");

@@ -11,52 +11,15 @@ mod queries;
 mod random;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use emberkeep::model::stale_nan;
 use emberkeep::remote::message;
 use serde_json::Value;
 use support::Random;
-use support::server::{Client, Server, number, wait_for};
-
-/// A real Prometheus. Dropping it kills it.
-struct Prometheus {
-    child: Child,
-    url: String,
-}
-
-impl Prometheus {
-    fn start(program: &PathBuf, dir: &std::path::Path, client: &Client, args: &[&str]) -> Self {
-        let config = dir.join("prometheus.yml");
-        std::fs::write(&config, "scrape_configs: []\n").expect("write");
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
-        let address = free.local_addr().expect("address").to_string();
-        drop(free);
-        let child = Command::new(program)
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", dir.join("prometheus").display()))
-            .arg(format!("--web.listen-address={address}"))
-            .arg("--web.enable-remote-write-receiver")
-            .args(args)
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("start Prometheus");
-        let new = Self { child, url: format!("http://{address}") };
-        let ready = format!("{}/-/ready", new.url);
-        wait_for("Prometheus", || client.get(&ready).ok().filter(|(status, _)| *status == 200));
-        new
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use support::prometheus::{Prometheus, program};
+use support::server::{Client, Server, number};
 
 const INTERVAL_MS: i64 = 15_000;
 const SCRAPES: i64 = 160;
@@ -252,14 +215,11 @@ fn difference(ours: &Value, theirs: &Value) -> Option<String> {
     None
 }
 
-/// The Prometheus to compare with, if there is one.
-fn program() -> Option<PathBuf> {
-    let program = std::env::var_os("PROMETHEUS_BIN").map(PathBuf::from);
-    if program.is_none() {
-        assert!(std::env::var_os("EMBERKEEP_REQUIRE_ALL").is_none(), "PROMETHEUS_BIN is required");
-        println!("skipped: PROMETHEUS_BIN names no Prometheus");
-    }
-    program
+/// A Prometheus that takes remote write, with data below `dir`.
+fn start(program: &Path, dir: &Path, client: &Client, args: &[&str]) -> Prometheus {
+    let mut all = vec!["--web.enable-remote-write-receiver"];
+    all.extend(args);
+    Prometheus::start(program, dir, &dir.join("prometheus"), "scrape_configs: []\n", &all, client)
 }
 
 /// First and last second of the data.
@@ -293,11 +253,11 @@ fn write_all(client: &Client, series: &[Series], start: i64, urls: &[&str]) {
 
 #[test]
 fn answers_as_prometheus_does() {
-    let Some(program) = program() else { return };
+    let Some(program) = program("PROMETHEUS_BIN", "prometheus") else { return };
     let mut random = Random::from_env(3);
     let dir = tempfile::tempdir().expect("dir");
     let client = Client::new();
-    let theirs = Prometheus::start(&program, dir.path(), &client, &[]);
+    let theirs = start(&program, dir.path(), &client, &[]);
     let ours = Server::start(&dir.path().join("data"), &["--web.enable-remote-write-receiver"], &[]);
     let (start, end) = time_zero();
     let series = generate(&mut random, start * 1000);

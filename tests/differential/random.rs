@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use crate::queries::{Level, Writer};
 use crate::support::Random;
+use crate::support::prometheus::{is_modern, program};
 use crate::support::server::{Client, Server};
-use crate::{Prometheus, SCRAPES, Series, generate, program, rows, time_zero, write_all};
+use crate::{SCRAPES, Series, generate, rows, start as begin, time_zero, write_all};
 
 const FEATURES: &str =
     "promql-experimental-functions,promql-extended-range-selectors,promql-binop-fill-modifiers";
@@ -114,14 +115,14 @@ fn shortened(reply: &Value) -> String {
 
 #[test]
 fn random_queries_are_answered_as_by_prometheus() {
-    let Some(program) = program() else { return };
+    let Some(program) = program("PROMETHEUS_BIN", "prometheus") else { return };
     let mut random = Random::from_env(11);
     let count = std::env::var("EMBERKEEP_RANDOM_QUERIES").ok().and_then(|n| n.parse().ok()).unwrap_or(400);
     let dir = tempfile::tempdir().expect("dir");
     let client = Client::new();
-    let level = level(&program);
+    let level = if is_modern(&program) { Level::Full } else { Level::Common };
     let features = if level == Level::Full { &["--enable-feature", FEATURES][..] } else { &[] };
-    let theirs = Prometheus::start(&program, dir.path(), &client, features);
+    let theirs = begin(&program, dir.path(), &client, features);
     let mut args = vec!["--web.enable-remote-write-receiver"];
     args.extend(features);
     let ours = Server::start(&dir.path().join("data"), &args, &[]);
@@ -157,11 +158,4 @@ fn random_queries_are_answered_as_by_prometheus() {
     println!("{count} random queries, of which {failed} fail on both sides; {} differ", wrong.len());
     assert!(wrong.is_empty(), "{} of {count} answers differ:\n{}", wrong.len(), wrong.join("\n"));
     assert!(failed * 2 < count, "most queries fail: {failed} of {count}");
-}
-
-fn level(program: &std::path::Path) -> Level {
-    let output = std::process::Command::new(program).arg("--version").output().expect("--version");
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text);
-    if text.contains("version 2.") { Level::Common } else { Level::Full }
 }

@@ -3,4 +3,5 @@
 mod conformance;
 mod dns;
 mod end_to_end;
+mod remote;
 mod target;

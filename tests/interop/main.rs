@@ -8,9 +8,10 @@ mod support;
 mod command_line;
 mod damage;
 mod prometheus;
+mod remote_write;
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 /// Runs `emberkeep tsdb` with `args`.
@@ -35,21 +36,6 @@ fn sorted(text: &str) -> Vec<&str> {
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_unstable();
     lines
-}
-
-/// A program named by environment variable `variable`, or found in the path. None, with a message, if it is not there.
-#[expect(clippy::print_stdout, reason = "a test that did nothing says so")]
-fn program(variable: &str, name: &str) -> Option<PathBuf> {
-    let in_path = || {
-        let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
-    };
-    let found = std::env::var_os(variable).map(PathBuf::from).or_else(in_path);
-    if found.is_none() {
-        assert!(std::env::var_os("EMBERKEEP_REQUIRE_ALL").is_none(), "{variable} is required");
-        println!("skipped: there is no {name}");
-    }
-    found
 }
 
 /// Ten series over five hours as an OpenMetrics file; the second half of them ends after an hour.

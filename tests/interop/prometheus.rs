@@ -1,49 +1,23 @@
 //! The real Prometheus and its tool read what is written here, and what they write is read here.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use emberkeep::remote::message;
 
-use crate::support::server::{Client, wait_for};
-use crate::{ok, open_metrics, program, sorted, tsdb};
+use crate::support::prometheus::{Prometheus, program};
+use crate::support::server::Client;
+use crate::{ok, open_metrics, sorted, tsdb};
 
-/// A real Prometheus. Dropping it kills it.
-struct Prometheus {
-    child: Child,
-    url: String,
-}
-
-impl Prometheus {
-    fn start(program: &Path, dir: &Path, data: &Path, client: &Client) -> Self {
-        let config = dir.join("prometheus.yml");
-        std::fs::write(&config, "scrape_configs: []\n").expect("write");
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
-        let address = free.local_addr().expect("address").to_string();
-        drop(free);
-        let child = Command::new(program)
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", data.display()))
-            .arg("--storage.tsdb.retention.time=100y")
-            .arg(format!("--web.listen-address={address}"))
-            .args(["--web.enable-remote-write-receiver", "--web.enable-admin-api"])
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("start Prometheus");
-        let new = Self { child, url: format!("http://{address}") };
-        let ready = format!("{}/-/ready", new.url);
-        wait_for("Prometheus", || client.get(&ready).ok().filter(|(status, _)| *status == 200));
-        new
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Takes remote write, and keeps everything it is given.
+fn start(program: &Path, dir: &Path, data: &Path, client: &Client) -> Prometheus {
+    let args = [
+        "--storage.tsdb.retention.time=100y",
+        "--web.enable-remote-write-receiver",
+        "--web.enable-admin-api",
+    ];
+    Prometheus::start(program, dir, data, "scrape_configs: []\n", &args, client)
 }
 
 fn promtool_dump(promtool: &Path, data: &Path) -> String {
@@ -86,7 +60,7 @@ fn a_server_answers_from_an_export() {
     ok(&tsdb(&["import", "openmetrics"], &[&file, &data]));
     ok(&tsdb(&["export", "--format", "prometheus", "--block-duration", "6h"], &[&data, &out]));
     let client = Client::new();
-    let theirs = Prometheus::start(&prometheus, dir.path(), &out, &client);
+    let theirs = start(&prometheus, dir.path(), &out, &client);
     let ours = crate::support::server::Server::start(&data, &["--storage.tsdb.retention.time=100y"], &[]);
     for query in ["sum(m0)", "sum by (n) (sum_over_time(m1[50m]))", "count({n=~\".+\"})"] {
         let form = [("query", query), ("start", "1700006500"), ("end", "1700024300"), ("step", "300")];
@@ -104,7 +78,7 @@ fn what_prometheus_wrote_is_imported() {
     let dir = tempfile::tempdir().expect("dir");
     let theirs = dir.path().join("theirs");
     let client = Client::new();
-    let server = Prometheus::start(&prometheus, dir.path(), &theirs, &client);
+    let server = start(&prometheus, dir.path(), &theirs, &client);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let start = i64::try_from(now).expect("fits") * 1000 - 3_500_000;
     for scrape in 0..230i64 {

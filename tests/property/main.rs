@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod exemplars;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

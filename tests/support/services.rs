@@ -64,9 +64,14 @@ fn answer(stream: &TcpStream, pages: &Pages, stopping: &AtomicBool) -> Option<()
         let path = first.split(' ').nth(1)?.to_owned();
         let (status, body) = pages(&path).map_or(("404 Not Found", String::new()), |body| ("200 OK", body));
         let mut writer = stream;
+        let kind = if body.ends_with("# EOF\n") {
+            "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        } else {
+            "text/plain; version=0.0.4"
+        };
         write!(
             writer,
-            "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\n\r\n{body}",
+            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         )
         .ok()?;

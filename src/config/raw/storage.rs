@@ -10,6 +10,14 @@ use crate::config::StorageConfig;
 pub(in crate::config) struct Storage {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) tsdb: Option<Tsdb>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) exemplars: Option<Exemplars>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(in crate::config) struct Exemplars {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) max_exemplars: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -45,6 +53,8 @@ impl Storage {
                 .filter(|r| r.time.is_some() || r.size.is_some() || r.percentage.is_some()),
         };
         let says = tsdb.out_of_order_time_window.is_some() || tsdb.retention.is_some();
-        says.then_some(Self { tsdb: Some(tsdb) })
+        let exemplars = config.max_exemplars.map(|max| Exemplars { max_exemplars: Some(max) });
+        let says_any = says || exemplars.is_some();
+        says_any.then_some(Self { tsdb: Some(tsdb).filter(|_| says), exemplars })
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::BlockMeta;
+use super::meta::BlockMetaV1;
 use super::tombstones::Tombstones;
 use crate::codec::envelope::{self, Control};
 use crate::tsdb::durable::{self, Step};
@@ -34,8 +35,27 @@ struct Stored {
 
 impl Control for Stored {
     const MAGIC: [u8; 4] = *b"EKCT";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const NAME: &'static str = "catalog";
+}
+
+/// As it was before blocks had exemplars.
+#[derive(bincode::Encode, bincode::Decode)]
+struct StoredV1 {
+    blocks: Vec<BlockMetaV1>,
+    head_start: Option<i64>,
+}
+
+impl Control for StoredV1 {
+    const MAGIC: [u8; 4] = Stored::MAGIC;
+    const VERSION: u8 = 1;
+    const NAME: &'static str = Stored::NAME;
+}
+
+impl From<StoredV1> for Stored {
+    fn from(old: StoredV1) -> Self {
+        Self { blocks: old.blocks.into_iter().map(BlockMeta::from).collect(), head_start: old.head_start }
+    }
 }
 
 impl Catalog {
@@ -70,7 +90,7 @@ impl Catalog {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read.at("read", &path)?,
         };
-        let stored: Stored = envelope::open(&bytes)
+        let stored = envelope::open_or_old::<Stored, StoredV1>(&bytes)
             .map_err(|source| Error::Corrupt { what: path.display().to_string(), source })?;
         Ok(Some(Self::new(stored.blocks.into_iter().map(Arc::new).collect(), stored.head_start)))
     }
@@ -124,6 +144,7 @@ pub(in crate::tsdb) fn replace_file(dir: &Path, name: &str, bytes: &[u8]) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tsdb::block::exemplars::ExemplarMeta;
     use crate::tsdb::store::{BlockId, ValueDigest};
 
     fn meta(start: i64, level: u32, sources: Vec<BlockId>) -> BlockMeta {
@@ -138,6 +159,7 @@ mod tests {
             columns: 1,
             index_parts: 1,
             digest: ValueDigest::default(),
+            exemplars: ExemplarMeta::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a block says of itself: also kept in the catalog.
 
+use super::exemplars::ExemplarMeta;
 use crate::codec::envelope::Control;
 use crate::model::TimeRange;
 use crate::tsdb::store::{BlockId, ValueDigest};
@@ -27,6 +28,38 @@ pub struct BlockMeta {
     pub index_parts: u32,
     /// Count and digest of all values.
     pub digest: ValueDigest,
+    /// Its exemplars.
+    pub exemplars: ExemplarMeta,
+}
+
+/// The description before blocks had exemplars.
+#[derive(Debug, Clone, bincode::Encode, bincode::Decode)]
+pub(super) struct BlockMetaV1 {
+    id: BlockId,
+    start: i64,
+    end: i64,
+    level: u32,
+    sources: Vec<BlockId>,
+    series: u64,
+    samples: u64,
+    columns: u64,
+    index_parts: u32,
+    digest: ValueDigest,
+}
+
+impl From<BlockMetaV1> for BlockMeta {
+    fn from(old: BlockMetaV1) -> Self {
+        let BlockMetaV1 { id, start, end, level, sources, series, samples, columns, index_parts, digest } =
+            old;
+        let exemplars = ExemplarMeta::default();
+        Self { id, start, end, level, sources, series, samples, columns, index_parts, digest, exemplars }
+    }
+}
+
+impl Control for BlockMetaV1 {
+    const MAGIC: [u8; 4] = BlockMeta::MAGIC;
+    const VERSION: u8 = 1;
+    const NAME: &'static str = BlockMeta::NAME;
 }
 
 impl BlockMeta {
@@ -38,6 +71,6 @@ impl BlockMeta {
 
 impl Control for BlockMeta {
     const MAGIC: [u8; 4] = *b"EKBM";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const NAME: &'static str = "block meta record";
 }

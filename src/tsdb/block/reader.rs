@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 
 use super::BlockMeta;
 use super::cache::ByteCache;
+use super::meta::BlockMetaV1;
 use crate::codec::{CodecError, envelope};
 use crate::model::{Samples, TimeRange};
 use crate::tsdb::chunk::bundle::Bundle;
@@ -97,11 +98,11 @@ impl Block {
         &self.meta
     }
 
-    fn corrupt(&self, source: CodecError) -> Error {
+    pub(super) fn corrupt(&self, source: CodecError) -> Error {
         Error::Corrupt { what: format!("block {}", self.meta.id), source }
     }
 
-    fn value(&self, key: &[u8]) -> Result<Vec<u8>> {
+    pub(super) fn value(&self, key: &[u8]) -> Result<Vec<u8>> {
         self.store.open(&self.meta.id)?.get(key)?.ok_or_else(|| Error::BlockDamaged {
             block: self.meta.id.to_string(),
             reason: format!("key {key:02x?} is missing"),
@@ -201,6 +202,7 @@ impl Block {
                 self.corrupt(CodecError::Checksum { stored: self.meta.digest.crc, computed: digest.crc })
             );
         }
+        self.verify_exemplars()?;
         let index = self.index()?;
         let mut samples = Samples::new();
         let mut total = 0;
@@ -224,5 +226,6 @@ impl Block {
 pub fn load_meta(store: &dyn BlockStore, id: &BlockId) -> Result<BlockMeta> {
     let missing = || Error::BlockDamaged { block: id.to_string(), reason: "meta record missing".to_owned() };
     let bytes = store.open(id)?.get(keys::META)?.ok_or_else(missing)?;
-    envelope::open(&bytes).map_err(|source| Error::Corrupt { what: format!("block {id}"), source })
+    envelope::open_or_old::<BlockMeta, BlockMetaV1>(&bytes)
+        .map_err(|source| Error::Corrupt { what: format!("block {id}"), source })
 }

@@ -13,7 +13,7 @@ use roaring::RoaringBitmap;
 use super::catalog::replace_file;
 use crate::codec::CodecError;
 use crate::codec::envelope::{self, Control};
-use crate::model::{Samples, TimeRange};
+use crate::model::{Exemplar, Samples, TimeRange};
 use crate::tsdb::error::{Error, IoContext as _, Result};
 use crate::tsdb::store::BlockId;
 
@@ -129,6 +129,13 @@ impl Tombstones {
         let before = self.0.len();
         self.0.retain(|id, _| live(id));
         self.0.len() != before
+    }
+}
+
+/// Takes the deleted exemplars of series `number` out.
+pub(in crate::tsdb) fn take_out_exemplars(tombstones: &[Tombstone], number: u32, out: &mut Vec<Exemplar>) {
+    for one in tombstones.iter().filter(|one| one.series.contains(number)) {
+        out.retain(|exemplar| !one.range.contains(exemplar.timestamp));
     }
 }
 

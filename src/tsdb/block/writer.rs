@@ -1,4 +1,4 @@
-//! Series in label order -> columns, bundles, index -> a published block.
+//! Series in label order -> columns, bundles, index, exemplars -> a published block.
 //!
 //! **Cost**: holds the labels of all series, the different timelines and the last columns of the block; samples one
 //! series at a time.
@@ -9,8 +9,9 @@ use std::hash::BuildHasher as _;
 use hashbrown::HashMap;
 
 use super::BlockMeta;
+use super::exemplars::{ExemplarIter, ExemplarMeta, ExemplarSource, ExemplarWriter};
 use crate::codec::envelope;
-use crate::model::{Samples, TimeRange};
+use crate::model::{Exemplar, Labels, Samples, TimeRange};
 use crate::storage::SeriesSet;
 use crate::tsdb::chunk::bundle::BundleBuilder;
 use crate::tsdb::chunk::column::{self, Effort};
@@ -119,6 +120,60 @@ pub fn write_block(
     set: &dyn SeriesSet,
     stop: &StopToken,
 ) -> Result<Option<BlockMeta>> {
+    let none: Vec<(Labels, Vec<Exemplar>)> = Vec::new();
+    write_block_with(store, plan, set, &none, stop)
+}
+
+/// The series that have exemplars, on their way into the index.
+struct Beside<'a> {
+    series: ExemplarIter<'a>,
+    next: Option<Labels>,
+    /// Their numbers in the block.
+    numbers: Vec<u32>,
+}
+
+impl<'a> Beside<'a> {
+    fn new(source: &'a dyn ExemplarSource) -> Result<Self> {
+        let mut new = Self { series: source.series()?, next: None, numbers: Vec::new() };
+        new.advance()?;
+        Ok(new)
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        self.next = self.series.next().transpose()?.map(|(labels, _)| labels);
+        Ok(())
+    }
+
+    /// Adds the series before `labels`, which have no samples, and notes the number of the series `labels`.
+    fn up_to(&mut self, labels: Option<&Labels>, index: &mut IndexBuilder) -> Result<()> {
+        while let Some(next) = &self.next {
+            let known = labels.is_some_and(|labels| next == labels);
+            if labels.is_some_and(|labels| next > labels) {
+                return Ok(());
+            }
+            self.numbers.push(u32::try_from(index.series_count()).expect("series are counted in 32 bits"));
+            if known {
+                return self.advance();
+            }
+            index.add_series(next.clone(), Vec::new());
+            self.advance()?;
+        }
+        Ok(())
+    }
+}
+
+/// As [`write_block`], with exemplars, all of them before the end of the window.
+///
+/// # Errors
+/// As [`write_block`].
+pub fn write_block_with(
+    store: &dyn BlockStore,
+    plan: BlockPlan,
+    set: &dyn SeriesSet,
+    exemplars: &dyn ExemplarSource,
+    stop: &StopToken,
+) -> Result<Option<BlockMeta>> {
+    let mut beside = Beside::new(exemplars)?;
     let window = TimeRange { start: plan.start, end: plan.end - 1 };
     let mut writer = store.begin(&plan.id)?;
     let mut index = IndexBuilder::default();
@@ -167,8 +222,11 @@ pub fn write_block(
             }
         }
         total += samples.len() as u64;
-        index.add_series(set.labels(number), series_timelines);
+        let labels = set.labels(number);
+        beside.up_to(Some(&labels), &mut index)?;
+        index.add_series(labels, series_timelines);
     }
+    beside.up_to(None, &mut index)?;
     if index.series_count() == 0 {
         return Ok(None);
     }
@@ -186,14 +244,31 @@ pub fn write_block(
         columns,
         index_parts: 0,
         digest: ValueDigest::default(),
+        exemplars: ExemplarMeta::default(),
     };
-    finish(writer, index, meta).map(Some)
+    finish(writer, index, exemplars, &beside.numbers, meta).map(Some)
 }
 
-fn finish(mut writer: Box<dyn BlockWriter>, index: IndexBuilder, mut meta: BlockMeta) -> Result<BlockMeta> {
+fn finish(
+    mut writer: Box<dyn BlockWriter>,
+    index: IndexBuilder,
+    exemplars: &dyn ExemplarSource,
+    numbers: &[u32],
+    mut meta: BlockMeta,
+) -> Result<BlockMeta> {
     for part in index.finish().chunks(INDEX_PART_BYTES) {
         writer.put(&keys::index_part(meta.index_parts), part)?;
         meta.index_parts += 1;
+    }
+    if !numbers.is_empty() {
+        // Keys must rise, so these come last; the source gives them once more rather than all are kept.
+        let mut parts = ExemplarWriter::default();
+        let mut series = exemplars.series()?;
+        for number in numbers {
+            let Some(found) = series.next() else { break };
+            parts.add(&mut *writer, *number, &found?.1)?;
+        }
+        meta.exemplars = parts.finish(&mut *writer)?;
     }
     meta.digest = writer.digest();
     writer.publish(&envelope::seal(&meta))?;

@@ -63,6 +63,7 @@ fn aligned(blocks: &[Arc<BlockMeta>], range: i64, head_start: i64) -> Option<Job
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tsdb::block::exemplars::ExemplarMeta;
     use crate::tsdb::store::{BlockId, ValueDigest};
 
     fn blocks(ranges: &[(i64, i64)]) -> Vec<Arc<BlockMeta>> {
@@ -77,6 +78,7 @@ mod tests {
             columns: 1,
             index_parts: 1,
             digest: ValueDigest::default(),
+            exemplars: ExemplarMeta::default(),
         };
         ranges.iter().map(|r| Arc::new(meta(r))).collect()
     }

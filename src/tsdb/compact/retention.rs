@@ -40,6 +40,7 @@ pub fn too_large(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tsdb::block::exemplars::ExemplarMeta;
     use crate::tsdb::store::{BlockId, ValueDigest};
 
     #[test]
@@ -56,6 +57,7 @@ mod tests {
                 columns: 1,
                 index_parts: 1,
                 digest: ValueDigest::default(),
+                exemplars: ExemplarMeta::default(),
             })
         };
         let blocks = [block(0, 10), block(10, 20), block(20, 30)];

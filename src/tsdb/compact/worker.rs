@@ -12,9 +12,12 @@ use crate::model::TimeRange;
 use crate::storage::{SelectRequest, SeriesSet};
 use crate::tsdb::block::BlockMeta;
 use crate::tsdb::block::catalog::Catalog;
-use crate::tsdb::block::writer::{BlockPlan, write_block};
+use crate::tsdb::block::exemplars::ExemplarSource;
+use crate::tsdb::block::writer::{BlockPlan, write_block_with};
 use crate::tsdb::db::Inner;
 use crate::tsdb::error::Result;
+use crate::tsdb::exemplars::BlockSources;
+use crate::tsdb::head::exemplars::SeriesExemplars;
 use crate::tsdb::head::read::Part;
 use crate::tsdb::read::select_blocks;
 use crate::tsdb::store::BlockId;
@@ -105,14 +108,22 @@ fn cut_head(inner: &Inner) -> Result<bool> {
     }
     // What is logged from this moment on may hold late samples that these blocks do not have.
     let segment = inner.head.close_before(end, || inner.wal.current_segment());
+    // Taken after the segment was noted: whatever is in the log up to there is among them.
+    let (exemplars, taken) = inner.head.leaving_exemplars(end);
     let mut metas = Vec::new();
     for window in inner.head.leaving_windows(range, start) {
         let set = inner.head.window(Part::Leaving);
-        metas.extend(write_level_one(inner, window, window.saturating_add(range).min(start), &set)?);
+        metas.extend(write_level_one(
+            inner,
+            window,
+            window.saturating_add(range).min(start),
+            &set,
+            &SeriesExemplars::new(),
+        )?);
     }
-    metas.extend(write_level_one(inner, start, end, &inner.head.window(Part::All))?);
+    metas.extend(write_level_one(inner, start, end, &inner.head.window(Part::All), &exemplars)?);
     let catalog = save(inner, inner.catalog.load().with(&[], metas, Some(end)))?;
-    inner.head.truncate(end, || inner.catalog.store(catalog));
+    inner.head.truncate(end, taken, || inner.catalog.store(catalog));
     if let Some(upto) =
         inner.wal.last_segment_before(end).map(|upto| upto.min(segment - 1)).filter(|upto| *upto > 0)
     {
@@ -124,9 +135,15 @@ fn cut_head(inner: &Inner) -> Result<bool> {
     Ok(true)
 }
 
-fn write_level_one(inner: &Inner, start: i64, end: i64, set: &dyn SeriesSet) -> Result<Option<BlockMeta>> {
+fn write_level_one(
+    inner: &Inner,
+    start: i64,
+    end: i64,
+    set: &dyn SeriesSet,
+    exemplars: &dyn ExemplarSource,
+) -> Result<Option<BlockMeta>> {
     let plan = BlockPlan { id: new_id(inner, start, end), start, end, level: 1, sources: Vec::new() };
-    let meta = write_block(&*inner.store, plan, set, &inner.stop)?;
+    let meta = write_block_with(&*inner.store, plan, set, exemplars, &inner.stop)?;
     if let Some(meta) = &meta {
         inner.metrics.compactions.inc();
         tracing::info!(block = %meta.id, series = meta.series, samples = meta.samples, "cut a block from the head");
@@ -173,7 +190,9 @@ fn replace(inner: &Inner, job: plan::Job, level: u32) -> Result<Option<BlockMeta
         level,
         sources: job.sources.iter().map(|b| b.id.clone()).collect(),
     };
-    let meta = write_block(&*inner.store, plan, &*set, &inner.stop)?;
+    let exemplars = BlockSources::new(inner, &job.sources)?;
+    let meta = write_block_with(&*inner.store, plan, &*set, &exemplars, &inner.stop)?;
+    drop(exemplars);
     drop(set);
     inner.metrics.compactions.inc();
     let next = save(inner, inner.catalog.load().with(&job.sources, meta.iter().cloned().collect(), None))?;

@@ -5,18 +5,23 @@
 //! are judged and applied, never for the disk.
 //!
 //! **Invariants**: nothing staged is visible before the commit; a commit whose log append fails leaves no trace.
-//! Dropping an appender forgets what was staged.
+//! Dropping an appender forgets what was staged. Exemplars and metadata go with the samples, but what is wrong with
+//! them never makes a commit fail.
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+
 use super::Head;
+use super::exemplars::{ExemplarStats, Verdict};
 use super::pairs::{LogPlace, PairId};
 use super::series::MemSeries;
 use super::table::Table;
 use crate::codec::frame;
-use crate::model::{Histogram, Labels};
+use crate::model::{Exemplar, Histogram, Labels, Metadata};
 use crate::tsdb::chunk::open::TimelineId;
 use crate::tsdb::error::Result;
+use crate::tsdb::record::exemplars::LoggedExemplar;
 use crate::tsdb::record::histograms::LoggedHistogram;
 use crate::tsdb::record::{self, LoggedSample};
 use crate::tsdb::wal::Wal;
@@ -25,6 +30,8 @@ use crate::util::lock::{lock, write};
 
 /// A log record holds at most this many samples, so that no record comes near the bounds of its length field.
 const MAX_RECORD_SAMPLES: usize = 100_000;
+/// As many exemplars or families, which are larger.
+const MAX_RECORD_TEXTS: usize = 1000;
 
 /// What to do with the good samples of a commit that holds refused ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +59,14 @@ pub struct CommitStats {
     pub too_far_ahead: usize,
     /// Samples of series that were removed; make those again by their labels.
     pub unknown: usize,
+    /// Native histograms among those that are visible or were there already.
+    pub histograms: usize,
+    /// What became of exemplars.
+    pub exemplars: ExemplarStats,
+    /// Metric families whose metadata changed.
+    pub families: usize,
+    /// Metric families for which there is no room.
+    pub families_refused: usize,
     /// The first refused sample: its number among the staged ones, and why.
     pub first_refused: Option<(usize, AppendOutcome)>,
 }
@@ -102,6 +117,8 @@ pub(super) struct Intake {
     /// Whether the sample of the same index in `logged` is out of order.
     late: Vec<bool>,
     histograms: Vec<LoggedHistogram>,
+    exemplars: Vec<LoggedExemplar>,
+    families: Vec<(Box<str>, Metadata)>,
     /// Series of accepted samples that the log does not know yet, once for each sample.
     fresh: Vec<SeriesRef>,
     undo: Vec<Undo>,
@@ -128,6 +145,8 @@ pub struct Appender<'a> {
     timeline: Option<TimelineId>,
     staged: Vec<Staged>,
     histograms: Vec<LoggedHistogram>,
+    exemplars: Vec<LoggedExemplar>,
+    families: Vec<(Box<str>, Metadata)>,
 }
 
 impl<'a> Appender<'a> {
@@ -137,7 +156,16 @@ impl<'a> Appender<'a> {
         limits: TimeLimits,
         timeline: Option<TimelineId>,
     ) -> Self {
-        Self { head, wal, limits, timeline, staged: Vec::new(), histograms: Vec::new() }
+        Self {
+            head,
+            wal,
+            limits,
+            timeline,
+            staged: Vec::new(),
+            histograms: Vec::new(),
+            exemplars: Vec::new(),
+            families: Vec::new(),
+        }
     }
 
     /// The series with `labels`, made if absent.
@@ -160,6 +188,16 @@ impl<'a> Appender<'a> {
         self.histograms.push((series, timestamp, histogram));
     }
 
+    /// Stages one exemplar. `timed` says that it came with a timestamp of its own, not that of its sample.
+    pub fn append_exemplar(&mut self, series: SeriesRef, exemplar: Exemplar, timed: bool) {
+        self.exemplars.push(LoggedExemplar { series, exemplar, timed });
+    }
+
+    /// Stages what is known of metric family `name`.
+    pub fn set_metadata(&mut self, name: &str, metadata: Metadata) {
+        self.families.push((name.into(), metadata));
+    }
+
     /// Number of staged samples.
     pub fn staged(&self) -> usize {
         self.staged.len() + self.histograms.len()
@@ -169,9 +207,10 @@ impl<'a> Appender<'a> {
     ///
     /// # Errors
     /// When the log cannot take it. Nothing is visible then, unless only its sync failed.
-    pub fn commit(self, mode: CommitMode) -> Result<CommitStats> {
+    pub fn commit(mut self, mode: CommitMode) -> Result<CommitStats> {
         let mut stats = CommitStats::default();
-        if self.staged.is_empty() && self.histograms.is_empty() {
+        let beside = !self.exemplars.is_empty() || !self.families.is_empty();
+        if self.staged.is_empty() && self.histograms.is_empty() && !beside {
             return Ok(stats);
         }
         let appended = {
@@ -183,7 +222,10 @@ impl<'a> Appender<'a> {
                 intake.undo(&mut write(&self.head.table));
                 return Ok(CommitStats { committed: 0, ..stats });
             }
-            if intake.logged.is_empty() && intake.histograms.is_empty() {
+            if beside {
+                self.judge_beside(&mut write(&self.head.table), &mut intake, &mut stats);
+            }
+            if intake.is_empty() {
                 return Ok(stats);
             }
             let newest = self.log(&mut intake);
@@ -246,6 +288,7 @@ impl<'a> Appender<'a> {
             };
             let outcome = limits.judge(series, *time, histogram.sum.to_bits());
             if outcome != AppendOutcome::Accepted {
+                stats.histograms += usize::from(outcome == AppendOutcome::Repeated);
                 stats.refuse(at, outcome);
                 continue;
             }
@@ -260,6 +303,47 @@ impl<'a> Appender<'a> {
         stats.first_refused.is_some()
     }
 
+    /// Decides on the staged exemplars and metadata.
+    fn judge_beside(&mut self, table: &mut Table, intake: &mut Intake, stats: &mut CommitStats) {
+        let mut pending: HashMap<SeriesRef, usize> = HashMap::new();
+        for (at, staged) in self.exemplars.drain(..).enumerate() {
+            let verdict = match table.get(staged.series) {
+                None => Verdict::Unknown,
+                Some(_) if staged.exemplar.timestamp > self.limits.max => Verdict::TooFarAhead,
+                Some(_) => {
+                    let before = pending.get(&staged.series).and_then(|at| intake.exemplars.get(*at));
+                    let before = before.map(|one| (&one.exemplar, one.timed));
+                    let newest = before.or_else(|| table.exemplars.newest(staged.series));
+                    table.exemplars.judge(newest, &staged, self.limits.out_of_order)
+                }
+            };
+            stats.exemplars.count(at, verdict);
+            if verdict != Verdict::Accepted {
+                continue;
+            }
+            if table.get(staged.series).is_some_and(|series| !series.logged) {
+                intake.fresh.push(staged.series);
+            }
+            let at = pending.entry(staged.series).or_insert(intake.exemplars.len());
+            // One out of order does not become the newest.
+            if intake.exemplars.get(*at).is_none_or(|one| one.exemplar.timestamp <= staged.exemplar.timestamp)
+            {
+                *at = intake.exemplars.len();
+            }
+            intake.exemplars.push(staged);
+        }
+        for (name, metadata) in self.families.drain(..) {
+            if !table.families.is_news(&name, &metadata) {
+                continue;
+            }
+            if table.families.fits(&name, &metadata) {
+                intake.families.push((name, metadata));
+            } else {
+                stats.families_refused += 1;
+            }
+        }
+    }
+
     /// Puts the records of the commit into the intake's buffer; returns the newest timestamp.
     fn log(&self, intake: &mut Intake) -> Option<i64> {
         if !intake.fresh.is_empty() {
@@ -272,8 +356,16 @@ impl<'a> Appender<'a> {
         if !intake.histograms.is_empty() {
             frame::put_record(out, |out| record::histograms::put(out, &intake.histograms));
         }
+        for part in intake.exemplars.chunks(MAX_RECORD_TEXTS) {
+            frame::put_record(out, |out| record::exemplars::put(out, part));
+        }
+        for part in intake.families.chunks(MAX_RECORD_TEXTS) {
+            let families = part.iter().map(|(name, metadata)| (&**name, metadata));
+            frame::put_record(out, |out| record::metadata::put(out, families));
+        }
         let times = intake.logged.iter().map(|s| s.timestamp);
-        times.chain(intake.histograms.iter().map(|(_, time, _)| *time)).max()
+        let histograms = intake.histograms.iter().map(|(_, time, _)| *time);
+        times.chain(histograms).chain(intake.exemplars.iter().map(|one| one.exemplar.timestamp)).max()
     }
 
     fn apply(&self, table: &mut Table, intake: &mut Intake, stats: &mut CommitStats) {
@@ -304,6 +396,18 @@ impl<'a> Appender<'a> {
             newest = newest.max(time);
             series.append_histogram(time, histogram);
             stats.committed += 1;
+            stats.histograms += 1;
+        }
+        for one in intake.exemplars.drain(..) {
+            if let Some((series, _)) = table.get_mut(one.series) {
+                series.logged = true;
+            }
+            table.insert_exemplar(one);
+            stats.exemplars.committed += 1;
+        }
+        for (name, metadata) in intake.families.drain(..) {
+            table.families.set(&name, metadata);
+            stats.families += 1;
         }
         if oldest <= newest {
             self.head.note_time(oldest, newest);
@@ -354,6 +458,12 @@ impl Intake {
         self.segment
     }
 
+    /// Whether there is nothing for the log.
+    fn is_empty(&self) -> bool {
+        let samples = self.logged.is_empty() && self.histograms.is_empty();
+        samples && self.exemplars.is_empty() && self.families.is_empty()
+    }
+
     fn begin(&mut self, segment: u32) {
         if self.segment != segment {
             self.segment = segment;
@@ -362,6 +472,8 @@ impl Intake {
         self.logged.clear();
         self.late.clear();
         self.histograms.clear();
+        self.exemplars.clear();
+        self.families.clear();
         self.fresh.clear();
         self.undo.clear();
         self.named.clear();

@@ -43,6 +43,7 @@ impl Head {
             report.note(&file, newest, oldest);
             apply_samples(&mut table, &mut shares, &file);
         }
+        table.keep_exemplars_of_series();
         for share in shares {
             if let Some((start, end)) = share.held {
                 self.note_time(start, end);
@@ -82,6 +83,21 @@ impl Definitions<'_> {
                 if let Some((first, newest)) = record::histograms::times(payload)? {
                     self.note(SampleHeader { timeline: None, first, newest, count: 0 });
                 }
+            }
+            kind::EXEMPLARS => {
+                if let Some((first, newest)) = record::exemplars::times(payload)? {
+                    self.note(SampleHeader { timeline: None, first, newest, count: 0 });
+                }
+                let table = &mut *self.table;
+                record::exemplars::each(payload, |one| table.insert_exemplar(one))?;
+            }
+            kind::DELETE => {
+                let deletion = record::read_delete(payload)?;
+                let range = TimeRange::new(deletion.start, deletion.end);
+                table.exemplars.delete(&deletion.series, range);
+            }
+            kind::METADATA => {
+                record::metadata::each(payload, |name, metadata| table.families.set(name, metadata))?;
             }
             _ => {}
         }

@@ -140,7 +140,7 @@ pub(super) struct MemSeries {
     pub(super) logged: bool,
     /// Whether it was without any sample when the head was truncated last.
     pub(super) empty: bool,
-    /// Whether it ever had a sample out of order, which the log may still have.
+    /// Whether it ever had a sample out of order or an exemplar, which the log may still have.
     pub(super) was_late: bool,
     times: Times,
     values: OpenValues,

@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
+use super::exemplars::Exemplars;
+use super::families::Families;
 use super::pairs::Pairs;
 use super::series::MemSeries;
 use super::timeline::Timelines;
@@ -35,6 +37,8 @@ pub(super) struct Table {
     by_fingerprint: HashTable<u32>,
     pub(super) pairs: Pairs,
     pub(super) timelines: Timelines,
+    pub(super) exemplars: Exemplars,
+    pub(super) families: Families,
 }
 
 /// Fingerprint of a label set in its packed form.

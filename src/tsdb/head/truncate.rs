@@ -45,9 +45,9 @@ impl Head {
         late.map(|(t, _)| t.saturating_sub(t.rem_euclid(range))).filter(|start| *start < end).collect()
     }
 
-    /// Drops what ends before `min_time`. `publish` runs while no select can look: it makes the block visible that
-    /// holds what is dropped.
-    pub fn truncate(&self, min_time: i64, publish: impl FnOnce()) {
+    /// Drops what ends before `min_time`, and exemplars before it that came before the mark `upto`. `publish` runs
+    /// while no select can look: it makes the block visible that holds what is dropped.
+    pub fn truncate(&self, min_time: i64, upto: u64, publish: impl FnOnce()) {
         let intake = lock(&self.intake);
         let mut table = write(&self.table);
         publish();
@@ -55,7 +55,8 @@ impl Head {
         let mut needed: HashMap<TimelineId, u32> = HashMap::new();
         let mut oldest: Option<i64> = None;
         let mut idle = Vec::new();
-        let super::Table { pages, timelines, .. } = &mut *table;
+        table.exemplars.leave(min_time, upto);
+        let super::Table { pages, timelines, exemplars, .. } = &mut *table;
         for series in pages.iter_mut().flatten().filter_map(|slot| slot.series.as_mut()) {
             let left = series.truncate(min_time, |times| {
                 if let Some((id, first)) = series::shared(times) {
@@ -63,6 +64,7 @@ impl Head {
                     *entry = first.min(*entry);
                 }
             });
+            let left = left || exemplars.holds(series.reference);
             // A series that was just made is about to get its first sample; one that never did goes the next time.
             if !left && (series.last_time != i64::MIN || series.empty) {
                 idle.push(series.reference);
@@ -71,6 +73,7 @@ impl Head {
             let late = series.rest.as_ref().and_then(|rest| rest.late.first()).map(|(t, _)| *t);
             oldest = oldest.into_iter().chain(series.first_from(min_time, timelines)).chain(late).min();
         }
+        let any_idle = !idle.is_empty();
         for reference in idle {
             if let Some(series) = table.get(reference).filter(|series| series.was_late) {
                 let texts = series.pairs.iter().map(|id| table.pairs.texts().get(*id));
@@ -80,6 +83,10 @@ impl Head {
             table.remove(reference.slot());
             self.removed.fetch_add(1, Ordering::Relaxed);
         }
+        if any_idle {
+            table.keep_exemplars_of_series();
+        }
+        table.forget_families();
         table.timelines.trim(&needed);
         self.min_time.store(oldest.unwrap_or(i64::MAX), Ordering::Relaxed);
         if oldest.is_none() {
@@ -108,6 +115,7 @@ impl Head {
             wal.begin()?;
             // What comes later is not meant, even if its time is inside the range.
             let newest = self.max_time.load(Ordering::Relaxed).max(self.min_valid().saturating_sub(1));
+            let newest = newest.max(read(&self.table).exemplars.newest_time().unwrap_or(i64::MIN));
             let range = TimeRange { end: range.end.min(newest), ..range };
             let mut references: Vec<SeriesRef> = {
                 let table = read(&self.table);
@@ -134,10 +142,12 @@ impl Head {
             });
             let number = wal.append(&record, Some(range.end))?;
             let mut table = write(&self.table);
+            let with_exemplars = table.exemplars.delete(&references, range);
             let mut touched = 0;
             for reference in references {
                 if let Some((series, timelines)) = table.get_mut(reference) {
-                    touched += usize::from(series.delete(range, timelines));
+                    let any = series.delete(range, timelines);
+                    touched += usize::from(any || with_exemplars.binary_search(&reference).is_ok());
                 }
             }
             (number, touched)

@@ -1,4 +1,4 @@
-//! Payloads of log records: label pairs, series, samples.
+//! Payloads of log records: label pairs, series, samples, exemplars, metadata.
 //!
 //! **Format**: `docs/format/records.md`. The first byte of a payload is its type. A file of the log stands for
 //! itself: label pairs are numbered within it, and a value is coded against the value of its series before it in the
@@ -6,7 +6,9 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+pub mod exemplars;
 pub mod histograms;
+pub mod metadata;
 pub mod samples;
 pub mod v1;
 
@@ -25,6 +27,8 @@ pub(crate) mod kind {
     pub(crate) const SAMPLES: u8 = 6;
     pub(crate) const DELETE: u8 = 7;
     pub(crate) const HISTOGRAMS: u8 = 8;
+    pub(crate) const EXEMPLARS: u8 = 9;
+    pub(crate) const METADATA: u8 = 10;
 }
 
 /// No series has more labels than this; a larger count is damage.
@@ -106,7 +110,7 @@ pub fn read_delete(payload: &[u8]) -> Result<Deletion, CodecError> {
 /// When it is empty or of an unknown type.
 pub fn kind_of(payload: &[u8]) -> Result<u8, CodecError> {
     match payload.first() {
-        Some(kind @ kind::SERIES_V1..=kind::HISTOGRAMS) => Ok(*kind),
+        Some(kind @ kind::SERIES_V1..=kind::METADATA) => Ok(*kind),
         _ => Err(CodecError::Invalid { what: "record type", at: 0 }),
     }
 }
@@ -218,7 +222,7 @@ mod tests {
     proptest! {
         #[test]
         fn damaged_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 1..200)) {
-            for kind in 0..9 {
+            for kind in 0..11 {
                 bytes[0] = kind;
                 let mut names = PairNames::default();
                 let _ = names.add(&bytes);

@@ -15,6 +15,16 @@ pub fn index_part(number: u32) -> [u8; 5] {
     numbered(0x02, number)
 }
 
+/// Part `number` of the exemplars.
+pub fn exemplar_part(number: u32) -> [u8; 5] {
+    numbered(0x03, number)
+}
+
+/// Part `number` of the directory of the exemplars.
+pub fn exemplar_directory(number: u32) -> [u8; 5] {
+    numbered(0x04, number)
+}
+
 /// Key `number` of those without a value that stand behind all others.
 pub fn filler(number: u32) -> [u8; 5] {
     numbered(FILLER, number)

@@ -1,4 +1,4 @@
-//! Checkpoints: the series that must outlive the segments about to be removed.
+//! Checkpoints: the series and the metadata that must outlive the segments about to be removed.
 //!
 //! `checkpoint.<n>` stands for the checkpoint before it and all segments up to `n`, none of which may hold a sample
 //! that is not in a block. It has the format of a segment, is written under a temporary name, synced and renamed.
@@ -14,6 +14,8 @@ use crate::tsdb::record;
 
 const PREFIX: &str = "checkpoint.";
 const TEMPORARY: &str = "new-checkpoint";
+/// Metric families in one record.
+const FAMILIES_IN_RECORD: usize = 1000;
 
 pub(super) fn name(number: u64) -> String {
     format!("{PREFIX}{number:08}")
@@ -68,6 +70,12 @@ pub(in crate::tsdb) fn write(fs: &dyn LogFs, upto: u64, head: &Head) -> Result<(
     });
     if let Some(error) = failed {
         return Err(error);
+    }
+    for part in head.families(None).chunks(FAMILIES_IN_RECORD) {
+        out.clear();
+        let families = part.iter().map(|(name, metadata)| (name.as_str(), metadata));
+        frame::put_record(&mut out, |o| record::metadata::put(o, families));
+        file.append(&out).at("write", &path)?;
     }
     file.sync().at("sync", &path)?;
     fs.rename(TEMPORARY, &name(upto)).at("rename", &path)?;

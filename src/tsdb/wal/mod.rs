@@ -24,8 +24,8 @@ use fs::{LogFile, LogFs};
 
 /// First bytes of a segment or checkpoint file; the version and two zeros follow.
 pub const SEGMENT_MAGIC: [u8; 5] = *b"EKWAL";
-/// Version of the files written. Those of version 1 are read.
-pub const VERSION: u8 = 2;
+/// Version of the files written. Those of versions 1 and 2 are read.
+pub const VERSION: u8 = 3;
 /// Bytes of the header.
 pub const HEADER_LEN: usize = 8;
 

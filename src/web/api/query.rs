@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use serde::Serialize;
 use tokio::sync::SemaphorePermit;
 
@@ -14,7 +14,7 @@ use crate::tsdb::Tsdb;
 use crate::util::StopToken;
 use crate::web::json;
 use crate::web::params::Params;
-use crate::web::reply::{ApiError, Reply, Success, json_response, no_content};
+use crate::web::reply::{ApiError, Reply, Success, json_response};
 use crate::web::state::ApiState;
 
 /// Steps a range query may have at most.
@@ -216,7 +216,7 @@ impl StatsReply {
 }
 
 /// The parts of the language that are on.
-fn features(state: &ApiState) -> Features {
+pub(super) fn features(state: &ApiState) -> Features {
     state.engine.load().options().features.clone()
 }
 
@@ -231,31 +231,4 @@ pub async fn format(State(state): Shared, params: Params) -> Reply<String> {
 pub async fn parse(State(state): Shared, params: Params) -> Reply<serde_json::Value> {
     let query = params.get("query").unwrap_or_default();
     Ok(Success::new(promql::parse_to_json(query, &features(&state))?))
-}
-
-/// `GET|POST /query_exemplars`: the database keeps no exemplars, so the answer is always empty.
-pub async fn exemplars(State(state): Shared, params: Params) -> Result<Response, ApiError> {
-    let range = params.range()?;
-    if range.end < range.start {
-        return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
-    }
-    let query = params.get("query").unwrap_or_default();
-    let tree =
-        promql::parse_to_json(query, &features(&state)).map_err(|error| ApiError::from(error).bare())?;
-    if !has_selector(&tree) {
-        return Ok(no_content().await);
-    }
-    Ok(Success::new([(); 0]).into_response())
-}
-
-/// Whether a syntax tree reads any series. As deep as the tree, whose depth the parser bounds.
-fn has_selector(tree: &serde_json::Value) -> bool {
-    match tree {
-        serde_json::Value::Object(node) => {
-            let kind = node.get("type").and_then(serde_json::Value::as_str).unwrap_or_default();
-            matches!(kind, "vectorSelector" | "matrixSelector") || node.values().any(has_selector)
-        }
-        serde_json::Value::Array(nodes) => nodes.iter().any(has_selector),
-        _ => false,
-    }
 }

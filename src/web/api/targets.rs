@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::model::Labels;
 use crate::promql;
 use crate::scrape::status::{ActiveTarget, Health};
+use crate::storage::StorageError;
 use crate::web::params::{Params, parse_integer};
 use crate::web::reply::{ApiError, Reply, Success};
 use crate::web::state::ApiState;
@@ -91,7 +92,7 @@ fn number(params: &Params, name: &'static str) -> Result<Option<usize>, ApiError
     }
 }
 
-/// `GET /metadata`: what active targets say of their metric families.
+/// `GET /metadata`: what active targets say of their metric families, and of others what the database knows.
 pub async fn metadata(State(state): Shared, params: Params) -> Reply<Value> {
     let limit = number(&params, "limit")?;
     let per_metric = number(&params, "limit_per_metric")?;
@@ -107,6 +108,14 @@ pub async fn metadata(State(state): Shared, params: Params) -> Reply<Value> {
                 known.push(value);
             }
         }
+    }
+    let only = params.get("metric").map(str::to_owned);
+    let stored =
+        state.blocking(move |state, _| Ok(state.db.metadata(only.as_deref()).map_err(StorageError::from)?));
+    for (name, known) in stored.await? {
+        let value = || json!({ "type": known.kind.name(), "unit": known.unit, "help": known.help });
+        // Targets know better: what the database has of their families may be older.
+        families.entry(name).or_insert_with(|| vec![value()]);
     }
     let shown: BTreeMap<_, _> = families.into_iter().take(limit.unwrap_or(usize::MAX)).collect();
     Ok(Success::new(json!(shown)))

@@ -4,14 +4,24 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::remote::{ReceiveError, Written};
 use crate::web::reply::plain_error;
 use crate::web::state::ApiState;
 
-/// The message that is taken, version 1.0 of the protocol.
-const ACCEPTED: &str = "prometheus.WriteRequest";
+/// The message of version 1.0 of the protocol.
+const FIRST: &str = "prometheus.WriteRequest";
+/// The message of version 2.0.
+const SECOND: &str = "io.prometheus.write.v2.Request";
+
+/// Which of them a request holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    First,
+    Second,
+}
 
 /// `POST /write`
 pub async fn write(State(state): State<Arc<ApiState>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -35,28 +45,59 @@ pub async fn write(State(state): State<Arc<ApiState>>, headers: HeaderMap, body:
     let work = tokio::task::spawn_blocking(move || {
         // A body that is not compressed is refused as such whatever its type.
         let message = receiver.inflate(&body)?;
-        if let Err(reason) = check_content_type(&content_type) {
-            return Ok(Some(reason));
-        }
-        receiver.commit(&message).map(|()| None)
+        Ok(match version_of(&content_type) {
+            Err(reason) => Outcome::NotTaken(reason),
+            Ok(Version::First) => Outcome::First(receiver.commit(&message)),
+            Ok(Version::Second) => Outcome::Second(receiver.commit_v2(&message)),
+        })
     });
     match work.await {
-        Ok(Ok(None)) => StatusCode::NO_CONTENT.into_response(),
-        Ok(Ok(Some(reason))) => plain_error(StatusCode::UNSUPPORTED_MEDIA_TYPE, &reason),
-        Ok(Err(error)) if error.is_bad_request() => plain_error(StatusCode::BAD_REQUEST, &error.to_string()),
-        Ok(Err(error)) => {
-            tracing::error!(%error, "remote write request could not be stored");
-            plain_error(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+        Ok(Ok(Outcome::NotTaken(reason))) => plain_error(StatusCode::UNSUPPORTED_MEDIA_TYPE, &reason),
+        Ok(Ok(Outcome::First(Ok(())))) => StatusCode::NO_CONTENT.into_response(),
+        Ok(Ok(Outcome::First(Err(error))) | Err(error)) => refuse(&error),
+        Ok(Ok(Outcome::Second(Ok(written)))) => with_counts(StatusCode::NO_CONTENT.into_response(), written),
+        Ok(Ok(Outcome::Second(Err(error)))) => {
+            let written =
+                if let ReceiveError::Parts { written, .. } = error { written } else { Written::default() };
+            with_counts(refuse(&error), written)
         }
         Err(_) => plain_error(StatusCode::INTERNAL_SERVER_ERROR, "the request failed inside the server"),
     }
 }
 
-/// Says why a body of this type is not taken.
-fn check_content_type(content_type: &str) -> Result<(), String> {
+/// What became of a body that could be inflated.
+enum Outcome {
+    NotTaken(String),
+    First(Result<(), ReceiveError>),
+    Second(Result<Written, ReceiveError>),
+}
+
+fn refuse(error: &ReceiveError) -> Response {
+    if error.is_bad_request() {
+        return plain_error(StatusCode::BAD_REQUEST, &error.to_string());
+    }
+    tracing::error!(%error, "remote write request could not be stored");
+    plain_error(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+}
+
+/// Says how much was kept, as version 2.0 wants it.
+fn with_counts(mut response: Response, written: Written) -> Response {
+    let counts = [
+        ("x-prometheus-remote-write-samples-written", written.samples),
+        ("x-prometheus-remote-write-histograms-written", written.histograms),
+        ("x-prometheus-remote-write-exemplars-written", written.exemplars),
+    ];
+    for (name, count) in counts {
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from(count as u64));
+    }
+    response
+}
+
+/// Which message a body of this type holds, or why it is not taken.
+fn version_of(content_type: &str) -> Result<Version, String> {
     // Nothing said means the first version, as old senders do.
     if content_type.is_empty() {
-        return Ok(());
+        return Ok(Version::First);
     }
     let mut parts = content_type.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default();
@@ -74,19 +115,15 @@ fn check_content_type(content_type: &str) -> Result<(), String> {
         };
         match value {
             _ if name != "proto" => {}
-            ACCEPTED => return Ok(()),
-            "io.prometheus.write.v2.Request" => {
-                return Err(format!(
-                    "{value} protobuf message is not accepted by this server; only accepts {ACCEPTED}"
-                ));
-            }
+            FIRST => return Ok(Version::First),
+            SECOND => return Ok(Version::Second),
             _ => {
                 return Err(format!(
                     "got {content_type} content type; unknown type for remote write protobuf message {value}, \
-                     supported: {ACCEPTED}"
+                     supported: {FIRST}, {SECOND}"
                 ));
             }
         }
     }
-    Ok(())
+    Ok(Version::First)
 }
