@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod histograms;
 mod queries;
 mod random;
 
@@ -16,6 +17,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use emberkeep::model::stale_nan;
 use emberkeep::remote::message;
+use emberkeep::remote::wire::put_bytes;
+use histograms::HistogramSeries;
 use serde_json::Value;
 use support::Random;
 use support::prometheus::{Prometheus, program};
@@ -175,11 +178,12 @@ fn rows(data: &Value) -> Rows {
     match data["resultType"].as_str() {
         Some("vector") => {
             let rows = data["result"].as_array().expect("vector").iter();
-            rows.map(|r| (r["metric"].to_string(), vec![pair(&r["value"])])).collect()
+            let value = |r: &Value| r.get("value").map(|value| vec![pair(value)]).unwrap_or_default();
+            rows.map(|r| (r["metric"].to_string(), value(r))).collect()
         }
         Some("matrix") => {
             let rows = data["result"].as_array().expect("matrix").iter();
-            let values = |r: &Value| r["values"].as_array().expect("values").iter().map(pair).collect();
+            let values = |r: &Value| r["values"].as_array().into_iter().flatten().map(pair).collect();
             rows.map(|r| (r["metric"].to_string(), values(r))).collect()
         }
         Some("scalar") => BTreeMap::from([(String::new(), vec![pair(&data["result"])])]),
@@ -230,7 +234,7 @@ fn time_zero() -> (i64, i64) {
 }
 
 /// Sends all samples to both servers, in order of time as a sender would: neither takes what is far behind.
-fn write_all(client: &Client, series: &[Series], start: i64, urls: &[&str]) {
+fn write_all(client: &Client, series: &[Series], histograms: &[HistogramSeries], start: i64, urls: &[&str]) {
     for scrape in 0..SCRAPES {
         let from = start + scrape * INTERVAL_MS;
         let mut body = Vec::new();
@@ -239,6 +243,19 @@ fn write_all(client: &Client, series: &[Series], start: i64, urls: &[&str]) {
                 samples.iter().copied().filter(|(t, _)| (from..from + INTERVAL_MS).contains(t)).collect();
             if !now.is_empty() {
                 message::put_series(&mut body, labels.iter().map(|(n, v)| (n.as_str(), v.as_str())), &now);
+            }
+        }
+        for (labels, all) in histograms {
+            for (_, histogram) in all.iter().filter(|(t, _)| (from..from + INTERVAL_MS).contains(t)) {
+                let mut one = Vec::new();
+                for (name, value) in labels {
+                    let mut label = Vec::new();
+                    put_bytes(&mut label, 1, name.as_bytes());
+                    put_bytes(&mut label, 2, value.as_bytes());
+                    put_bytes(&mut one, 1, &label);
+                }
+                put_bytes(&mut one, 4, histogram);
+                put_bytes(&mut body, 1, &one);
             }
         }
         let body = snap::raw::Encoder::new().compress_vec(&body).expect("compress");
@@ -261,7 +278,7 @@ fn answers_as_prometheus_does() {
     let ours = Server::start(&dir.path().join("data"), &["--web.enable-remote-write-receiver"], &[]);
     let (start, end) = time_zero();
     let series = generate(&mut random, start * 1000);
-    write_all(&client, &series, start * 1000, &[&ours.url, &theirs.url]);
+    write_all(&client, &series, &[], start * 1000, &[&ours.url, &theirs.url]);
     let (mut wrong, mut asked) = (Vec::new(), 0);
     let mut compare = |endpoint: &str, form: &[(&str, &str)]| {
         asked += 1;

@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::queries::{Level, Writer};
 use crate::support::Random;
 use crate::support::prometheus::{is_modern, program};
-use crate::support::server::{Client, Server};
-use crate::{SCRAPES, Series, generate, rows, start as begin, time_zero, write_all};
+use crate::support::server::{Client, Server, number};
+use crate::{SCRAPES, Series, generate, histograms, rows, same, start as begin, time_zero, write_all};
 
 const FEATURES: &str =
     "promql-experimental-functions,promql-extended-range-selectors,promql-binop-fill-modifiers";
@@ -89,6 +89,9 @@ fn difference(query: &str, ours: &Value, theirs: &Value, level: Level) -> Option
         return Some(format!("remarks {:?} here, {:?} there", remarks(ours), remarks(theirs)));
     }
     let (ours, theirs) = (&ours["data"], &theirs["data"]);
+    if let Some(difference) = histogram_difference(ours, theirs) {
+        return Some(difference);
+    }
     if may_round(query) || level == Level::Common {
         return crate::difference(ours, theirs);
     }
@@ -106,6 +109,41 @@ fn difference(query: &str, ours: &Value, theirs: &Value, level: Level) -> Option
         return crate::difference(ours, theirs).or_else(|| Some("the last digits differ".to_owned()));
     }
     None
+}
+
+/// Native histograms by labels and time: pairs of text and number for count, sum and each bucket.
+fn native(data: &Value) -> Vec<(String, Vec<(String, f64)>)> {
+    let mut out = Vec::new();
+    for row in data["result"].as_array().into_iter().flatten().filter(|row| row.is_object()) {
+        let many = row["histograms"].as_array().into_iter().flatten();
+        for pair in many.chain(row.get("histogram")) {
+            let histogram = &pair[1];
+            let mut parts = vec![
+                ("count".to_owned(), number(&histogram["count"])),
+                ("sum".to_owned(), number(&histogram["sum"])),
+            ];
+            for bucket in histogram["buckets"].as_array().into_iter().flatten() {
+                parts.push((format!("kind {}", bucket[0]), number(&bucket[3])));
+                parts.push(("lower".to_owned(), number(&bucket[1])));
+                parts.push(("upper".to_owned(), number(&bucket[2])));
+            }
+            out.push((format!("{} at {}", row["metric"], pair[0]), parts));
+        }
+    }
+    out.sort_by(|a, b| a.0.cmp(&b.0));
+    out
+}
+
+fn histogram_difference(ours: &Value, theirs: &Value) -> Option<String> {
+    let (ours, theirs) = (native(ours), native(theirs));
+    let odd = ours.iter().zip(&theirs).find(|(a, b)| {
+        let alike = |(a, b): (&(String, f64), &(String, f64))| a.0 == b.0 && same(a.1, b.1);
+        a.0 != b.0 || a.1.len() != b.1.len() || !a.1.iter().zip(&b.1).all(alike)
+    });
+    if let Some((ours, theirs)) = odd {
+        return Some(format!("histogram {ours:?} here, {theirs:?} there"));
+    }
+    (ours.len() != theirs.len()).then(|| format!("{} histograms here, {} there", ours.len(), theirs.len()))
 }
 
 fn shortened(reply: &Value) -> String {
@@ -131,11 +169,16 @@ fn random_queries_are_answered_as_by_prometheus() {
     if level == Level::Full {
         series.extend(more(&mut random, start * 1000));
     }
-    write_all(&client, &series, start * 1000, &[&ours.url, &theirs.url]);
+    let mut native = Vec::new();
+    if level == Level::Full {
+        native = histograms::generate(&mut random, start * 1000);
+    }
+    write_all(&client, &series, &native, start * 1000, &[&ours.url, &theirs.url]);
 
     let (mut wrong, mut failed) = (Vec::new(), 0);
     for _ in 0..count {
-        let query = Writer { random: &mut random, level, histograms: false, start, end }.query();
+        let query =
+            Writer { random: &mut random, level, histograms: level == Level::Full, start, end }.query();
         let fine = if level == Level::Full && random.below(3) == 0 { random.below(2000) } else { 0 };
         let second = |seconds: i64| format!("{}", seconds as f64 + fine as f64 / 1000.0);
         let back = |random: &mut Random, most: u64| i64::try_from(random.below(most)).expect("small");

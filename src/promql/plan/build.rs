@@ -321,8 +321,8 @@ impl Planner {
             label,
             grouping,
             without: aggregate.without,
-            param_span: aggregate.param.as_ref().map(|p| p.span).unwrap_or_default(),
-            input_span: aggregate.expr.span,
+            param_span: aggregate.param.as_ref().map(|p| p.unwrap_parens().span).unwrap_or_default(),
+            input_span: aggregate.expr.unwrap_parens().span,
             span,
         }));
         Ok(Node { kind, grid, distinct })
@@ -468,7 +468,7 @@ impl Planner {
     fn rollup(&mut self, func: RangeFunc, call: &Call, expr: &Expr, grid: Grid) -> Planned<Node> {
         let mut params = Vec::new();
         let mut source = None;
-        let mut first_span = call.args.first().map_or(expr.span, |a| a.span);
+        let mut first_span = call.args.first().map_or(expr.span, |a| a.unwrap_parens().span);
         for arg in &call.args {
             let arg = arg.unwrap_parens();
             if arg.value_type() != ValueType::Matrix {
@@ -555,10 +555,12 @@ impl Planner {
                 (HistogramFunc::Quantiles { label }, &call.args[0], &call.args[2..])
             }
         };
-        let params =
-            scalars.iter().map(|s| Ok((self.build(s, grid)?, s.span))).collect::<Planned<Vec<_>>>()?;
+        let params = scalars
+            .iter()
+            .map(|s| Ok((self.build(s, grid)?, s.unwrap_parens().span)))
+            .collect::<Planned<Vec<_>>>()?;
         let input = self.boxed(vector, grid)?;
-        let kind = NodeKind::Histogram { func, input, params, span: vector.span };
+        let kind = NodeKind::Histogram { func, input, params, span: vector.unwrap_parens().span };
         Ok(Node { kind, grid, distinct: false })
     }
 }
