@@ -1,14 +1,15 @@
 //! The HTTP surface of the real binary: status codes, headers, error kinds and texts, as Prometheus 3 has them.
 //!
 //! Requests are written to a socket as they are, so that nothing in between mends them. [`admin`] is about deleting and
-//! snapshots, [`write`] about remote
-//! write, [`load`] about queries that wait, run long or are given up.
+//! snapshots, [`histograms`] about native ones, [`write`] about remote write, [`load`] about queries that wait, run long
+//! or are given up.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod admin;
 mod beside;
+mod histograms;
 mod load;
 mod write;
 

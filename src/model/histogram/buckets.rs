@@ -17,19 +17,6 @@ pub struct Bucket {
     pub count: f64,
 }
 
-impl Bucket {
-    /// Which share of a bucket with finite bounds lies below `value`, which is inside: on a straight line, or on a
-    /// logarithmic one.
-    pub fn fraction_below(&self, value: f64, linear: bool) -> f64 {
-        if linear {
-            return (value - self.lower) / (self.upper - self.lower);
-        }
-        let (lower, upper) = (self.lower.abs().log2(), self.upper.abs().log2());
-        let at = value.abs().log2();
-        if value > 0.0 { (at - lower) / (upper - lower) } else { 1.0 - (at - upper) / (lower - upper) }
-    }
-}
-
 /// Numbers and counts of the buckets of one sign, from either end.
 #[derive(Debug, Clone)]
 pub struct Numbered<'a> {
@@ -88,6 +75,10 @@ impl Iterator for Numbered<'_> {
         self.front = self.front.wrapping_add(1);
         self.front_left -= 1;
         Some((number, *count))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.counts.len()))
     }
 }
 

@@ -77,6 +77,49 @@ impl Mean {
     }
 }
 
+/// Logarithm to the base of two, rounded as other servers round it: exponent and fraction apart.
+pub(crate) fn log2(value: f64) -> f64 {
+    if !value.is_finite() || value <= 0.0 {
+        return value.log2();
+    }
+    let scaled = if value < f64::MIN_POSITIVE { value * 2f64.powi(54) } else { value };
+    let bits = scaled.to_bits();
+    // The fraction between one half and one, and the exponent that goes with it.
+    let fraction = f64::from_bits(bits & !(0x7ff << 52) | (0x3fe << 52));
+    let mut exponent = (bits >> 52) as f64 - 1022.0;
+    if value < f64::MIN_POSITIVE {
+        exponent -= 54.0;
+    }
+    if fraction == 0.5 { exponent - 1.0 } else { fraction.ln() * (1.0 / std::f64::consts::LN_2) + exponent }
+}
+
+/// Two to the power of `value`, rounded as other servers round it: by the usual rational approximation of `exp`.
+#[expect(clippy::cast_possible_truncation, reason = "between the bounds checked before")]
+pub(crate) fn exp2(value: f64) -> f64 {
+    const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
+    const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+    const P: [f64; 5] = [
+        1.666_666_666_666_666_6e-1,
+        -2.777_777_777_701_559e-3,
+        6.613_756_321_437_934e-5,
+        -1.653_390_220_546_525_2e-6,
+        4.138_136_797_057_238_5e-8,
+    ];
+    if value.is_nan() || value > 1023.999_999_999_999_9 || value < -1074.0 {
+        return value.exp2();
+    }
+    let whole = (value + 0.5f64.copysign(value)).trunc();
+    let part = value - whole;
+    let (high, low) = (part * LN2_HIGH, -part * LN2_LOW);
+    let reduced = high - low;
+    let square = reduced * reduced;
+    let series = P[0] + square * (P[1] + square * (P[2] + square * (P[3] + square * P[4])));
+    let correction = reduced - square * series;
+    let fraction = 1.0 - ((low - (reduced * correction) / (2.0 - correction)) - high);
+    let (first, second) = (whole as i32 / 2, whole as i32 - whole as i32 / 2);
+    fraction * 2f64.powi(first) * 2f64.powi(second)
+}
+
 /// Orders numbers with NaN before everything.
 pub(crate) fn nan_first(a: f64, b: f64) -> std::cmp::Ordering {
     match (a.is_nan(), b.is_nan()) {
@@ -215,6 +258,20 @@ mod tests {
         check(-1.0, f64::NEG_INFINITY);
         check(2.0, f64::INFINITY);
         check(f64::NAN, f64::NAN);
+    }
+
+    #[test]
+    fn powers_of_two_and_their_logarithms() {
+        for exponent in [-1074.0, -1022.0, -3.0, 0.0, 1.0, 1023.0] {
+            assert_eq!((exp2(exponent), log2(exponent.exp2())), (exponent.exp2(), exponent));
+        }
+        for value in [0.3, 2.5, 1e-310, 7.7e300] {
+            assert!((log2(value) - value.log2()).abs() <= 1e-13 * value.log2().abs());
+            assert!((exp2(log2(value)) / value - 1.0).abs() < 1e-12, "{value}");
+        }
+        assert_eq!((log2(0.0), log2(f64::INFINITY)), (f64::NEG_INFINITY, f64::INFINITY));
+        assert!(log2(-1.0).is_nan() && exp2(f64::NAN).is_nan());
+        assert_eq!((exp2(2000.0), exp2(-2000.0)), (f64::INFINITY, 0.0));
     }
 
     #[test]

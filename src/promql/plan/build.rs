@@ -255,6 +255,12 @@ impl Planner {
         let right = self.build_for(rhs, grid, right_values)?;
         let mut distinct = false;
         let kind = match kinds {
+            (ValueType::Scalar, ValueType::Scalar)
+                if matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower) =>
+            {
+                let op = quote(op.as_str());
+                return Err(Error::Execution(format!("operator {op} not allowed for Scalar operations")));
+            }
             (ValueType::Scalar, ValueType::Scalar) => {
                 NodeKind::ScalarBinary { op, lhs: Box::new(left), rhs: Box::new(right) }
             }

@@ -85,7 +85,7 @@ fn simple(func: MapFunc, value: f64) -> f64 {
         MapFunc::Exp => value.exp(),
         MapFunc::Floor => value.floor(),
         MapFunc::Ln => value.ln(),
-        MapFunc::Log2 => value.log2(),
+        MapFunc::Log2 => math::log2(value),
         MapFunc::Log10 => value.log10(),
         MapFunc::Sqrt => value.sqrt(),
         MapFunc::Sgn => {

@@ -120,7 +120,7 @@ impl Accumulator {
         if custom {
             let added = other.positive.numbered().map(|(n, count)| (n, signed(count)));
             if self.custom_values == other.custom_values {
-                let added: Vec<_> = added.collect();
+                let added: Vec<_> = added.map(|(n, count)| (n, Sum::of(count))).collect();
                 self.positive = self.merged(&self.positive, &added);
             } else {
                 reconciled.bounds = true;
@@ -130,11 +130,11 @@ impl Accumulator {
         }
         self.coarsen(other.schema);
         let outside = |buckets: &Buckets| {
-            let mut reduced = buckets.coarser(other.schema, self.schema);
+            let added = buckets.numbered().map(|(n, count)| (n, Sum::of(signed(count))));
+            let mut reduced = self.coarser(added, other.schema, self.schema);
             let inside =
-                |(number, _): &(i32, f64)| exponential_bound(*number, self.schema) <= self.zero_threshold;
+                |(number, _): &(i32, Sum)| exponential_bound(*number, self.schema) <= self.zero_threshold;
             reduced.drain(..reduced.iter().take_while(|bucket| inside(bucket)).count());
-            reduced.iter_mut().for_each(|(_, count)| *count = signed(*count));
             reduced
         };
         let (positive, negative) = (outside(&other.positive), outside(&other.negative));
@@ -159,37 +159,40 @@ impl Accumulator {
         if add.error == 0.0 { joined } else { self.step(joined, add.error) }
     }
 
-    fn merged(&self, into: &[(i32, Sum)], added: &[(i32, f64)]) -> Vec<(i32, Sum)> {
+    fn merged(&self, into: &[(i32, Sum)], added: &[(i32, Sum)]) -> Vec<(i32, Sum)> {
         let mut out = Vec::with_capacity(into.len().max(added.len()));
         let mut added = added.iter().peekable();
         for (number, sum) in into {
             while let Some((other, count)) = added.next_if(|(other, _)| other < number) {
-                out.push((*other, Sum::of(*count)));
+                out.push((*other, *count));
             }
             let mut sum = *sum;
             if let Some((_, count)) = added.next_if(|(other, _)| other == number) {
-                sum = self.step(sum, *count);
+                sum = self.join(sum, *count);
             }
             out.push((*number, sum));
         }
-        out.extend(added.map(|(number, count)| (*number, Sum::of(*count))));
+        out.extend(added);
         out
     }
 
     fn reduce(&mut self, schema: i32) {
         let from = std::mem::replace(&mut self.schema, schema);
-        for positive in [true, false] {
-            let buckets = std::mem::take(if positive { &mut self.positive } else { &mut self.negative });
-            let mut out: Vec<(i32, Sum)> = Vec::with_capacity(buckets.len());
-            for (number, sum) in buckets {
-                let number = coarser_number(number, from, schema);
-                match out.last_mut() {
-                    Some((last, into)) if *last == number => *into = self.join(*into, sum),
-                    _ => out.push((number, sum)),
-                }
+        self.positive = self.coarser(self.positive.iter().copied(), from, schema);
+        self.negative = self.coarser(self.negative.iter().copied(), from, schema);
+    }
+
+    /// Buckets in a coarser schema; those that fall together are added.
+    fn coarser(&self, buckets: impl Iterator<Item = (i32, Sum)>, from: i32, to: i32) -> Vec<(i32, Sum)> {
+        let mut out: Vec<(i32, Sum)> = Vec::with_capacity(buckets.size_hint().1.unwrap_or(0));
+        for (number, sum) in buckets {
+            let number = coarser_number(number, from, to);
+            match out.last_mut() {
+                Some((last, into)) if *last == number => *into = self.join(*into, sum),
+                _ => out.push((number, sum)),
             }
-            *(if positive { &mut self.positive } else { &mut self.negative }) = out;
         }
+        out
     }
 
     /// Widens the zero bucket until it ends inside no populated bucket of either; the other's zero count then.

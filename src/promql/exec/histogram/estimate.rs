@@ -2,7 +2,7 @@
 
 use crate::model::Histogram;
 use crate::model::histogram::Bucket;
-use crate::promql::exec::math::Sum;
+use crate::promql::exec::math::{Sum, exp2, log2};
 
 /// Observations that were no numbers make a result doubtful.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,11 +96,22 @@ fn inside(bucket: &Bucket, fraction: f64, custom: bool) -> f64 {
     if custom || (bucket.lower <= 0.0 && bucket.upper >= 0.0) {
         return bucket.lower + (bucket.upper - bucket.lower) * fraction;
     }
-    let (lower, upper) = (bucket.lower.abs().log2(), bucket.upper.abs().log2());
+    let (lower, upper) = (log2(bucket.lower.abs()), log2(bucket.upper.abs()));
     if bucket.lower > 0.0 {
-        return (lower + (upper - lower) * fraction).exp2();
+        return exp2(lower + (upper - lower) * fraction);
     }
-    -(upper + (lower - upper) * (1.0 - fraction)).exp2()
+    -exp2(upper + (lower - upper) * (1.0 - fraction))
+}
+
+/// Which share of a bucket with finite bounds lies below `value`, which is inside: on a straight line, or on a
+/// logarithmic one.
+pub(super) fn fraction_below(bucket: &Bucket, value: f64, linear: bool) -> f64 {
+    if linear {
+        return (value - bucket.lower) / (bucket.upper - bucket.lower);
+    }
+    let (lower, upper) = (log2(bucket.lower.abs()), log2(bucket.upper.abs()));
+    let at = log2(value.abs());
+    if value > 0.0 { (at - lower) / (upper - lower) } else { 1.0 - (at - upper) / (lower - upper) }
 }
 
 /// Share of observations between two bounds.
@@ -132,7 +143,7 @@ pub(crate) fn fraction(lower: f64, upper: f64, histogram: &Histogram) -> (f64, O
                     // Nothing can be said inside a bucket without end.
                     bucket.count
                 } else {
-                    rank + bucket.count * bucket.fraction_below(value, linear)
+                    rank + bucket.count * fraction_below(&bucket, value, linear)
                 });
             }
         }

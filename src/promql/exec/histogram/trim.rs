@@ -1,5 +1,6 @@
 //! Cutting a histogram at a value.
 
+use super::estimate::fraction_below;
 use crate::model::Histogram;
 use crate::model::histogram::Bucket;
 
@@ -72,7 +73,7 @@ fn cut(bucket: &Bucket, at: f64, upper: bool, positive: bool, custom: bool) -> (
     } else if at >= bucket.upper {
         bucket.count
     } else {
-        bucket.count * bucket.fraction_below(at, custom)
+        bucket.count * fraction_below(bucket, at, custom)
     };
     if upper {
         (below, midpoint(bucket.lower, at, positive, custom))

@@ -293,13 +293,21 @@ pub(super) fn extended(
             previous = &*histograms[first + 1];
             next += 1;
         }
+        // What was lost is added up by itself: where zero buckets end up depends on the order.
+        let mut lost: Option<Accumulator> = None;
         if next <= last {
             for histogram in histograms[next..last].iter().map(|h| &**h).chain([&right]) {
                 if histogram.is_reset_after(previous) {
-                    notes.combine(&mut sum, previous, Sign::Plus)?;
+                    match &mut lost {
+                        Some(lost) => notes.combine(lost, previous, Sign::Plus)?,
+                        None => lost = Some(Accumulator::plain(previous)),
+                    }
                 }
                 previous = histogram;
             }
+        }
+        if let Some(lost) = lost {
+            notes.combine(&mut sum, &lost.finish(), Sign::Plus)?;
         }
     }
     let mut out = sum.compact();
