@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::net::NetOptions;
 use crate::promql::{EngineOptions, Features};
 use crate::tsdb::{Limits, TsdbOptions};
+use crate::util::machine;
 
 /// Everything that cannot change without a restart.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
@@ -39,6 +40,10 @@ pub struct Settings {
     pub query_concurrency: usize,
     /// Most samples one query may hold.
     pub query_max_samples: usize,
+    /// Most memory the rows of one query may take, in bytes; none leaves it to the machine.
+    pub query_max_memory: Option<u64>,
+    /// The same of all queries together.
+    pub query_max_total_memory: Option<u64>,
     /// How old a sample an instant selector still answers with.
     pub lookback: Duration,
     /// Parts of PromQL that are off by default.
@@ -47,11 +52,22 @@ pub struct Settings {
     pub flags: BTreeMap<String, String>,
 }
 
+/// Memory for all queries where nobody says how much: a quarter of what there is.
+fn default_query_memory() -> u64 {
+    /// Where it is not known how much there is.
+    const UNKNOWN: u64 = 4 << 30;
+    machine::memory_bytes().unwrap_or(UNKNOWN) / 4
+}
+
 impl Settings {
     /// Options of the query engine under `config`.
     pub fn engine_options(&self, config: &Config) -> EngineOptions {
         let ms = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+        let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+        let total = self.query_max_total_memory.unwrap_or_else(default_query_memory);
         EngineOptions {
+            max_memory: bytes(self.query_max_memory.unwrap_or(total / 2)),
+            max_total_memory: bytes(total),
             lookback_ms: ms(self.lookback),
             timeout: self.query_timeout,
             max_samples: self.query_max_samples,

@@ -89,6 +89,12 @@ pub(super) struct ServeArgs {
     /// Most samples one query may hold in memory.
     #[arg(long = "query.max-samples", value_name = "N", default_value_t = 50_000_000)]
     query_max_samples: usize,
+    /// Most memory the rows of one query may take; half of that for all queries if absent.
+    #[arg(long = "query.max-memory", value_name = "SIZE", value_parser = parse_bytes)]
+    query_max_memory: Option<u64>,
+    /// Most memory the rows of all queries together may take; a quarter of the machine's if absent.
+    #[arg(long = "query.max-total-memory", value_name = "SIZE", value_parser = parse_bytes)]
+    query_max_total_memory: Option<u64>,
     /// Features that are off by default, comma separated: promql-experimental-functions,
     /// promql-binop-fill-modifiers, promql-extended-range-selectors, promql-delayed-name-removal.
     #[arg(long = "enable-feature", value_name = "FEATURES", value_delimiter = ',')]
@@ -239,6 +245,8 @@ fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Settings {
         query_timeout: args.query_timeout,
         query_concurrency: usize::try_from(args.query_concurrency).unwrap_or(usize::MAX),
         query_max_samples: args.query_max_samples,
+        query_max_memory: args.query_max_memory,
+        query_max_total_memory: args.query_max_total_memory,
         lookback: args.lookback,
         features,
         flags,

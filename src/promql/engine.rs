@@ -1,8 +1,10 @@
 //! The engine: one query from text to answer.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::exec::{self, Context, Limits, Row, merge_equal, without_name};
+use super::memory::{Memory, Ticket, TotalMemory};
 use super::plan::{Grid, Node, Planner, QueryTimes, RangeSource, SelectSet, Wanted};
 use super::syntax::ast::{Expr, ExprKind, ValueType};
 use super::syntax::quote::lossy;
@@ -21,6 +23,7 @@ const DEEP_STACK: usize = 64 << 20;
 #[derive(Debug)]
 pub struct Engine {
     options: EngineOptions,
+    memory: Arc<TotalMemory>,
 }
 
 /// What to run once the data is open.
@@ -33,7 +36,12 @@ enum Plan {
 impl Engine {
     /// An engine with these settings.
     pub fn new(options: EngineOptions) -> Self {
-        Self { options }
+        Self { memory: Arc::new(TotalMemory::new(options.max_total_memory)), options }
+    }
+
+    /// Bytes that running queries hold.
+    pub fn memory_used(&self) -> usize {
+        self.memory.used()
     }
 
     /// The settings.
@@ -56,7 +64,12 @@ impl Engine {
         let expr = parse(query, &self.options.features)?;
         if let ExprKind::String(text) = &expr.unwrap_parens().kind {
             let value = Value::String { timestamp: time_ms, value: lossy(text).into_owned() };
-            return Ok(QueryResult { value, annotations: Annotations::default(), stats: Stats::default() });
+            return Ok(QueryResult {
+                value,
+                annotations: Annotations::default(),
+                stats: Stats::default(),
+                memory: Ticket::default(),
+            });
         }
         let times = QueryTimes { start: time_ms, end: time_ms, step: 0 };
         self.run(source, &expr, times, Grid::instant(time_ms), options, started)
@@ -133,8 +146,10 @@ impl Engine {
         started: Instant,
     ) -> Result<QueryResult, Error> {
         let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
+        let memory = Memory::new(self.options.max_memory, &self.memory);
         let limits = Limits {
             max_samples: self.options.max_samples,
+            memory: Arc::clone(&memory),
             deadline: started.checked_add(timeout),
             stop: options.stop.clone(),
         };
@@ -148,16 +163,19 @@ impl Engine {
         };
         let plan = plan(&mut planner, expr, grid)?;
         let opened = open_selects(source, &planner.selects)?;
+        let _selected = Ticket::new(&memory, opened.iter().map(|series| series.memory_bytes()).sum());
         let is_range = times.step > 0;
         let cx = Context::new(&opened, &self.options.features, is_range, limits);
         cx.check()?;
         let prepare = started.elapsed();
         let value = evaluate(&plan, grid, is_range, &cx)?;
+        let result = cx.memory(value.bytes());
         cx.check()?;
         let (annotations, total_samples, peak_samples) = cx.finish();
         let evaluate = started.elapsed().saturating_sub(prepare);
-        let stats = Stats { total_samples, peak_samples, prepare, evaluate, ..Stats::default() };
-        Ok(QueryResult { value, annotations, stats })
+        let peak_bytes = memory.peak() as u64;
+        let stats = Stats { total_samples, peak_samples, peak_bytes, prepare, evaluate, ..Stats::default() };
+        Ok(QueryResult { value, annotations, stats, memory: result })
     }
 }
 
@@ -298,6 +316,8 @@ mod tests {
         assert_eq!(matrix.len(), 3);
         assert_eq!(matrix[0].samples.timestamps.first(), Some(&240_000));
         assert!(result.stats.total_samples > 0 && result.stats.peak_samples > 0);
+        let held = engine.memory_used() as u64;
+        assert!(held > 0 && held <= result.stats.peak_bytes, "the result is held as long as it lives");
     }
 
     #[test]
@@ -313,6 +333,14 @@ mod tests {
             ErrorClass::Execution,
             "query processing would load too many samples into memory in query execution",
         );
+        let frugal = Engine::new(EngineOptions { max_memory: 2000, ..EngineOptions::default() });
+        check(
+            &frugal,
+            &QueryOptions::default(),
+            ErrorClass::Execution,
+            "query needs more memory than the 2000 bytes that one query may hold",
+        );
+        assert_eq!(frugal.memory_used(), 0, "all is given back");
         let late = QueryOptions { timeout: Some(Duration::ZERO), ..QueryOptions::default() };
         check(&engine(100_000), &late, ErrorClass::Timeout, "query timed out in expression evaluation");
         let stop = StopToken::new();

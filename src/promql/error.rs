@@ -64,6 +64,18 @@ pub enum Error {
     /// More samples than one query may hold.
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
+    /// More memory than one query may hold.
+    #[error("query needs more memory than the {limit} bytes that one query may hold")]
+    TooMuchMemory {
+        /// Bytes one query may hold.
+        limit: usize,
+    },
+    /// More memory than all queries together may hold.
+    #[error("queries need more memory than the {limit} bytes that all together may hold")]
+    TooMuchMemoryInAll {
+        /// Bytes all queries may hold.
+        limit: usize,
+    },
     /// The deadline has passed.
     #[error("query timed out in {0}")]
     Timeout(&'static str),
@@ -93,9 +105,12 @@ impl Error {
             | Self::InvalidStep
             | Self::InvalidRange
             | Self::TooManySteps => ErrorClass::BadData,
-            Self::Unsupported(_) | Self::DuplicateLabels | Self::Execution(_) | Self::TooManySamples => {
-                ErrorClass::Execution
-            }
+            Self::Unsupported(_)
+            | Self::DuplicateLabels
+            | Self::Execution(_)
+            | Self::TooManySamples
+            | Self::TooMuchMemory { .. }
+            | Self::TooMuchMemoryInAll { .. } => ErrorClass::Execution,
             Self::Timeout(_) => ErrorClass::Timeout,
             Self::Canceled(_) => ErrorClass::Canceled,
             Self::Thread(_) | Self::Storage(_) => ErrorClass::Internal,

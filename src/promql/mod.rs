@@ -11,6 +11,7 @@ mod engine;
 mod error;
 mod exec;
 pub mod functions;
+mod memory;
 mod options;
 mod plan;
 pub mod script;

@@ -13,6 +13,10 @@ pub struct EngineOptions {
     pub timeout: Duration,
     /// Most samples one query may hold at once.
     pub max_samples: usize,
+    /// Most memory the rows of one query may take, in bytes.
+    pub max_memory: usize,
+    /// The same of all queries together.
+    pub max_total_memory: usize,
     /// Step of subqueries that name none, in milliseconds: the global evaluation interval.
     pub default_step_ms: i64,
     /// Parts of the language that are off unless asked for.
@@ -25,6 +29,8 @@ impl Default for EngineOptions {
             lookback_ms: 300_000,
             timeout: Duration::from_secs(120),
             max_samples: 50_000_000,
+            max_memory: 1 << 30,
+            max_total_memory: 2 << 30,
             default_step_ms: 60_000,
             features: Features::default(),
         }

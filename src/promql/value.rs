@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Annotations;
+use super::memory::Ticket;
 use crate::model::{Histogram, Labels, Samples};
 
 /// The answer to a query.
@@ -15,6 +16,8 @@ pub struct QueryResult {
     pub annotations: Annotations,
     /// What it cost.
     pub stats: Stats,
+    /// Counts the memory of the value until it is dropped; whoever makes more of it lets it grow.
+    pub memory: Ticket,
 }
 
 /// The value of a query.
@@ -38,6 +41,27 @@ pub enum Value {
     Vector(Vec<VectorSample>),
     /// Several samples per series. Of range queries in label order.
     Matrix(Vec<MatrixSeries>),
+}
+
+impl Value {
+    /// Bytes it takes, roughly.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Scalar { .. } => 0,
+            Self::String { value, .. } => value.len(),
+            Self::Vector(samples) => {
+                samples.iter().map(|s| size_of::<VectorSample>() + s.labels.packed().len()).sum()
+            }
+            Self::Matrix(series) => {
+                let of = |s: &MatrixSeries| {
+                    let histograms: usize =
+                        s.samples.histograms.iter().map(|(_, h)| h.weight() * 16 + 16).sum();
+                    size_of::<MatrixSeries>() + s.labels.packed().len() + s.samples.len() * 16 + histograms
+                };
+                series.iter().map(of).sum()
+            }
+        }
+    }
 }
 
 /// One element of a vector.
@@ -69,6 +93,8 @@ pub struct Stats {
     pub total_samples: u64,
     /// Most samples held at once.
     pub peak_samples: u64,
+    /// Most bytes held at once, as counted: rows, selected series, result.
+    pub peak_bytes: u64,
     /// Time to parse, plan and open the data.
     pub prepare: Duration,
     /// Time to evaluate.

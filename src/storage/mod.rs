@@ -109,6 +109,11 @@ pub trait SeriesSet: Send + Sync {
         self.len() == 0
     }
 
+    /// Bytes of memory it takes, roughly.
+    fn memory_bytes(&self) -> usize {
+        0
+    }
+
     /// Labels of series `index`, which must be below [`SeriesSet::len`].
     fn labels(&self, index: usize) -> Labels;
 

@@ -279,6 +279,11 @@ impl SeriesSet for MergedSeriesSet {
         self.order.len()
     }
 
+    fn memory_bytes(&self) -> usize {
+        let own = self.order.len() * size_of::<(usize, usize)>() + self.parts.len() * size_of::<Part>();
+        own + self.head.memory_bytes()
+    }
+
     fn labels(&self, index: usize) -> Labels {
         self.part_labels(self.parts[self.order[index].0])
     }

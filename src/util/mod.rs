@@ -1,7 +1,8 @@
-//! Leaf pieces with one clear purpose each: the clock, cancellation, locks.
+//! Leaf pieces with one clear purpose each: the clock, cancellation, locks, the machine.
 
 pub mod clock;
 pub mod lock;
+pub mod machine;
 pub mod stop;
 
 pub use clock::{Clock, ManualClock, SystemClock};

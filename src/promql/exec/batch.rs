@@ -15,6 +15,7 @@ use hashbrown::hash_map::Entry;
 use crate::model::name::{Quoted, is_plain_label_name};
 use crate::model::{Histogram, Labels, METRIC_NAME, Samples};
 use crate::promql::error::Error;
+use crate::promql::memory::Ticket;
 
 /// Which steps of a row have a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +127,8 @@ pub(crate) struct Row {
     pub(crate) present: Presence,
     /// Empty in nearly all rows.
     pub(crate) histograms: Vec<Option<Arc<Histogram>>>,
+    /// What it takes, as counted for the query.
+    pub(crate) memory: Ticket,
 }
 
 /// Rows handed on together.
@@ -147,7 +150,13 @@ impl Row {
             values: vec![0.0; steps],
             present: Presence::none(steps),
             histograms: Vec::new(),
+            memory: Ticket::default(),
         }
+    }
+
+    /// Bytes it takes, histograms aside.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.values.len() * 8 + self.values.len() / 8 + self.labels.packed().len()
     }
 
     /// Sets the value of step `at`.
@@ -164,7 +173,10 @@ impl Row {
     pub(crate) fn put_histogram(&mut self, at: usize, histogram: Arc<Histogram>) {
         if self.histograms.is_empty() {
             self.histograms.resize(self.values.len(), None);
+            self.memory.grow(self.values.len() * 8);
         }
+        // As if nothing else held it: it may be the last to do so.
+        self.memory.grow(histogram.weight() * 16);
         self.histograms[at] = Some(histogram);
         self.present.set(at);
     }

@@ -39,7 +39,7 @@ pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, E
         | NodeKind::ScalarPick { .. }
         | NodeKind::VectorOf(_) => {
             let inner = if let NodeKind::VectorOf(inner) = &node.kind { inner } else { node };
-            let mut row = Row::empty(Labels::empty(), steps);
+            let mut row = cx.row(Labels::empty(), steps);
             for (at, value) in scalar(inner, cx)?.into_iter().enumerate() {
                 row.put(at, value);
             }
@@ -207,7 +207,7 @@ fn absent(mut input: Opened<'_>, labels: &Labels, steps: usize, cx: &Context<'_>
             return Ok(Vec::new());
         }
     }
-    let mut row = Row::empty(labels.clone(), steps);
+    let mut row = cx.row(labels.clone(), steps);
     for at in (0..steps).filter(|at| !seen.get(*at)) {
         row.put(at, 1.0);
     }
@@ -236,6 +236,7 @@ impl Operator for Repeat<'_> {
             }
             row.values = vec![row.values[0]; self.steps];
             row.present = super::batch::Presence::all(self.steps);
+            row.memory = cx.memory(row.bytes() + row.histograms.len() * 8);
         }
         Ok(Some(batch))
     }

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use super::batch::Row;
+use crate::model::Labels;
 use crate::promql::annotations::{Annotations, Remark};
 use crate::promql::error::Error;
+use crate::promql::memory::{Memory, Ticket};
 use crate::promql::options::Features;
 use crate::promql::syntax::ast::Span;
 use crate::storage::SeriesSet;
@@ -31,6 +34,7 @@ const BATCH_ROWS: usize = 4096;
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
     pub(crate) max_samples: usize,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) stop: StopToken,
 }
@@ -99,6 +103,7 @@ impl<'a> Context<'a> {
 
     /// Fails when the query should end early. Called per series and per batch.
     pub(crate) fn check(&self) -> Result<(), Error> {
+        self.limits.memory.check()?;
         if self.limits.stop.is_stopped() {
             return Err(Error::Canceled(PHASE));
         }
@@ -116,7 +121,19 @@ impl<'a> Context<'a> {
         if held > self.limits.max_samples {
             return Err(Error::TooManySamples);
         }
-        Ok(())
+        self.limits.memory.check()
+    }
+
+    /// A row without values, counted as memory of the query.
+    pub(crate) fn row(&self, labels: Labels, steps: usize) -> Row {
+        let mut row = Row::empty(labels, steps);
+        row.memory = Ticket::new(&self.limits.memory, row.bytes());
+        row
+    }
+
+    /// Counts `bytes` of memory as long as the ticket lives.
+    pub(crate) fn memory(&self, bytes: usize) -> Ticket {
+        Ticket::new(&self.limits.memory, bytes)
     }
 
     /// Most samples that may be held.

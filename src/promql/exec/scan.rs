@@ -167,7 +167,7 @@ impl Scan {
         if samples.is_empty() {
             return Ok(None);
         }
-        let mut row = Row::empty(series.labels(number), self.reader.moments.grid.count);
+        let mut row = cx.row(series.labels(number), self.reader.moments.grid.count);
         if let Some(span) = self.smoothed {
             samples.drop_stale();
             if samples.histograms.is_empty() {

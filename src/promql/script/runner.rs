@@ -32,6 +32,8 @@ fn engine() -> Engine {
         lookback_ms: 300_000,
         timeout: Duration::from_secs(100),
         max_samples: 10_000,
+        max_memory: 256 << 20,
+        max_total_memory: 512 << 20,
         default_step_ms: 60_000,
         features: Features { delayed_name_removal: true, start_timestamps: true, ..Features::all() },
     })

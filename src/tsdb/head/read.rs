@@ -254,6 +254,12 @@ impl HeadSeriesSet {
         self.entries.is_empty()
     }
 
+    /// Bytes of memory it takes, roughly: what it shares with the head aside.
+    pub fn memory_bytes(&self) -> usize {
+        let chunks = self.entries.len() * (size_of::<Entry>() + size_of::<OpenSnapshot>());
+        chunks + self.pairs.len() * 4 + self.order.len() * 4 + self.sealed.len() * 8 + self.bytes.len()
+    }
+
     fn entry(&self, index: usize) -> &Entry {
         &self.entries[self.order[index] as usize]
     }

@@ -32,7 +32,7 @@ pub(super) fn run(
                     buf.reset_to(&row.labels);
                     buf.set(label, &plain_text(histogram));
                     let index = *known.entry(groups.labels(&buf.to_labels())).or_insert_with_key(|group| {
-                        out.push(Row::empty(group.clone(), steps));
+                        out.push(cx.row(group.clone(), steps));
                         out.len() - 1
                     });
                     let counted = out[index].get(at).unwrap_or(0.0);
@@ -47,7 +47,7 @@ pub(super) fn run(
                         buf.set(label, &plain_float(row.values[at]));
                         let group = groups.labels(&buf.to_labels());
                         *known.entry(group).or_insert_with_key(|group| {
-                            out.push(Row::empty(group.clone(), steps));
+                            out.push(cx.row(group.clone(), steps));
                             out.len() - 1
                         })
                     }

@@ -9,6 +9,7 @@ use crate::promql::exec::Context;
 use crate::promql::exec::batch::{Batch, Presence, Row};
 use crate::promql::exec::build::Opened;
 use crate::promql::exec::math::{Mean, Sum};
+use crate::promql::memory::Ticket;
 use crate::promql::plan::Aggregation;
 use crate::promql::syntax::ast::AggregateOp;
 
@@ -90,7 +91,9 @@ pub(super) fn run(
             values: group.columns.finish(op),
             present: group.present,
             histograms: Vec::new(),
+            memory: Ticket::default(),
         };
+        row.memory = cx.memory(row.bytes());
         group.histograms.finish(&mut row, span, cx);
         if !row.is_empty() {
             rows.push(row);

@@ -49,7 +49,7 @@ pub(super) fn run(
     let mut scratch = Vec::new();
     for group in collected {
         cx.check()?;
-        let mut row = Row::empty(group.labels, steps);
+        let mut row = cx.row(group.labels, steps);
         row.drop_name = group.drop_name;
         for (at, q) in param.iter().enumerate().take(steps) {
             scratch.clear();

@@ -156,7 +156,7 @@ impl Join<'_> {
         match results.by_labels.entry(labels) {
             Entry::Occupied(slot) => *slot.get(),
             Entry::Vacant(slot) => {
-                let mut row = Row::empty(slot.key().clone(), self.steps);
+                let mut row = self.cx.row(slot.key().clone(), self.steps);
                 row.drop_name = self.op.return_bool && self.cx.delayed_names;
                 self.out.push(row);
                 slot.insert(self.out.len() - 1);

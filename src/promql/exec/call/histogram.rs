@@ -89,7 +89,7 @@ impl HistogramOp<'_> {
             HistogramFunc::Fraction => {
                 for (row, steps) in &native {
                     cx.check()?;
-                    let mut result = Row::empty(row.labels.clone(), self.grid.count);
+                    let mut result = cx.row(row.labels.clone(), self.grid.count);
                     result.drop_name = row.drop_name;
                     for at in steps.iter() {
                         let Some(histogram) = row.histogram(at) else { continue };
@@ -101,7 +101,7 @@ impl HistogramOp<'_> {
                 }
                 for series in &series {
                     cx.check()?;
-                    let mut row = self.empty(series, series.labels.clone());
+                    let mut row = self.empty(series, series.labels.clone(), cx);
                     let mut buckets = Vec::new();
                     for (at, (lower, upper)) in columns[0].iter().zip(columns[1]).enumerate() {
                         collect(series, input, at, &mut buckets);
@@ -165,7 +165,7 @@ impl HistogramOp<'_> {
         labels: Labels,
         cx: &Context<'_>,
     ) -> Row {
-        let mut out = Row::empty(labels, self.grid.count);
+        let mut out = cx.row(labels, self.grid.count);
         out.drop_name = row.drop_name;
         for at in steps.iter() {
             let Some(histogram) = row.histogram(at) else { continue };
@@ -187,8 +187,8 @@ impl HistogramOp<'_> {
         cx.remark(remark, self.span);
     }
 
-    fn empty(&self, series: &Series, labels: Labels) -> Row {
-        let mut row = Row::empty(labels, self.grid.count);
+    fn empty(&self, series: &Series, labels: Labels, cx: &Context<'_>) -> Row {
+        let mut row = cx.row(labels, self.grid.count);
         row.drop_name = series.drop_name;
         row
     }
@@ -201,7 +201,7 @@ impl HistogramOp<'_> {
         labels: Labels,
         cx: &Context<'_>,
     ) -> Row {
-        let mut row = self.empty(series, labels);
+        let mut row = self.empty(series, labels, cx);
         let mut buckets = Vec::new();
         for (at, q) in column.iter().enumerate() {
             collect(series, input, at, &mut buckets);

@@ -57,7 +57,7 @@ impl InfoOp<'_> {
                     Some((same, target)) if *same == winners => *target,
                     _ => self.labels(row, &winners, &info)?.map(|labels| {
                         *known.entry(labels).or_insert_with_key(|labels| {
-                            let mut fresh = Row::empty(labels.clone(), self.steps);
+                            let mut fresh = cx.row(labels.clone(), self.steps);
                             fresh.drop_name = row.drop_name;
                             out.push(fresh);
                             out.len() - 1

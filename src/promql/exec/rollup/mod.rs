@@ -120,7 +120,7 @@ impl Windows {
         if samples.is_empty() {
             return Ok(None);
         }
-        let mut row = Row::empty(labels, self.moments.grid.count);
+        let mut row = cx.row(labels, self.moments.grid.count);
         row.drop_name = drop;
         if !samples.starts.is_empty() {
             // Unknown ones at the end may have been left out.

@@ -1,0 +1,131 @@
+//! The memory queries take: what each holds is counted, for the query and for all together.
+//!
+//! **Invariants**: what is counted is given back when its [`Ticket`] is dropped, however the query ends. Counting never
+//! fails; a query looks at [`Memory::check`] after it has taken more, so it may exceed its budget by a row or so.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::error::Error;
+
+/// Bytes held by all queries of an engine.
+#[derive(Debug)]
+pub(crate) struct TotalMemory {
+    used: AtomicUsize,
+    limit: usize,
+}
+
+impl TotalMemory {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { used: AtomicUsize::new(0), limit }
+    }
+
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+/// Bytes held by one query.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    used: AtomicUsize,
+    peak: AtomicUsize,
+    limit: usize,
+    total: Arc<TotalMemory>,
+}
+
+impl Memory {
+    pub(crate) fn new(limit: usize, total: &Arc<TotalMemory>) -> Arc<Self> {
+        Arc::new(Self {
+            used: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            limit,
+            total: Arc::clone(total),
+        })
+    }
+
+    /// Most bytes held at once.
+    pub(crate) fn peak(&self) -> usize {
+        self.peak.load(Ordering::Relaxed)
+    }
+
+    /// Fails when the query, or all together, hold more than they may.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.used.load(Ordering::Relaxed) > self.limit {
+            return Err(Error::TooMuchMemory { limit: self.limit });
+        }
+        if self.total.used() > self.total.limit {
+            return Err(Error::TooMuchMemoryInAll { limit: self.total.limit });
+        }
+        Ok(())
+    }
+
+    fn add(&self, bytes: usize) {
+        let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.peak.fetch_max(used, Ordering::Relaxed);
+        self.total.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn subtract(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.total.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Bytes counted for something as long as it lives. The default counts nothing.
+#[derive(Debug, Default)]
+pub struct Ticket(Option<(Arc<Memory>, usize)>);
+
+impl Ticket {
+    pub(crate) fn new(memory: &Arc<Memory>, bytes: usize) -> Self {
+        memory.add(bytes);
+        Self(Some((Arc::clone(memory), bytes)))
+    }
+
+    /// Counts `more` bytes.
+    pub fn grow(&mut self, more: usize) {
+        if let Some((memory, bytes)) = &mut self.0 {
+            memory.add(more);
+            *bytes += more;
+        }
+    }
+}
+
+impl Clone for Ticket {
+    fn clone(&self) -> Self {
+        self.0.as_ref().map_or_else(Self::default, |(memory, bytes)| Self::new(memory, *bytes))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some((memory, bytes)) = &self.0 {
+            memory.subtract(*bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_as_long_as_tickets_live() {
+        let total = Arc::new(TotalMemory::new(250));
+        let (one, other) = (Memory::new(100, &total), Memory::new(200, &total));
+        let ticket = Ticket::new(&one, 90);
+        assert!(one.check().is_ok());
+        let copy = ticket.clone();
+        assert!(matches!(one.check(), Err(Error::TooMuchMemory { limit: 100 })));
+        drop(copy);
+        assert!(one.check().is_ok());
+        let mut third = Ticket::new(&other, 150);
+        assert!(other.check().is_ok());
+        third.grow(20);
+        assert!(matches!(other.check(), Err(Error::TooMuchMemoryInAll { limit: 250 })));
+        assert!(one.check().is_err(), "all share the total");
+        drop((ticket, third));
+        assert_eq!((total.used(), one.peak(), other.peak()), (0, 180, 170));
+    }
+}
