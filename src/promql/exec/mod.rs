@@ -6,7 +6,8 @@
 //! **Cost**: a row holds eight bytes and a bit per step. Series are decoded once, front to back, into a reused
 //! buffer. Rows do not depend on each other below aggregations, so scans can be split over threads later.
 //!
-//! Read `batch`, `context`, `build`, then the operators: `scan`, `rollup`, `call`, `binary`, `aggregate`.
+//! Read `batch`, `context`, `build`, then the operators: `scan`, `rollup`, `call`, `binary`, `aggregate`; `histogram` is
+//! what all of them do with native histograms.
 
 mod aggregate;
 mod batch;
