@@ -282,8 +282,11 @@ fn to_sample(row: Row, timestamp: i64) -> Option<VectorSample> {
 mod tests {
     use std::time::Duration;
 
+    use std::sync::Arc;
+
     use super::*;
-    use crate::model::Labels;
+    use crate::model::histogram::Buckets;
+    use crate::model::{Histogram, Labels};
     use crate::promql::{ErrorClass, Features};
     use crate::storage::fixed::FixedStorage;
     use crate::util::StopToken;
@@ -295,6 +298,13 @@ mod tests {
             for at in 0..100i32 {
                 storage.add(&labels, i64::from(at) * 10_000, f64::from(at));
             }
+        }
+        let labels = Labels::from_pairs([("__name__", "h_total")]);
+        for at in 0..100i32 {
+            let positive = Buckets::from_numbered([(at % 7, f64::from(at))]);
+            let histogram = Histogram { count: f64::from(at), positive, ..Histogram::default() };
+            storage.add_histogram(&labels, i64::from(at) * 10_000, Arc::new(histogram));
+            storage.set_start(&labels, i64::from(at) * 10_000, i64::from(at - 1) * 10_000);
         }
         storage
     }
@@ -350,6 +360,21 @@ mod tests {
     }
 
     #[test]
+    fn histograms_weigh_more_than_floats() {
+        let options = QueryOptions::default();
+        // Without buckets, spans and bounds a histogram is as heavy as eleven floats; here it has one of two of them.
+        let total = |query: &str| {
+            let result = engine(100_000).range(&storage(), query, 0, 990_000, 10_000, &options);
+            result.expect("a good query").stats.total_samples
+        };
+        assert_eq!((total("h_total"), total("up_total{instance=\"a\"}")), (1200, 100));
+        assert_eq!(total("rate(h_total[20s])"), 12 * (1 + 99 * 2));
+        let error = engine(1100).range(&storage(), "h_total", 0, 990_000, 10_000, &options);
+        assert!(matches!(error, Err(Error::TooManySamples)), "{error:?}");
+        assert!(engine(1300).range(&storage(), "h_total", 0, 990_000, 10_000, &options).is_ok());
+    }
+
+    #[test]
     fn refuses_range_queries_without_a_value_per_step() {
         let error = engine(1000).range(&storage(), "up_total[5m]", 0, 10, 1, &QueryOptions::default());
         assert_eq!(
@@ -384,6 +409,13 @@ mod tests {
             "rate(up_total[range() + 1])",
             "topk(9e18, up_total)",
             "absent_over_time(nope[292y])",
+            "rate(h_total[292y])",
+            "increase(h_total[292y] smoothed)",
+            "resets(h_total[292y] anchored)",
+            "h_total smoothed",
+            "avg_over_time(h_total[292y:292y])",
+            "start_timestamp(h_total)",
+            "histogram_quantile(1e300, h_total * 1e300)",
         ];
         let times = [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX - 1, i64::MAX];
         for query in queries {

@@ -221,6 +221,15 @@ impl Row {
         !self.histograms.is_empty()
     }
 
+    /// The steps that are histograms.
+    pub(crate) fn histogram_steps(&self) -> Presence {
+        let mut steps = Presence::none(self.values.len());
+        for at in self.present.iter().filter(|at| self.is_histogram(*at)) {
+            steps.set(at);
+        }
+        steps
+    }
+
     /// Removes all histograms; says whether there were any.
     pub(crate) fn drop_histograms(&mut self) -> bool {
         let mut any = false;
@@ -312,9 +321,16 @@ pub(crate) fn merge_equal(rows: Batch) -> Result<Batch, Error> {
                 if into.present.overlaps(&row.present) {
                     return Err(Error::DuplicateLabels);
                 }
-                for at in row.present.iter() {
-                    into.put_element(at, row.existing(at));
+                if into.may_have_histograms() || row.may_have_histograms() {
+                    for at in row.present.iter() {
+                        into.put_element(at, row.existing(at));
+                    }
+                    continue;
                 }
+                for at in row.present.iter() {
+                    into.values[at] = row.values[at];
+                }
+                into.present.union(&row.present);
             }
         }
     }

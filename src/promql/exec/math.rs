@@ -105,7 +105,7 @@ pub(crate) fn exp2(value: f64) -> f64 {
         -1.653_390_220_546_525_2e-6,
         4.138_136_797_057_238_5e-8,
     ];
-    if value.is_nan() || value > 1023.999_999_999_999_9 || value < -1074.0 {
+    if !(-1074.0..1024.0).contains(&value) {
         return value.exp2();
     }
     let whole = (value + 0.5f64.copysign(value)).trunc();

@@ -7,7 +7,8 @@
 //! buffer. Rows do not depend on each other below aggregations, so the reading of series is spread over threads
 //! (`parallel`).
 //!
-//! Read `batch`, `context`, `build`, then the operators: `scan`, `rollup`, `call`, `binary`, `aggregate`.
+//! Read `batch`, `context`, `build`, then the operators: `scan`, `rollup`, `call`, `binary`, `aggregate`; `histogram` is
+//! what all of them do with native histograms.
 
 mod aggregate;
 mod batch;

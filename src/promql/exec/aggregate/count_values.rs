@@ -27,8 +27,9 @@ pub(super) fn run(
         for row in batch {
             // Values mostly repeat from step to step, and finding the group costs far more than comparing bits.
             let mut last: Option<(u64, usize)> = None;
+            let any_histograms = row.may_have_histograms();
             for at in row.present.iter() {
-                if let Some(histogram) = row.histogram(at) {
+                if any_histograms && let Some(histogram) = row.histogram(at) {
                     buf.reset_to(&row.labels);
                     buf.set(label, &plain_text(histogram));
                     let index = *known.entry(groups.labels(&buf.to_labels())).or_insert_with_key(|group| {

@@ -67,11 +67,9 @@ impl Operator for VectorScalar<'_> {
                 }
                 row.drop_floats();
             }
-            let histograms = std::mem::take(&mut row.histograms);
+            // Whatever the loop makes of them, histograms that are left stay.
+            let kept = row.may_have_histograms().then(|| row.histogram_steps());
             for at in 0..row.values.len() {
-                if histograms.get(at).is_some_and(Option::is_some) {
-                    continue;
-                }
                 let (value, scalar) = (row.values[at], self.scalar[at]);
                 let (result, holds) = if self.scalar_left {
                     math::binary(op, scalar, value)
@@ -90,7 +88,9 @@ impl Operator for VectorScalar<'_> {
                     row.present.clear(at);
                 }
             }
-            row.histograms = histograms;
+            if let Some(kept) = kept {
+                row.present.union(&kept);
+            }
             let after = row.count();
             if after > before {
                 cx.hold(after - before)?;

@@ -137,10 +137,7 @@ impl HistogramOp<'_> {
         let classic: HashMap<Labels, usize> =
             series.iter().enumerate().map(|(at, series)| (series.labels.clone(), at)).collect();
         for row in input.iter().filter(|row| row.may_have_histograms()) {
-            let mut steps = Presence::none(self.grid.count);
-            for at in row.present.iter().filter(|at| row.histogram(*at).is_some()) {
-                steps.set(at);
-            }
+            let mut steps = row.histogram_steps();
             if let Some(classic) = classic.get(&row.labels).map(|at| &mut series[*at]) {
                 for at in 0..self.grid.count {
                     let buckets = classic.members.iter().any(|(_, index)| input[*index].get(at).is_some());

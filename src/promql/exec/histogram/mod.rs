@@ -5,6 +5,8 @@
 mod accumulate;
 mod arithmetic;
 mod estimate;
+#[cfg(test)]
+mod tests;
 mod text;
 mod totals;
 mod trim;
