@@ -91,7 +91,9 @@ fn check(message: &str, modern: bool) {
     }
     // And they come with an import of its log.
     drop(theirs);
-    let imported = dir.path().join("imported");
+    // Away from the configuration of the other, which would be read.
+    let imported = dir.path().join("import").join("data");
+    std::fs::create_dir(dir.path().join("import")).expect("create");
     ok(&tsdb(&["import", "prometheus"], &[&data, &imported]));
     let printed = ok(&tsdb(&["dump", "--exemplars", "--match", "{job=\"om\"}"], &[&imported]));
     let count: usize = sent.values().map(|all| all.as_array().map_or(0, Vec::len)).sum();
