@@ -1,6 +1,7 @@
 //! Samples that come in any order, kept encoded in memory and given out as a series set.
 //!
-//! **Cost**: labels of all series, and the samples as Prometheus' head would hold them: one to two bytes for most.
+//! **Cost**: labels of all series, all exemplars, and the samples as Prometheus' head would hold them: one to two bytes
+//! for most.
 
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
@@ -11,7 +12,7 @@ use super::prometheus::Encoding;
 use super::prometheus::float_chunk::{self, FloatChunk, MAX_SAMPLES};
 use super::prometheus::histogram_chunk::{self, HistogramChunk};
 use crate::codec::CodecError;
-use crate::model::{Histogram, Labels, Samples, TimeRange};
+use crate::model::{Exemplar, Histogram, Labels, Samples, TimeRange, sort_exemplars};
 use crate::storage::{SeriesSet, StorageError};
 
 /// Time covered by a block that is written from them, in milliseconds: what merging would bring it to anyway.
@@ -37,6 +38,7 @@ struct Series {
     floats_range: Option<TimeRange>,
     histograms_range: Option<TimeRange>,
     deleted: Vec<TimeRange>,
+    exemplars: Vec<Exemplar>,
 }
 
 struct Chunk {
@@ -79,6 +81,7 @@ impl Gathered {
                 floats_range: None,
                 histograms_range: None,
                 deleted: Vec::new(),
+                exemplars: Vec::new(),
             });
         }
         number
@@ -111,6 +114,11 @@ impl Gathered {
         self.count(timestamp);
     }
 
+    /// Adds an exemplar to series `number`, which must be one that [`Gathered::series`] gave.
+    pub fn push_exemplar(&mut self, number: usize, exemplar: Exemplar) {
+        self.series[number].exemplars.push(exemplar);
+    }
+
     fn count(&mut self, timestamp: i64) {
         let window = timestamp.div_euclid(WINDOW_MS);
         if self.window != Some(window) {
@@ -141,7 +149,19 @@ impl Gathered {
         self.series.sort_by(|a, b| a.labels.cmp(&b.labels));
         let ranges = self.series.iter().flat_map(|series| series.chunks.iter().map(|chunk| chunk.range));
         let range = ranges.reduce(|a, b| TimeRange::new(a.start.min(b.start), a.end.max(b.end)));
-        GatheredSet { series: self.series, range, windows: self.windows }
+        let mut exemplars = Vec::new();
+        for series in &mut self.series {
+            let mut all = mem::take(&mut series.exemplars);
+            sort_exemplars(&mut all);
+            if !all.is_empty() {
+                exemplars.push((series.labels.clone(), all));
+            }
+        }
+        let newest = exemplars.iter().filter_map(|(_, all)| all.last()).map(|last| last.timestamp).max();
+        let range = range.map(|range| TimeRange { end: range.end.max(newest.unwrap_or(range.end)), ..range });
+        // So that the last block ends behind all of them.
+        self.windows.extend(range.map(|range| range.end.div_euclid(WINDOW_MS)));
+        GatheredSet { series: self.series, range, windows: self.windows, exemplars }
     }
 }
 
@@ -150,10 +170,24 @@ pub struct GatheredSet {
     series: Vec<Series>,
     range: Option<TimeRange>,
     windows: BTreeSet<i64>,
+    exemplars: Vec<(Labels, Vec<Exemplar>)>,
 }
 
 impl GatheredSet {
-    /// Time of the first and of the last sample.
+    /// Takes out the exemplars before `end`, in label order.
+    pub fn take_exemplars(&mut self, end: i64) -> Vec<(Labels, Vec<Exemplar>)> {
+        let mut taken = Vec::new();
+        for (labels, all) in &mut self.exemplars {
+            let later = all.split_off(all.partition_point(|exemplar| exemplar.timestamp < end));
+            let before = mem::replace(all, later);
+            if !before.is_empty() {
+                taken.push((labels.clone(), before));
+            }
+        }
+        taken
+    }
+
+    /// Time of the first sample and of the last, or of an exemplar behind it.
     pub fn range(&self) -> Option<TimeRange> {
         self.range
     }

@@ -13,6 +13,7 @@ use super::prometheus::wal::{LogReader, LogReport};
 use crate::model::TimeRange;
 use crate::storage::SeriesSet;
 use crate::tsdb::Tsdb;
+use crate::tsdb::block::exemplars::ExemplarSource;
 use crate::tsdb::import::BlockImport;
 
 /// A block of Prometheus covers a month at most, unless a retention of many years allows for more.
@@ -41,13 +42,13 @@ pub struct ImportReport {
 pub fn prometheus(source: &Path, db: &Tsdb, mut note: impl FnMut(&str)) -> Result<ImportReport> {
     let found = block_reader::find(source)?;
     let mut report = ImportReport { source_blocks: found.len(), ..ImportReport::default() };
-    let head = read_head(source, &found, &mut report)?;
+    let mut head = read_head(source, &found, &mut report)?;
     if found.is_empty() && report.log.is_none() {
         let reason = "there are neither blocks nor a log of Prometheus in it".to_owned();
         return Err(Error::Unsupported { path: source.to_owned(), reason });
     }
     let mut open: Vec<(FoundBlock, Block)> = Vec::new();
-    let mut import = db.import();
+    let mut import = db.import()?;
     let head_range = head.range();
     let spans = found.iter().map(|block| (block.min_time, block.last_time()));
     let spans: Vec<(i64, i64)> = spans.chain(head_range.map(|range| (range.start, range.end))).collect();
@@ -64,10 +65,12 @@ pub fn prometheus(source: &Path, db: &Tsdb, mut note: impl FnMut(&str)) -> Resul
         }
         let mut sources: Vec<&dyn SeriesSet> =
             open.iter().map(|(_, block)| block as &dyn SeriesSet).collect();
-        if head_range.is_some_and(|range| range.overlaps(&window)) {
+        let in_head = head_range.is_some_and(|range| range.overlaps(&window));
+        let exemplars = if in_head { head.take_exemplars(window.end.saturating_add(1)) } else { Vec::new() };
+        if in_head {
             sources.push(&head);
         }
-        write_window(&mut import, &Merged::new(sources), window, &spans, &mut report)?;
+        write_window(&mut import, &Merged::new(sources), &exemplars, window, &spans, &mut report)?;
     }
     for (_, opened) in open {
         merge_refused(&mut report.refused, opened.refused());
@@ -80,9 +83,9 @@ pub fn prometheus(source: &Path, db: &Tsdb, mut note: impl FnMut(&str)) -> Resul
 pub(super) fn gathered(set: &GatheredSet, db: &Tsdb) -> Result<ImportReport> {
     let mut report = ImportReport::default();
     let spans: Vec<(i64, i64)> = set.range().map(|range| (range.start, range.end)).into_iter().collect();
-    let mut import = db.import();
+    let mut import = db.import()?;
     for window in windows(&[], set)? {
-        write_window(&mut import, set, window, &spans, &mut report)?;
+        write_window(&mut import, set, &Vec::new(), window, &spans, &mut report)?;
     }
     import.publish()?;
     Ok(report)
@@ -91,6 +94,7 @@ pub(super) fn gathered(set: &GatheredSet, db: &Tsdb) -> Result<ImportReport> {
 fn write_window(
     import: &mut BlockImport<'_>,
     set: &dyn SeriesSet,
+    exemplars: &dyn ExemplarSource,
     window: TimeRange,
     spans: &[(i64, i64)],
     report: &mut ImportReport,
@@ -99,7 +103,7 @@ fn write_window(
     let inside = spans.iter().filter(|(start, end)| *start <= window.end && *end >= window.start);
     let (start, end) = inside.fold((i64::MAX, i64::MIN), |(a, b), (start, end)| (a.min(*start), b.max(*end)));
     let (start, end) = (start.max(window.start), end.min(window.end).saturating_add(1));
-    if let Some(meta) = import.write(set, start, end)? {
+    if let Some(meta) = import.write(set, exemplars, start, end)? {
         report.blocks += 1;
         report.samples += meta.samples;
     }

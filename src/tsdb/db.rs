@@ -22,6 +22,7 @@ use super::options::{Limits, TsdbOptions};
 use super::read::Suspects;
 use super::space::Space;
 use super::store::{BlockId, BlockStore};
+use super::turns::Turns;
 use super::wal::Wal;
 use crate::model::{Exemplar, Histogram, Labels, Metadata, TimeRange};
 use crate::util::lock::lock;
@@ -47,8 +48,8 @@ pub(super) struct Inner {
     pub(super) retired: Mutex<Vec<Arc<BlockMeta>>>,
     /// Blocks in which damage was met.
     pub(super) suspects: Suspects,
-    /// Held during maintenance, so that it never runs twice at once.
-    pub(super) maintenance: Mutex<()>,
+    /// Whoever changes the catalog takes a turn.
+    pub(super) maintenance: Turns,
     pub(super) replay: ReplayState,
     pub(super) _lock: DirLock,
 }

@@ -10,7 +10,6 @@ use super::error::Result;
 use super::index::resolve::resolve;
 use crate::model::{Matcher, Samples, TimeRange};
 use crate::storage::{Queryable as _, SelectRequest, StorageError};
-use crate::util::lock::lock;
 
 /// What a deletion concerns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,7 +38,7 @@ impl Tsdb {
     pub fn delete(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Result<Deleted> {
         let inner = &*self.inner;
         inner.replay.wait()?;
-        let _alone = lock(&inner.maintenance);
+        let _alone = inner.maintenance.take();
         let mut deleted = Deleted::default();
         let catalog = inner.catalog.load_full();
         let mut tombstones = catalog.tombstones.clone();
@@ -94,7 +93,7 @@ impl Tsdb {
     pub fn clean_tombstones(&self) -> Result<usize> {
         let inner = &*self.inner;
         inner.replay.wait()?;
-        let _alone = lock(&inner.maintenance);
+        let _alone = inner.maintenance.take();
         let mut rewritten = 0;
         for meta in with_tombstones(inner) {
             worker::rewrite(inner, &meta)?;

@@ -25,6 +25,7 @@ pub mod repair;
 pub mod snapshot;
 pub mod space;
 pub mod store;
+mod turns;
 pub mod wal;
 
 pub use db::{DbAppender, Tsdb, TsdbStatus};

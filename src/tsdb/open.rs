@@ -24,6 +24,7 @@ use super::read::Suspects;
 use super::space::Space;
 use super::store::BlockStore;
 use super::store::sled::SledStore;
+use super::turns::Turns;
 use super::wal::fs::DiskFs;
 use super::wal::reader::{self, ReplayReport};
 use super::wal::{SyncPolicy, Wal};
@@ -94,6 +95,7 @@ impl Tsdb {
         let metrics = TsdbMetrics::new(registry);
         let store: Arc<dyn BlockStore> = Arc::new(SledStore::new(&dir.join("blocks"))?);
         let catalog = recover_catalog(&options, &*store, &metrics)?;
+        super::snapshot::remove_unfinished(&dir)?;
         let (tombstones, damage) = Tombstones::load(&dir)?;
         if let Some(error) = damage {
             tracing::error!(
@@ -118,7 +120,7 @@ impl Tsdb {
             stop: StopToken::new(),
             retired: Mutex::default(),
             suspects: Suspects::default(),
-            maintenance: Mutex::new(()),
+            maintenance: Turns::default(),
             replay: ReplayState::default(),
             limits: ArcSwap::from_pointee(options.limits),
             space: Space::default(),

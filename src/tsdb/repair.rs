@@ -22,7 +22,7 @@ impl Tsdb {
     pub fn set_aside(&self, meta: &Arc<BlockMeta>) -> Result<bool> {
         let inner = &*self.inner;
         inner.replay.wait()?;
-        let _alone = lock(&inner.maintenance);
+        let _alone = inner.maintenance.take();
         lock(&inner.suspects).insert(meta.id.clone());
         worker::quarantine_suspects(inner)?;
         Ok(!inner.catalog.load().blocks.iter().any(|block| block.id == meta.id))

@@ -21,10 +21,28 @@ use super::store::{BlockStore, keys};
 use crate::codec::envelope;
 use crate::model::{Samples, TimeRange};
 use crate::storage::{SelectRequest, SeriesSet};
-use crate::util::lock::lock;
 
 /// Folder of snapshots in the data directory.
 const FOLDER: &str = "snapshots";
+/// How the name of a copy ends that is not complete.
+const UNFINISHED: &str = "unfinished";
+
+/// Removes the snapshots that an earlier process did not finish.
+pub(super) fn remove_unfinished(dir: &Path) -> Result<()> {
+    let folder = dir.join(FOLDER);
+    let entries = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        read => read.at("read", &folder)?,
+    };
+    for entry in entries {
+        let path = entry.at("read", &folder)?.path();
+        if path.extension().is_some_and(|extension| extension == UNFINISHED) && path.is_dir() {
+            fs::remove_dir_all(&path).at("remove", &path)?;
+            tracing::info!(path = %path.display(), "removed a snapshot that was not finished");
+        }
+    }
+    Ok(())
+}
 
 impl Tsdb {
     /// Makes a snapshot below `snapshots/` of the data directory and returns its name; without the head if so wished.
@@ -60,12 +78,12 @@ impl Tsdb {
         let inner = &*self.inner;
         inner.replay.wait()?;
         // No block may leave while it is being copied.
-        let _alone = lock(&inner.maintenance);
+        let _alone = inner.maintenance.take();
         if target.exists() {
             let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
             return Err(Error::Io { action: "create", path: target.to_owned(), source });
         }
-        let unfinished = target.with_extension("unfinished");
+        let unfinished = target.with_extension(UNFINISHED);
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished).at("remove", &unfinished)?;
         }

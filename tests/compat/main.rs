@@ -2,8 +2,9 @@
 //!
 //! Each `<version>.tar.zst` beside this file is a data directory as that version left it when it was killed: blocks
 //! of two levels, a checkpoint, segments of the log; from `log2-index2` on also tombstones, late samples and native
-//! histograms. `<version>.txt` is what it held: for each series its labels, the
-//! number of its samples and a digest of their timestamps and value bits.
+//! histograms, from `log3-meta2` on also exemplars and metadata. `<version>.txt` is what it held: for each series its
+//! labels, the number of its samples and a digest of their timestamps and value bits; then the exemplars and the
+//! metadata themselves.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -48,6 +49,14 @@ fn content(db: &Tsdb) -> String {
         }
         let (labels, count, digest) = (set.labels(index), samples.len(), digest.finalize());
         writeln!(out, "{labels} {count} {digest:08x}").expect("text");
+    }
+    for (labels, exemplars) in db.exemplars(&[], TimeRange::ALL).expect("exemplars").series {
+        for one in exemplars {
+            writeln!(out, "{labels} # {} {} {}", one.labels, one.value, one.timestamp).expect("text");
+        }
+    }
+    for (name, known) in db.metadata(None).expect("metadata") {
+        writeln!(out, "{name}: {} {:?} {:?}", known.kind.name(), known.unit, known.help).expect("text");
     }
     out
 }

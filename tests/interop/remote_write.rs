@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::support::prometheus::{Prometheus, is_modern, program};
 use crate::support::server::{Client, Server, wait_for};
 use crate::support::services::Service;
+use crate::{ok, tsdb};
 
 /// Scrapes after which the target falls silent, so that both sides come to the same end.
 const SCRAPES: u64 = 6;
@@ -72,6 +73,7 @@ fn check(message: &str, modern: bool) {
         let (a, b) = (exemplars(&client, &theirs.url), exemplars(&client, &ours.url));
         (a.len() == 4 && a == b).then_some(())
     });
+    let sent = exemplars(&client, &theirs.url);
     if !message.contains("v2") {
         // In version 2.0 this one sends none.
         wait_for("metadata", || {
@@ -87,6 +89,21 @@ fn check(message: &str, modern: bool) {
             stored.filter(|stored| *stored > 0.0)
         });
     }
+    // And they come with an import of its log.
+    drop(theirs);
+    // Away from the configuration of the other, which would be read.
+    let imported = dir.path().join("import").join("data");
+    std::fs::create_dir(dir.path().join("import")).expect("create");
+    ok(&tsdb(&["import", "prometheus"], &[&data, &imported]));
+    let printed = ok(&tsdb(&["dump", "--exemplars", "--match", "{job=\"om\"}"], &[&imported]));
+    let count: usize = sent.values().map(|all| all.as_array().map_or(0, Vec::len)).sum();
+    assert_eq!(printed.lines().count(), count, "{printed}");
+    assert!(
+        printed.contains("reqs_total") && printed.contains(" # {trace_id=\"00000001\"} 0.5 "),
+        "{printed}"
+    );
+    let again = Server::start(&imported, &[], &[]);
+    assert_eq!(exemplars(&client, &again.url), sent);
 }
 
 #[test]

@@ -542,6 +542,13 @@ fn a_snapshot_is_a_database_of_its_own() {
     db.delete(&[vec![Matcher::equal("__name__", "m")]], deleted).expect("delete");
     let before = select(&db, &[], TimeRange::ALL);
     assert_eq!(before.values().map(BTreeMap::len).sum::<usize>(), 87);
+    // One that a killed process left is removed at the next start.
+    let left = dir.path().join("snapshots").join("left.unfinished");
+    std::fs::create_dir_all(left.join("blocks")).expect("create");
+    db.close().expect("close");
+    drop(db);
+    let db = open(dir.path());
+    assert!(!left.exists());
     let name = db.snapshot(false).expect("snapshot");
     let blocks_only = db.snapshot(true).expect("snapshot");
     let push = |db: &Tsdb, minute: i64| {

@@ -1,4 +1,5 @@
-//! `tsdb dump`: samples as lines `{labels} value timestamp`, the form of Prometheus' own tool.
+//! `tsdb dump`: samples as lines `{labels} value timestamp`, the form of Prometheus' own tool; or exemplars, with a hash
+//! and their own labels between.
 
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write as _};
@@ -9,13 +10,16 @@ use clap::Args;
 use super::{Failure, Selection, open};
 use crate::model::histogram::{Buckets, CUSTOM_SCHEMA};
 use crate::model::name::{Quoted, is_plain_label_name};
-use crate::model::{Histogram, Labels, Samples};
+use crate::model::{Exemplar, Histogram, Labels, Samples};
 use crate::storage::{Queryable as _, SelectRequest, SeriesSet};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DumpArgs {
     #[command(flatten)]
     selection: Selection,
+    /// Print exemplars instead of samples.
+    #[arg(long)]
+    exemplars: bool,
     /// The data directory.
     #[arg(default_value = crate::cli::serve::DEFAULT_DATA_DIR)]
     path: PathBuf,
@@ -26,6 +30,14 @@ pub(super) fn run(args: &DumpArgs) -> Result<(), Failure> {
     let range = args.selection.range();
     let querier = db.querier(range)?;
     let mut selectors = args.selection.selectors();
+    if args.exemplars {
+        let found = db.exemplars(&selectors, range)?;
+        print_exemplars(&found.series, &mut io::stdout().lock())?;
+        if found.cut {
+            return Err("these are not all: there are too many exemplars, narrow down what is printed".into());
+        }
+        return Ok(db.close()?);
+    }
     if selectors.is_empty() {
         selectors.push(Vec::new());
     }
@@ -48,6 +60,24 @@ pub(super) fn run(args: &DumpArgs) -> Result<(), Failure> {
     }
     out.flush()?;
     Ok(db.close()?)
+}
+
+fn print_exemplars(series: &[(Labels, Vec<Exemplar>)], out: &mut impl io::Write) -> io::Result<()> {
+    let mut text = String::new();
+    for (labels, exemplars) in series {
+        let name = labels_text(labels);
+        for Exemplar { labels, value, timestamp } in exemplars {
+            // Writing to text cannot fail.
+            let _ = writeln!(text, "{name} # {} {} {timestamp}", labels_text(labels), float_text(*value));
+        }
+        match out.write_all(text.as_bytes()) {
+            // Whoever reads has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written?,
+        }
+        text.clear();
+    }
+    Ok(())
 }
 
 fn print_series(labels: &Labels, samples: &Samples, out: &mut String) {

@@ -1,8 +1,8 @@
 //! The log of Prometheus' head: what is not yet in a block.
 //!
 //! Pages of 32 KiB hold fragments of records; a record is whole, or compressed by snappy or zstd. A checkpoint stands
-//! for the segments up to its number. Records of series, samples, histograms and tombstones are read; exemplars and
-//! metadata are not kept by this database.
+//! for the segments up to its number. Records of series, samples, histograms, exemplars and tombstones are read;
+//! those of metadata are not: the database forgets what has no series in memory.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
@@ -18,7 +18,7 @@ use crate::codec::{ByteReader, CodecError};
 use crate::interop::error::{Error, IoContext as _, Result};
 use crate::interop::gathered::Gathered;
 use crate::model::histogram::{Buckets, CUSTOM_SCHEMA, ResetHint, Span};
-use crate::model::{Histogram, Labels, LabelsBuf, TimeRange};
+use crate::model::{Exemplar, Histogram, Labels, LabelsBuf, TimeRange};
 
 const PAGE_BYTES: usize = 32 << 10;
 /// Kind, length, checksum.
@@ -197,8 +197,9 @@ impl<'a> LogReader<'a> {
             3 => self.tombstones(&mut reader),
             7 | 9 => self.histograms(&mut reader, integer_histogram),
             8 | 10 => self.histograms(&mut reader, float_histogram),
-            // Exemplars, marks of chunks on disk, metadata: none of them is a sample.
-            4..=6 => Ok(()),
+            4 => self.exemplars(&mut reader),
+            // Marks of chunks on disk, metadata.
+            5 | 6 => Ok(()),
             other => {
                 *self.report.unknown.entry(other).or_default() += 1;
                 Ok(())
@@ -209,15 +210,19 @@ impl<'a> LogReader<'a> {
     fn series(&mut self, reader: &mut ByteReader<'_>) -> Decoded<()> {
         while !reader.is_empty() {
             let number = reader.be64()?;
-            self.labels.clear();
-            for _ in 0..reader.varint()? {
-                let (name, value) = (reader.text()?, reader.text()?);
-                self.labels.set(name, value);
-            }
-            let labels: Labels = self.labels.to_labels();
+            let labels = self.labels(reader)?;
             self.known.insert(number, self.into.series(labels));
         }
         Ok(())
+    }
+
+    fn labels(&mut self, reader: &mut ByteReader<'_>) -> Decoded<Labels> {
+        self.labels.clear();
+        for _ in 0..reader.varint()? {
+            let (name, value) = (reader.text()?, reader.text()?);
+            self.labels.set(name, value);
+        }
+        Ok(self.labels.to_labels())
     }
 
     /// The series called `number`, if a sample of it at `timestamp` is wanted.
@@ -260,6 +265,24 @@ impl<'a> LogReader<'a> {
             let histogram = read(reader)?;
             if let Some(series) = self.wanted(number, timestamp) {
                 self.into.push_histogram(series, timestamp, &Arc::new(histogram));
+            }
+        }
+        Ok(())
+    }
+
+    fn exemplars(&mut self, reader: &mut ByteReader<'_>) -> Decoded<()> {
+        if reader.is_empty() {
+            return Ok(());
+        }
+        let (base, base_time) = (reader.be64()?, reader.be64()?.cast_signed());
+        while !reader.is_empty() {
+            let number = base.wrapping_add_signed(reader.zigzag()?);
+            let timestamp = base_time.wrapping_add(reader.zigzag()?);
+            let value = f64::from_bits(reader.be64()?);
+            let labels = self.labels(reader)?;
+            // Of every time: blocks of Prometheus have none.
+            if let Some(series) = self.known.get(&number) {
+                self.into.push_exemplar(*series, Exemplar { labels, value, timestamp });
             }
         }
         Ok(())

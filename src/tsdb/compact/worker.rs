@@ -54,16 +54,32 @@ pub(in crate::tsdb) fn run(inner: &Inner) {
 /// Does everything that is due.
 pub(in crate::tsdb) fn run_due(inner: &Inner) -> Result<()> {
     inner.replay.wait()?;
-    let _alone = lock(&inner.maintenance);
-    inner.look_at_disk();
-    quarantine_suspects(inner)?;
-    // What is past its retention makes room for what follows.
-    expire(inner)?;
-    remove_unused(inner)?;
-    while !inner.stop.is_stopped() && cut_head(inner)? {}
-    while !inner.stop.is_stopped() && merge_blocks(inner)? {}
+    {
+        let _alone = inner.maintenance.take();
+        inner.look_at_disk();
+        quarantine_suspects(inner)?;
+        // What is past its retention makes room for what follows.
+        expire(inner)?;
+        remove_unused(inner)?;
+    }
+    let mut changed = false;
+    for step in [cut_head, merge_blocks] {
+        // Each in a turn of its own: a deletion or a snapshot does not wait for all of them.
+        while !inner.stop.is_stopped() && in_turn(inner, step)? {
+            changed = true;
+        }
+    }
+    if !changed {
+        return Ok(());
+    }
+    let _alone = inner.maintenance.take();
     expire(inner)?;
     remove_unused(inner)
+}
+
+fn in_turn(inner: &Inner, step: fn(&Inner) -> Result<bool>) -> Result<bool> {
+    let _alone = inner.maintenance.take();
+    step(inner)
 }
 
 pub(in crate::tsdb) fn new_id(inner: &Inner, start: i64, end: i64) -> BlockId {
