@@ -97,10 +97,10 @@ impl Writer<'_> {
     }
 
     fn at_and_offset(&mut self) -> String {
-        let mut out = String::new();
+        let mut out = Vec::new();
         if self.one_in(5) {
             let offset = self.pick(&["30s", "3m", "-2m", "7m", "1m15s"]);
-            out.push_str(&format!(" offset {offset}"));
+            out.push(format!(" offset {offset}"));
         }
         if self.one_in(7) {
             let middle = self.start + (self.end - self.start) / 2;
@@ -109,9 +109,9 @@ impl Writer<'_> {
                 1 => "end()".to_owned(),
                 _ => (middle + i64::try_from(self.random.below(600)).expect("small")).to_string(),
             };
-            out.push_str(&format!(" @ {at}"));
+            out.push(format!(" @ {at}"));
         }
-        out
+        out.concat()
     }
 
     fn selector(&mut self) -> String {

@@ -103,11 +103,15 @@ impl Sliding {
                     if all[at].is_nan() {
                         continue;
                     }
-                    while kept.pop_back_if(|old| beats(all[at], all[*old])).is_some() {}
+                    while kept.back().is_some_and(|old| beats(all[at], all[*old])) {
+                        kept.pop_back();
+                    }
                     kept.push_back(at);
                 }
                 *seen = to;
-                while kept.pop_front_if(|old| *old < from).is_some() {}
+                while kept.front().is_some_and(|old| *old < from) {
+                    kept.pop_front();
+                }
                 // Nothing but NaN: the last one stands for all.
                 let best = kept.front().copied().unwrap_or(to - 1);
                 Some(match func {
