@@ -1,9 +1,11 @@
 //! The query path from text to rows: parsing, windows, aggregation, matching. Data is made from a fixed seed.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use emberkeep::model::Labels;
+use emberkeep::model::histogram::Buckets;
+use emberkeep::model::{Histogram, Labels};
 use emberkeep::promql::{Engine, EngineOptions, Features, QueryOptions, parse};
 use emberkeep::storage::fixed::FixedStorage;
 
@@ -67,5 +69,55 @@ fn range(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, syntax, range);
+/// Counter histograms of `series` series with two hours of samples, twenty populated buckets each.
+fn histograms(series: u32) -> FixedStorage {
+    let mut storage = FixedStorage::new();
+    let mut state = 0x2545_f491_u64;
+    for number in 0..series {
+        let instance = format!("host-{number}");
+        let labels = Labels::from_pairs([("__name__", "duration_seconds"), ("instance", &instance)]);
+        let mut counts = [0.0; 20];
+        for at in 0..SAMPLES {
+            for count in &mut counts {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                *count += f64::from(u32::try_from(state >> 40).unwrap_or(0) % 10);
+            }
+            let count: f64 = counts.iter().sum();
+            let histogram = Histogram {
+                schema: 3,
+                count,
+                sum: count / 7.0,
+                positive: Buckets::from_numbered((-10..).zip(counts)),
+                ..Histogram::default()
+            };
+            storage.add_histogram(&labels, at * INTERVAL_MS, Arc::new(histogram));
+        }
+    }
+    storage
+}
+
+fn native(criterion: &mut Criterion) {
+    let engine = Engine::new(EngineOptions::default());
+    let options = QueryOptions::default();
+    let queries = [
+        ("select", "duration_seconds"),
+        ("rate", "rate(duration_seconds[5m])"),
+        ("quantile", "histogram_quantile(0.9, sum(rate(duration_seconds[5m])))"),
+        ("count", "sum(histogram_count(rate(duration_seconds[5m])))"),
+        ("avg_over_time", "avg_over_time(duration_seconds[10m])"),
+    ];
+    let mut group = criterion.benchmark_group("promql/histogram");
+    group.sample_size(10);
+    let series = 100;
+    let storage = histograms(series);
+    group.throughput(Throughput::Elements(u64::from(series) * u64::try_from(SAMPLES).unwrap_or(0)));
+    for (name, query) in queries {
+        group.bench_function(format!("{name}/{series}"), |b| {
+            b.iter(|| engine.range(&storage, black_box(query), 600_000, 7_200_000, 60_000, &options).is_ok());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, syntax, range, native);
 criterion_main!(benches);
