@@ -1,4 +1,4 @@
-//! One remote write request -> one commit. Version 1.0 here; [`super::receive_v2`] has what 2.0 does otherwise.
+//! One remote write request -> one commit. Version 1.0 here; `receive_v2` has what 2.0 does otherwise.
 
 use std::sync::{Arc, Mutex};
 

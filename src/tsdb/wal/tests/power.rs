@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::*;
+<<<<<<< HEAD
 use crate::model::{Labels, Samples, TimeRange};
 use crate::storage::SelectRequest;
+=======
+use crate::model::{Exemplar, Labels, Metadata, Samples, TimeRange};
+>>>>>>> exem
 use crate::tsdb::head::appender::{Appender, CommitMode, TimeLimits};
 
 const STEP: i64 = 1000;
@@ -31,7 +35,12 @@ fn commit(head: &Head, wal: &Wal, commit: i64) -> Result<()> {
     for number in series_of(commit) {
         let series = appender.series(&Labels::from_pairs([("n", number.to_string())]));
         appender.append(series, commit * STEP, value(number, commit * STEP));
+        if number == 0 {
+            let labels = Labels::from_pairs([("id", commit.to_string())]);
+            appender.append_exemplar(series, Exemplar { labels, value: 0.5, timestamp: commit * STEP }, true);
+        }
     }
+    appender.set_metadata("family", Metadata { help: commit.to_string(), ..Metadata::default() });
     let stats = appender.commit(CommitMode::Whole)?;
     assert_eq!(stats.first_refused, None);
     Ok(())
@@ -66,6 +75,7 @@ fn held(head: &Head, floor: i64, what: &str) -> Vec<i64> {
 
 fn open(fs: &ForgetfulFs, policy: SyncPolicy, segment_bytes: u64, floor: i64) -> (Head, Wal) {
     let head = Head::new(floor);
+    head.set_max_exemplars(1000);
     // The new segment first, as at a real start.
     let (files, last) = reader::files(fs).expect("files");
     let wal = Wal::open(Arc::new(fs.clone()), last, policy, segment_bytes).expect("open");
@@ -115,6 +125,15 @@ fn run(policy: SyncPolicy, sync_every: i64) -> Vec<((usize, i64), ForgetfulFs)> 
     cuts
 }
 
+/// The commits from `floor` on whose exemplar is there, and the last commit whose metadata is.
+fn beside(head: &Head, floor: i64) -> (Vec<i64>, Option<i64>) {
+    let range = TimeRange { start: floor, end: i64::MAX };
+    let (found, ()) = head.exemplars(&[], range, || ());
+    let times = found.iter().flat_map(|(_, all)| all).map(|exemplar| exemplar.timestamp / STEP);
+    let families = head.families(Some("family"));
+    (times.collect(), families.first().and_then(|(_, said)| said.help.parse().ok()))
+}
+
 fn first_of(floor: i64) -> i64 {
     if floor == i64::MIN { 0 } else { floor / STEP }
 }
@@ -137,6 +156,13 @@ fn every_acknowledged_commit_survives_a_power_cut_after_every_step() {
             most_lost = most_lost.max(60 - end);
             // And it goes on from there.
             let (head, wal) = open(left, policy, 400, *floor);
+            // What stands beside the samples comes behind them in the same write, so only the end may lack it.
+            let (exemplars, said) = beside(&head, *floor);
+            let whole = i64::try_from(*acknowledged).expect("small");
+            assert!(found.starts_with(&exemplars), "{what}: {exemplars:?}");
+            assert!(exemplars.len() + 1 >= found.len(), "{what}: {exemplars:?} of {found:?}");
+            assert!(whole <= first || exemplars.last() >= Some(&(whole - 1)), "{what}: {exemplars:?}");
+            assert!(whole == 0 || said >= Some(whole - 1), "{what}: {said:?}");
             commit(&head, &wal, 1000).expect("commit");
             assert_eq!(held(&head, *floor, &what).last(), Some(&1000), "{what}");
             drop((head, wal));
