@@ -3,12 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::*;
-<<<<<<< HEAD
-use crate::model::{Labels, Samples, TimeRange};
-use crate::storage::SelectRequest;
-=======
 use crate::model::{Exemplar, Labels, Metadata, Samples, TimeRange};
->>>>>>> exem
+use crate::storage::SelectRequest;
 use crate::tsdb::head::appender::{Appender, CommitMode, TimeLimits};
 
 const STEP: i64 = 1000;
