@@ -164,8 +164,8 @@ impl Row {
     pub(crate) fn put(&mut self, at: usize, value: f64) {
         self.values[at] = value;
         self.present.set(at);
-        if let Some(histogram) = self.histograms.get_mut(at) {
-            *histogram = None;
+        if !self.histograms.is_empty() {
+            self.histograms[at] = None;
         }
     }
 
@@ -192,7 +192,8 @@ impl Row {
     /// The number of step `at`, if it has one.
     #[inline]
     pub(crate) fn get(&self, at: usize) -> Option<f64> {
-        (self.present.get(at) && !self.is_histogram(at)).then(|| self.values[at])
+        (self.present.get(at) && (self.histograms.is_empty() || self.histograms[at].is_none()))
+            .then(|| self.values[at])
     }
 
     /// The histogram of step `at`, if it has one.
@@ -253,6 +254,10 @@ impl Row {
 
     /// Appends what the row has to `out`, step `at` with the time `time(at)`.
     pub(crate) fn write_samples(&self, time: impl Fn(usize) -> i64, out: &mut Samples) {
+        if !self.may_have_histograms() {
+            self.present.iter().for_each(|at| out.push(time(at), self.values[at]));
+            return;
+        }
         for at in self.present.iter() {
             match self.existing(at) {
                 Element::Float(value) => out.push(time(at), value),
