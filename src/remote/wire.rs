@@ -25,6 +25,8 @@ pub enum Field<'a> {
 ///
 /// # Errors
 /// When it is cut, or of no known form.
+// Every label and sample begins with one.
+#[inline]
 pub fn field<'a>(reader: &mut ByteReader<'a>) -> Result<(u64, Field<'a>)> {
     let tag = reader.varint()?;
     let value = match tag & 7 {
