@@ -125,7 +125,9 @@ impl Writer<'_> {
         let moment = self.at_and_offset();
         if depth > 0 && self.one_in(4) {
             let inner = self.vector(depth - 1);
-            let range = self.pick(&["5m500ms", "10m500ms", "3m500ms", "7m1s"]);
+            // The older version looks at the left edge too: no step must lie on it.
+            let ranges = ["5m500ms", "10m500ms", "3m500ms", "7m1s"];
+            let range = ranges[self.index(if self.full() { 4 } else { 3 })];
             let step = self.pick(&["30s", "1m", "", "45s", "7s"]);
             return format!("({inner})[{range}:{step}]{moment}");
         }
@@ -148,7 +150,7 @@ impl Writer<'_> {
             0 => "time()".to_owned(),
             1 => format!("scalar({})", self.vector(depth - 1)),
             2 => {
-                let op = self.pick(&["+", "-", "*", "/", "%", "^", "atan2"]);
+                let op = self.arithmetic();
                 format!("({} {op} {})", self.scalar(depth - 1), self.scalar(depth - 1))
             }
             3 => {
@@ -215,7 +217,10 @@ impl Writer<'_> {
                 let q = self.pick(&["0.5", "0", "1", "0.99", "-1", "2", "NaN"]);
                 format!("quantile_over_time({q}, {})", self.range(depth - 1, false))
             }
-            1 => format!("predict_linear({}, {})", self.range(depth - 1, false), self.scalar(0)),
+            // The older version takes a fixed time for a fixed result.
+            1 if self.full() => {
+                format!("predict_linear({}, {})", self.range(depth - 1, false), self.scalar(0))
+            }
             2 if self.full() => {
                 let range = self.range(depth - 1, false);
                 format!("double_exponential_smoothing({range}, 0.3, 0.6)")
@@ -225,7 +230,10 @@ impl Writer<'_> {
                 format!("{name}({})", self.range(depth - 1, false))
             }
             _ => {
-                let name = self.pick(&plain);
+                let mut name = self.pick(&plain);
+                if !self.full() && name.starts_with("std") {
+                    name = "rate";
+                }
                 let extended = matches!(name, "rate" | "increase" | "delta" | "changes" | "resets");
                 format!("{name}({})", self.range(depth - 1, extended))
             }
@@ -233,28 +241,16 @@ impl Writer<'_> {
     }
 
     fn map_function(&mut self, depth: u32) -> String {
+        let analysis = [
+            "exp", "ln", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh",
+            "tanh", "asinh", "acosh", "atanh",
+        ];
         let plain = [
             "abs",
             "ceil",
             "floor",
-            "exp",
-            "ln",
-            "log2",
-            "log10",
             "sqrt",
             "sgn",
-            "sin",
-            "cos",
-            "tan",
-            "asin",
-            "acos",
-            "atan",
-            "sinh",
-            "cosh",
-            "tanh",
-            "asinh",
-            "acosh",
-            "atanh",
             "deg",
             "rad",
             "round",
@@ -266,7 +262,6 @@ impl Writer<'_> {
             "minute",
             "month",
             "year",
-            "timestamp",
         ];
         let inner = self.vector(depth - 1);
         match self.random.below(10) {
@@ -274,6 +269,8 @@ impl Writer<'_> {
             1 => format!("clamp({inner}, {}, {})", self.scalar(0), self.scalar(0)),
             2 => format!("clamp_min({inner}, {})", self.scalar(0)),
             3 => format!("clamp_max({inner}, {})", self.scalar(0)),
+            6 if self.full() => format!("timestamp({inner})"),
+            4 | 5 if self.full() => format!("{}({inner})", self.pick(&analysis)),
             _ => format!("{}({inner})", self.pick(&plain)),
         }
     }
@@ -299,16 +296,23 @@ impl Writer<'_> {
             2 => format!("quantile{grouping} ({}, {inner})", self.pick(&["0.5", "0.9", "0", "1", "-1", "7"])),
             3 => format!("count_values{grouping} (\"value\", round({inner}, 50))"),
             _ => {
-                let op =
-                    self.pick(&["sum", "avg", "count", "min", "max", "group", "stddev", "stdvar", "sum"]);
+                let op = ["sum", "avg", "count", "min", "max", "group", "sum", "stddev", "stdvar"]
+                        // The older version adds squares up without care.
+                        [self.index(if self.full() { 9 } else { 7 })];
                 format!("{op}{grouping} ({inner})")
             }
         }
     }
 
+    fn arithmetic(&mut self) -> &'static str {
+        // The older version keeps the name with the last one; what powers round, others make large.
+        let all = ["+", "-", "*", "/", "%", "^", "atan2"];
+        all[self.index(if self.full() { 7 } else { 5 })]
+    }
+
     fn operator(&mut self) -> String {
         match self.random.below(10) {
-            0..=6 => self.pick(&["+", "-", "*", "/", "%", "^", "atan2"]).to_owned(),
+            0..=6 => self.arithmetic().to_owned(),
             n => {
                 let op = self.pick(&["==", "!=", "<", ">", "<=", ">="]);
                 if n == 7 { format!("{op} bool") } else { op.to_owned() }
@@ -414,7 +418,7 @@ impl Writer<'_> {
                 let name = self.pick(&["min_of", "max_of"]);
                 format!("vector({name}({}, {}))", self.scalar(0), self.scalar(1))
             }
-            7 => format!("timestamp({})", self.selector()),
+            7 if self.full() => format!("timestamp({})", self.selector()),
             _ => format!("+({})", self.vector(depth - 1)),
         }
     }
