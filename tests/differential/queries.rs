@@ -269,7 +269,10 @@ impl Writer<'_> {
             1 => format!("clamp({inner}, {}, {})", self.scalar(0), self.scalar(0)),
             2 => format!("clamp_min({inner}, {})", self.scalar(0)),
             3 => format!("clamp_max({inner}, {})", self.scalar(0)),
-            6 if self.full() => format!("timestamp({inner})"),
+            // With both, Prometheus forgets the offset.
+            6 if self.full() && !(inner.contains(" @ ") && inner.contains("offset")) => {
+                format!("timestamp({inner})")
+            }
             4 | 5 if self.full() => format!("{}({inner})", self.pick(&analysis)),
             _ => format!("{}({inner})", self.pick(&plain)),
         }
@@ -418,7 +421,7 @@ impl Writer<'_> {
                 let name = self.pick(&["min_of", "max_of"]);
                 format!("vector({name}({}, {}))", self.scalar(0), self.scalar(1))
             }
-            7 if self.full() => format!("timestamp({})", self.selector()),
+            7 if self.full() => format!("timestamp({})", self.metric()),
             _ => format!("+({})", self.vector(depth - 1)),
         }
     }
