@@ -11,7 +11,7 @@ use super::Context;
 use crate::promql::error::Error;
 
 /// Units of work (about a nanosecond each) below which threads cost more than they save.
-const WORTH_SHARING: usize = 100_000;
+const WORTH_SHARING: usize = 500_000;
 
 /// Parts for each thread: one that is done early takes another.
 const PARTS_PER_THREAD: usize = 4;

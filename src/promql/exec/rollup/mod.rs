@@ -176,7 +176,7 @@ impl Windows {
         let (mut looked_at, mut unchecked) = (0, 0);
         for at in 0..row.values.len() {
             let ((start, end), reach) = self.ends(at);
-            let Slide { from, to } = slide.to(timestamps, reach);
+            let Slide { from, to, .. } = slide.to(timestamps, reach);
             if from == to {
                 continue;
             }
@@ -230,7 +230,7 @@ impl Windows {
         let (mut floats, mut histograms) = (Slide::default(), Slide::default());
         for at in 0..row.values.len() {
             let ((start, end), reach) = self.ends(at);
-            let Slide { from, to } = floats.to(&apart.float_times, reach);
+            let Slide { from, to, .. } = floats.to(&apart.float_times, reach);
             let window = (from < to).then(|| Window {
                 timestamps: &apart.float_times[from..to],
                 values: &apart.floats[from..to],
@@ -239,7 +239,7 @@ impl Windows {
                 end,
             });
             let float_count = to - from;
-            let Slide { from, to } = histograms.to(&apart.times, reach);
+            let Slide { from, to, .. } = histograms.to(&apart.times, reach);
             cx.looked_at(float_count + apart.weights[to] - apart.weights[from]);
             if from == to {
                 if let Some(window) = window
@@ -423,20 +423,34 @@ fn forget_resets(samples: &mut Samples) {
 struct Slide {
     from: usize,
     to: usize,
+    /// How far both moved the last time.
+    from_stride: usize,
+    to_stride: usize,
 }
 
 impl Slide {
     /// Moves on to the samples after `first` up to `last`, neither of which is ever less than before.
     #[inline]
     fn to(&mut self, timestamps: &[i64], (first, last): (i64, i64)) -> Self {
-        while self.to < timestamps.len() && timestamps[self.to] <= last {
-            self.to += 1;
-        }
-        while self.from < self.to && timestamps[self.from] <= first {
-            self.from += 1;
-        }
+        let (from, to) = (self.from, self.to);
+        self.to = behind(timestamps, to, self.to_stride, last);
+        self.from = behind(&timestamps[..self.to], from, self.from_stride, first);
+        (self.from_stride, self.to_stride) = (self.from - from, self.to - to);
         *self
     }
+}
+
+/// Number of the first sample after `time`, which is `at` or behind it; as far on as the time before is tried first.
+#[inline]
+fn behind(timestamps: &[i64], mut at: usize, stride: usize, time: i64) -> usize {
+    let guess = at + stride;
+    if stride > 0 && timestamps.get(guess - 1).is_some_and(|before| *before <= time) {
+        at = guess;
+    }
+    while timestamps.get(at).is_some_and(|next| *next <= time) {
+        at += 1;
+    }
+    at
 }
 
 /// The samples inside the only window of a range vector, with their own times.

@@ -37,6 +37,11 @@ pub(super) struct Events {
 
 impl Events {
     fn find(values: &[f64], is_event: impl Fn(f64, f64) -> bool) -> Self {
+        // Most series have none, which is found out several values at a time.
+        let pairs = || values.iter().zip(values.get(1..).unwrap_or_default());
+        if !pairs().fold(false, |any, (before, value)| any | is_event(*before, *value)) {
+            return Self { at: Vec::new(), from: 0, to: 0 };
+        }
         let pairs = values.windows(2).enumerate().filter(|(_, pair)| is_event(pair[0], pair[1]));
         Self { at: pairs.map(|(at, _)| at + 1).collect(), from: 0, to: 0 }
     }
