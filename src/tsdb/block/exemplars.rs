@@ -1,6 +1,6 @@
 //! Exemplars of a block: parts in the order of series, and a directory that says which part holds what.
 //!
-//! **Invariants**: parts hold at most [`PART_BYTES`] and one exemplar before compression. All exemplars of a block are
+//! **Invariants**: parts hold at most `PART_BYTES` and one exemplar before compression. All exemplars of a block are
 //! before the end of its window; some may be older than its start.
 //!
 //! **Format**: `docs/format/exemplars.md`.
