@@ -24,7 +24,7 @@ pub use error::{Error, ErrorClass};
 pub use options::{EngineOptions, Features, QueryOptions};
 pub use syntax::ast::{Expr, ValueType};
 pub(crate) use syntax::quote::{short_float, short_float_wide};
-pub use value::{MatrixSeries, QueryResult, Stats, Value, VectorSample};
+pub use value::{MatrixSeries, QueryResult, Stats, StepStats, Value, VectorSample};
 
 use crate::model::Matcher;
 

@@ -46,7 +46,9 @@ pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, E
             cx.hold(row.count())?;
             Box::new(Ready::new(vec![row]))
         }
-        NodeKind::Repeat(inner) => Box::new(Repeat { inner: cx.counting(steps, || open(inner, cx))?, steps }),
+        NodeKind::Repeat(inner) => {
+            Box::new(Repeat { inner: cx.repeating(steps, || open(inner, cx))?, steps })
+        }
         NodeKind::Select { shows: Shows::StartSeconds, .. } if !cx.features.start_timestamps => {
             Box::new(Ready::new(Vec::new()))
         }
@@ -167,7 +169,7 @@ pub(crate) fn scalar(node: &Node, cx: &Context<'_>) -> Result<Vec<f64>, Error> {
         NodeKind::Number(value) => Ok(vec![*value; steps]),
         NodeKind::Time => Ok((0..steps).map(|at| node.grid.time(at) as f64 / 1000.0).collect()),
         NodeKind::Repeat(inner) => {
-            let value = cx.counting(steps, || scalar(inner, cx))?.first().copied().unwrap_or(f64::NAN);
+            let value = cx.repeating(steps, || scalar(inner, cx))?.first().copied().unwrap_or(f64::NAN);
             Ok(vec![value; steps])
         }
         NodeKind::ScalarNegate(inner) => Ok(scalar(inner, cx)?.into_iter().map(|v| -v).collect()),
@@ -223,7 +225,7 @@ struct Repeat<'p> {
 
 impl Operator for Repeat<'_> {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
-        let Some(mut batch) = cx.counting(self.steps, || self.inner.next(cx))? else { return Ok(None) };
+        let Some(mut batch) = cx.repeating(self.steps, || self.inner.next(cx))? else { return Ok(None) };
         for row in &mut batch {
             if !row.present.get(0) {
                 continue;

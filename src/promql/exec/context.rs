@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use super::StepCounts;
 use super::batch::Row;
 use crate::model::Labels;
 use crate::promql::annotations::{Annotations, Remark};
@@ -53,6 +54,19 @@ pub(crate) struct Context<'a> {
     held: Arc<Held>,
     total: Cell<u64>,
     annotations: RefCell<Annotations>,
+    /// Kept when asked for.
+    steps: Option<RefCell<StepCounts>>,
+}
+
+/// What a query leaves behind.
+pub(crate) struct Left {
+    pub(crate) annotations: Annotations,
+    /// Samples looked at.
+    pub(crate) total: u64,
+    /// Most samples held.
+    pub(crate) peak: u64,
+    /// Samples of each step, if that was asked for.
+    pub(crate) steps: Option<StepCounts>,
 }
 
 /// Samples held by all threads of a query.
@@ -78,7 +92,13 @@ impl<'a> Context<'a> {
             held: Arc::default(),
             total: Cell::new(0),
             annotations: RefCell::default(),
+            steps: None,
         }
+    }
+
+    /// Counts samples for each of `steps` from now on.
+    pub(crate) fn count_steps(&mut self, steps: usize) {
+        self.steps = Some(RefCell::new(StepCounts::new(steps)));
     }
 
     /// A context of the same query for another thread; what it notes comes back by [`Context::join`].
@@ -92,6 +112,7 @@ impl<'a> Context<'a> {
             held: Arc::clone(&self.held),
             total: Cell::new(0),
             annotations: RefCell::default(),
+            steps: self.steps.as_ref().map(|own| RefCell::new(StepCounts::new(own.borrow().steps()))),
         }
     }
 
@@ -99,6 +120,9 @@ impl<'a> Context<'a> {
     pub(crate) fn join(&self, fork: Self) {
         self.looked_at_more(fork.total.get());
         self.annotations.borrow_mut().join(fork.annotations.into_inner());
+        if let (Some(own), Some(theirs)) = (&self.steps, fork.steps) {
+            own.borrow_mut().join(&theirs.into_inner());
+        }
     }
 
     /// Fails when the query should end early. Called per series and per batch.
@@ -167,6 +191,33 @@ impl<'a> Context<'a> {
         result
     }
 
+    /// Whether samples are counted for each step.
+    pub(super) fn counts_steps(&self) -> bool {
+        self.steps.is_some()
+    }
+
+    /// Counts samples looked at and read in step `at`, if that is asked for.
+    pub(super) fn at_step(&self, at: usize, looked_at: usize, read: usize) {
+        if let Some(counts) = &self.steps {
+            counts.borrow_mut().add(at, looked_at, read);
+        }
+    }
+
+    /// Runs `work`, which counts for `steps` of its own; `add` makes them counts of the steps around.
+    pub(super) fn within<T>(
+        &self,
+        steps: usize,
+        add: impl FnOnce(&mut StepCounts, &StepCounts),
+        work: impl FnOnce() -> T,
+    ) -> T {
+        let Some(counts) = &self.steps else { return work() };
+        let around = counts.replace(StepCounts::new(steps));
+        let result = work();
+        let inside = counts.replace(around);
+        add(&mut counts.borrow_mut(), &inside);
+        result
+    }
+
     /// Adds a remark about the expression at `span`.
     pub(crate) fn remark(&self, remark: Remark, span: Span) {
         self.annotations.borrow_mut().add(remark, span);
@@ -178,9 +229,14 @@ impl<'a> Context<'a> {
         (MANY_ROWS_CELLS / steps.max(1)).clamp(few.max(1), BATCH_ROWS)
     }
 
-    /// Everything the query leaves behind: remarks, samples looked at, most samples held.
-    pub(crate) fn finish(self) -> (Annotations, u64, u64) {
+    /// Everything the query leaves behind.
+    pub(crate) fn finish(self) -> Left {
         let peak = u64::try_from(self.held.peak.load(Ordering::Relaxed)).unwrap_or(u64::MAX);
-        (self.annotations.into_inner(), self.total.get(), peak)
+        Left {
+            annotations: self.annotations.into_inner(),
+            total: self.total.get(),
+            peak,
+            steps: self.steps.map(RefCell::into_inner),
+        }
     }
 }

@@ -21,11 +21,13 @@ pub(crate) mod math;
 mod parallel;
 mod rollup;
 mod scan;
+mod steps;
 
 pub(crate) use batch::{Batch, Row, merge_equal, without_name};
 pub(crate) use build::{collect, open, scalar};
 pub(crate) use context::{Context, Limits};
 pub(crate) use rollup::raw_series;
+pub(crate) use steps::StepCounts;
 
 use super::error::Error;
 

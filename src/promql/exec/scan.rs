@@ -184,6 +184,12 @@ impl Scan {
         }
         cx.hold(row.count())?;
         cx.looked_at(row.count());
+        if cx.counts_steps() {
+            for at in row.present.iter() {
+                let count = row.histogram(at).map_or(1, |histogram| histogram.weight());
+                cx.at_step(at, count, count);
+            }
+        }
         if matches!(self.shows, Shows::Seconds | Shows::StartSeconds) {
             drop_name(&mut row, cx);
         }

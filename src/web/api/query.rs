@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::sync::SemaphorePermit;
 
 use crate::promql;
-use crate::promql::{Engine, Features, QueryOptions, QueryResult, Value};
+use crate::promql::{Engine, Features, QueryOptions, QueryResult, StepStats, Value};
 use crate::tsdb::Tsdb;
 use crate::util::StopToken;
 use crate::web::json;
@@ -76,11 +76,15 @@ where
     let lookback_ms = lookback_ms.filter(|ms| *ms > 0);
     let stats = match params.get("stats") {
         None => None,
-        Some("true" | "all") => Some(None),
-        Some(other) => Some(Some(format!(
-            "value {other:?} for parameter \"stats\" is deprecated and will be rejected in the next major release, \
+        Some("true") => Some((false, None)),
+        Some("all") => Some((true, None)),
+        Some(other) => Some((
+            false,
+            Some(format!(
+                "value {other:?} for parameter \"stats\" is deprecated and will be rejected in the next major release, \
              use \"true\" or \"all\""
-        ))),
+            )),
+        )),
     };
     let query = params.get("query").unwrap_or_default().to_owned();
 
@@ -98,16 +102,22 @@ where
         .blocking(move |state, stop: &StopToken| {
             // Held until the work ends, not only until the client loses interest.
             let (_slot, _counted) = (slot, counted);
-            let options = QueryOptions { lookback_ms, timeout: Some(left), stop: stop.clone(), limit };
+            let options = QueryOptions {
+                lookback_ms,
+                timeout: Some(left),
+                stop: stop.clone(),
+                limit,
+                step_stats: stats.is_some(),
+            };
             let mut result = evaluate(&state.engine.load(), &state.db, &query, &options)?;
             let took = &result.stats;
             state.http_metrics.query_took(queue_time, took.prepare, took.evaluate, took.sort);
             let truncated = truncate(&mut result.value, limit);
             let mut warnings = result.annotations.warnings(&query, MAX_ANNOTATIONS);
             warnings.extend(truncated.then(|| "results truncated due to limit".to_owned()));
-            warnings.extend(stats.clone().flatten());
+            warnings.extend(stats.as_ref().and_then(|(_, warning)| warning.clone()));
             let infos = result.annotations.infos(&query, MAX_ANNOTATIONS);
-            let stats = stats.map(|_| StatsReply::new(&result, queue_time));
+            let stats = stats.map(|(all, _)| StatsReply::new(&result, queue_time, all));
             write(&result.value, stats.as_ref(), &warnings, &infos)
         })
         .await?;
@@ -181,9 +191,27 @@ struct Timings {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SampleCounts {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    total_queryable_samples_per_step: Vec<(Seconds, u64)>,
     total_queryable_samples: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    samples_read_per_step: Vec<(Seconds, u64)>,
     samples_read: u64,
     peak_samples: u64,
+    peak_bytes: u64,
+}
+
+/// A time in milliseconds, written in seconds.
+struct Seconds(i64);
+
+impl Serialize for Seconds {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0 % 1000 == 0 {
+            serializer.serialize_i64(self.0 / 1000)
+        } else {
+            serializer.serialize_f64(self.0 as f64 / 1000.0)
+        }
+    }
 }
 
 /// The `stats` part of a reply, in seconds.
@@ -194,8 +222,10 @@ struct StatsReply {
 }
 
 impl StatsReply {
-    fn new(result: &QueryResult, queue_time: Duration) -> Self {
+    /// What the query took; with `per_step` the samples of each step besides.
+    fn new(result: &QueryResult, queue_time: Duration, per_step: bool) -> Self {
         let stats = &result.stats;
+        let steps = || result.steps.iter().filter(|_| per_step).flat_map(StepStats::iter);
         let total = stats.prepare + stats.evaluate + stats.sort;
         Self {
             timings: Timings {
@@ -207,9 +237,12 @@ impl StatsReply {
                 exec_total_time: (queue_time + total).as_secs_f64(),
             },
             samples: SampleCounts {
+                total_queryable_samples_per_step: steps().map(|(t, all, _)| (Seconds(t), all)).collect(),
                 total_queryable_samples: stats.total_samples,
-                samples_read: stats.total_samples,
+                samples_read_per_step: steps().map(|(t, _, read)| (Seconds(t), read)).collect(),
+                samples_read: result.steps.as_ref().map_or(0, StepStats::total_read),
                 peak_samples: stats.peak_samples,
+                peak_bytes: stats.peak_bytes,
             },
         }
     }
