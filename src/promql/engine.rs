@@ -9,7 +9,7 @@ use super::plan::{Grid, Node, Planner, QueryTimes, RangeSource, SelectSet, Wante
 use super::syntax::ast::{Expr, ExprKind, ValueType};
 use super::syntax::quote::lossy;
 use super::value::{MatrixSeries, QueryResult, Stats, Value, VectorSample};
-use super::{Annotations, EngineOptions, Error, QueryOptions, parse};
+use super::{Annotations, EngineOptions, Error, ExplainNode, QueryOptions, parse};
 use crate::model::Samples;
 use crate::storage::{Queryable, SeriesSet};
 
@@ -69,6 +69,7 @@ impl Engine {
                 annotations: Annotations::default(),
                 stats: Stats::default(),
                 steps: options.step_stats.then(|| StepCounts::new(1).into_stats(Grid::instant(time_ms))),
+                explain: options.explain.then(|| ExplainNode::free("a string")),
                 memory: Ticket::default(),
             });
         }
@@ -170,9 +171,13 @@ impl Engine {
         if options.step_stats {
             cx.count_steps(grid.count);
         }
+        if options.explain {
+            cx.measure_nodes();
+        }
         cx.check()?;
         let prepare = started.elapsed();
-        let value = evaluate(&plan, grid, is_range, &cx)?;
+        let (value, took) = exec::measure(&cx, || evaluate(&plan, grid, is_range, &cx));
+        let value = value?;
         let result = cx.memory(value.bytes());
         cx.check()?;
         let left = cx.finish();
@@ -181,7 +186,14 @@ impl Engine {
         let (total_samples, peak_samples) = (left.total, left.peak);
         let stats = Stats { total_samples, peak_samples, peak_bytes, prepare, evaluate, ..Stats::default() };
         let steps = left.steps.map(|counts| counts.into_stats(grid));
-        Ok(QueryResult { value, annotations: left.annotations, stats, steps, memory: result })
+        let explain = left.profile.map(|profile| match &plan {
+            Plan::Scalar(node) | Plan::Vector(node) => ExplainNode::of(node, &planner.selects, &profile),
+            Plan::Raw { source, range } => {
+                let gave = took.giving(&value);
+                ExplainNode::of_source((source, *range), gave, &planner.selects, &profile)
+            }
+        });
+        Ok(QueryResult { value, annotations: left.annotations, stats, steps, explain, memory: result })
     }
 }
 

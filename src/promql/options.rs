@@ -85,4 +85,6 @@ pub struct QueryOptions {
     pub limit: Option<usize>,
     /// Whether to count samples for each step.
     pub step_stats: bool,
+    /// Whether to measure what each node of the plan takes.
+    pub explain: bool,
 }

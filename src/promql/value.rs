@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Annotations;
 use super::memory::Ticket;
+use super::{Annotations, ExplainNode};
 use crate::model::{Histogram, Labels, Samples};
 
 /// The answer to a query.
@@ -18,6 +18,8 @@ pub struct QueryResult {
     pub stats: Stats,
     /// The samples of each step, if that was asked for.
     pub steps: Option<StepStats>,
+    /// The plan with what each node took, if that was asked for.
+    pub explain: Option<ExplainNode>,
     /// Counts the memory of the value until it is dropped; whoever makes more of it lets it grow.
     pub memory: Ticket,
 }

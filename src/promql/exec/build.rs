@@ -2,6 +2,7 @@
 
 use super::batch::{Batch, Row, merge_equal, without_name};
 use super::call::{HistogramOp, InfoOp, LabelOp, MapOp, TimeOp, sort_rows};
+use super::profile::{probed, probed_scalar};
 use super::rollup::Rollup;
 use super::scan::Scan;
 use super::{Context, Operator, Ready, aggregate, binary, math};
@@ -29,6 +30,10 @@ pub(crate) fn rows(node: &Node, cx: &Context<'_>) -> Result<Batch, Error> {
 
 /// The operator that yields the rows of `node`. Scalars below it are computed right away.
 pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Error> {
+    probed(node, cx, || open_unwatched(node, cx))
+}
+
+fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Error> {
     let steps = node.grid.count;
     Ok(match &node.kind {
         NodeKind::Number(_)
@@ -38,9 +43,10 @@ pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, E
         | NodeKind::ScalarBinary { .. }
         | NodeKind::ScalarPick { .. }
         | NodeKind::VectorOf(_) => {
-            let inner = if let NodeKind::VectorOf(inner) = &node.kind { inner } else { node };
+            let column =
+                if let NodeKind::VectorOf(inner) = &node.kind { scalar(inner, cx) } else { column(node, cx) };
             let mut row = cx.row(Labels::empty(), steps);
-            for (at, value) in scalar(inner, cx)?.into_iter().enumerate() {
+            for (at, value) in column?.into_iter().enumerate() {
                 row.put(at, value);
             }
             cx.hold(row.count())?;
@@ -160,6 +166,10 @@ pub(crate) fn columns(nodes: &[Node], cx: &Context<'_>) -> Result<Vec<Vec<f64>>,
 
 /// The number of each step.
 pub(crate) fn scalar(node: &Node, cx: &Context<'_>) -> Result<Vec<f64>, Error> {
+    probed_scalar(node, cx, || column(node, cx))
+}
+
+fn column(node: &Node, cx: &Context<'_>) -> Result<Vec<f64>, Error> {
     let steps = node.grid.count;
     let pairs = |lhs: &Node, rhs: &Node, of: &dyn Fn(f64, f64) -> f64| {
         let (lhs, rhs) = (scalar(lhs, cx)?, scalar(rhs, cx)?);

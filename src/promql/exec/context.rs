@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::StepCounts;
 use super::batch::Row;
+use super::{Profile, Reads, StepCounts};
 use crate::model::Labels;
 use crate::promql::annotations::{Annotations, Remark};
 use crate::promql::error::Error;
@@ -54,8 +54,12 @@ pub(crate) struct Context<'a> {
     held: Arc<Held>,
     total: Cell<u64>,
     annotations: RefCell<Annotations>,
+    /// Series and samples read from the storage.
+    reads: Cell<Reads>,
     /// Kept when asked for.
     steps: Option<RefCell<StepCounts>>,
+    /// Kept when asked for; not in forks, whose work is part of one node.
+    profile: Option<Profile>,
 }
 
 /// What a query leaves behind.
@@ -67,6 +71,8 @@ pub(crate) struct Left {
     pub(crate) peak: u64,
     /// Samples of each step, if that was asked for.
     pub(crate) steps: Option<StepCounts>,
+    /// What each node took, if that was asked for.
+    pub(crate) profile: Option<Profile>,
 }
 
 /// Samples held by all threads of a query.
@@ -92,13 +98,25 @@ impl<'a> Context<'a> {
             held: Arc::default(),
             total: Cell::new(0),
             annotations: RefCell::default(),
+            reads: Cell::default(),
             steps: None,
+            profile: None,
         }
     }
 
     /// Counts samples for each of `steps` from now on.
     pub(crate) fn count_steps(&mut self, steps: usize) {
         self.steps = Some(RefCell::new(StepCounts::new(steps)));
+    }
+
+    /// Measures each node from now on.
+    pub(crate) fn measure_nodes(&mut self) {
+        self.profile = Some(Profile::default());
+    }
+
+    /// What each node took so far, if that is asked for.
+    pub(super) fn profile(&self) -> Option<&Profile> {
+        self.profile.as_ref()
     }
 
     /// A context of the same query for another thread; what it notes comes back by [`Context::join`].
@@ -112,6 +130,8 @@ impl<'a> Context<'a> {
             held: Arc::clone(&self.held),
             total: Cell::new(0),
             annotations: RefCell::default(),
+            reads: Cell::default(),
+            profile: None,
             steps: self.steps.as_ref().map(|own| RefCell::new(StepCounts::new(own.borrow().steps()))),
         }
     }
@@ -119,6 +139,7 @@ impl<'a> Context<'a> {
     /// Takes over what a fork has noted.
     pub(crate) fn join(&self, fork: Self) {
         self.looked_at_more(fork.total.get());
+        self.reads.set(self.reads.get().plus(fork.reads.get()));
         self.annotations.borrow_mut().join(fork.annotations.into_inner());
         if let (Some(own), Some(theirs)) = (&self.steps, fork.steps) {
             own.borrow_mut().join(&theirs.into_inner());
@@ -191,6 +212,16 @@ impl<'a> Context<'a> {
         result
     }
 
+    /// Counts one series that was read, with `samples`.
+    pub(super) fn has_read(&self, samples: usize) {
+        self.reads.set(self.reads.get().plus(Reads { series: 1, samples: samples as u64 }));
+    }
+
+    /// What was read so far.
+    pub(crate) fn reads(&self) -> Reads {
+        self.reads.get()
+    }
+
     /// Whether samples are counted for each step.
     pub(super) fn counts_steps(&self) -> bool {
         self.steps.is_some()
@@ -237,6 +268,7 @@ impl<'a> Context<'a> {
             total: self.total.get(),
             peak,
             steps: self.steps.map(RefCell::into_inner),
+            profile: self.profile,
         }
     }
 }

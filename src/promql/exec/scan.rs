@@ -161,6 +161,7 @@ impl Scan {
     fn row(&self, number: usize, samples: &mut Samples, cx: &Context<'_>) -> Result<Option<Row>, Error> {
         let series = &cx.selects[self.reader.select];
         series.read(number, self.reader.range, samples)?;
+        cx.has_read(samples.len());
         if self.reader.totals_only {
             keep_totals(samples);
         }

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::Response;
-use serde::Serialize;
 use tokio::sync::SemaphorePermit;
 
+use super::cost::{ExplainReply, StatsReply};
 use crate::promql;
-use crate::promql::{Engine, Features, QueryOptions, QueryResult, StepStats, Value};
+use crate::promql::{Engine, Features, QueryOptions, QueryResult, Value};
 use crate::tsdb::Tsdb;
 use crate::util::StopToken;
 use crate::web::json;
@@ -86,6 +86,14 @@ where
             )),
         )),
     };
+    let explain = match params.get("explain") {
+        None => false,
+        Some("1") => true,
+        Some(other) => {
+            let cause = format!("invalid value {other:?}, use \"1\" or leave it out");
+            return Err(ApiError::parameter("explain", &cause));
+        }
+    };
     let query = params.get("query").unwrap_or_default().to_owned();
 
     // Waiting for a slot counts against the timeout.
@@ -108,6 +116,7 @@ where
                 stop: stop.clone(),
                 limit,
                 step_stats: stats.is_some(),
+                explain,
             };
             let mut result = evaluate(&state.engine.load(), &state.db, &query, &options)?;
             let took = &result.stats;
@@ -118,7 +127,8 @@ where
             warnings.extend(stats.as_ref().and_then(|(_, warning)| warning.clone()));
             let infos = result.annotations.infos(&query, MAX_ANNOTATIONS);
             let stats = stats.map(|(all, _)| StatsReply::new(&result, queue_time, all));
-            write(&result.value, stats.as_ref(), &warnings, &infos)
+            let cost = (stats.as_ref(), result.explain.as_ref().map(ExplainReply::new));
+            write(&result.value, cost, &warnings, &infos)
         })
         .await?;
     Ok(json_response(body))
@@ -153,7 +163,7 @@ fn truncate(value: &mut Value, limit: Option<usize>) -> bool {
 
 fn write(
     value: &Value,
-    stats: Option<&StatsReply>,
+    (stats, explain): (Option<&StatsReply>, Option<ExplainReply<'_>>),
     warnings: &[String],
     infos: &[String],
 ) -> Result<Vec<u8>, ApiError> {
@@ -165,6 +175,10 @@ fn write(
         out.extend_from_slice(b",\"stats\":");
         serde_json::to_writer(&mut out, stats).map_err(fault)?;
     }
+    if let Some(explain) = explain {
+        out.extend_from_slice(b",\"explain\":");
+        serde_json::to_writer(&mut out, &explain).map_err(fault)?;
+    }
     out.push(b'}');
     for (name, remarks) in [("warnings", warnings), ("infos", infos)] {
         if !remarks.is_empty() {
@@ -174,78 +188,6 @@ fn write(
     }
     out.push(b'}');
     Ok(out)
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "the names of the API")]
-struct Timings {
-    eval_total_time: f64,
-    result_sort_time: f64,
-    query_preparation_time: f64,
-    inner_eval_time: f64,
-    exec_queue_time: f64,
-    exec_total_time: f64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct SampleCounts {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    total_queryable_samples_per_step: Vec<(Seconds, u64)>,
-    total_queryable_samples: u64,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    samples_read_per_step: Vec<(Seconds, u64)>,
-    samples_read: u64,
-    peak_samples: u64,
-    peak_bytes: u64,
-}
-
-/// A time in milliseconds, written in seconds.
-struct Seconds(i64);
-
-impl Serialize for Seconds {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0 % 1000 == 0 {
-            serializer.serialize_i64(self.0 / 1000)
-        } else {
-            serializer.serialize_f64(self.0 as f64 / 1000.0)
-        }
-    }
-}
-
-/// The `stats` part of a reply, in seconds.
-#[derive(Serialize)]
-struct StatsReply {
-    timings: Timings,
-    samples: SampleCounts,
-}
-
-impl StatsReply {
-    /// What the query took; with `per_step` the samples of each step besides.
-    fn new(result: &QueryResult, queue_time: Duration, per_step: bool) -> Self {
-        let stats = &result.stats;
-        let steps = || result.steps.iter().filter(|_| per_step).flat_map(StepStats::iter);
-        let total = stats.prepare + stats.evaluate + stats.sort;
-        Self {
-            timings: Timings {
-                eval_total_time: total.as_secs_f64(),
-                result_sort_time: stats.sort.as_secs_f64(),
-                query_preparation_time: stats.prepare.as_secs_f64(),
-                inner_eval_time: stats.evaluate.as_secs_f64(),
-                exec_queue_time: queue_time.as_secs_f64(),
-                exec_total_time: (queue_time + total).as_secs_f64(),
-            },
-            samples: SampleCounts {
-                total_queryable_samples_per_step: steps().map(|(t, all, _)| (Seconds(t), all)).collect(),
-                total_queryable_samples: stats.total_samples,
-                samples_read_per_step: steps().map(|(t, _, read)| (Seconds(t), read)).collect(),
-                samples_read: result.steps.as_ref().map_or(0, StepStats::total_read),
-                peak_samples: stats.peak_samples,
-                peak_bytes: stats.peak_bytes,
-            },
-        }
-    }
 }
 
 /// The parts of the language that are on.

@@ -388,6 +388,7 @@ impl Operator for Rollup<'_> {
                 let cost = 500 + 20 * steps + 5 * samples;
                 let rows = gather(cx, *next..end, cost, |cx, scratch: &mut Scratch, number| {
                     series.read(number, reader.range, &mut scratch.samples)?;
+                    cx.has_read(scratch.samples.len());
                     if reader.totals_only {
                         keep_totals(&mut scratch.samples);
                     }
@@ -483,6 +484,7 @@ pub(crate) fn raw_series(
             for at in 0..series.len() {
                 cx.check()?;
                 series.read(at, reader.range, &mut samples)?;
+                cx.has_read(samples.len());
                 samples.drop_stale();
                 if *extension != Extension::None && !samples.is_empty() {
                     let smoothed = matches!(extension, Extension::Smoothed { .. });
