@@ -60,7 +60,7 @@ fn counted(data: &Value) -> [&Value; 4] {
 }
 
 /// The whole reply: status, then what it holds.
-fn ask(client: &Client, server: &str, endpoint: &str, form: &[(&str, String)]) -> Value {
+pub(crate) fn ask(client: &Client, server: &str, endpoint: &str, form: &[(&str, String)]) -> Value {
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
     let url = format!("{server}/api/v1/{endpoint}");
     let sent = client.post(&url, "application/x-www-form-urlencoded", body.into_bytes());
@@ -91,7 +91,7 @@ fn remarks(reply: &Value) -> Vec<String> {
     all
 }
 
-fn difference(query: &str, ours: &Value, theirs: &Value, level: Level) -> Option<String> {
+pub(crate) fn difference(query: &str, ours: &Value, theirs: &Value, level: Level) -> Option<String> {
     if ours["status"] != theirs["status"] {
         return Some(format!("{} here, {} there", shortened(ours), shortened(theirs)));
     }
