@@ -124,6 +124,11 @@ fn is_new_name(query: &str) -> bool {
     query.contains("\"~invalid\"")
 }
 
+/// Subqueries with a step on the left edge of their range, which belonged to it before Prometheus 3.
+fn is_on_edge(query: &str) -> bool {
+    query.contains("m:10s]")
+}
+
 #[test]
 fn listed_queries_are_answered_as_by_prometheus() {
     let Some(program) = program("PROMETHEUS_BIN", "prometheus") else { return };
@@ -140,7 +145,7 @@ fn listed_queries_are_answered_as_by_prometheus() {
 
     let (mut wrong, mut asked, mut failed, mut left_out, mut empty) = (Vec::new(), 0, 0, 0, 0);
     for Listed { query, should_fail } in list {
-        if level == Level::Common && is_new_name(&query) {
+        if level == Level::Common && (is_new_name(&query) || is_on_edge(&query)) {
             left_out += 1;
             continue;
         }
