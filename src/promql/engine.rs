@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::exec::{self, Context, Limits, Row, merge_equal, without_name};
+use super::exec::{self, Context, Limits, Row, StepCounts, merge_equal, without_name};
 use super::memory::{Memory, Ticket, TotalMemory};
 use super::plan::{Grid, Node, Planner, QueryTimes, RangeSource, SelectSet, Wanted};
 use super::syntax::ast::{Expr, ExprKind, ValueType};
 use super::syntax::quote::lossy;
 use super::value::{MatrixSeries, QueryResult, Stats, Value, VectorSample};
-use super::{Annotations, EngineOptions, Error, QueryOptions, parse};
+use super::{Annotations, EngineOptions, Error, ExplainNode, QueryOptions, parse};
 use crate::model::Samples;
 use crate::storage::{Queryable, SeriesSet};
 
@@ -68,6 +68,8 @@ impl Engine {
                 value,
                 annotations: Annotations::default(),
                 stats: Stats::default(),
+                steps: options.step_stats.then(|| StepCounts::new(1).into_stats(Grid::instant(time_ms))),
+                explain: options.explain.then(|| ExplainNode::free("a string")),
                 memory: Ticket::default(),
             });
         }
@@ -165,17 +167,33 @@ impl Engine {
         let opened = open_selects(source, &planner.selects)?;
         let _selected = Ticket::new(&memory, opened.iter().map(|series| series.memory_bytes()).sum());
         let is_range = times.step > 0;
-        let cx = Context::new(&opened, &self.options.features, is_range, limits);
+        let mut cx = Context::new(&opened, &self.options.features, is_range, limits);
+        if options.step_stats {
+            cx.count_steps(grid.count);
+        }
+        if options.explain {
+            cx.measure_nodes();
+        }
         cx.check()?;
         let prepare = started.elapsed();
-        let value = evaluate(&plan, grid, is_range, &cx)?;
+        let (value, took) = exec::measure(&cx, || evaluate(&plan, grid, is_range, &cx));
+        let value = value?;
         let result = cx.memory(value.bytes());
         cx.check()?;
-        let (annotations, total_samples, peak_samples) = cx.finish();
+        let left = cx.finish();
         let evaluate = started.elapsed().saturating_sub(prepare);
         let peak_bytes = memory.peak() as u64;
+        let (total_samples, peak_samples) = (left.total, left.peak);
         let stats = Stats { total_samples, peak_samples, peak_bytes, prepare, evaluate, ..Stats::default() };
-        Ok(QueryResult { value, annotations, stats, memory: result })
+        let steps = left.steps.map(|counts| counts.into_stats(grid));
+        let explain = left.profile.map(|profile| match &plan {
+            Plan::Scalar(node) | Plan::Vector(node) => ExplainNode::of(node, &planner.selects, &profile),
+            Plan::Raw { source, range } => {
+                let gave = took.giving(&value);
+                ExplainNode::of_source((source, *range), gave, &planner.selects, &profile)
+            }
+        });
+        Ok(QueryResult { value, annotations: left.annotations, stats, steps, explain, memory: result })
     }
 }
 

@@ -10,6 +10,7 @@ mod annotations;
 mod engine;
 mod error;
 mod exec;
+mod explain;
 pub mod functions;
 mod memory;
 mod options;
@@ -21,10 +22,11 @@ mod value;
 pub use annotations::Annotations;
 pub use engine::Engine;
 pub use error::{Error, ErrorClass};
+pub use explain::ExplainNode;
 pub use options::{EngineOptions, Features, QueryOptions};
 pub use syntax::ast::{Expr, ValueType};
 pub(crate) use syntax::quote::{short_float, short_float_wide};
-pub use value::{MatrixSeries, QueryResult, Stats, Value, VectorSample};
+pub use value::{MatrixSeries, QueryResult, Stats, StepStats, Value, VectorSample};
 
 use crate::model::Matcher;
 

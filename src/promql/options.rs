@@ -83,4 +83,8 @@ pub struct QueryOptions {
     pub stop: StopToken,
     /// Most series the caller will show. The engine may ignore it.
     pub limit: Option<usize>,
+    /// Whether to count samples for each step.
+    pub step_stats: bool,
+    /// Whether to measure what each node of the plan takes.
+    pub explain: bool,
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Annotations;
 use super::memory::Ticket;
+use super::{Annotations, ExplainNode};
 use crate::model::{Histogram, Labels, Samples};
 
 /// The answer to a query.
@@ -16,6 +16,10 @@ pub struct QueryResult {
     pub annotations: Annotations,
     /// What it cost.
     pub stats: Stats,
+    /// The samples of each step, if that was asked for.
+    pub steps: Option<StepStats>,
+    /// The plan with what each node took, if that was asked for.
+    pub explain: Option<ExplainNode>,
     /// Counts the memory of the value until it is dropped; whoever makes more of it lets it grow.
     pub memory: Ticket,
 }
@@ -84,6 +88,32 @@ pub struct MatrixSeries {
     pub labels: Labels,
     /// Its samples, never none.
     pub samples: Samples,
+}
+
+/// How many samples each step took. A native histogram counts as several.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StepStats {
+    /// Time of the first step in milliseconds.
+    pub start: i64,
+    /// Milliseconds from one step to the next.
+    pub step: i64,
+    /// Samples looked at, counting those of every window.
+    pub looked_at: Vec<u64>,
+    /// Samples read: those that the window of the step before held do not count again.
+    pub read: Vec<u64>,
+}
+
+impl StepStats {
+    /// Samples read in all steps.
+    pub fn total_read(&self) -> u64 {
+        self.read.iter().fold(0, |sum, read| sum.saturating_add(*read))
+    }
+
+    /// The time of each step in milliseconds with what it looked at and what it read.
+    pub fn iter(&self) -> impl Iterator<Item = (i64, u64, u64)> + '_ {
+        let times = (0..).map(|at: i64| self.start.saturating_add(self.step.saturating_mul(at)));
+        times.zip(&self.looked_at).zip(&self.read).map(|((time, looked_at), read)| (time, *looked_at, *read))
+    }
 }
 
 /// What a query cost.

@@ -1,7 +1,7 @@
 //! The HTTP surface of the real binary: status codes, headers, error kinds and texts, as Prometheus 3 has them.
 //!
 //! Requests are written to a socket as they are, so that nothing in between mends them. [`admin`] is about deleting and
-//! snapshots, [`histograms`] about native ones, [`write`] about remote write, [`load`] about queries that wait, run long
+//! snapshots, [`cost`] about statistics, [`histograms`] about native ones, [`write`] about remote write, [`load`] about queries that wait, run long
 //! or are given up.
 
 #[path = "../support/mod.rs"]
@@ -9,6 +9,7 @@ mod support;
 
 mod admin;
 mod beside;
+mod cost;
 mod histograms;
 mod load;
 mod write;
@@ -198,6 +199,12 @@ const REFUSED: &[(&str, u16, &str, &str)] = &[
         "invalid parameter \"query\": invalid expression type \"range vector\" for range query, must be Scalar or instant Vector",
     ),
     ("query_exemplars?query=m{", 400, "bad_data", "1:3: parse error: unexpected end of input inside braces"),
+    (
+        "query?query=m&explain=yes",
+        400,
+        "bad_data",
+        "invalid parameter \"explain\": invalid value \"yes\", use \"1\" or leave it out",
+    ),
     (
         "query_exemplars?query=m&start=2&end=1",
         400,

@@ -8,6 +8,7 @@
 mod support;
 
 mod histograms;
+mod list;
 mod queries;
 mod random;
 

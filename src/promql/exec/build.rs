@@ -2,6 +2,7 @@
 
 use super::batch::{Batch, Row, merge_equal, without_name};
 use super::call::{HistogramOp, InfoOp, LabelOp, MapOp, TimeOp, sort_rows};
+use super::profile::{probed, probed_scalar};
 use super::rollup::Rollup;
 use super::scan::Scan;
 use super::{Context, Operator, Ready, aggregate, binary, math};
@@ -29,6 +30,10 @@ pub(crate) fn rows(node: &Node, cx: &Context<'_>) -> Result<Batch, Error> {
 
 /// The operator that yields the rows of `node`. Scalars below it are computed right away.
 pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Error> {
+    probed(node, cx, || open_unwatched(node, cx))
+}
+
+fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Error> {
     let steps = node.grid.count;
     Ok(match &node.kind {
         NodeKind::Number(_)
@@ -38,15 +43,18 @@ pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, E
         | NodeKind::ScalarBinary { .. }
         | NodeKind::ScalarPick { .. }
         | NodeKind::VectorOf(_) => {
-            let inner = if let NodeKind::VectorOf(inner) = &node.kind { inner } else { node };
+            let column =
+                if let NodeKind::VectorOf(inner) = &node.kind { scalar(inner, cx) } else { column(node, cx) };
             let mut row = cx.row(Labels::empty(), steps);
-            for (at, value) in scalar(inner, cx)?.into_iter().enumerate() {
+            for (at, value) in column?.into_iter().enumerate() {
                 row.put(at, value);
             }
             cx.hold(row.count())?;
             Box::new(Ready::new(vec![row]))
         }
-        NodeKind::Repeat(inner) => Box::new(Repeat { inner: cx.counting(steps, || open(inner, cx))?, steps }),
+        NodeKind::Repeat(inner) => {
+            Box::new(Repeat { inner: cx.repeating(steps, || open(inner, cx))?, steps })
+        }
         NodeKind::Select { shows: Shows::StartSeconds, .. } if !cx.features.start_timestamps => {
             Box::new(Ready::new(Vec::new()))
         }
@@ -158,6 +166,10 @@ pub(crate) fn columns(nodes: &[Node], cx: &Context<'_>) -> Result<Vec<Vec<f64>>,
 
 /// The number of each step.
 pub(crate) fn scalar(node: &Node, cx: &Context<'_>) -> Result<Vec<f64>, Error> {
+    probed_scalar(node, cx, || column(node, cx))
+}
+
+fn column(node: &Node, cx: &Context<'_>) -> Result<Vec<f64>, Error> {
     let steps = node.grid.count;
     let pairs = |lhs: &Node, rhs: &Node, of: &dyn Fn(f64, f64) -> f64| {
         let (lhs, rhs) = (scalar(lhs, cx)?, scalar(rhs, cx)?);
@@ -167,7 +179,7 @@ pub(crate) fn scalar(node: &Node, cx: &Context<'_>) -> Result<Vec<f64>, Error> {
         NodeKind::Number(value) => Ok(vec![*value; steps]),
         NodeKind::Time => Ok((0..steps).map(|at| node.grid.time(at) as f64 / 1000.0).collect()),
         NodeKind::Repeat(inner) => {
-            let value = cx.counting(steps, || scalar(inner, cx))?.first().copied().unwrap_or(f64::NAN);
+            let value = cx.repeating(steps, || scalar(inner, cx))?.first().copied().unwrap_or(f64::NAN);
             Ok(vec![value; steps])
         }
         NodeKind::ScalarNegate(inner) => Ok(scalar(inner, cx)?.into_iter().map(|v| -v).collect()),
@@ -223,7 +235,7 @@ struct Repeat<'p> {
 
 impl Operator for Repeat<'_> {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
-        let Some(mut batch) = cx.counting(self.steps, || self.inner.next(cx))? else { return Ok(None) };
+        let Some(mut batch) = cx.repeating(self.steps, || self.inner.next(cx))? else { return Ok(None) };
         for row in &mut batch {
             if !row.present.get(0) {
                 continue;

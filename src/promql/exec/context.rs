@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::batch::Row;
+use super::{Profile, Reads, StepCounts};
 use crate::model::Labels;
 use crate::promql::annotations::{Annotations, Remark};
 use crate::promql::error::Error;
@@ -53,6 +54,25 @@ pub(crate) struct Context<'a> {
     held: Arc<Held>,
     total: Cell<u64>,
     annotations: RefCell<Annotations>,
+    /// Series and samples read from the storage.
+    reads: Cell<Reads>,
+    /// Kept when asked for.
+    steps: Option<RefCell<StepCounts>>,
+    /// Kept when asked for; not in forks, whose work is part of one node.
+    profile: Option<Profile>,
+}
+
+/// What a query leaves behind.
+pub(crate) struct Left {
+    pub(crate) annotations: Annotations,
+    /// Samples looked at.
+    pub(crate) total: u64,
+    /// Most samples held.
+    pub(crate) peak: u64,
+    /// Samples of each step, if that was asked for.
+    pub(crate) steps: Option<StepCounts>,
+    /// What each node took, if that was asked for.
+    pub(crate) profile: Option<Profile>,
 }
 
 /// Samples held by all threads of a query.
@@ -78,7 +98,25 @@ impl<'a> Context<'a> {
             held: Arc::default(),
             total: Cell::new(0),
             annotations: RefCell::default(),
+            reads: Cell::default(),
+            steps: None,
+            profile: None,
         }
+    }
+
+    /// Counts samples for each of `steps` from now on.
+    pub(crate) fn count_steps(&mut self, steps: usize) {
+        self.steps = Some(RefCell::new(StepCounts::new(steps)));
+    }
+
+    /// Measures each node from now on.
+    pub(crate) fn measure_nodes(&mut self) {
+        self.profile = Some(Profile::default());
+    }
+
+    /// What each node took so far, if that is asked for.
+    pub(super) fn profile(&self) -> Option<&Profile> {
+        self.profile.as_ref()
     }
 
     /// A context of the same query for another thread; what it notes comes back by [`Context::join`].
@@ -92,13 +130,20 @@ impl<'a> Context<'a> {
             held: Arc::clone(&self.held),
             total: Cell::new(0),
             annotations: RefCell::default(),
+            reads: Cell::default(),
+            profile: None,
+            steps: self.steps.as_ref().map(|own| RefCell::new(StepCounts::new(own.borrow().steps()))),
         }
     }
 
     /// Takes over what a fork has noted.
     pub(crate) fn join(&self, fork: Self) {
         self.looked_at_more(fork.total.get());
+        self.reads.set(self.reads.get().plus(fork.reads.get()));
         self.annotations.borrow_mut().join(fork.annotations.into_inner());
+        if let (Some(own), Some(theirs)) = (&self.steps, fork.steps) {
+            own.borrow_mut().join(&theirs.into_inner());
+        }
     }
 
     /// Fails when the query should end early. Called per series and per batch.
@@ -167,6 +212,43 @@ impl<'a> Context<'a> {
         result
     }
 
+    /// Counts one series that was read, with `samples`.
+    pub(super) fn has_read(&self, samples: usize) {
+        self.reads.set(self.reads.get().plus(Reads { series: 1, samples: samples as u64 }));
+    }
+
+    /// What was read so far.
+    pub(crate) fn reads(&self) -> Reads {
+        self.reads.get()
+    }
+
+    /// Whether samples are counted for each step.
+    pub(super) fn counts_steps(&self) -> bool {
+        self.steps.is_some()
+    }
+
+    /// Counts samples looked at and read in step `at`, if that is asked for.
+    pub(super) fn at_step(&self, at: usize, looked_at: usize, read: usize) {
+        if let Some(counts) = &self.steps {
+            counts.borrow_mut().add(at, looked_at, read);
+        }
+    }
+
+    /// Runs `work`, which counts for `steps` of its own; `add` makes them counts of the steps around.
+    pub(super) fn within<T>(
+        &self,
+        steps: usize,
+        add: impl FnOnce(&mut StepCounts, &StepCounts),
+        work: impl FnOnce() -> T,
+    ) -> T {
+        let Some(counts) = &self.steps else { return work() };
+        let around = counts.replace(StepCounts::new(steps));
+        let result = work();
+        let inside = counts.replace(around);
+        add(&mut counts.borrow_mut(), &inside);
+        result
+    }
+
     /// Adds a remark about the expression at `span`.
     pub(crate) fn remark(&self, remark: Remark, span: Span) {
         self.annotations.borrow_mut().add(remark, span);
@@ -178,9 +260,15 @@ impl<'a> Context<'a> {
         (MANY_ROWS_CELLS / steps.max(1)).clamp(few.max(1), BATCH_ROWS)
     }
 
-    /// Everything the query leaves behind: remarks, samples looked at, most samples held.
-    pub(crate) fn finish(self) -> (Annotations, u64, u64) {
+    /// Everything the query leaves behind.
+    pub(crate) fn finish(self) -> Left {
         let peak = u64::try_from(self.held.peak.load(Ordering::Relaxed)).unwrap_or(u64::MAX);
-        (self.annotations.into_inner(), self.total.get(), peak)
+        Left {
+            annotations: self.annotations.into_inner(),
+            total: self.total.get(),
+            peak,
+            steps: self.steps.map(RefCell::into_inner),
+            profile: self.profile,
+        }
     }
 }

@@ -19,13 +19,17 @@ mod context;
 pub(crate) mod histogram;
 pub(crate) mod math;
 mod parallel;
+mod profile;
 mod rollup;
 mod scan;
+mod steps;
 
 pub(crate) use batch::{Batch, Row, merge_equal, without_name};
 pub(crate) use build::{collect, open, scalar};
 pub(crate) use context::{Context, Limits};
+pub(crate) use profile::{Profile, Reads, Took, measure};
 pub(crate) use rollup::raw_series;
+pub(crate) use steps::StepCounts;
 
 use super::error::Error;
 

@@ -161,6 +161,7 @@ impl Scan {
     fn row(&self, number: usize, samples: &mut Samples, cx: &Context<'_>) -> Result<Option<Row>, Error> {
         let series = &cx.selects[self.reader.select];
         series.read(number, self.reader.range, samples)?;
+        cx.has_read(samples.len());
         if self.reader.totals_only {
             keep_totals(samples);
         }
@@ -184,6 +185,12 @@ impl Scan {
         }
         cx.hold(row.count())?;
         cx.looked_at(row.count());
+        if cx.counts_steps() {
+            for at in row.present.iter() {
+                let count = row.histogram(at).map_or(1, |histogram| histogram.weight());
+                cx.at_step(at, count, count);
+            }
+        }
         if matches!(self.shows, Shows::Seconds | Shows::StartSeconds) {
             drop_name(&mut row, cx);
         }

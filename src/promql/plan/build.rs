@@ -657,7 +657,7 @@ fn invariant(expr: &Expr) -> bool {
     }
 }
 
-fn range_function(name: &str) -> Option<RangeFunc> {
+pub(super) fn range_function(name: &str) -> Option<RangeFunc> {
     Some(match name {
         "rate" => RangeFunc::Rate,
         "increase" => RangeFunc::Increase,
@@ -689,7 +689,7 @@ fn range_function(name: &str) -> Option<RangeFunc> {
     })
 }
 
-fn map_function(name: &str) -> Option<MapFunc> {
+pub(super) fn map_function(name: &str) -> Option<MapFunc> {
     Some(match name {
         "abs" => MapFunc::Abs,
         "ceil" => MapFunc::Ceil,

@@ -4,6 +4,7 @@
 //! Read `grid`, then `node`, then `build`.
 
 mod build;
+mod describe;
 mod grid;
 mod node;
 mod select_set;

@@ -33,6 +33,11 @@ impl SelectSet {
         self.entries.len() - 1
     }
 
+    /// The conditions of selector `number`.
+    pub(crate) fn matchers(&self, number: usize) -> &[Matcher] {
+        self.entries.get(number).map_or(&[], |entry| &entry.matchers)
+    }
+
     /// What to ask the storage for, in the order of the numbers.
     pub(crate) fn requests(&self) -> impl Iterator<Item = SelectRequest<'_>> {
         self.entries.iter().map(|Entry { matchers, range, need, values }| SelectRequest {

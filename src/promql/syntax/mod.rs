@@ -10,7 +10,7 @@ mod json;
 mod lexer;
 mod parser;
 mod pretty;
-mod print;
+pub(crate) mod print;
 pub(crate) mod quote;
 mod selector;
 mod token;

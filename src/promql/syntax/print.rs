@@ -12,7 +12,7 @@ use crate::model::name::is_plain_label_name;
 use crate::model::{METRIC_NAME, MatchOp, format_duration};
 
 /// Milliseconds in unit form, with a sign.
-fn milliseconds(ms: i64) -> String {
+pub(crate) fn milliseconds(ms: i64) -> String {
     let text = format_duration(Duration::from_millis(ms.unsigned_abs()));
     if ms < 0 { format!("-{text}") } else { text }
 }
@@ -116,15 +116,16 @@ pub(super) fn operator(binary: &Binary) -> String {
     out
 }
 
-fn matching_clause(matching: &Matching, out: &mut String) {
+/// Appends `on` or `ignoring`, `group_left` or `group_right` and the fills, where there are any.
+pub(crate) fn matching_clause(matching: &Matching, out: &mut String) {
     let grouped = matching.card != Cardinality::OneToOne;
     if !matching.labels.is_empty() || matching.on || grouped {
         let word = if matching.on { "on" } else { "ignoring" };
-        let _ = write!(out, " {word} ({})", labels(&matching.labels));
+        let _ = write!(out, " {word} ({})", label_list(&matching.labels));
     }
     if grouped {
         let side = if matching.card == Cardinality::ManyToOne { "left" } else { "right" };
-        let _ = write!(out, " group_{side} ({})", labels(&matching.include));
+        let _ = write!(out, " group_{side} ({})", label_list(&matching.include));
     }
     let _ = match (matching.fill_left, matching.fill_right) {
         (Some(left), Some(right)) if left == right => write!(out, " fill ({})", short_float(left)),
@@ -143,15 +144,16 @@ fn matching_clause(matching: &Matching, out: &mut String) {
 pub(super) fn aggregate_head(aggregate: &Aggregate) -> String {
     let op = aggregate.op.as_str();
     if aggregate.without {
-        format!("{op} without ({}) ", labels(&aggregate.grouping))
+        format!("{op} without ({}) ", label_list(&aggregate.grouping))
     } else if aggregate.grouping.is_empty() {
         op.to_owned()
     } else {
-        format!("{op} by ({}) ", labels(&aggregate.grouping))
+        format!("{op} by ({}) ", label_list(&aggregate.grouping))
     }
 }
 
-fn labels(names: &[String]) -> String {
+/// Label names as a list, quoted where needed.
+pub(crate) fn label_list(names: &[String]) -> String {
     let names: Vec<String> =
         names.iter().map(|n| if is_plain_label_name(n) { n.clone() } else { quote(n) }).collect();
     names.join(", ")

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::Response;
-use serde::Serialize;
 use tokio::sync::SemaphorePermit;
 
+use super::cost::{ExplainReply, StatsReply};
 use crate::promql;
 use crate::promql::{Engine, Features, QueryOptions, QueryResult, Value};
 use crate::tsdb::Tsdb;
@@ -76,11 +76,23 @@ where
     let lookback_ms = lookback_ms.filter(|ms| *ms > 0);
     let stats = match params.get("stats") {
         None => None,
-        Some("true" | "all") => Some(None),
-        Some(other) => Some(Some(format!(
-            "value {other:?} for parameter \"stats\" is deprecated and will be rejected in the next major release, \
+        Some("true") => Some((false, None)),
+        Some("all") => Some((true, None)),
+        Some(other) => Some((
+            false,
+            Some(format!(
+                "value {other:?} for parameter \"stats\" is deprecated and will be rejected in the next major release, \
              use \"true\" or \"all\""
-        ))),
+            )),
+        )),
+    };
+    let explain = match params.get("explain") {
+        None => false,
+        Some("1") => true,
+        Some(other) => {
+            let cause = format!("invalid value {other:?}, use \"1\" or leave it out");
+            return Err(ApiError::parameter("explain", &cause));
+        }
     };
     let query = params.get("query").unwrap_or_default().to_owned();
 
@@ -98,17 +110,25 @@ where
         .blocking(move |state, stop: &StopToken| {
             // Held until the work ends, not only until the client loses interest.
             let (_slot, _counted) = (slot, counted);
-            let options = QueryOptions { lookback_ms, timeout: Some(left), stop: stop.clone(), limit };
+            let options = QueryOptions {
+                lookback_ms,
+                timeout: Some(left),
+                stop: stop.clone(),
+                limit,
+                step_stats: stats.is_some(),
+                explain,
+            };
             let mut result = evaluate(&state.engine.load(), &state.db, &query, &options)?;
             let took = &result.stats;
             state.http_metrics.query_took(queue_time, took.prepare, took.evaluate, took.sort);
             let truncated = truncate(&mut result.value, limit);
             let mut warnings = result.annotations.warnings(&query, MAX_ANNOTATIONS);
             warnings.extend(truncated.then(|| "results truncated due to limit".to_owned()));
-            warnings.extend(stats.clone().flatten());
+            warnings.extend(stats.as_ref().and_then(|(_, warning)| warning.clone()));
             let infos = result.annotations.infos(&query, MAX_ANNOTATIONS);
-            let stats = stats.map(|_| StatsReply::new(&result, queue_time));
-            write(&result.value, stats.as_ref(), &warnings, &infos)
+            let stats = stats.map(|(all, _)| StatsReply::new(&result, queue_time, all));
+            let cost = (stats.as_ref(), result.explain.as_ref().map(ExplainReply::new));
+            write(&result.value, cost, &warnings, &infos)
         })
         .await?;
     Ok(json_response(body))
@@ -143,7 +163,7 @@ fn truncate(value: &mut Value, limit: Option<usize>) -> bool {
 
 fn write(
     value: &Value,
-    stats: Option<&StatsReply>,
+    (stats, explain): (Option<&StatsReply>, Option<ExplainReply<'_>>),
     warnings: &[String],
     infos: &[String],
 ) -> Result<Vec<u8>, ApiError> {
@@ -155,6 +175,10 @@ fn write(
         out.extend_from_slice(b",\"stats\":");
         serde_json::to_writer(&mut out, stats).map_err(fault)?;
     }
+    if let Some(explain) = explain {
+        out.extend_from_slice(b",\"explain\":");
+        serde_json::to_writer(&mut out, &explain).map_err(fault)?;
+    }
     out.push(b'}');
     for (name, remarks) in [("warnings", warnings), ("infos", infos)] {
         if !remarks.is_empty() {
@@ -164,55 +188,6 @@ fn write(
     }
     out.push(b'}');
     Ok(out)
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "the names of the API")]
-struct Timings {
-    eval_total_time: f64,
-    result_sort_time: f64,
-    query_preparation_time: f64,
-    inner_eval_time: f64,
-    exec_queue_time: f64,
-    exec_total_time: f64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct SampleCounts {
-    total_queryable_samples: u64,
-    samples_read: u64,
-    peak_samples: u64,
-}
-
-/// The `stats` part of a reply, in seconds.
-#[derive(Serialize)]
-struct StatsReply {
-    timings: Timings,
-    samples: SampleCounts,
-}
-
-impl StatsReply {
-    fn new(result: &QueryResult, queue_time: Duration) -> Self {
-        let stats = &result.stats;
-        let total = stats.prepare + stats.evaluate + stats.sort;
-        Self {
-            timings: Timings {
-                eval_total_time: total.as_secs_f64(),
-                result_sort_time: stats.sort.as_secs_f64(),
-                query_preparation_time: stats.prepare.as_secs_f64(),
-                inner_eval_time: stats.evaluate.as_secs_f64(),
-                exec_queue_time: queue_time.as_secs_f64(),
-                exec_total_time: (queue_time + total).as_secs_f64(),
-            },
-            samples: SampleCounts {
-                total_queryable_samples: stats.total_samples,
-                samples_read: stats.total_samples,
-                peak_samples: stats.peak_samples,
-            },
-        }
-    }
 }
 
 /// The parts of the language that are on.

@@ -82,7 +82,10 @@ impl<'p> Rollup<'p> {
             }
             RangeSource::Subquery { inner, moments } => {
                 let input = match inner {
-                    Some(node) => Input::Rows { node, operator: cx.counting(0, || open(node, cx))? },
+                    Some(node) => {
+                        let operator = cx.windowing(node.grid, *moments, *range, || open(node, cx))?;
+                        Input::Rows { node, operator }
+                    }
                     None => Input::Nothing,
                 };
                 (input, *moments)
@@ -107,18 +110,22 @@ impl<'p> Rollup<'p> {
 }
 
 impl Windows {
-    /// The row of the series whose samples are in the scratch.
+    /// The row of the series whose samples are in the scratch; `reads` says whether they come from the storage.
     fn row(
         &self,
         scratch: &mut Scratch,
         labels: Labels,
         drop: bool,
+        reads: bool,
         cx: &Context<'_>,
     ) -> Result<Option<Row>, Error> {
         let Scratch { samples, values } = scratch;
         samples.drop_stale();
         if samples.is_empty() {
             return Ok(None);
+        }
+        if cx.counts_steps() {
+            self.count_steps(samples, reads, cx);
         }
         let mut row = cx.row(labels, self.moments.grid.count);
         row.drop_name = drop;
@@ -142,6 +149,25 @@ impl Windows {
             drop_name(&mut row, cx);
         }
         Ok(Some(row))
+    }
+
+    /// Counts the samples of every window, and of them those that the window before did not hold.
+    fn count_steps(&self, samples: &Samples, reads: bool, cx: &Context<'_>) {
+        // The weight of all samples before each one.
+        let mut before = Vec::with_capacity(samples.len() + 1);
+        let mut sum = 0;
+        before.push(sum);
+        for (_, _, histogram) in samples.points() {
+            sum += histogram.map_or(1, |histogram| histogram.weight());
+            before.push(sum);
+        }
+        let mut slide = Slide::default();
+        for at in 0..self.moments.grid.count {
+            let known = slide.to;
+            let Slide { from, to, .. } = slide.to(&samples.timestamps, self.ends(at).1);
+            let read = if reads { before[to] - before[from.max(known)] } else { 0 };
+            cx.at_step(at, before[to] - before[from], read);
+        }
     }
 
     /// Whether the function looks at start timestamps.
@@ -362,12 +388,13 @@ impl Operator for Rollup<'_> {
                 let cost = 500 + 20 * steps + 5 * samples;
                 let rows = gather(cx, *next..end, cost, |cx, scratch: &mut Scratch, number| {
                     series.read(number, reader.range, &mut scratch.samples)?;
+                    cx.has_read(scratch.samples.len());
                     if reader.totals_only {
                         keep_totals(&mut scratch.samples);
                     }
                     let held = weight(&scratch.samples);
                     cx.hold(held)?;
-                    let row = windows.row(scratch, series.labels(number), false, cx);
+                    let row = windows.row(scratch, series.labels(number), false, true, cx);
                     cx.release(held);
                     row
                 })?;
@@ -376,14 +403,16 @@ impl Operator for Rollup<'_> {
             }
             Input::Rows { node, operator } => {
                 let grid = node.grid;
-                let Some(rows) = cx.counting(0, || operator.next(cx))? else { return Ok(None) };
+                let (moments, range) = (windows.moments, windows.range);
+                let next = cx.windowing(grid, moments, range, || operator.next(cx))?;
+                let Some(rows) = next else { return Ok(None) };
                 let mut batch = Vec::with_capacity(rows.len());
                 for row in rows {
                     cx.check()?;
                     scratch.samples.clear();
                     row.write_samples(|at| grid.time(at), &mut scratch.samples);
                     forget_resets(&mut scratch.samples);
-                    batch.extend(windows.row(scratch, row.labels.clone(), row.drop_name, cx)?);
+                    batch.extend(windows.row(scratch, row.labels.clone(), row.drop_name, false, cx)?);
                     cx.release(row.count());
                 }
                 Ok(Some(batch))
@@ -469,6 +498,7 @@ pub(crate) fn raw_series(
             for at in 0..series.len() {
                 cx.check()?;
                 series.read(at, reader.range, &mut samples)?;
+                cx.has_read(samples.len());
                 samples.drop_stale();
                 if *extension != Extension::None && !samples.is_empty() {
                     let smoothed = matches!(extension, Extension::Smoothed { .. });
@@ -484,6 +514,7 @@ pub(crate) fn raw_series(
                 if !samples.is_empty() {
                     cx.hold(weight(&samples))?;
                     cx.looked_at(weight(&samples));
+                    cx.at_step(0, weight(&samples), weight(&samples));
                     let labels = series.labels(at);
                     out.push((MatrixSeries { labels, samples: samples.clone() }, false));
                 }
@@ -491,7 +522,7 @@ pub(crate) fn raw_series(
         }
         RangeSource::Subquery { inner, .. } => {
             let Some(node) = inner else { return Ok(out) };
-            for row in super::build::rows(node, cx)? {
+            for row in cx.answering(node.grid.count, || super::build::rows(node, cx))? {
                 samples.clear();
                 row.write_samples(|at| node.grid.time(at), &mut samples);
                 let series = MatrixSeries { labels: row.labels.clone(), samples: samples.clone() };

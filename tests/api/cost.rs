@@ -1,0 +1,63 @@
+//! What a query cost, as replies say it: `stats` and `explain`.
+
+use serde_json::{Value, json};
+
+use crate::{get, newest, start};
+
+#[test]
+fn statistics_come_in_all_and_by_step() {
+    let dir = tempfile::tempdir().expect("dir");
+    let server = start(&dir, &[]);
+    let (from, to) = (newest() - 30, newest());
+    let ask = |stats: &str| -> Value {
+        let query = "query=sum_over_time(m[30s])";
+        let path = format!("/api/v1/query_range?{query}&start={from}&end={to}&step=15{stats}");
+        let reply = get(&server, &path);
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()["data"]["stats"].clone()
+    };
+    assert_eq!(ask(""), Value::Null);
+    let totals = ask("&stats=true")["samples"].clone();
+    assert_eq!((&totals["totalQueryableSamples"], &totals["samplesRead"]), (&json!(18), &json!(12)));
+    assert!(totals["peakSamples"].as_u64() > Some(0) && totals["peakBytes"].as_u64() > Some(0), "{totals}");
+    assert_eq!(totals["totalQueryableSamplesPerStep"], Value::Null);
+    let mut all = ask("&stats=all")["samples"].clone();
+    let steps = |counts: [u64; 3]| json!([[from, counts[0]], [from + 15, counts[1]], [to, counts[2]]]);
+    assert_eq!(all["totalQueryableSamplesPerStep"], steps([6, 6, 6]));
+    assert_eq!(all["samplesReadPerStep"], steps([6, 3, 3]));
+    let more = ["totalQueryableSamplesPerStep", "samplesReadPerStep"];
+    more.iter().for_each(|name| assert!(all.as_object_mut().is_some_and(|all| all.remove(*name).is_some())));
+    assert_eq!(all, totals);
+    let path = format!("/api/v1/query?query=m&time={from}.5&stats=all");
+    let samples = get(&server, &path).json()["data"]["stats"]["samples"].clone();
+    assert_eq!(samples["samplesReadPerStep"], json!([[from as f64 + 0.5, 3]]));
+}
+
+#[test]
+fn a_plan_is_explained_with_what_it_took() {
+    let dir = tempfile::tempdir().expect("dir");
+    let server = start(&dir, &[]);
+    let now = newest();
+    let query = "query=sum%20by(instance)(m)%20%2B%201";
+    for path in
+        [format!("query?{query}&time={now}"), format!("query_range?{query}&start={now}&end={now}&step=1")]
+    {
+        let reply = get(&server, &format!("/api/v1/{path}&explain=1"));
+        let root = reply.json()["data"]["explain"].clone();
+        let texts: Vec<&Value> = ["", "/inputs/0", "/inputs/0/inputs/0", "/inputs/1"]
+            .into_iter()
+            .map(|at| root.pointer(&format!("{at}/text")).unwrap_or_else(|| panic!("{at} of {root}")))
+            .collect();
+        assert_eq!(texts, ["+", "sum by (instance)", "m", "1"]);
+        let leaf = &root["inputs"][0]["inputs"][0];
+        assert_eq!(
+            (&leaf["series"], &leaf["samples"], &leaf["seriesRead"]),
+            (&json!(3), &json!(3), &json!(3))
+        );
+        assert!(leaf["samplesRead"].as_u64() >= Some(3) && leaf["bytes"].as_u64() > Some(0), "{leaf}");
+        let time = |node: &Value, name: &str| node[name].as_f64().expect("seconds");
+        assert!(time(&root, "totalTime") >= time(&root["inputs"][0], "totalTime"), "{root}");
+        assert!(time(leaf, "selfTime") > 0.0 && root["seriesRead"] == Value::Null, "{root}");
+        assert_eq!(get(&server, &format!("/api/v1/{path}")).json()["data"]["explain"], Value::Null);
+    }
+}
