@@ -61,3 +61,15 @@ fn a_plan_is_explained_with_what_it_took() {
         assert_eq!(get(&server, &format!("/api/v1/{path}")).json()["data"]["explain"], Value::Null);
     }
 }
+
+#[test]
+fn the_highest_plans_are_explained_too() {
+    let dir = tempfile::tempdir().expect("dir");
+    let server = start(&dir, &[]);
+    let query = vec!["m"; 250].join("%20or%20");
+    let reply = get(&server, &format!("/api/v1/query?query={query}&time={}&explain=1", newest()));
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let text = reply.text();
+    assert_eq!(text.matches("\"text\":\"or\"").count(), 249);
+    assert_eq!(text.matches("\"text\":\"m\"").count(), 250);
+}

@@ -158,7 +158,7 @@ impl Windows {
         let mut sum = 0;
         before.push(sum);
         for (_, _, histogram) in samples.points() {
-            sum += histogram.map_or(1, |histogram| histogram.weight());
+            sum += histogram.map_or(1, Histogram::weight);
             before.push(sum);
         }
         let mut slide = Slide::default();
