@@ -10,6 +10,7 @@ pub mod labels_buf;
 pub mod matcher;
 pub mod metadata;
 pub mod name;
+pub mod number;
 pub mod regex;
 pub mod sample;
 

@@ -1,11 +1,9 @@
 //! Numbers and times in replies, as Prometheus writes them.
-//!
-//! **Cost**: 10 to 30 ns a number; whole ones take a way of their own.
 
 use std::io::Write as _;
 
-/// Whole numbers below this size are exact in 64 bits, float and integer alike.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+use crate::model::number::write_integer;
+pub use crate::model::number::write_plain_float;
 
 /// Appends milliseconds as seconds: whole, or with exactly three decimals.
 pub fn write_timestamp(ms: i64, out: &mut Vec<u8>) {
@@ -36,39 +34,9 @@ pub fn write_float(value: f64, out: &mut Vec<u8>) {
     }
 }
 
-/// As [`write_float`], but never with an exponent.
-pub fn write_plain_float(value: f64, out: &mut Vec<u8>) {
-    if !value.is_finite() {
-        let text = if value.is_nan() {
-            "NaN"
-        } else if value > 0.0 {
-            "+Inf"
-        } else {
-            "-Inf"
-        };
-        out.extend_from_slice(text.as_bytes());
-    } else if value.abs() < EXACT && value.trunc().to_bits() == value.to_bits() && value != 0.0 {
-        #[expect(clippy::cast_possible_truncation, reason = "whole and small")]
-        write_integer(value as i64, out);
-    } else {
-        let mut buffer = zmij::Buffer::new();
-        let text = buffer.format_finite(value);
-        if text.contains('e') {
-            let _ = write!(out, "{value}");
-        } else {
-            out.extend_from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
-        }
-    }
-}
-
-fn write_integer(value: i64, out: &mut Vec<u8>) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -102,19 +70,5 @@ mod tests {
         check(1007, "1.007");
         check(-500, "-0.500");
         check(-1500, "-1.500");
-    }
-
-    proptest! {
-        #[test]
-        fn plain_numbers_are_those_of_the_standard_library(
-            value in prop_oneof![
-                any::<f64>(),
-                any::<i32>().prop_map(f64::from),
-                (-1_000_000i32..1_000_000).prop_map(|n| f64::from(n) / 1000.0),
-                (-30i32..30, 1.0f64..10.0).prop_map(|(e, m)| m * 10f64.powi(e)),
-            ].prop_filter("finite", |v| v.is_finite()),
-        ) {
-            prop_assert_eq!(text(|o| write_plain_float(value, o)), format!("{value}"));
-        }
     }
 }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::model::name::Quoted;
+use crate::model::number::write_plain_float;
 
 /// The character that stands for byte 0.
 const RAW: u32 = 0x10_ff00;
@@ -138,13 +139,9 @@ pub(crate) fn unquote(literal: &str) -> Result<String, &'static str> {
 
 /// Shortest decimal form without an exponent.
 pub(crate) fn plain_float(value: f64) -> String {
-    if value.is_nan() {
-        "NaN".to_owned()
-    } else if value.is_infinite() {
-        if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
-    } else {
-        format!("{value}")
-    }
+    let mut out = Vec::new();
+    write_plain_float(value, &mut out);
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// Shortest form, with an exponent outside of -4..=20: how label values print numbers.
