@@ -16,6 +16,8 @@ const WRITERS: usize = 3;
 const SERIES: usize = 20;
 /// Distance of two batches in milliseconds: far enough apart that blocks are cut and merged during the test.
 const STEP_MS: i64 = 60_000;
+/// How far one writer may be ahead of another.
+const MAX_LEAD_MS: i64 = 20 * STEP_MS;
 
 fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
@@ -44,12 +46,23 @@ fn body(writer: usize, timestamp: i64) -> Vec<u8> {
 
 /// Writers send until the server is gone. Each takes its timestamps from one counter, so that time moves on for all.
 fn write_until_gone(url: &str, clock: &AtomicI64, gone: &AtomicBool, acks: &AtomicU64, log: &Acknowledged) {
+    // What each writer is sending; nobody runs so far ahead that the batch of another would be too old.
+    let sending = Mutex::new([i64::MAX; WRITERS]);
+    let sending = &sending;
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
             scope.spawn(move || {
                 let client = Client::new();
                 while !gone.load(Ordering::Relaxed) {
-                    let timestamp = clock.fetch_add(STEP_MS, Ordering::Relaxed);
+                    let timestamp = {
+                        let mut sending = sending.lock().expect("sending");
+                        sending[writer] = clock.fetch_add(STEP_MS, Ordering::Relaxed);
+                        sending[writer]
+                    };
+                    let slowest = || sending.lock().expect("sending").iter().copied().min();
+                    while slowest() < Some(timestamp - MAX_LEAD_MS) && !gone.load(Ordering::Relaxed) {
+                        std::thread::yield_now();
+                    }
                     let sent = client.post(
                         &format!("{url}/api/v1/write"),
                         "application/x-protobuf",
@@ -66,8 +79,12 @@ fn write_until_gone(url: &str, clock: &AtomicI64, gone: &AtomicBool, acks: &Atom
                             panic!("status {status}: {text}; {head:?}")
                         }
                         // The server is gone; the last request may or may not have been stored.
-                        Err(_) => break,
+                        Err(_) => {
+                            sending.lock().expect("sending")[writer] = i64::MAX;
+                            break;
+                        }
                     }
+                    sending.lock().expect("sending")[writer] = i64::MAX;
                 }
             });
         }
