@@ -84,7 +84,7 @@ impl Ticket {
     }
 
     /// Counts `more` bytes.
-    pub fn grow(&mut self, more: usize) {
+    pub(crate) fn grow(&mut self, more: usize) {
         if let Some((memory, bytes)) = &mut self.0 {
             memory.add(more);
             *bytes += more;

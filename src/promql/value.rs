@@ -20,7 +20,7 @@ pub struct QueryResult {
     pub steps: Option<StepStats>,
     /// The plan with what each node took, if that was asked for.
     pub explain: Option<ExplainNode>,
-    /// Counts the memory of the value until it is dropped; whoever makes more of it lets it grow.
+    /// Counts the memory of the value until it is dropped.
     pub memory: Ticket,
 }
 

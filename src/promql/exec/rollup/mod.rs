@@ -170,11 +170,14 @@ impl Windows {
         }
     }
 
-    /// Whether the function looks at start timestamps.
+    /// Whether the function looks at resets of counters.
+    fn asks_for_resets(&self) -> bool {
+        matches!(self.func, RangeFunc::Rate | RangeFunc::Increase | RangeFunc::Irate | RangeFunc::Resets)
+    }
+
+    /// Whether the function looks at start timestamps, which tell of resets.
     fn asks_for_starts(&self, cx: &Context<'_>) -> bool {
-        let asks =
-            matches!(self.func, RangeFunc::Rate | RangeFunc::Increase | RangeFunc::Irate | RangeFunc::Resets);
-        asks && cx.features.start_timestamps
+        self.asks_for_resets() && cx.features.start_timestamps
     }
 
     /// The ends of the window of step `at`, and those of the samples that matter for it.
@@ -246,9 +249,7 @@ impl Windows {
         scratch: &mut Vec<f64>,
         cx: &Context<'_>,
     ) -> Result<(), Error> {
-        let asks =
-            matches!(self.func, RangeFunc::Rate | RangeFunc::Increase | RangeFunc::Irate | RangeFunc::Resets);
-        let apart = Apart::new(samples, asks, self.asks_for_starts(cx));
+        let apart = Apart::new(samples, self.asks_for_resets(), self.asks_for_starts(cx));
         let name = row.labels.metric_name().to_owned();
         let notes = Notes { cx, span: self.span, name: &name };
         // As in Prometheus this one remark points elsewhere.
