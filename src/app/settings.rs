@@ -44,6 +44,8 @@ pub struct Settings {
     pub query_max_memory: Option<u64>,
     /// The same of all queries together.
     pub query_max_total_memory: Option<u64>,
+    /// Most memory that results of range queries may take which are kept for later ones, in bytes.
+    pub query_cache_size: u64,
     /// How old a sample an instant selector still answers with.
     pub lookback: Duration,
     /// Parts of PromQL that are off by default.
@@ -68,6 +70,7 @@ impl Settings {
         EngineOptions {
             max_memory: bytes(self.query_max_memory.unwrap_or(total / 2)),
             max_total_memory: bytes(total),
+            max_kept_results: bytes(self.query_cache_size),
             lookback_ms: ms(self.lookback),
             timeout: self.query_timeout,
             max_samples: self.query_max_samples,

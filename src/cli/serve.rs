@@ -95,6 +95,10 @@ pub(super) struct ServeArgs {
     /// Most memory the rows of all queries together may take; a quarter of the machine's if absent.
     #[arg(long = "query.max-total-memory", value_name = "SIZE", value_parser = parse_bytes)]
     query_max_total_memory: Option<u64>,
+    /// Memory for results of range queries, kept so that a graph that is drawn again costs its new steps only; 0B
+    /// keeps none.
+    #[arg(long = "query.cache-size", value_name = "SIZE", default_value = "64MB", value_parser = parse_bytes)]
+    query_cache_size: u64,
     /// Features that are off by default, comma separated: promql-experimental-functions,
     /// promql-binop-fill-modifiers, promql-extended-range-selectors, promql-delayed-name-removal.
     #[arg(long = "enable-feature", value_name = "FEATURES", value_delimiter = ',')]
@@ -247,6 +251,7 @@ fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Settings {
         query_max_samples: args.query_max_samples,
         query_max_memory: args.query_max_memory,
         query_max_total_memory: args.query_max_total_memory,
+        query_cache_size: args.query_cache_size,
         lookback: args.lookback,
         features,
         flags,

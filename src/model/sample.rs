@@ -113,6 +113,22 @@ impl Samples {
         self.starts.clear();
     }
 
+    /// Adds the samples of `other` inside `range`, all of which are newer than those here.
+    pub fn extend_from(&mut self, other: &Self, range: TimeRange) {
+        let from = other.timestamps.partition_point(|t| *t < range.start);
+        let to = other.timestamps.partition_point(|t| *t <= range.end).max(from);
+        let held = self.len();
+        self.timestamps.extend_from_slice(&other.timestamps[from..to]);
+        self.values.extend_from_slice(&other.values[from..to]);
+        let histograms = other.histograms.iter().filter(|(at, _)| (from..to).contains(at));
+        self.histograms.extend(histograms.map(|(at, histogram)| (held + at - from, Arc::clone(histogram))));
+        let starts = other.starts.get(from..to.min(other.starts.len())).unwrap_or_default();
+        if !starts.is_empty() {
+            self.starts.resize(held, 0);
+            self.starts.extend_from_slice(starts);
+        }
+    }
+
     /// Removes stale markers.
     pub fn drop_stale(&mut self) {
         // The value beside a histogram is an ordinary NaN.
@@ -152,6 +168,25 @@ impl Samples {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn samples_inside_a_range_are_added_with_all_they_have() {
+        let mut more = Samples::new();
+        more.push(1, 1.0);
+        more.push_histogram(2, Arc::new(Histogram::default()));
+        more.set_last_start(1);
+        more.push(3, 3.0);
+        let mut samples = Samples::new();
+        samples.push(0, 0.5);
+        samples.extend_from(&more, TimeRange::new(2, 2));
+        assert_eq!(samples.timestamps, [0, 2]);
+        assert_eq!(samples.histograms, [(1, Arc::new(Histogram::default()))]);
+        assert_eq!((samples.start(0), samples.start(1)), (0, 1));
+        samples.extend_from(&more, TimeRange::new(3, 9));
+        assert_eq!((samples.len(), samples.values[2], samples.start(2)), (3, 3.0, 0));
+        samples.extend_from(&more, TimeRange::new(9, 4));
+        assert_eq!(samples.len(), 3);
+    }
 
     #[test]
     fn stale_markers_of_both_kinds_go() {

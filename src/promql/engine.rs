@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::cache::ResultCache;
 use super::exec::{self, Context, Limits, Row, StepCounts, merge_equal, without_name};
 use super::memory::{Memory, Ticket, TotalMemory};
 use super::plan::{Grid, Node, Planner, QueryTimes, RangeSource, SelectSet, Wanted};
@@ -19,11 +20,12 @@ const SHALLOW: u16 = 24;
 /// Stack for anything higher: the highest accepted expressions need some megabytes without optimisation.
 const DEEP_STACK: usize = 64 << 20;
 
-/// Evaluates queries. Holds settings only, so one serves any number of threads.
+/// Evaluates queries. One serves any number of threads, and one storage: what it keeps of results is of that.
 #[derive(Debug)]
 pub struct Engine {
     options: EngineOptions,
     memory: Arc<TotalMemory>,
+    results: ResultCache,
 }
 
 /// What to run once the data is open.
@@ -36,7 +38,13 @@ enum Plan {
 impl Engine {
     /// An engine with these settings.
     pub fn new(options: EngineOptions) -> Self {
-        Self { memory: Arc::new(TotalMemory::new(options.max_total_memory)), options }
+        let memory = Arc::new(TotalMemory::new(options.max_total_memory));
+        Self { memory, results: ResultCache::new(options.max_kept_results), options }
+    }
+
+    /// Bytes of results that are kept for later queries.
+    pub fn kept_bytes(&self) -> usize {
+        self.results.bytes()
     }
 
     /// Bytes that running queries hold.
@@ -102,14 +110,51 @@ impl Engine {
             return Err(Error::InvalidRange);
         }
         let grid = Grid::spanning(start_ms, end_ms, step_ms).ok_or(Error::TooManySteps)?;
-        let times = QueryTimes { start: start_ms, end: end_ms, step: step_ms };
-        let mut result = self.run(source, &expr, times, grid, options, started)?;
-        let sorting = Instant::now();
-        if let Value::Matrix(series) = &mut result.value {
-            series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        let whole = QueryTimes { start: start_ms, end: end_ms, step: step_ms };
+        let run = |times: QueryTimes, grid: Grid| {
+            let mut result = self.run(source, &expr, times, grid, options, started)?;
+            let sorting = Instant::now();
+            if let Value::Matrix(series) = &mut result.value {
+                series.sort_by(|a, b| a.labels.cmp(&b.labels));
+            }
+            result.stats.sort = sorting.elapsed();
+            Ok(result)
+        };
+        // What a query cost is told by evaluating it.
+        let may_keep = !(options.fresh || options.step_stats || options.explain);
+        let lookback = options.lookback_ms.unwrap_or(self.options.lookback_ms);
+        let lookup =
+            if may_keep { self.results.look_up(source, (query, &expr), grid, lookback) } else { None };
+        let Some(lookup) = lookup else { return run(whole, grid) };
+        let mut result = match lookup.rest() {
+            Some(rest) => run(QueryTimes { start: rest.start, ..whole }, rest)?,
+            None => QueryResult::empty(started.elapsed()),
+        };
+        let Value::Matrix(series) = &mut result.value else { return Ok(result) };
+        if lookup.known_steps() > 0 {
+            *series = lookup.join(std::mem::take(series));
+            result.stats.known_steps = lookup.known_steps() as u64;
+            result.memory = self.admit(series)?;
         }
-        result.stats.sort = sorting.elapsed();
+        if result.annotations.is_empty() {
+            lookup.keep(series);
+        }
         Ok(result)
+    }
+
+    /// Counts a result that was put together, which the limits hold for as for any other.
+    fn admit(&self, series: &[MatrixSeries]) -> Result<Ticket, Error> {
+        let of = |s: &MatrixSeries| {
+            let histograms = s.samples.histograms.iter();
+            s.samples.len() + histograms.map(|(_, histogram)| histogram.weight() - 1).sum::<usize>()
+        };
+        if series.iter().map(of).sum::<usize>() > self.options.max_samples {
+            return Err(Error::TooManySamples);
+        }
+        let memory = Memory::new(self.options.max_memory, &self.memory);
+        let ticket = Ticket::new(&memory, Value::bytes_of_series(series));
+        memory.check()?;
+        Ok(ticket)
     }
 
     /// Runs the query where its depth has room: planning and evaluation recurse as deep as the expression.

@@ -17,6 +17,8 @@ pub struct EngineOptions {
     pub max_memory: usize,
     /// The same of all queries together.
     pub max_total_memory: usize,
+    /// Most memory that results kept for later queries may take, in bytes; 0 to keep none.
+    pub max_kept_results: usize,
     /// Step of subqueries that name none, in milliseconds: the global evaluation interval.
     pub default_step_ms: i64,
     /// Parts of the language that are off unless asked for.
@@ -31,6 +33,7 @@ impl Default for EngineOptions {
             max_samples: 50_000_000,
             max_memory: 1 << 30,
             max_total_memory: 2 << 30,
+            max_kept_results: 0,
             default_step_ms: 60_000,
             features: Features::default(),
         }
@@ -83,6 +86,8 @@ pub struct QueryOptions {
     pub stop: StopToken,
     /// Most series the caller will show. The engine may ignore it.
     pub limit: Option<usize>,
+    /// Whether the result must not come from those kept of earlier queries.
+    pub fresh: bool,
     /// Whether to count samples for each step.
     pub step_stats: bool,
     /// Whether to measure what each node of the plan takes.

@@ -24,6 +24,20 @@ pub struct QueryResult {
     pub memory: Ticket,
 }
 
+impl QueryResult {
+    /// No series, found in `prepare`.
+    pub(crate) fn empty(prepare: Duration) -> Self {
+        Self {
+            value: Value::Matrix(Vec::new()),
+            annotations: Annotations::default(),
+            stats: Stats { prepare, ..Stats::default() },
+            steps: None,
+            explain: None,
+            memory: Ticket::default(),
+        }
+    }
+}
+
 /// The value of a query.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -56,15 +70,17 @@ impl Value {
             Self::Vector(samples) => {
                 samples.iter().map(|s| size_of::<VectorSample>() + s.labels.packed().len()).sum()
             }
-            Self::Matrix(series) => {
-                let of = |s: &MatrixSeries| {
-                    let histograms: usize =
-                        s.samples.histograms.iter().map(|(_, h)| h.weight() * 16 + 16).sum();
-                    size_of::<MatrixSeries>() + s.labels.packed().len() + s.samples.len() * 16 + histograms
-                };
-                series.iter().map(of).sum()
-            }
+            Self::Matrix(series) => Self::bytes_of_series(series),
         }
+    }
+
+    /// Bytes of several series.
+    pub(crate) fn bytes_of_series(series: &[MatrixSeries]) -> usize {
+        let of = |s: &MatrixSeries| {
+            let histograms: usize = s.samples.histograms.iter().map(|(_, h)| h.weight() * 16 + 16).sum();
+            size_of::<MatrixSeries>() + s.labels.packed().len() + s.samples.len() * 16 + histograms
+        };
+        series.iter().map(of).sum()
     }
 }
 
@@ -125,6 +141,8 @@ pub struct Stats {
     pub peak_samples: u64,
     /// Most bytes held at once, as counted: rows, selected series, result.
     pub peak_bytes: u64,
+    /// Steps whose value was known from an earlier query.
+    pub known_steps: u64,
     /// Time to parse, plan and open the data.
     pub prepare: Duration,
     /// Time to evaluate.

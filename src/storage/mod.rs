@@ -25,6 +25,10 @@ pub enum StorageError {
     NotReady(String),
 }
 
+/// A moment in the life of a storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark(pub u64);
+
 /// Something that can be queried.
 pub trait Queryable: Send + Sync {
     /// A consistent view of everything inside `range`.
@@ -32,6 +36,17 @@ pub trait Queryable: Send + Sync {
     /// # Errors
     /// When the storage is not ready.
     fn querier(&self, range: TimeRange) -> Result<Box<dyn Querier>, StorageError>;
+
+    /// The present moment, if the storage takes note of what changes.
+    fn mark(&self) -> Option<Mark> {
+        None
+    }
+
+    /// Samples older than this (milliseconds) are those that every select saw which began at or after `mark`:
+    /// `i64::MAX` if nothing came or went since, `i64::MIN` if that is not known.
+    fn unchanged_before(&self, _mark: Mark) -> i64 {
+        i64::MIN
+    }
 }
 
 /// How much of each series a select is wanted for.

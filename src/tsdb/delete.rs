@@ -58,7 +58,10 @@ impl Tsdb {
             tombstones.save(&inner.options.dir)?;
             inner.catalog.store(Arc::new(catalog.with_tombstones(tombstones)));
         }
-        deleted.series += inner.head.delete(&inner.wal, selectors, range)?;
+        // Even if the head fails: the blocks have changed.
+        let in_head = inner.head.delete(&inner.wal, selectors, range);
+        inner.head.changes().note(range.start);
+        deleted.series += in_head?;
         Ok(deleted)
     }
 

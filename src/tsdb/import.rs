@@ -62,6 +62,9 @@ impl BlockImport<'_> {
         let catalog = self.inner.catalog.load().with(&[], self.written.clone(), None);
         catalog.save(&self.inner.options.dir)?;
         self.inner.catalog.store(Arc::new(catalog));
+        if let Some(oldest) = self.written.iter().map(|block| block.start).min() {
+            self.inner.head.changes().note(oldest);
+        }
         self.written.clear();
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! come and go), `read` (how all of it answers a query). It knows nothing of configuration, PromQL or HTTP.
 
 pub mod block;
+mod changes;
 pub mod chunk;
 pub mod compact;
 pub mod db;

@@ -21,7 +21,7 @@ use super::index::codec::BlockIndex;
 use super::index::resolve::resolve;
 use super::store::BlockId;
 use crate::model::{Labels, Matcher, Samples, TimeRange};
-use crate::storage::{Querier, Queryable, SelectRequest, SeriesSet, StorageError};
+use crate::storage::{Mark, Querier, Queryable, SelectRequest, SeriesSet, StorageError};
 use crate::util::lock::lock;
 
 impl From<Error> for StorageError {
@@ -33,6 +33,15 @@ impl From<Error> for StorageError {
 impl Queryable for Tsdb {
     fn querier(&self, range: TimeRange) -> Result<Box<dyn Querier>, StorageError> {
         Ok(Box::new(TsdbQuerier { inner: Arc::clone(&self.inner), range }))
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        // What the replay brings is not noted.
+        self.inner.replay.is_done().then(|| Mark(self.inner.head.changes().mark()))
+    }
+
+    fn unchanged_before(&self, mark: Mark) -> i64 {
+        self.inner.head.changes().oldest_since(mark.0)
     }
 }
 

@@ -4,6 +4,7 @@
 mod support;
 
 mod exemplars;
+mod results;
 
 use std::collections::BTreeMap;
 use std::path::Path;

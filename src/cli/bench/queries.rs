@@ -50,9 +50,13 @@ pub(super) struct AskingArgs {
     /// Times each query is asked and counted, after once that is not.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) runs: u32,
-    /// Move the range back by one step from run to run, so that no reply can be remembered.
+    /// Move the range on by one step from run to run, as a graph does that refreshes. The last run has the end asked
+    /// for.
     #[arg(long)]
     pub(super) moving: bool,
+    /// Ask the server not to use what it remembers of earlier replies (`nocache=1`).
+    #[arg(long)]
+    pub(super) no_cache: bool,
     /// Seconds between two scrapes in the data.
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) scrape_interval: u64,
@@ -169,19 +173,20 @@ pub(super) fn ask(
         let mut latencies = Latencies::default();
         let mut series = 0;
         for run in 0..=asking.runs {
-            let back = if asking.moving { i64::from(run) * step_ms } else { 0 };
+            let back = if asking.moving { i64::from(asking.runs - run) * step_ms } else { 0 };
             // Panels ask for times that are multiples of the step.
             let end = (end_ms - back).div_euclid(step_ms) * step_ms;
             let (end, start) = (seconds(end), seconds(end - range_ms));
-            let answer = if query.is_range {
-                let step = step.to_string();
-                client.ask(
-                    "query_range",
-                    &[("query", &text), ("start", &start), ("end", &end), ("step", &step)],
-                )
+            let step = step.to_string();
+            let (endpoint, times) = if query.is_range {
+                ("query_range", &[("start", &*start), ("end", &end), ("step", &step)][..])
             } else {
-                client.ask("query", &[("query", &text), ("time", &end)])
-            }?;
+                ("query", &[("time", &*end)][..])
+            };
+            let mut form = vec![("query", &*text)];
+            form.extend_from_slice(times);
+            form.extend(asking.no_cache.then_some(("nocache", "1")));
+            let answer = client.ask(endpoint, &form)?;
             if run == 0 {
                 let data = answer.data().map_err(|error| format!("{text}: {error}"))?;
                 series = data["result"].as_array().map_or(0, Vec::len);

@@ -616,7 +616,7 @@ fn strings(args: &[Expr]) -> Planned<Vec<String>> {
 }
 
 /// Whether all series that match have the same name.
-fn one_name(matchers: &[Matcher]) -> bool {
+pub(super) fn one_name(matchers: &[Matcher]) -> bool {
     matchers.iter().any(|m| m.name() == METRIC_NAME && m.op() == MatchOp::Equal && !m.value().is_empty())
 }
 

@@ -32,6 +32,17 @@ impl Grid {
         self.start.saturating_add(self.step.saturating_mul(index))
     }
 
+    /// The index of the step at `time`, if it is one.
+    pub(crate) fn index_of(&self, time: i64) -> Option<usize> {
+        let ahead = time.checked_sub(self.start).filter(|ahead| *ahead >= 0 && ahead % self.step == 0)?;
+        usize::try_from(ahead / self.step).ok().filter(|at| *at < self.count)
+    }
+
+    /// Whether every step of `other`, which has the same distance, is one of these.
+    pub(crate) fn contains(&self, other: Self) -> bool {
+        self.step == other.step && self.index_of(other.start).is_some_and(|at| at + other.count <= self.count)
+    }
+
     /// The first step alone.
     pub(crate) fn first_only(&self) -> Self {
         Self { count: 1, ..*self }
@@ -91,6 +102,21 @@ mod tests {
         check(10, 0, 10, None);
         check(0, 10, 0, None);
         check(i64::MIN, i64::MAX, i64::MAX, Some(3));
+    }
+
+    #[test]
+    fn finds_steps_by_their_time() {
+        let grid = Grid::spanning(-10, 25, 10).expect("not empty");
+        let check = |time, at| assert_eq!(grid.index_of(time), at);
+        check(-10, Some(0));
+        check(20, Some(3));
+        check(30, None);
+        check(-20, None);
+        check(5, None);
+        check(i64::MAX, None);
+        assert!(grid.contains(grid) && grid.contains(Grid { start: 10, count: 2, ..grid }));
+        assert!(!grid.contains(Grid { start: 10, count: 3, ..grid }));
+        assert!(!grid.contains(Grid { start: 0, step: 20, count: 1 }));
     }
 
     #[test]

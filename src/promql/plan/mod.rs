@@ -7,6 +7,7 @@ mod build;
 mod describe;
 mod grid;
 mod node;
+mod reach;
 mod select_set;
 
 pub(crate) use build::{Planner, QueryTimes, Wanted};
@@ -15,4 +16,5 @@ pub(crate) use node::{
     Aggregation, Extension, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc, RangeSource,
     Reader, Shows, SortFunc, VectorBinary,
 };
+pub(crate) use reach::reach;
 pub(crate) use select_set::SelectSet;

@@ -34,6 +34,7 @@ fn engine() -> Engine {
         max_samples: 10_000,
         max_memory: 256 << 20,
         max_total_memory: 512 << 20,
+        max_kept_results: 0,
         default_step_ms: 60_000,
         features: Features { delayed_name_removal: true, start_timestamps: true, ..Features::all() },
     })

@@ -1,11 +1,10 @@
 //! Immutable blocks: meta record, index, bundles of columns.
 //!
 //! [`meta`] says what a block holds, [`writer`] makes one from a series set, [`reader`] answers from one,
-//! [`exemplars`] what stands beside its samples, [`catalog`] is the list of live blocks on disk, [`cache`] bounds what decoded parts take in memory.
+//! [`exemplars`] what stands beside its samples, [`catalog`] is the list of live blocks on disk.
 //!
 //! **Format**: `docs/format/block.md`.
 
-pub mod cache;
 pub mod catalog;
 pub mod exemplars;
 pub mod meta;

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex};
 use hashbrown::HashMap;
 
 use super::BlockMeta;
-use super::cache::ByteCache;
 use super::meta::BlockMetaV1;
 use crate::codec::{CodecError, envelope};
 use crate::model::{Samples, TimeRange};
@@ -18,6 +17,7 @@ use crate::tsdb::chunk::{column, content};
 use crate::tsdb::error::{Error, Result};
 use crate::tsdb::index::codec::BlockIndex;
 use crate::tsdb::store::{BlockId, BlockStore, keys};
+use crate::util::ByteCache;
 use crate::util::lock::lock;
 
 /// Number of a block within the cache: short keys, made once for each handle of a block.

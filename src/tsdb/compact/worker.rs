@@ -127,7 +127,9 @@ fn cut_head(inner: &Inner) -> Result<bool> {
     // Taken after the segment was noted: whatever is in the log up to there is among them.
     let (exemplars, taken) = inner.head.leaving_exemplars(end);
     let mut metas = Vec::new();
-    for window in inner.head.leaving_windows(range, start) {
+    let late = inner.head.leaving_windows(range, start);
+    let oldest_late = late.iter().min().copied();
+    for window in late {
         let set = inner.head.window(Part::Leaving);
         metas.extend(write_level_one(
             inner,
@@ -140,6 +142,10 @@ fn cut_head(inner: &Inner) -> Result<bool> {
     metas.extend(write_level_one(inner, start, end, &inner.head.window(Part::All), &exemplars)?);
     let catalog = save(inner, inner.catalog.load().with(&[], metas, Some(end)))?;
     inner.head.truncate(end, taken, || inner.catalog.store(catalog));
+    if let Some(oldest) = oldest_late {
+        // Of a late sample and one in a block with the same time, the other one may be shown now.
+        inner.head.changes().note(oldest);
+    }
     if let Some(upto) =
         inner.wal.last_segment_before(end).map(|upto| upto.min(segment - 1)).filter(|upto| *upto > 0)
     {
@@ -234,6 +240,7 @@ pub(in crate::tsdb) fn quarantine_suspects(inner: &Inner) -> Result<()> {
         inner.metrics.blocks_quarantined.inc();
         let next = save(inner, catalog.with(std::slice::from_ref(meta), Vec::new(), None))?;
         inner.catalog.store(next);
+        inner.head.changes().note(i64::MIN);
         inner.cache.forget(&id);
         inner.forget_size(&id);
         inner.store.quarantine(&id)?;
@@ -259,6 +266,7 @@ fn expire(inner: &Inner) -> Result<()> {
     }
     let next = save(inner, catalog.with(&gone, Vec::new(), None))?;
     inner.catalog.store(next);
+    inner.head.changes().note(i64::MIN);
     for block in &gone {
         tracing::info!(block = %block.id, "block is past the retention and removed");
     }

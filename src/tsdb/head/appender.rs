@@ -411,6 +411,7 @@ impl<'a> Appender<'a> {
         }
         if oldest <= newest {
             self.head.note_time(oldest, newest);
+            self.head.changes.note(oldest);
         }
     }
 }

@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, RwLock};
 
 use super::SeriesRef;
+use super::changes::Changes;
 use super::chunk::open::TimelineId;
 use crate::model::{Labels, TimeRange};
 use crate::util::lock::{read as read_lock, write as write_lock};
@@ -70,6 +71,7 @@ pub struct Head {
     departed: Mutex<Vec<Departed>>,
     created: AtomicU64,
     removed: AtomicU64,
+    changes: Changes,
 }
 
 impl Head {
@@ -85,6 +87,7 @@ impl Head {
             departed: Mutex::default(),
             created: AtomicU64::new(0),
             removed: AtomicU64::new(0),
+            changes: Changes::default(),
         }
     }
 
@@ -93,6 +96,11 @@ impl Head {
         // Relaxed: the two are hints for planning; nobody reads samples on their word.
         let (start, end) = (self.min_time.load(Ordering::Relaxed), self.max_time.load(Ordering::Relaxed));
         (start <= end).then_some(TimeRange { start, end })
+    }
+
+    /// What came and went lately, here and in blocks.
+    pub(in crate::tsdb) fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// Samples before this timestamp are refused: they belong to blocks.

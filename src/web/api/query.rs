@@ -94,6 +94,14 @@ where
             return Err(ApiError::parameter("explain", &cause));
         }
     };
+    let fresh = match params.get("nocache") {
+        None | Some("0") => false,
+        Some("1") => true,
+        Some(other) => {
+            let cause = format!("invalid value {other:?}, use \"1\" or leave it out");
+            return Err(ApiError::parameter("nocache", &cause));
+        }
+    };
     let query = params.get("query").unwrap_or_default().to_owned();
 
     // Waiting for a slot counts against the timeout.
@@ -115,6 +123,7 @@ where
                 timeout: Some(left),
                 stop: stop.clone(),
                 limit,
+                fresh,
                 step_stats: stats.is_some(),
                 explain,
             };

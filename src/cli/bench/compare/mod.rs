@@ -324,7 +324,7 @@ fn queries(
     column: &mut Column,
 ) -> Result<(), Failure> {
     let covered = u64::from(plan.scrapes) * u64::from(plan.interval_ms) / 1000;
-    let asking = AskingArgs { queries: None, runs: 7, moving: false, scrape_interval: 15 };
+    let asking = AskingArgs { queries: None, runs: 7, moving: false, no_cache: false, scrape_interval: 15 };
     for (work, over) in works.iter().filter(|(_, over)| *over <= covered) {
         let over = Duration::from_secs(*over);
         let asked = queries::ask(&running.url, Some(running.pid()), &asking, over, plan.end_ms)?;

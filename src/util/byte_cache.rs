@@ -28,6 +28,14 @@ pub struct ByteCache<K, V> {
     state: Mutex<State<K, V>>,
 }
 
+impl<K, V> std::fmt::Debug for ByteCache<K, V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = lock(&self.state);
+        let mut shown = f.debug_struct("ByteCache");
+        shown.field("entries", &state.entries.len()).field("bytes", &state.bytes).finish_non_exhaustive()
+    }
+}
+
 impl<K: Clone + Eq + Hash, V> ByteCache<K, V> {
     /// An empty cache.
     pub fn new(max_bytes: usize) -> Self {
@@ -50,14 +58,16 @@ impl<K: Clone + Eq + Hash, V> ByteCache<K, V> {
         Ok(value)
     }
 
-    fn get(&self, key: &K) -> Option<Arc<V>> {
+    /// The value under `key`, if it is there.
+    pub fn get(&self, key: &K) -> Option<Arc<V>> {
         let mut state = lock(&self.state);
         let entry = state.entries.get_mut(key)?;
         entry.used = true;
         Some(Arc::clone(&entry.value))
     }
 
-    fn insert(&self, key: &K, value: &Arc<V>, bytes: usize) {
+    /// Keeps `value`, which takes `bytes`, under `key`. More than the cache may hold at all is not kept.
+    pub fn insert(&self, key: &K, value: &Arc<V>, bytes: usize) {
         let mut state = lock(&self.state);
         let entry = Entry { value: Arc::clone(value), bytes, used: false };
         state.bytes += bytes;
