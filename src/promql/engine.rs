@@ -229,7 +229,16 @@ impl Engine {
         let evaluate = started.elapsed().saturating_sub(prepare);
         let peak_bytes = memory.peak() as u64;
         let (total_samples, peak_samples) = (left.total, left.peak);
-        let stats = Stats { total_samples, peak_samples, peak_bytes, prepare, evaluate, ..Stats::default() };
+        let evaluated_steps = grid.count as u64;
+        let stats = Stats {
+            total_samples,
+            peak_samples,
+            peak_bytes,
+            evaluated_steps,
+            prepare,
+            evaluate,
+            ..Stats::default()
+        };
         let steps = left.steps.map(|counts| counts.into_stats(grid));
         let explain = left.profile.map(|profile| match &plan {
             Plan::Scalar(node) | Plan::Vector(node) => ExplainNode::of(node, &planner.selects, &profile),

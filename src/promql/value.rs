@@ -143,6 +143,8 @@ pub struct Stats {
     pub peak_bytes: u64,
     /// Steps whose value was known from an earlier query.
     pub known_steps: u64,
+    /// The other ones.
+    pub evaluated_steps: u64,
     /// Time to parse, plan and open the data.
     pub prepare: Duration,
     /// Time to evaluate.

@@ -63,6 +63,7 @@ pub(super) async fn quit(State(state): Shared) -> Response {
 pub(super) async fn metrics(State(state): Shared) -> Response {
     let work = tokio::task::spawn_blocking(move || {
         state.db.refresh_metrics();
+        state.http_metrics.set_kept_bytes(state.engine.load().kept_bytes());
         metrics::encode(&state.registry)
     });
     match work.await {

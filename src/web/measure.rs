@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::state::ApiState;
+use crate::promql::Stats;
 use crate::telemetry::Registry;
 use crate::telemetry::metrics::{Counter, Family, Gauge, Histogram};
 
@@ -22,6 +23,9 @@ pub struct HttpMetrics {
     queries: Gauge,
     query_slots: Gauge,
     query_parts: Durations,
+    known_steps: Counter,
+    evaluated_steps: Counter,
+    kept_bytes: Gauge,
 }
 
 /// Counts one query as long as it lives.
@@ -45,6 +49,9 @@ impl HttpMetrics {
             queries: Gauge::default(),
             query_slots: Gauge::default(),
             query_parts: Durations::new_with_constructor(parts),
+            known_steps: Counter::default(),
+            evaluated_steps: Counter::default(),
+            kept_bytes: Gauge::default(),
         };
         let r = registry.sub_registry_with_prefix("prometheus_engine");
         r.register("queries", "Queries being executed or waiting", metrics.queries.clone());
@@ -54,6 +61,10 @@ impl HttpMetrics {
             "Duration of the parts of query execution",
             metrics.query_parts.clone(),
         );
+        let r = registry.sub_registry_with_prefix("emberkeep_query");
+        r.register("known_steps", "Steps taken from kept results", metrics.known_steps.clone());
+        r.register("evaluated_steps", "Steps that were evaluated", metrics.evaluated_steps.clone());
+        r.register("cache_bytes", "Bytes of kept results", metrics.kept_bytes.clone());
         let r = registry.sub_registry_with_prefix("prometheus_http");
         r.register("requests", "Requests by handler and status code", metrics.requests.clone());
         r.register("request_duration_seconds", "Duration of requests", metrics.durations.clone());
@@ -65,19 +76,26 @@ impl HttpMetrics {
         self.query_slots.set(i64::try_from(slots).unwrap_or(i64::MAX));
     }
 
+    /// Sets the bytes of results that are kept for later queries.
+    pub(super) fn set_kept_bytes(&self, bytes: usize) {
+        self.kept_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
     /// Counts a query from now until the guard is dropped.
     pub(super) fn query_began(&self) -> QueryCounted {
         self.queries.inc();
         QueryCounted(self.queries.clone())
     }
 
-    /// Observes how long the parts of a query took.
-    pub(super) fn query_took(&self, queue: Duration, prepare: Duration, evaluate: Duration, sort: Duration) {
+    /// Observes what a query took, which waited for `queue`.
+    pub(super) fn query_took(&self, queue: Duration, stats: &Stats) {
+        self.known_steps.inc_by(stats.known_steps);
+        self.evaluated_steps.inc_by(stats.evaluated_steps);
         let parts = [
             ("queue_time", queue),
-            ("prepare_time", prepare),
-            ("inner_eval", evaluate),
-            ("result_sort", sort),
+            ("prepare_time", stats.prepare),
+            ("inner_eval", stats.evaluate),
+            ("result_sort", stats.sort),
         ];
         for (slice, took) in parts {
             let labels = vec![("slice".to_owned(), slice.to_owned())];

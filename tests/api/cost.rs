@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::server::Server;
 use crate::{get, newest, start};
 
 #[test]
@@ -31,6 +32,37 @@ fn statistics_come_in_all_and_by_step() {
     let path = format!("/api/v1/query?query=m&time={from}.5&stats=all");
     let samples = get(&server, &path).json()["data"]["stats"]["samples"].clone();
     assert_eq!(samples["samplesReadPerStep"], json!([[from as f64 + 0.5, 3]]));
+}
+
+/// The value of a metric of the server itself.
+fn metric(server: &Server, name: &str) -> f64 {
+    let text = get(server, "/metrics").text();
+    let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("{name} in {text}"))
+}
+
+#[test]
+fn a_graph_that_is_drawn_again_comes_from_what_was_kept() {
+    let dir = tempfile::tempdir().expect("dir");
+    let server = start(&dir, &[]);
+    let ask = |from: i64, to: i64, more: &str| {
+        let path = format!("/api/v1/query_range?query=m&start={from}&end={to}&step=15{more}");
+        let reply = get(&server, &path);
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let steps = ["known", "evaluated"]
+            .map(|kind| metric(&server, &format!("emberkeep_query_{kind}_steps_total")));
+        (reply.text(), steps)
+    };
+    let (now, all) = (newest(), newest() - 60);
+    let (fresh, before) = ask(all, now, "&nocache=1");
+    assert_eq!(before, [0.0, 5.0]);
+    assert_eq!(ask(all, now, ""), (fresh.clone(), [0.0, 10.0]));
+    assert!(metric(&server, "emberkeep_query_cache_bytes") > 0.0);
+    assert_eq!(ask(all, now, ""), (fresh.clone(), [5.0, 10.0]));
+    assert_eq!(ask(all, now, "&nocache=1"), (fresh, [5.0, 15.0]));
+    let moved = ask(all + 15, now + 15, "");
+    assert_eq!(moved.1, [9.0, 16.0], "a step was new");
+    assert_eq!(ask(all + 15, now + 15, "&nocache=1").0, moved.0);
 }
 
 #[test]

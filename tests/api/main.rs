@@ -206,6 +206,12 @@ const REFUSED: &[(&str, u16, &str, &str)] = &[
         "invalid parameter \"explain\": invalid value \"yes\", use \"1\" or leave it out",
     ),
     (
+        "query_range?query=m&start=0&end=1&step=1&nocache=yes",
+        400,
+        "bad_data",
+        "invalid parameter \"nocache\": invalid value \"yes\", use \"1\" or leave it out",
+    ),
+    (
         "query_exemplars?query=m&start=2&end=1",
         400,
         "bad_data",

@@ -107,7 +107,7 @@ fn kept_results_show_what_fresh_ones_show() {
         match random.below(150) {
             0 => {
                 let start = now - i64::try_from(random.below(40)).expect("small") * MINUTE;
-                let series = vec![Matcher::equal("i", &random.below(4).to_string())];
+                let series = vec![Matcher::equal("i", random.below(4).to_string())];
                 db.delete(&[series], TimeRange::new(start, start + 2 * MINUTE)).expect("delete");
             }
             1..6 => db.maintain().expect("maintain"),

@@ -89,7 +89,16 @@ pub(super) struct Asked {
     pub(super) geometric_mean: f64,
     /// Queries that gave nothing: their times say little.
     pub(super) empty: usize,
-    server: Option<ProcessUse>,
+    /// What the server took for all of it.
+    pub(super) server: Option<ProcessUse>,
+}
+
+impl Asked {
+    /// CPU of the server for one query, in seconds, where each was asked `runs` times and once before.
+    pub(super) fn cpu_seconds_each(&self, runs: u32) -> Option<f64> {
+        let asked = f64::from(runs + 1) * self.queries.len() as f64;
+        self.server.map(|server| server.cpu_seconds / asked)
+    }
 }
 
 pub(super) fn run(args: &QueriesArgs) -> Result<(), Failure> {
@@ -104,10 +113,8 @@ pub(super) fn run(args: &QueriesArgs) -> Result<(), Failure> {
         let over = format_duration(asked.over);
         figures.push(figure(format!("{over}: geometric mean, ms"), asked.geometric_mean * 1e3));
         figures.push(figure(format!("{over}: queries without a result"), asked.empty as f64));
-        if let Some(server) = asked.server {
-            let each = f64::from(args.asking.runs + 1) * asked.queries.len() as f64;
-            figures
-                .push(figure(format!("{over}: server CPU of a query, ms"), server.cpu_seconds * 1e3 / each));
+        if let (Some(server), Some(each)) = (asked.server, asked.cpu_seconds_each(args.asking.runs)) {
+            figures.push(figure(format!("{over}: server CPU of a query, ms"), each * 1e3));
             let peak = server.peak_bytes as f64 / f64::from(1 << 20);
             figures.push(figure(format!("{over}: peak resident memory, MiB"), peak));
         }

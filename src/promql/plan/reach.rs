@@ -63,9 +63,8 @@ fn literal(length: &Length) -> Option<i64> {
 
 fn depends_on_other_steps(call: &Call) -> bool {
     match call.function.name {
-        "start" | "end" | "range" => true,
         // Which info series matter follows from all steps.
-        "info" => true,
+        "start" | "end" | "range" | "info" => true,
         _ => call.args.iter().any(may_collide),
     }
 }

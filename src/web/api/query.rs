@@ -128,8 +128,7 @@ where
                 explain,
             };
             let mut result = evaluate(&state.engine.load(), &state.db, &query, &options)?;
-            let took = &result.stats;
-            state.http_metrics.query_took(queue_time, took.prepare, took.evaluate, took.sort);
+            state.http_metrics.query_took(queue_time, &result.stats);
             let truncated = truncate(&mut result.value, limit);
             let mut warnings = result.annotations.warnings(&query, MAX_ANNOTATIONS);
             warnings.extend(truncated.then(|| "results truncated due to limit".to_owned()));

@@ -22,7 +22,7 @@ use super::source::{SourceArgs, time_or_now};
 use super::{Failure, output};
 use crate::bench::{Fleet, LoadPlan};
 use server::{Candidate, Kind, PATIENCE, Running};
-use table::{Column, Work};
+use table::{Column, Manner, Work};
 
 /// Seconds after a load whose CPU still belongs to it.
 const SETTLE_SECONDS: u64 = 5;
@@ -203,8 +203,8 @@ impl Bench<'_> {
         let (pushed, server) = self.push(&running, plan)?;
         column.set(Work::DayCpu, per_sample(&pushed, server));
         self.disk(&running, &pushed, Work::DayDisk, column);
-        let works = [(Work::DayQueries1, HOUR), (Work::DayQueries6, 6 * HOUR), (Work::DayQueries24, DAY)];
-        queries(&running, plan, &works, column)
+        let ranges = [1, 6, 24].map(|hours| (hours, u64::from(hours) * HOUR));
+        queries(&running, plan, &ranges, Work::DayQueries, column)
     }
 
     fn scrape(&self, column: &mut Column) -> Result<(), Failure> {
@@ -264,8 +264,8 @@ impl Bench<'_> {
         let restarted = restart::watch(&running.url, &mut running.child, started, query, PATIENCES)?;
         let remark = loss(restarted, "series", pushed.active_series);
         column.set_with_remark(Work::MonthRestart, restarted.answering, remark);
-        let works = [(Work::MonthQueries7, 7 * DAY), (Work::MonthQueries30, 30 * DAY)];
-        queries(&running, plan, &works, column)
+        let ranges = [7, 30].map(|days| (days, u64::from(days) * DAY));
+        queries(&running, plan, &ranges, Work::MonthQueries, column)
     }
 
     /// The size that is meant, or the one of a quick run.
@@ -316,20 +316,33 @@ impl Bench<'_> {
     }
 }
 
-/// Asks the queries over those ranges that the data covers.
+/// Asks the queries, in every manner, over those ranges that the data covers: a number and the same in seconds.
 fn queries(
     running: &Running,
     plan: LoadPlan,
-    works: &[(Work, u64)],
+    ranges: &[(u8, u64)],
+    work: fn(Manner, u8) -> Work,
     column: &mut Column,
 ) -> Result<(), Failure> {
     let covered = u64::from(plan.scrapes) * u64::from(plan.interval_ms) / 1000;
-    let asking = AskingArgs { queries: None, runs: 7, moving: false, no_cache: false, scrape_interval: 15 };
-    for (work, over) in works.iter().filter(|(_, over)| *over <= covered) {
-        let over = Duration::from_secs(*over);
-        let asked = queries::ask(&running.url, Some(running.pid()), &asking, over, plan.end_ms)?;
-        let remark = (asked.empty > 0).then(|| format!("{} without a result", asked.empty));
-        column.set_with_remark(*work, asked.geometric_mean * 1e3, remark);
+    for manner in [Manner::Fresh, Manner::Moving, Manner::Again] {
+        let (moving, no_cache) = (manner == Manner::Moving, manner == Manner::Fresh);
+        let asking = AskingArgs { queries: None, runs: 7, moving, no_cache, scrape_interval: 15 };
+        for (number, over) in ranges.iter().filter(|(_, over)| *over <= covered) {
+            let over = Duration::from_secs(*over);
+            let asked = queries::ask(&running.url, Some(running.pid()), &asking, over, plan.end_ms)?;
+            let mut remarks = Vec::new();
+            if let Some(server) = asked.server {
+                let each = asked.cpu_seconds_each(asking.runs).unwrap_or_default() * 1e3;
+                let peak = server.peak_bytes as f64 / f64::from(1 << 20);
+                remarks.push(format!("{each:.1} ms of CPU, {peak:.0} MiB"));
+            }
+            if asked.empty > 0 {
+                remarks.push(format!("{} without a result", asked.empty));
+            }
+            let remark = (!remarks.is_empty()).then(|| remarks.join(", "));
+            column.set_with_remark(work(manner, *number), asked.geometric_mean * 1e3, remark);
+        }
     }
     Ok(())
 }
