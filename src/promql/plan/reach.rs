@@ -126,7 +126,7 @@ mod tests {
             "vector(range())",
             "sum(rate(a[step()]))",
             "a offset (range() / 2)",
-            "max_over_time(a[range():])",
+            "max_over_time(a[5m:range()])",
             "info(a)",
             "rate({x=\"1\"}[5m])",
             "sum(increase({__name__=~\"a|b\"}[5m]))",
