@@ -1,10 +1,11 @@
 //! Functions over windows, one series at a time: the samples are decoded once and the windows slide over them.
 //!
 //! Read `window`, then the functions: `rate`, `extended`, `over_time`, `regression`; `sliding` for what windows have in
-//! common; then `histogram` and `mixed` for series with native histograms, and `starts`.
+//! common, `lanes` for what has to be added anew; then `histogram` and `mixed` for series with native histograms, and `starts`.
 
 mod extended;
 mod histogram;
+mod lanes;
 mod mixed;
 mod over_time;
 mod rate;
@@ -202,6 +203,9 @@ impl Windows {
         let plain = starts.is_empty() && self.extension == Extension::None;
         let overlap = self.range / self.moments.step().max(1);
         let mut sliding = if plain { Sliding::new(self.func, values, overlap) } else { None };
+        if plain && sliding.is_none() && overlap >= 2 && lanes::takes(self.func) {
+            return self.fill_side_by_side(row, samples, cx);
+        }
         let (mut looked_at, mut unchecked) = (0, 0);
         for at in 0..row.values.len() {
             let ((start, end), reach) = self.ends(at);
@@ -237,6 +241,34 @@ impl Windows {
             if let Some(value) = value {
                 row.put(at, value);
             }
+        }
+        cx.looked_at(looked_at);
+        Ok(())
+    }
+
+    /// As [`Self::fill`], for windows that are added anew one by one.
+    fn fill_side_by_side(&self, row: &mut Row, samples: &Samples, cx: &Context<'_>) -> Result<(), Error> {
+        let mut slide = Slide::default();
+        let (mut windows, mut steps) = (Vec::new(), Vec::new());
+        let (mut at, mut looked_at) = (0, 0);
+        while at < row.values.len() {
+            windows.clear();
+            steps.clear();
+            let mut unchecked = 0;
+            while at < row.values.len() && unchecked <= CHECK_SAMPLES {
+                let Slide { from, to, .. } = slide.to(&samples.timestamps, self.ends(at).1);
+                if from < to {
+                    windows.push((from, to));
+                    steps.push(at);
+                    unchecked += to - from;
+                }
+                at += 1;
+            }
+            looked_at += unchecked;
+            cx.check()?;
+            lanes::fold_each(self.func, &samples.values, &windows, |number, value| {
+                row.put(steps[number], value)
+            });
         }
         cx.looked_at(looked_at);
         Ok(())
