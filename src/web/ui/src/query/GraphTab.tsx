@@ -37,7 +37,7 @@ export default function GraphTab({ panel, change }: Props) {
   const { data, error, isFetching } = useQuery({
     queryKey: ['panel', id, 'range', expr, endMs, rangeMs, stepMs, run],
     queryFn: async ({ signal }) => {
-      const span = windowOf(endMs ?? Date.now(), rangeMs);
+      const span = windowOf(endMs, Date.now(), rangeMs, stepMs);
       const reply = await apiPost<QueryData>(
         'query_range',
         { query: expr, start: span.startMs / 1000, end: span.endMs / 1000, step: stepMs / 1000 },

@@ -49,9 +49,18 @@ export function stepOf(resolution: Resolution, rangeMs: number): number {
   return Math.max(1000, Math.floor(exact / 1000) * 1000);
 }
 
-/** The window a graph asks for. */
-export function windowOf(endMs: number, rangeMs: number): { startMs: number; endMs: number } {
-  return { startMs: endMs - rangeMs, endMs };
+/**
+ * The window a graph asks for: one that ends at `endMs`, or at `nowMs` if that is null. A window that moves on with the
+ * time begins at a multiple of the step, so that points stay where they are and the server knows most of them already.
+ */
+export function windowOf(
+  endMs: number | null,
+  nowMs: number,
+  rangeMs: number,
+  stepMs: number,
+): { startMs: number; endMs: number } {
+  if (endMs !== null) return { startMs: endMs - rangeMs, endMs };
+  return { startMs: Math.floor((nowMs - rangeMs) / stepMs) * stepMs, endMs: nowMs };
 }
 
 /** Moves an end time by half a range; `direction` is -1 or 1. */
