@@ -30,7 +30,7 @@ impl Listener for Lenient {
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
         let (stream, address) = Listener::accept(&mut self.0).await;
-        // Replies are written in one piece; waiting for more only delays them.
+        // Replies are written in few large pieces; waiting for more only delays them.
         let _ = stream.set_nodelay(true);
         (Connection { stream, at_start: true, pending: Vec::new(), given: 0 }, address)
     }
