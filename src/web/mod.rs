@@ -16,6 +16,7 @@ pub mod params;
 pub mod pieces;
 pub mod reply;
 mod request_line;
+mod stall;
 pub mod state;
 
 use std::future::Future;
