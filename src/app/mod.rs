@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::promql::Engine;
 use crate::remote::Receiver;
-use crate::scrape::ScrapeManager;
+use crate::scrape::{ScrapeManager, ScrapeOptions};
 use crate::telemetry::Registry;
 use crate::telemetry::metrics::{Family, Gauge};
 use crate::telemetry::process::ProcessCollector;
@@ -101,10 +101,15 @@ impl App {
         .await
         .map_err(|_| AppError::Failed("opening the database"))??;
 
-        let scrape = ScrapeManager::new(Arc::clone(&db), &settings.net, Arc::clone(&clock), &mut registry)
-            .map_err(reload::ReloadError::from)?;
+        let type_and_unit_labels = settings.features.type_and_unit_labels;
+        let options = ScrapeOptions { type_and_unit_labels };
+        let scrape =
+            ScrapeManager::new(Arc::clone(&db), &settings.net, options, Arc::clone(&clock), &mut registry)
+                .map_err(reload::ReloadError::from)?;
         let (reload, reload_requests) = mpsc::channel(4);
-        let receiver = settings.remote_write_receiver.then(|| Receiver::new(Arc::clone(&db), &mut registry));
+        let receiver = settings.remote_write_receiver.then(|| {
+            Receiver::new(Arc::clone(&db), &mut registry).with_type_and_unit_labels(type_and_unit_labels)
+        });
         let http_metrics = web::HttpMetrics::new(&mut registry);
         let reload_metrics = reload::ReloadMetrics::new(&mut registry);
         let state = Arc::new(ApiState {

@@ -100,7 +100,7 @@ pub(super) struct ServeArgs {
     #[arg(long = "query.cache-size", value_name = "SIZE", default_value = "64MB", value_parser = parse_bytes)]
     query_cache_size: u64,
     /// Features that are off by default, comma separated: promql-experimental-functions,
-    /// promql-binop-fill-modifiers, promql-extended-range-selectors, promql-delayed-name-removal.
+    /// promql-binop-fill-modifiers, promql-extended-range-selectors, promql-delayed-name-removal, type-and-unit-labels.
     #[arg(long = "enable-feature", value_name = "FEATURES", value_delimiter = ',')]
     features: Vec<String>,
     /// Lines below this level are left out.
@@ -225,6 +225,7 @@ fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Settings {
             "promql-experimental-functions" => features.experimental_functions = true,
             "promql-binop-fill-modifiers" => features.binop_fill = true,
             "promql-extended-range-selectors" => features.extended_range_selectors = true,
+            "type-and-unit-labels" => features.type_and_unit_labels = true,
             "promql-delayed-name-removal" => features.delayed_name_removal = true,
             "use-start-timestamps" => {
                 tracing::warn!(

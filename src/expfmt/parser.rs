@@ -86,7 +86,10 @@ pub struct Parser<'a> {
     rest: &'a [u8],
     format: Format,
     line: usize,
+    /// The family that the last line of metadata was about, and what such lines said of it.
+    family: &'a [u8],
     kind: MetricType,
+    unit: &'a [u8],
     ended: bool,
     exemplar: Option<ExemplarText<'a>>,
 }
@@ -96,12 +99,26 @@ type Reason = &'static str;
 impl<'a> Parser<'a> {
     /// A parser at the start of `body`.
     pub fn new(body: &'a [u8], format: Format) -> Self {
-        Self { rest: body, format, line: 0, kind: MetricType::Unknown, ended: false, exemplar: None }
+        Self {
+            rest: body,
+            format,
+            line: 0,
+            family: &[],
+            kind: MetricType::Unknown,
+            unit: &[],
+            ended: false,
+            exemplar: None,
+        }
     }
 
     /// The type of the current family, for [`super::parse_series`].
     pub fn kind(&self) -> MetricType {
         self.kind
+    }
+
+    /// The unit of the current family, OpenMetrics only; empty when it has none.
+    pub fn unit(&self) -> &'a [u8] {
+        self.unit
     }
 
     /// The exemplar of the sample that was read last, OpenMetrics only.
@@ -232,6 +249,10 @@ impl<'a> Parser<'a> {
         if name.is_empty() || name == b"#" {
             return Err("metric name expected");
         }
+        if name != self.family {
+            // What one family says is not true of the next.
+            (self.family, self.kind, self.unit) = (name, MetricType::Unknown, &[]);
+        }
         let text = match self.format {
             Format::Text => trim_start(rest),
             Format::OpenMetrics => rest.strip_prefix(b" ").unwrap_or(rest),
@@ -241,9 +262,10 @@ impl<'a> Parser<'a> {
             b"UNIT" => {
                 // The unit is the last part of the name.
                 let stem = name.strip_suffix(text).unwrap_or(b"_");
-                if text.is_empty() || !stem.ends_with(b"_") || stem == b"_" {
+                if !text.is_empty() && (!stem.ends_with(b"_") || stem == b"_") {
                     return Err("unit is not a suffix of the metric name");
                 }
+                self.unit = text;
                 Entry::Unit { name, unit: text }
             }
             _ => {

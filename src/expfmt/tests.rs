@@ -234,3 +234,34 @@ fn no_bytes_make_it_panic() {
         }
     }
 }
+
+#[test]
+fn types_and_units_are_those_of_the_family_at_hand() {
+    let told = |body: &str, format| {
+        let mut parser = Parser::new(body.as_bytes(), format);
+        let mut out = Vec::new();
+        while let Some(entry) = parser.next_entry(None).expect("sound") {
+            if let Entry::Sample(sample) = entry {
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                out.push(format!("{} {} {}", text(sample.series), parser.kind().name(), text(parser.unit())));
+            }
+        }
+        out
+    };
+    let body = "# UNIT a_seconds seconds\n# TYPE a_seconds histogram\na_seconds_sum 1\n# HELP a_seconds x\n\
+                a_seconds_count 1\n# TYPE b counter\nb_total 1\n# HELP c x\nc 1\nd 1\n# EOF\n";
+    assert_eq!(
+        told(body, Format::OpenMetrics),
+        [
+            "a_seconds_sum histogram seconds",
+            "a_seconds_count histogram seconds",
+            "b_total counter ",
+            "c unknown ",
+            "d unknown ",
+        ]
+    );
+    let body = "# UNIT a_s s\na_s 1\n# UNIT a_s \na_s 2\n# EOF\n";
+    assert_eq!(told(body, Format::OpenMetrics), ["a_s unknown s", "a_s unknown "]);
+    let body = "# TYPE a gauge\na 1\n# HELP a x\na{b=\"c\"} 1\n# UNIT a_s s\nb 1\n# TYPE b untyped\nb 1\n";
+    assert_eq!(told(body, Format::Text), ["a gauge ", "a{b=\"c\"} gauge ", "b gauge ", "b unknown "]);
+}

@@ -1,5 +1,10 @@
 //! What targets and senders say about metric families: type, unit, help.
 
+/// Label that says the type of the family a series is of, where types and units are labels.
+pub const TYPE_LABEL: &str = "__type__";
+/// Label that says its unit.
+pub const UNIT_LABEL: &str = "__unit__";
+
 /// The type of a metric family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum MetricType {

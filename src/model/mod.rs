@@ -20,7 +20,7 @@ pub use histogram::Histogram;
 pub use labels::Labels;
 pub use labels_buf::LabelsBuf;
 pub use matcher::{MatchOp, Matcher};
-pub use metadata::{Metadata, MetricType};
+pub use metadata::{Metadata, MetricType, TYPE_LABEL, UNIT_LABEL};
 pub use regex::{Anchored, RegexError};
 pub use sample::{STALE_NAN_BITS, Samples, TimeRange, is_stale, stale_nan};
 

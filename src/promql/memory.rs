@@ -90,6 +90,15 @@ impl Ticket {
             *bytes += more;
         }
     }
+
+    /// No longer counts `fewer` bytes, or all there are.
+    pub(crate) fn shrink(&mut self, fewer: usize) {
+        if let Some((memory, bytes)) = &mut self.0 {
+            let fewer = fewer.min(*bytes);
+            memory.subtract(fewer);
+            *bytes -= fewer;
+        }
+    }
 }
 
 impl Clone for Ticket {
@@ -125,6 +134,10 @@ mod tests {
         third.grow(20);
         assert!(matches!(other.check(), Err(Error::TooMuchMemoryInAll { limit: 250 })));
         assert!(one.check().is_err(), "all share the total");
+        third.shrink(60);
+        assert_eq!(total.used(), 200);
+        third.shrink(usize::MAX);
+        assert_eq!(total.used(), 90);
         drop((ticket, third));
         assert_eq!((total.used(), one.peak(), other.peak()), (0, 180, 170));
     }

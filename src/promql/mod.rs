@@ -24,6 +24,7 @@ pub use annotations::Annotations;
 pub use engine::Engine;
 pub use error::{Error, ErrorClass};
 pub use explain::ExplainNode;
+pub use memory::Ticket;
 pub use options::{EngineOptions, Features, QueryOptions};
 pub use syntax::ast::{Expr, ValueType};
 pub(crate) use syntax::quote::{short_float, short_float_wide};

@@ -86,6 +86,7 @@ impl ReceiveError {
 #[derive(Clone)]
 pub struct Receiver {
     pub(super) db: Arc<Tsdb>,
+    pub(super) type_and_unit_labels: bool,
     /// Buffers of requests that are done, for those to come.
     buffers: Arc<Mutex<Vec<Vec<u8>>>>,
     pub(super) samples: Counter,
@@ -100,6 +101,7 @@ impl Receiver {
     pub fn new(db: Arc<Tsdb>, registry: &mut Registry) -> Self {
         let new = Self {
             db,
+            type_and_unit_labels: false,
             buffers: Arc::default(),
             samples: Counter::default(),
             invalid_labels: Counter::default(),
@@ -116,6 +118,13 @@ impl Receiver {
         let help = "Native histograms refused because they are invalid";
         r.register("histograms_refused", help, new.histograms_refused.clone());
         new
+    }
+
+    /// Whether what series of version 2.0 say of type and unit becomes labels of theirs: `__type__`, `__unit__`.
+    #[must_use]
+    pub fn with_type_and_unit_labels(mut self, on: bool) -> Self {
+        self.type_and_unit_labels = on;
+        self
     }
 
     /// Inflates a body.

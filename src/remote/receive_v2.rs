@@ -9,7 +9,7 @@ use super::receive::{
 };
 use super::v2::{self, Request, Series};
 use crate::codec::CodecError;
-use crate::model::{Exemplar, Labels, LabelsBuf, METRIC_NAME, Metadata, MetricType};
+use crate::model::{Exemplar, Labels, LabelsBuf, METRIC_NAME, Metadata, MetricType, TYPE_LABEL, UNIT_LABEL};
 use crate::tsdb::{AppendOutcome, CommitMode, DbAppender, SeriesRef, fingerprint_packed};
 
 /// What was kept of a request, what was there already included.
@@ -95,15 +95,16 @@ impl Receiver {
         self.exemplars.inc_by(stats.exemplars.committed as u64);
         let refused = staging.samples + staging.histograms - written.samples - written.histograms;
         let mut bad = staging.bad;
+        let typed = self.type_and_unit_labels;
         let is_known = |packed: &str| self.db.appender(None).find(fingerprint_packed(packed)).is_some();
         let first = stats.first_refused;
         bad.add(refused, || {
             let (at, outcome) = first.unwrap_or((0, AppendOutcome::DuplicateTimestamp));
-            format!("{} for series {}", reason_of(outcome), owner(request, at, staging.samples))
+            format!("{} for series {}", reason_of(outcome), owner(request, typed, at, staging.samples))
         });
         bad.add(stats.exemplars.out_of_order, || {
             let at = stats.exemplars.first_out_of_order.unwrap_or(0);
-            format!("out of order exemplar for series {}", exemplar_owner(request, at, is_known))
+            format!("out of order exemplar for series {}", exemplar_owner(request, typed, at, is_known))
         });
         match bad.first {
             Some(first) => Err(ReceiveError::Parts { first, others: bad.count - 1, written }),
@@ -125,6 +126,16 @@ impl<'a> Staging<'a> {
             let numbers = &series.labels;
             self.bad.add(1, || format!("parsing labels for series {numbers:?}: a number stands for no text"));
             return Ok(());
+        }
+        let Some(metadata) = metadata(request, series) else {
+            let pairs = &self.pairs;
+            self.bad.add(1, || {
+                format!("parsing metadata for series {}: a number stands for no text", shown(pairs))
+            });
+            return Ok(());
+        };
+        if receiver.type_and_unit_labels {
+            set_type_and_unit(&mut self.pairs, &metadata);
         }
         if !self.labels.set(&self.pairs) {
             receiver.invalid_labels.inc();
@@ -165,7 +176,7 @@ impl<'a> Staging<'a> {
                 }
             }
         }
-        self.family(appender, request, series);
+        self.family(appender, &metadata);
         self.exemplars(appender, request, series, reference)
     }
 
@@ -191,11 +202,10 @@ impl<'a> Staging<'a> {
     }
 
     /// Stages what the series says of its family, once in a request.
-    fn family(&mut self, appender: &mut DbAppender<'_>, request: &Request<'a>, series: &Series<'a>) {
-        let (kind, help, unit) = series.metadata;
-        let kind = MetricType::from_number(kind);
-        let text = |number| request.symbol(number).and_then(|text| std::str::from_utf8(text).ok());
-        let (Some(help), Some(unit)) = (text(help), text(unit)) else { return };
+    fn family(&mut self, appender: &mut DbAppender<'_>, metadata: &SeriesMetadata<'a>) {
+        let kind = metadata.kind;
+        let text = |bytes| std::str::from_utf8(bytes).ok();
+        let (Some(help), Some(unit)) = (text(metadata.help), text(metadata.unit)) else { return };
         if kind == MetricType::Unknown && help.is_empty() && unit.is_empty() {
             return;
         }
@@ -205,6 +215,37 @@ impl<'a> Staging<'a> {
             appender.set_metadata(name, Metadata { kind, unit: unit.to_owned(), help: help.to_owned() });
         }
     }
+}
+
+/// What a series says of its family.
+struct SeriesMetadata<'a> {
+    kind: MetricType,
+    help: &'a [u8],
+    unit: &'a [u8],
+}
+
+/// None when a number stands for nothing.
+fn metadata<'a>(request: &Request<'a>, series: &Series<'_>) -> Option<SeriesMetadata<'a>> {
+    let (kind, help, unit) = series.metadata;
+    // The first text is always the empty one; a request without metadata may have no texts at all.
+    let text = |number| if number == 0 { Some(&b""[..]) } else { request.symbol(number) };
+    Some(SeriesMetadata { kind: MetricType::from_number(kind), help: text(help)?, unit: text(unit)? })
+}
+
+/// Makes labels of type and unit where the series has either; labels of these names that were sent are left out then.
+fn set_type_and_unit<'a>(pairs: &mut Vec<(&'a [u8], &'a [u8])>, metadata: &SeriesMetadata<'a>) {
+    if metadata.kind == MetricType::Unknown && metadata.unit.is_empty() {
+        return;
+    }
+    let names = [TYPE_LABEL.as_bytes(), UNIT_LABEL.as_bytes()];
+    pairs.retain(|(name, _)| !names.contains(name));
+    if metadata.kind != MetricType::Unknown {
+        pairs.push((names[0], metadata.kind.name().as_bytes()));
+    }
+    if !metadata.unit.is_empty() {
+        pairs.push((names[1], metadata.unit));
+    }
+    pairs.sort_by_key(|(name, _)| *name);
 }
 
 fn is_sampled(series: &Series<'_>) -> bool {
@@ -230,22 +271,29 @@ fn shown(pairs: &[(&[u8], &[u8])]) -> String {
 }
 
 /// Calls `visit` with the series that may have been staged.
-fn each_staged(request: &Request<'_>, mut visit: impl FnMut(&SeriesLabels, &Series<'_>)) {
+fn each_staged<'a>(request: &Request<'a>, typed: bool, mut visit: impl FnMut(&SeriesLabels, &Series<'a>)) {
     let mut labels = SeriesLabels::default();
     let mut pairs = Vec::new();
     // The request was read before, so it can be read again.
     let _ = request.each_series(|series| {
-        if request.labels(&series.labels, &mut pairs) && labels.set(&pairs) {
+        let (true, Some(metadata)) = (request.labels(&series.labels, &mut pairs), metadata(request, series))
+        else {
+            return;
+        };
+        if typed {
+            set_type_and_unit(&mut pairs, &metadata);
+        }
+        if labels.set(&pairs) {
             visit(&labels, series);
         }
     });
 }
 
 /// The series of number `at` of the `samples` samples that were staged, and the native histograms behind them.
-fn owner(request: &Request<'_>, at: usize, samples: usize) -> String {
+fn owner(request: &Request<'_>, typed: bool, at: usize, samples: usize) -> String {
     let mut left = if at < samples { at } else { at - samples };
     let mut found = None;
-    each_staged(request, |labels, series| {
+    each_staged(request, typed, |labels, series| {
         let valid = |message: &&&[u8]| histogram::read(message).is_ok_and(|(_, found)| found.is_ok());
         let here =
             if at < samples { series.samples.len() } else { series.histograms.iter().filter(valid).count() };
@@ -258,11 +306,11 @@ fn owner(request: &Request<'_>, at: usize, samples: usize) -> String {
 }
 
 /// The series of exemplar number `at` of those that were staged; they are of series that are known.
-fn exemplar_owner(request: &Request<'_>, at: usize, is_known: impl Fn(&str) -> bool) -> String {
+fn exemplar_owner(request: &Request<'_>, typed: bool, at: usize, is_known: impl Fn(&str) -> bool) -> String {
     let mut left = at;
     let mut found = None;
     let (mut pairs, mut buf) = (Vec::new(), LabelsBuf::new());
-    each_staged(request, |labels, series| {
+    each_staged(request, typed, |labels, series| {
         let staged = series.exemplars.iter().filter(|message| {
             v2::read_exemplar(message).is_ok_and(|parts| {
                 request.labels(&parts.labels, &mut pairs) && exemplar_labels(&mut buf, &pairs).is_some()

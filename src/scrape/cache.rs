@@ -11,6 +11,7 @@ use std::hash::BuildHasher as _;
 use foldhash::fast::RandomState;
 use hashbrown::{HashSet, HashTable};
 
+use crate::model::MetricType;
 use crate::tsdb::SeriesRef;
 
 /// What the text of a series stands for.
@@ -26,6 +27,8 @@ pub(super) enum Known {
 #[derive(Debug)]
 pub(super) struct Entry {
     text: Box<[u8]>,
+    /// What [`Cache::told`] gave for its family.
+    told: u32,
     pub(super) known: Known,
     /// The scrape that saw it last.
     seen: u64,
@@ -61,14 +64,21 @@ impl Cache {
         self.entries.get(self.next).map(|entry| &*entry.text)
     }
 
-    /// Index of `text`, if it is known.
-    pub(super) fn find(&mut self, text: &[u8]) -> Option<usize> {
+    /// A number for what a family says of itself, where that becomes labels: then the same text under another type is
+    /// another series.
+    pub(super) fn told(&self, kind: MetricType, unit: &[u8]) -> u32 {
+        u32::try_from(self.hasher.hash_one((kind, unit)) >> 32).unwrap_or(0)
+    }
+
+    /// Index of `text`, if it is known in a family that `told` stands for.
+    pub(super) fn find(&mut self, text: &[u8], told: u32) -> Option<usize> {
+        let is_it = |entry: &Entry| *entry.text == *text && entry.told == told;
         let at = match self.entries.get(self.next) {
-            Some(entry) if *entry.text == *text => self.next,
+            Some(entry) if is_it(entry) => self.next,
             _ => {
-                let hash = self.hasher.hash_one(text);
+                let hash = hash_of(&self.hasher, text, told);
                 let entries = &self.entries;
-                let is_it = |at: &u32| entries.get(*at as usize).is_some_and(|entry| *entry.text == *text);
+                let is_it = |at: &u32| entries.get(*at as usize).is_some_and(is_it);
                 *self.by_text.find(hash, is_it)? as usize
             }
         };
@@ -77,13 +87,13 @@ impl Cache {
     }
 
     /// Adds `text`, which must not be there yet; returns its index.
-    pub(super) fn insert(&mut self, text: &[u8], known: Known) -> usize {
+    pub(super) fn insert(&mut self, text: &[u8], told: u32, known: Known) -> usize {
         let at = self.entries.len();
-        let hash = self.hasher.hash_one(text);
-        let hasher = self.hasher.clone();
-        self.entries.push(Entry { text: text.into(), known, seen: 0, live: false, tracked: false });
-        let entries = &self.entries;
-        let rehash = |at: &u32| entries.get(*at as usize).map_or(0, |entry| hasher.hash_one(&*entry.text));
+        let hash = hash_of(&self.hasher, text, told);
+        self.entries.push(Entry { text: text.into(), told, known, seen: 0, live: false, tracked: false });
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        let rehash =
+            |at: &u32| entries.get(*at as usize).map_or(0, |entry| hash_of(hasher, &entry.text, entry.told));
         // A body of 512 MiB holds fewer than 2^32 lines.
         self.by_text.insert_unique(hash, u32::try_from(at).unwrap_or(u32::MAX), rehash);
         self.next = at + 1;
@@ -132,9 +142,10 @@ impl Cache {
     fn index(&mut self) {
         self.by_text.clear();
         let (entries, hasher) = (&self.entries, &self.hasher);
-        let hash_of = |at: &u32| entries.get(*at as usize).map_or(0, |entry| hasher.hash_one(&*entry.text));
+        let rehash =
+            |at: &u32| entries.get(*at as usize).map_or(0, |entry| hash_of(hasher, &entry.text, entry.told));
         for at in 0..u32::try_from(entries.len()).unwrap_or(u32::MAX) {
-            self.by_text.insert_unique(hash_of(&at), at, hash_of);
+            self.by_text.insert_unique(rehash(&at), at, rehash);
         }
     }
 
@@ -194,6 +205,10 @@ impl Cache {
     }
 }
 
+fn hash_of(hasher: &RandomState, text: &[u8], told: u32) -> u64 {
+    hasher.hash_one(text) ^ u64::from(told)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,8 +222,8 @@ mod tests {
         cache.begin();
         for text in texts {
             let at = cache
-                .find(text.as_bytes())
-                .unwrap_or_else(|| cache.insert(text.as_bytes(), Known::Series(series(text))));
+                .find(text.as_bytes(), 0)
+                .unwrap_or_else(|| cache.insert(text.as_bytes(), 0, Known::Series(series(text))));
             cache.see(at, true);
         }
         let mut gone = Vec::new();
@@ -222,8 +237,8 @@ mod tests {
         let mut cache = Cache::default();
         scrape(&mut cache, &["a", "b", "c"]);
         cache.forget_unknown(|known| known != series("b"));
-        assert!(cache.find(b"b").is_none());
-        assert!(cache.find(b"c").is_some());
+        assert!(cache.find(b"b", 0).is_none());
+        assert!(cache.find(b"c", 0).is_some());
         assert_eq!(scrape(&mut cache, &["a", "b"]), [series("c")]);
     }
 
@@ -235,8 +250,8 @@ mod tests {
         assert_eq!(scrape(&mut cache, &["a", "d"]), [series("b"), series("c")]);
         assert_eq!(cache.len(), 2);
         assert!(scrape(&mut cache, &["d", "a"]).is_empty());
-        assert!(cache.find(b"b").is_none());
-        assert!(cache.find(b"d").is_some());
+        assert!(cache.find(b"b", 0).is_none());
+        assert!(cache.find(b"d", 0).is_some());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::cache::{Cache, Known};
 use super::families::Families;
+use super::manager::ScrapeOptions;
 use super::metrics::ScrapeMetrics;
 use super::report::Report;
 use super::status::FamilyMetadata;
@@ -15,7 +16,7 @@ use crate::config::ScrapeConfig;
 use crate::expfmt::{
     Entry, ExemplarText, Format, ParseError, Parser, Sample, SeriesError, parse_labels, parse_series,
 };
-use crate::model::{Exemplar, Labels, LabelsBuf, Metadata, stale_nan};
+use crate::model::{Exemplar, Labels, LabelsBuf, Metadata, MetricType, TYPE_LABEL, UNIT_LABEL, stale_nan};
 use crate::relabel;
 use crate::tsdb::chunk::open::TimelineId;
 use crate::tsdb::{CommitMode, DbAppender, SeriesRef, Tsdb};
@@ -66,6 +67,7 @@ pub(super) struct Summary {
 pub(super) struct Ingest {
     job: Arc<ScrapeConfig>,
     labels: Labels,
+    options: ScrapeOptions,
     /// Made with the first scrape: making one may have to wait for the database.
     timeline: Option<TimelineId>,
     cache: Cache,
@@ -82,11 +84,12 @@ pub(super) struct Ingest {
 }
 
 impl Ingest {
-    pub(super) fn new(job: Arc<ScrapeConfig>, labels: Labels, db: &Tsdb) -> Self {
+    pub(super) fn new(job: Arc<ScrapeConfig>, labels: Labels, options: ScrapeOptions, db: &Tsdb) -> Self {
         Self {
             report: Report::new(&labels),
             job,
             labels,
+            options,
             timeline: None,
             cache: Cache::default(),
             last_good: 0,
@@ -228,18 +231,22 @@ impl Ingest {
         self.families.begin();
         let limit = self.job.limits.sample_limit;
         let mut limited = 0u64;
+        let mut told = 0;
         while let Some(entry) = parser.next_entry(self.cache.expected())? {
             let Entry::Sample(sample) = entry else {
                 self.families.note(&entry);
+                if self.options.type_and_unit_labels {
+                    told = self.cache.told(parser.kind(), parser.unit());
+                }
                 continue;
             };
             counts.scraped += 1;
             let within_limit = limit == 0 || limited < limit;
-            let found = self.cache.find(sample.series);
+            let found = self.cache.find(sample.series, told);
             let new = found.is_none();
             let resolved = match found {
                 Some(at) => Some(at),
-                None => self.resolve(appender, &parser, &sample, within_limit)?,
+                None => self.resolve(appender, &parser, &sample, told, within_limit)?,
             };
             let Some(at) = resolved else {
                 counts.kept += 1;
@@ -287,13 +294,17 @@ impl Ingest {
         appender: &mut DbAppender<'_>,
         parser: &Parser<'_>,
         sample: &Sample<'_>,
+        told: u32,
         store: bool,
     ) -> Result<Option<usize>, IngestError> {
         let buffer = &mut self.buffer;
         parse_series(sample.series, parser.kind(), buffer)?;
+        if self.options.type_and_unit_labels {
+            set_type_and_unit(buffer, parser.kind(), parser.unit())?;
+        }
         merge(buffer, &self.labels, self.job.honor_labels);
         if !relabel::apply(&self.job.metric_relabel_configs, buffer) || buffer.is_empty() {
-            return Ok(Some(self.cache.insert(sample.series, Known::Dropped)));
+            return Ok(Some(self.cache.insert(sample.series, told, Known::Dropped)));
         }
         if buffer.metric_name().is_empty() {
             return Err(IngestError::NoName);
@@ -303,7 +314,7 @@ impl Ingest {
             return Ok(None);
         }
         let series = appender.series(&self.buffer.to_labels());
-        Ok(Some(self.cache.insert(sample.series, Known::Series(series))))
+        Ok(Some(self.cache.insert(sample.series, told, Known::Series(series))))
     }
 
     fn check_limits(&self) -> Result<(), IngestError> {
@@ -329,6 +340,17 @@ impl Ingest {
         }
         Ok(())
     }
+}
+
+/// Makes labels of what a family says of itself; they replace those of the target. What it does not say leaves them.
+fn set_type_and_unit(buffer: &mut LabelsBuf, kind: MetricType, unit: &[u8]) -> Result<(), SeriesError> {
+    if kind != MetricType::Unknown {
+        buffer.set(TYPE_LABEL, kind.name());
+    }
+    if !unit.is_empty() {
+        buffer.set(UNIT_LABEL, std::str::from_utf8(unit).map_err(|_| SeriesError::Utf8)?);
+    }
+    Ok(())
 }
 
 /// Adds the labels of the target; where both have one, `honor` says who wins.

@@ -27,7 +27,8 @@ impl Bench {
         let text = format!("scrape_configs:\n- job_name: j\n{job}");
         let config = parse(&text, "f", &LoadOptions::default()).expect("valid");
         let labels = Labels::from_pairs([("instance", "h"), ("job", "j")]);
-        let ingest = Ingest::new(Arc::clone(&config.scrape_configs[0]), labels, &db);
+        let ingest =
+            Ingest::new(Arc::clone(&config.scrape_configs[0]), labels, ScrapeOptions::default(), &db);
         Self { db, ingest, metrics: ScrapeMetrics::new(&mut registry), now: T0, _dir: dir }
     }
 
@@ -122,7 +123,8 @@ fn the_end_of_a_target_marks_reports_too() {
 fn what_another_loop_left_goes_stale_unless_it_comes_again() {
     let mut b = Bench::new("");
     b.scrape("a 1\nb 1\n");
-    let fresh = Ingest::new(Arc::clone(&b.ingest.job), b.ingest.labels.clone(), &b.db);
+    let fresh =
+        Ingest::new(Arc::clone(&b.ingest.job), b.ingest.labels.clone(), ScrapeOptions::default(), &b.db);
     let old = std::mem::replace(&mut b.ingest, fresh);
     b.ingest.inherit(old.into_live());
     b.scrape("a 2\n");
@@ -263,4 +265,67 @@ fn exemplars_and_metadata_come_with_the_samples() {
     )));
     assert!(failed.error.is_some());
     assert_eq!(exemplars(&b).len(), 2);
+}
+
+/// The series of a job as its scrapes make them, types and units being labels: name, labels beside, values.
+fn typed(job: &str, bodies: &[&str]) -> Vec<String> {
+    let mut b = Bench::new(job);
+    b.ingest.options.type_and_unit_labels = true;
+    for body in bodies {
+        let summary = b.feed(Ok((body.as_bytes(), Format::OpenMetrics)));
+        assert_eq!(summary.error, None, "{body}");
+    }
+    let names = ["a_seconds", "b_total", "c", "d", "h_bucket", "up"];
+    let all = names.iter().flat_map(|name| {
+        b.values(name).into_iter().map(move |(labels, values)| {
+            format!("{name}{} {values}", labels.replace("instance=\"h\", job=\"j\"", "-"))
+        })
+    });
+    all.collect()
+}
+
+#[test]
+fn types_and_units_become_labels() {
+    let body = "# TYPE a_seconds gauge\n# UNIT a_seconds seconds\na_seconds{x=\"y\"} 1\n# TYPE b counter\nb_total 2\n\
+                # TYPE c unknown\nc{__type__=\"mine\",__unit__=\"own\"} 3\n\
+                # TYPE d info\nd{__type__=\"mine\",__unit__=\"own\"} 4\n\
+                # TYPE h histogram\nh_bucket{le=\"1\"} 5\n# EOF\n";
+    assert_eq!(
+        typed("", &[body, body]),
+        [
+            "a_seconds{__type__=\"gauge\", __unit__=\"seconds\", -, x=\"y\"} 1 1",
+            "b_total{__type__=\"counter\", -} 2 2",
+            "c{__type__=\"mine\", __unit__=\"own\", -} 3 3",
+            "d{__type__=\"info\", __unit__=\"own\", -} 4 4",
+            "h_bucket{__type__=\"histogram\", -, le=\"1.0\"} 5 5",
+            "up{-} 1 1",
+        ]
+    );
+    // Relabelling sees them, and may change them.
+    let rules = "  metric_relabel_configs:\n  - {source_labels: [__type__], regex: counter|info, action: drop}\n  \
+                 - {source_labels: [__type__], target_label: kind}\n  \
+                 - {source_labels: [__unit__], regex: seconds, target_label: __unit__, replacement: s}\n";
+    assert_eq!(
+        typed(rules, &[body]),
+        [
+            "a_seconds{__type__=\"gauge\", __unit__=\"s\", -, kind=\"gauge\", x=\"y\"} 1",
+            "c{__type__=\"mine\", __unit__=\"own\", -, kind=\"mine\"} 3",
+            "h_bucket{__type__=\"histogram\", -, kind=\"histogram\", le=\"1.0\"} 5",
+            "up{-} 1",
+        ]
+    );
+}
+
+#[test]
+fn a_family_of_another_type_has_other_series() {
+    let gauge = "# TYPE a_seconds gauge\na_seconds 1\n# EOF\n";
+    let counter = "# TYPE a_seconds counter\n# UNIT a_seconds seconds\na_seconds 2\n# EOF\n";
+    assert_eq!(
+        typed("", &[gauge, counter, counter, gauge]),
+        [
+            "a_seconds{__type__=\"counter\", __unit__=\"seconds\", -} 2 2 s",
+            "a_seconds{__type__=\"gauge\", -} 1 s 1",
+            "up{-} 1 1 1 1",
+        ]
+    );
 }

@@ -81,7 +81,8 @@ impl Bench {
         let options = TsdbOptions::new(dir.path());
         let db = Arc::new(Tsdb::open(options, Arc::clone(&clock), &mut registry).expect("database opens"));
         let metrics = ScrapeMetrics::new(&mut registry);
-        let shared = Arc::new(Shared { db, clock, metrics, threads: Semaphore::new(2), seed: 0 });
+        let options = ScrapeOptions::default();
+        let shared = Arc::new(Shared { db, clock, metrics, options, threads: Semaphore::new(2), seed: 0 });
         let script = Arc::new(Script(Mutex::new(steps.into())));
         let pool = Pool::new(Arc::clone(&shared), job(""), script.clone());
         Self { pool, shared, tasks: JoinSet::new(), script, _dir: dir }

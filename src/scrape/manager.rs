@@ -50,6 +50,13 @@ enum Command {
     Stop,
 }
 
+/// What holds for every scrape, whatever the configuration says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ScrapeOptions {
+    /// What a family says of its type and unit becomes labels of its series: `__type__`, `__unit__`.
+    pub type_and_unit_labels: bool,
+}
+
 /// Runs discovery and scraping.
 pub struct ScrapeManager {
     resolver: Arc<dyn Resolver>,
@@ -66,17 +73,19 @@ impl ScrapeManager {
     pub fn new(
         db: Arc<Tsdb>,
         net: &NetOptions,
+        options: ScrapeOptions,
         clock: Arc<dyn Clock>,
         registry: &mut Registry,
     ) -> Result<Self, Error> {
         let resolver = Arc::new(SystemResolver::new(net.dns_server)?);
-        Ok(Self::with_resolver(db, resolver, clock, registry))
+        Ok(Self::with_resolver(db, resolver, options, clock, registry))
     }
 
     /// Like [`ScrapeManager::new`], with names looked up by `resolver`.
     pub fn with_resolver(
         db: Arc<Tsdb>,
         resolver: Arc<dyn Resolver>,
+        options: ScrapeOptions,
         clock: Arc<dyn Clock>,
         registry: &mut Registry,
     ) -> Self {
@@ -88,6 +97,7 @@ impl ScrapeManager {
             db,
             clock,
             metrics: ScrapeMetrics::new(registry),
+            options,
             threads,
             shared: None,
             targets: discovery.targets(),
@@ -145,6 +155,7 @@ struct Coordinator {
     db: Arc<Tsdb>,
     clock: Arc<dyn Clock>,
     metrics: ScrapeMetrics,
+    options: ScrapeOptions,
     threads: usize,
     /// Made by the first configuration; a new one only when the seed changes.
     shared: Option<Arc<Shared>>,
@@ -190,6 +201,7 @@ impl Coordinator {
                 db: Arc::clone(&self.db),
                 clock: Arc::clone(&self.clock),
                 metrics: self.metrics.clone(),
+                options: self.options,
                 threads: Semaphore::new(self.threads),
                 seed,
             }),

@@ -19,5 +19,5 @@ mod target;
 mod timing;
 
 pub use error::Error;
-pub use manager::{Prepared, ScrapeManager};
+pub use manager::{Prepared, ScrapeManager, ScrapeOptions};
 pub use status::ScrapeHandle;

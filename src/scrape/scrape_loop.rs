@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::fetch::{self, Fetch};
 use super::ingest::{Ingest, Live, Summary};
+use super::manager::ScrapeOptions;
 use super::metrics::ScrapeMetrics;
 use super::status::{Health, TargetState};
 use super::timing::Slots;
@@ -42,6 +43,7 @@ pub(super) struct Shared {
     pub(super) db: Arc<Tsdb>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: ScrapeMetrics,
+    pub(super) options: ScrapeOptions,
     /// Bodies that may be parsed at once.
     pub(super) threads: Semaphore,
     /// Differs between servers, so that two of them scrape at different moments.
@@ -82,14 +84,14 @@ impl ScrapeLoop {
     }
 
     async fn scrape_on(&self, run: &mut watch::Receiver<Run>) {
-        let Shared { db, clock, metrics, .. } = &*self.shared;
+        let Shared { db, clock, metrics, options, .. } = &*self.shared;
         let target = &self.state.target;
         let interval_ms = i64::try_from(target.interval.as_millis()).unwrap_or(i64::MAX);
         let slots = Slots::new(interval_ms, target.hash ^ self.shared.seed);
         let length = metrics
             .interval_length
             .get_or_create_owned(&vec![("interval".to_owned(), format_duration(target.interval))]);
-        let mut ingest = Ingest::new(Arc::clone(&self.job), target.labels.clone(), db);
+        let mut ingest = Ingest::new(Arc::clone(&self.job), target.labels.clone(), *options, db);
         let mut buffers = Buffers::default();
         let mut last_start: Option<Instant> = None;
         let mut last_slot = None;

@@ -1,74 +1,10 @@
-//! Query results straight to JSON bytes, without a tree in between.
+//! Parts of query results straight to JSON bytes, without a tree in between. [`super::pieces`] puts them together.
 
-use super::number::{write_float, write_plain_float, write_timestamp};
-use crate::model::{Histogram, Labels, Samples};
-use crate::promql::Value;
+use super::number::{write_float, write_timestamp};
+use crate::model::{Histogram, Labels};
 
-/// Appends the value of a query as `"resultType":...,"result":...`.
-pub fn write_value(value: &Value, out: &mut Vec<u8>) {
-    match value {
-        Value::Scalar { timestamp, value } => {
-            out.extend_from_slice(b"\"resultType\":\"scalar\",\"result\":");
-            write_pair(*timestamp, out, |out| write_plain_float(*value, out));
-        }
-        Value::String { timestamp, value } => {
-            out.extend_from_slice(b"\"resultType\":\"string\",\"result\":[");
-            write_timestamp(*timestamp, out);
-            out.push(b',');
-            write_text(value, out);
-            out.push(b']');
-        }
-        Value::Vector(samples) => {
-            out.extend_from_slice(b"\"resultType\":\"vector\",\"result\":[");
-            for (number, sample) in samples.iter().enumerate() {
-                out.extend_from_slice(if number == 0 { b"{\"metric\":" } else { b",{\"metric\":" });
-                write_labels(&sample.labels, out);
-                if let Some(histogram) = &sample.histogram {
-                    out.extend_from_slice(b",\"histogram\":");
-                    write_histogram_pair(sample.timestamp, histogram, out);
-                } else {
-                    out.extend_from_slice(b",\"value\":");
-                    write_pair(sample.timestamp, out, |out| write_float(sample.value, out));
-                }
-                out.push(b'}');
-            }
-            out.push(b']');
-        }
-        Value::Matrix(series) => {
-            out.extend_from_slice(b"\"resultType\":\"matrix\",\"result\":[");
-            for (number, series) in series.iter().enumerate() {
-                out.extend_from_slice(if number == 0 { b"{\"metric\":" } else { b",{\"metric\":" });
-                write_labels(&series.labels, out);
-                write_samples(&series.samples, out);
-                out.push(b'}');
-            }
-            out.push(b']');
-        }
-    }
-}
-
-/// Numbers, then histograms; a kind without samples is left out.
-fn write_samples(samples: &Samples, out: &mut Vec<u8>) {
-    if samples.histograms.len() < samples.len() {
-        out.extend_from_slice(b",\"values\":");
-        let floats = samples.points().filter(|(.., histogram)| histogram.is_none());
-        for (number, (timestamp, value, _)) in floats.enumerate() {
-            out.push(if number == 0 { b'[' } else { b',' });
-            write_pair(timestamp, out, |out| write_float(value, out));
-        }
-        out.push(b']');
-    }
-    if !samples.histograms.is_empty() {
-        out.extend_from_slice(b",\"histograms\":");
-        for (number, (at, histogram)) in samples.histograms.iter().enumerate() {
-            out.push(if number == 0 { b'[' } else { b',' });
-            write_histogram_pair(samples.timestamps.get(*at).copied().unwrap_or_default(), histogram, out);
-        }
-        out.push(b']');
-    }
-}
-
-fn write_histogram_pair(timestamp: i64, histogram: &Histogram, out: &mut Vec<u8>) {
+/// Appends timestamp and histogram of a sample.
+pub(super) fn write_histogram_pair(timestamp: i64, histogram: &Histogram, out: &mut Vec<u8>) {
     out.push(b'[');
     write_timestamp(timestamp, out);
     out.push(b',');
@@ -104,7 +40,8 @@ fn write_histogram(histogram: &Histogram, out: &mut Vec<u8>) {
     out.extend_from_slice(if any { b"]}" } else { b"}" });
 }
 
-fn write_pair(timestamp: i64, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
+/// Appends timestamp and number of a sample.
+pub(super) fn write_pair(timestamp: i64, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
     out.push(b'[');
     write_timestamp(timestamp, out);
     out.extend_from_slice(b",\"");
@@ -141,11 +78,8 @@ pub fn write_text(text: &str, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::model::histogram::Buckets;
-    use crate::promql::VectorSample;
 
     fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -154,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn shows_floats_and_histograms_apart() {
+    fn writes_populated_buckets_of_histograms() {
         let histogram = Histogram {
             count: 6.0,
             sum: 1.5,
@@ -166,18 +100,10 @@ mod tests {
         };
         let shown = "{\"count\":\"6\",\"sum\":\"1.5\",\"buckets\":[[1,\"-2\",\"-1\",\"1\"],\
                      [3,\"-0.25\",\"0.25\",\"3\"],[0,\"1\",\"2\",\"2\"]]}";
-        let mut samples = Samples::new();
-        samples.push_histogram(1000, Arc::new(histogram.clone()));
-        assert_eq!(text(|o| write_samples(&samples, o)), format!(",\"histograms\":[[1,{shown}]]"));
-        samples.push(2000, 5.0);
-        let expected = format!(",\"values\":[[2,\"5\"]],\"histograms\":[[1,{shown}]]");
-        assert_eq!(text(|o| write_samples(&samples, o)), expected);
-        let histogram = Some(Arc::new(Histogram::default()));
-        let sample = VectorSample { labels: Labels::empty(), timestamp: 1500, value: 0.0, histogram };
+        assert_eq!(text(|o| write_histogram_pair(1000, &histogram, o)), format!("[1,{shown}]"));
         assert_eq!(
-            text(|o| write_value(&Value::Vector(vec![sample]), o)),
-            "\"resultType\":\"vector\",\"result\":[{\"metric\":{},\
-             \"histogram\":[1.500,{\"count\":\"0\",\"sum\":\"0\"}]}]"
+            text(|o| write_histogram_pair(1500, &Histogram::default(), o)),
+            "[1.500,{\"count\":\"0\",\"sum\":\"0\"}]"
         );
     }
 

@@ -1,11 +1,18 @@
-//! Counts requests by handler and status code.
+//! Counts requests by handler and status code, and what they took: time and bytes of the reply.
+//!
+//! A reply that is written while it is sent is measured when its body ends, or is dropped because the client went away.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use axum::body::{Body, BodyDataStream, HttpBody as _};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
 
 use super::state::ApiState;
 use crate::promql::Stats;
@@ -13,16 +20,17 @@ use crate::telemetry::Registry;
 use crate::telemetry::metrics::{Counter, Family, Gauge, Histogram};
 
 type Requests = Family<Vec<(String, String)>, Counter>;
-type Durations = Family<Vec<(String, String)>, Histogram, fn() -> Histogram>;
+type Histograms = Family<Vec<(String, String)>, Histogram, fn() -> Histogram>;
 
 /// Metrics of all requests.
 #[derive(Debug, Clone)]
 pub struct HttpMetrics {
     requests: Requests,
-    durations: Durations,
+    durations: Histograms,
+    sizes: Histograms,
     queries: Gauge,
     query_slots: Gauge,
-    query_parts: Durations,
+    query_parts: Histograms,
     known_steps: Counter,
     evaluated_steps: Counter,
     kept_bytes: Gauge,
@@ -42,13 +50,15 @@ impl HttpMetrics {
     /// Registers them.
     pub fn new(registry: &mut Registry) -> Self {
         let buckets: fn() -> Histogram = || Histogram::new([0.1, 0.2, 0.4, 1.0, 3.0, 8.0, 20.0, 60.0, 120.0]);
+        let sizes: fn() -> Histogram = || Histogram::new((2..10).map(|power| 10.0_f64.powi(power)));
         let parts: fn() -> Histogram = || Histogram::new([0.01, 0.1, 1.0, 10.0]);
         let metrics = Self {
             requests: Requests::default(),
-            durations: Durations::new_with_constructor(buckets),
+            durations: Histograms::new_with_constructor(buckets),
+            sizes: Histograms::new_with_constructor(sizes),
             queries: Gauge::default(),
             query_slots: Gauge::default(),
-            query_parts: Durations::new_with_constructor(parts),
+            query_parts: Histograms::new_with_constructor(parts),
             known_steps: Counter::default(),
             evaluated_steps: Counter::default(),
             kept_bytes: Gauge::default(),
@@ -68,6 +78,7 @@ impl HttpMetrics {
         let r = registry.sub_registry_with_prefix("prometheus_http");
         r.register("requests", "Requests by handler and status code", metrics.requests.clone());
         r.register("request_duration_seconds", "Duration of requests", metrics.durations.clone());
+        r.register("response_size_bytes", "Size of replies", metrics.sizes.clone());
         metrics
     }
 
@@ -110,11 +121,49 @@ pub(super) async fn count(State(state): State<Arc<ApiState>>, request: Request, 
     let handler = route.map_or_else(|| "/".to_owned(), |route| route.as_str().to_owned());
     let started = Instant::now();
     let response = next.run(request).await;
-    let metrics = &state.http_metrics;
-    let by_handler = vec![("handler".to_owned(), handler)];
-    metrics.durations.get_or_create(&by_handler).observe(started.elapsed().as_secs_f64());
-    let mut by_code = by_handler;
+    let metrics = state.http_metrics.clone();
+    let handler = vec![("handler".to_owned(), handler)];
+    let mut by_code = handler.clone();
     by_code.push(("code".to_owned(), response.status().as_u16().to_string()));
     metrics.requests.get_or_create(&by_code).inc();
-    response
+    let mut sent = Sent { metrics, handler, started, bytes: 0 };
+    if let Some(bytes) = response.body().size_hint().exact() {
+        sent.bytes = bytes;
+        return response;
+    }
+    response.map(|body| Body::from_stream(Measured { body: body.into_data_stream(), sent }))
+}
+
+/// A reply that is being sent. Observed when dropped.
+struct Sent {
+    metrics: HttpMetrics,
+    handler: Vec<(String, String)>,
+    started: Instant,
+    bytes: u64,
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        let took = self.started.elapsed().as_secs_f64();
+        self.metrics.durations.get_or_create(&self.handler).observe(took);
+        self.metrics.sizes.get_or_create(&self.handler).observe(self.bytes as f64);
+    }
+}
+
+/// A body whose length is not known before its end.
+struct Measured {
+    body: BodyDataStream,
+    sent: Sent,
+}
+
+impl Stream for Measured {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.body.poll_next_unpin(cx);
+        if let Poll::Ready(Some(Ok(data))) = &polled {
+            self.sent.bytes += data.len() as u64;
+        }
+        polled
+    }
 }

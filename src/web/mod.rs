@@ -1,7 +1,7 @@
 //! HTTP: the query API, the status API, the page, the server's own metrics. The only user of axum.
 //!
 //! Read `router` below, then [`state`] (what handlers may use), [`params`] and [`reply`] (how requests are read and
-//! answered), [`json`] (how query results are written), then the handlers under [`api`].
+//! answered), [`pieces`] (how query results are written), then the handlers under [`api`].
 //!
 //! Handlers never block: everything that reads data runs on the blocking pool (see [`state::ApiState::blocking`]).
 
@@ -13,8 +13,10 @@ mod lifecycle;
 mod measure;
 pub mod number;
 pub mod params;
+pub mod pieces;
 pub mod reply;
 mod request_line;
+mod stall;
 pub mod state;
 
 use std::future::Future;
@@ -112,7 +114,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .fallback(reply::no_such_endpoint)
         .layer(from_fn(cors::add_headers));
     state.http_metrics.set_query_slots(state.query_slots.available_permits());
-    // Results are written once and sent once; small ones are not worth compressing.
+    // Small replies are not worth compressing.
     let compress = CompressionLayer::new()
         .gzip(true)
         .deflate(true)

@@ -18,6 +18,8 @@ use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::stall::Impatient;
+
 /// Most that is looked at when a request begins. The library asks for a few bytes only at first.
 const START_BYTES: usize = 16 << 10;
 
@@ -30,8 +32,9 @@ impl Listener for Lenient {
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
         let (stream, address) = Listener::accept(&mut self.0).await;
-        // Replies are written in one piece; waiting for more only delays them.
+        // Replies are written in few large pieces; waiting for more only delays them.
         let _ = stream.set_nodelay(true);
+        let stream = Impatient::new(stream);
         (Connection { stream, at_start: true, pending: Vec::new(), given: 0 }, address)
     }
 
@@ -42,7 +45,7 @@ impl Listener for Lenient {
 
 /// One connection.
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Impatient<TcpStream>,
     /// Whether the next bytes begin a request.
     at_start: bool,
     /// How a request begins; the bytes before `given` were handed over.

@@ -2,7 +2,7 @@
 //!
 //! Requests are written to a socket as they are, so that nothing in between mends them. [`admin`] is about deleting and
 //! snapshots, [`cost`] about statistics, [`histograms`] about native ones, [`write`] about remote write, [`load`] about queries that wait, run long
-//! or are given up.
+//! or are given up, [`long`] about replies that are written while they are sent, [`typed`] about types and units as labels.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -12,6 +12,8 @@ mod beside;
 mod cost;
 mod histograms;
 mod load;
+mod long;
+mod typed;
 mod write;
 
 use std::io::{Read as _, Write as _};

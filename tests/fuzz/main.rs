@@ -14,6 +14,7 @@ use emberkeep::model::histogram::{Buckets, Span};
 use emberkeep::model::{Histogram, Labels, stale_nan};
 use emberkeep::promql::{Engine, EngineOptions, Features, QueryOptions};
 use emberkeep::storage::fixed::FixedStorage;
+use emberkeep::web::pieces::Pieces;
 use support::Random;
 
 const SEEDS: &[&str] = &[
@@ -225,9 +226,12 @@ fn mutated_queries_are_answered_or_refused() {
         match result {
             Ok(result) => {
                 answered += 1;
-                let mut body = Vec::new();
-                emberkeep::web::json::write_value(&result.value, &mut body);
                 assert!(!result.annotations.warnings(&query, 10).iter().any(String::is_empty));
+                let size = usize::try_from(random.below(300)).expect("small");
+                let pieces = Pieces::new(result.value, result.memory, b"}}".to_vec(), size);
+                let text: Vec<u8> = pieces.flatten().collect();
+                let read = serde_json::from_slice::<serde_json::Value>(&text);
+                assert!(read.is_ok(), "{query}: {read:?}: {}", String::from_utf8_lossy(&text));
             }
             Err(error) => {
                 refused += 1;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use emberkeep::config::{Config, LoadOptions, parse};
 use emberkeep::model::{MatchOp, Matcher, Samples, TimeRange, is_stale};
 use emberkeep::net::{DnsError, DnsRecord, RecordKind, Resolver};
-use emberkeep::scrape::ScrapeManager;
 use emberkeep::scrape::status::Health;
+use emberkeep::scrape::{ScrapeManager, ScrapeOptions};
 use emberkeep::storage::{Queryable as _, SelectRequest};
 use emberkeep::telemetry::{Registry, metrics};
 use emberkeep::tsdb::{Tsdb, TsdbOptions};
@@ -61,7 +61,9 @@ impl Server {
         let db = Tsdb::open(TsdbOptions::new(dir.path()), clock.clone(), &mut registry).expect("database");
         let db = Arc::new(db);
         let names = Arc::new(Names::default());
-        let manager = ScrapeManager::with_resolver(Arc::clone(&db), names.clone(), clock, &mut registry);
+        let options = ScrapeOptions::default();
+        let manager =
+            ScrapeManager::with_resolver(Arc::clone(&db), names.clone(), options, clock, &mut registry);
         Self { db, names, manager, registry, _dir: dir }
     }
 

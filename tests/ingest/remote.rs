@@ -282,6 +282,56 @@ impl Request {
     }
 }
 
+#[test]
+fn types_and_units_of_the_second_version_become_labels() {
+    let mut b = Bench::new();
+    let mut request = Request::default();
+    let both = message(|m| {
+        put_varint(m, 1, 1);
+        put_varint(m, 4, request.symbol("seconds"));
+    });
+    let unit = message(|m| put_varint(m, 4, request.symbol("bytes")));
+    let nothing = message(|m| put_varint(m, 3, request.symbol("Help.")));
+    let own = ["__name__", "own", "__type__", "mine", "__unit__", "none", "job", "x"];
+    for (name, metadata) in [("a", &both), ("b", &unit), ("c", &nothing)] {
+        let labels = request.numbers(&[&own[..1], &[name], &own[2..]].concat());
+        request.series.push(message(|m| {
+            put_bytes(m, 1, &labels);
+            put_bytes(m, 2, &sample(1.0, NOW));
+            put_bytes(m, 5, metadata);
+        }));
+    }
+    let stored = |b: &Bench, name: &str| {
+        let querier = b.db.querier(TimeRange::ALL).expect("querier");
+        let matchers = [Matcher::equal("__name__", name)];
+        let set = querier.select(&SelectRequest::new(&matchers, TimeRange::ALL)).expect("select");
+        (0..set.len()).map(|at| set.labels(at).to_string()).collect::<Vec<_>>()
+    };
+    let as_sent = "{__type__=\"mine\", __unit__=\"none\", job=\"x\"}";
+    assert_eq!(b.write_v2(&request.body()).expect("stored").samples, 3);
+    assert_eq!(stored(&b, "a"), [format!("a{as_sent}")]);
+
+    b = Bench::new();
+    b.receiver = b.receiver.with_type_and_unit_labels(true);
+    assert_eq!(b.write_v2(&request.body()).expect("stored").samples, 3);
+    assert_eq!(stored(&b, "a"), ["a{__type__=\"counter\", __unit__=\"seconds\", job=\"x\"}"]);
+    // One of the two goes for both.
+    assert_eq!(stored(&b, "b"), ["b{__unit__=\"bytes\", job=\"x\"}"]);
+    assert_eq!(stored(&b, "c"), [format!("c{as_sent}")]);
+    // What is refused is named with them.
+    let mut late = Request::default();
+    let unit = message(|m| put_varint(m, 4, late.symbol("seconds")));
+    late.series("a", &[(2, sample(1.0, NOW)), (5, unit.clone())]);
+    late.series("a", &[(2, sample(1.0, NOW - 1)), (5, unit)]);
+    late.series("unheard", &[(2, sample(1.0, NOW)), (5, message(|m| put_varint(m, 4, 99)))]);
+    let error = b.write_v2(&late.body()).expect_err("out of order").to_string();
+    assert!(error.starts_with("parsing metadata for series {__name__=\"unheard\"}"), "{error}");
+    assert!(error.ends_with("(and 1 more)"), "{error}");
+    late.series.pop();
+    let error = b.write_v2(&late.body()).expect_err("out of order").to_string();
+    assert_eq!(error, "out of order sample for series a{__unit__=\"seconds\"}");
+}
+
 fn sample(value: f64, timestamp: i64) -> Vec<u8> {
     message(|m| {
         put_float(m, 1, value);

@@ -12,8 +12,8 @@ use crate::promql;
 use crate::promql::{Engine, Features, QueryOptions, QueryResult, Value};
 use crate::tsdb::Tsdb;
 use crate::util::StopToken;
-use crate::web::json;
 use crate::web::params::Params;
+use crate::web::pieces::{PIECE_BYTES, Pieces};
 use crate::web::reply::{ApiError, Reply, Success, json_response};
 use crate::web::state::ApiState;
 
@@ -114,9 +114,10 @@ where
     let slot = SlotHeld::new(&state, slot);
     let queue_time = queued.elapsed();
     let left = timeout.saturating_sub(queue_time);
-    let body = state
+    let (first, pieces) = state
         .blocking(move |state, stop: &StopToken| {
-            // Held until the work ends, not only until the client loses interest.
+            // Held until the work ends, not only until the client loses interest. Nor until the client has read all of a
+            // long reply: one that reads slowly holds memory, which the engine counts, and no place.
             let (_slot, _counted) = (slot, counted);
             let options = QueryOptions {
                 lookback_ms,
@@ -136,10 +137,14 @@ where
             let infos = result.annotations.infos(&query, MAX_ANNOTATIONS);
             let stats = stats.map(|(all, _)| StatsReply::new(&result, queue_time, all));
             let cost = (stats.as_ref(), result.explain.as_ref().map(ExplainReply::new));
-            write(&result.value, cost, &warnings, &infos)
+            let tail = after_value(cost, &warnings, &infos)?;
+            let mut pieces = Pieces::new(result.value, result.memory, tail, PIECE_BYTES);
+            // Most replies are over with this.
+            let first = pieces.next().unwrap_or_default();
+            Ok((first, pieces))
         })
         .await?;
-    Ok(json_response(body))
+    Ok(json_response(pieces.into_body(first)))
 }
 
 /// A place among the queries that run. Dropping it lets the next one in.
@@ -169,15 +174,13 @@ fn truncate(value: &mut Value, limit: Option<usize>) -> bool {
     true
 }
 
-fn write(
-    value: &Value,
+/// What follows the value in a reply, from inside `data` to the end.
+fn after_value(
     (stats, explain): (Option<&StatsReply>, Option<ExplainReply<'_>>),
     warnings: &[String],
     infos: &[String],
 ) -> Result<Vec<u8>, ApiError> {
-    let mut out = Vec::with_capacity(4096);
-    out.extend_from_slice(b"{\"status\":\"success\",\"data\":{");
-    json::write_value(value, &mut out);
+    let mut out = Vec::new();
     let fault = |error: serde_json::Error| ApiError::internal(error.to_string());
     if let Some(stats) = stats {
         out.extend_from_slice(b",\"stats\":");
