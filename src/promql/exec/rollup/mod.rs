@@ -267,7 +267,7 @@ impl Windows {
             looked_at += unchecked;
             cx.check()?;
             lanes::fold_each(self.func, &samples.values, &windows, |number, value| {
-                row.put(steps[number], value)
+                row.put(steps[number], value);
             });
         }
         cx.looked_at(looked_at);
