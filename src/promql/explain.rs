@@ -24,6 +24,9 @@ pub struct ExplainNode {
     pub self_time: Duration,
     /// Wall time it took together with its inputs.
     pub total_time: Duration,
+    /// Whether an equal part of the query was computed before and its series were taken. It took no time then, and
+    /// its inputs are shown there.
+    pub shared: bool,
     /// The nodes it took its input from, in the order of the query.
     pub inputs: Vec<ExplainNode>,
 }
@@ -36,8 +39,9 @@ impl ExplainNode {
 
     /// `node` and all below it.
     pub(super) fn of(node: &Node, selects: &SelectSet, profile: &Profile) -> Self {
-        let inputs: Vec<&Node> = node.inputs();
-        Self::new(node.describe(selects), profile.of(node), &inputs, selects, profile)
+        let took = profile.of(node);
+        let inputs: Vec<&Node> = if took.shared { Vec::new() } else { node.inputs() };
+        Self::new(node.describe(selects), took, &inputs, selects, profile)
     }
 
     /// A range vector that is the answer itself, and all below it.
@@ -66,6 +70,7 @@ impl ExplainNode {
             samples_read: read.samples,
             self_time: took.time.saturating_sub(time),
             total_time: took.time,
+            shared: took.shared,
             inputs: inputs.iter().map(|input| Self::of(input, selects, profile)).collect(),
         }
     }

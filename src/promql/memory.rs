@@ -49,6 +49,11 @@ impl Memory {
         self.peak.load(Ordering::Relaxed)
     }
 
+    /// Most bytes that may be held.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Fails when the query, or all together, hold more than they may.
     #[inline]
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -81,6 +86,11 @@ impl Ticket {
     pub(crate) fn new(memory: &Arc<Memory>, bytes: usize) -> Self {
         memory.add(bytes);
         Self(Some((Arc::clone(memory), bytes)))
+    }
+
+    /// Bytes counted.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |(_, bytes)| *bytes)
     }
 
     /// Counts `more` bytes.

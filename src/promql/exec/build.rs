@@ -5,6 +5,7 @@ use super::call::{HistogramOp, InfoOp, LabelOp, MapOp, TimeOp, sort_rows};
 use super::profile::{probed, probed_scalar};
 use super::rollup::Rollup;
 use super::scan::Scan;
+use super::share::shared;
 use super::{Context, Operator, Ready, aggregate, binary, math};
 use crate::model::Labels;
 use crate::promql::error::Error;
@@ -30,10 +31,11 @@ pub(crate) fn rows(node: &Node, cx: &Context<'_>) -> Result<Batch, Error> {
 
 /// The operator that yields the rows of `node`. Scalars below it are computed right away.
 pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Error> {
-    probed(node, cx, || open_unwatched(node, cx))
+    probed(node, cx, || shared(node, cx))
 }
 
-fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Error> {
+/// As [`open`], of a node that is neither watched nor looked up among those computed before.
+pub(super) fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Error> {
     let steps = node.grid.count;
     Ok(match &node.kind {
         NodeKind::Number(_)

@@ -1,13 +1,14 @@
 //! From syntax tree to plan: every time resolved, every selector numbered.
 //!
 //! A plan knows, before any data is touched, which series it selects and which samples of them it reads.
-//! Read `grid`, then `node`, then `build`.
+//! Read `grid`, then `node`, then `build`; `share` finds what is computed once.
 
 mod build;
 mod describe;
 mod grid;
 mod node;
 mod select_set;
+mod share;
 
 pub(crate) use build::{Planner, QueryTimes, Wanted};
 pub(crate) use grid::{Grid, Moments};
@@ -16,3 +17,4 @@ pub(crate) use node::{
     Reader, Shows, SortFunc, VectorBinary,
 };
 pub(crate) use select_set::SelectSet;
+pub(crate) use share::Shares;
