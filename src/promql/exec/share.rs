@@ -66,7 +66,7 @@ enum State {
 /// What a use is to do.
 enum Part {
     Write,
-    Read { batches: usize, opened: Record, pulled: Record },
+    Read { batches: usize, opened: Box<Record>, pulled: Box<Record> },
     Alone,
 }
 
@@ -118,7 +118,7 @@ impl Kept {
                 }
                 State::Complete => {
                     entry.readers += 1;
-                    let (opened, pulled) = (entry.opened.clone(), entry.pulled.clone());
+                    let (opened, pulled) = (Box::new(entry.opened.clone()), Box::new(entry.pulled.clone()));
                     Part::Read { batches: entry.batches.len(), opened, pulled }
                 }
                 _ => Part::Alone,
@@ -207,7 +207,7 @@ enum Turn<'p> {
     Reading {
         taken: usize,
         batches: usize,
-        pulled: Option<Record>,
+        pulled: Option<Box<Record>>,
     },
     /// Computes for itself, without the batches that have been handed on already.
     Again {
@@ -218,7 +218,7 @@ enum Turn<'p> {
     Done,
 }
 
-impl<'p> User<'p> {
+impl User<'_> {
     /// Finds out what to do.
     fn begin(&mut self, cx: &Context<'_>) -> Result<(), Error> {
         self.turn = match self.kept.begin(self.group) {
