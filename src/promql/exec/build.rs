@@ -137,7 +137,9 @@ pub(super) fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Ope
             if drops { unique(map, node, cx)? } else { map }
         }
         NodeKind::VectorVector(op) => {
-            let (lhs, rhs) = (rows(&op.lhs, cx)?, rows(&op.rhs, cx)?);
+            let lhs = rows(&op.lhs, cx)?;
+            let unread = lhs.is_empty() && op.needs_left() && op.rhs.is_quiet() && cx.may_end_early();
+            let rhs = if unread { Vec::new() } else { rows(&op.rhs, cx)? };
             Box::new(Ready::new(binary::vectors(op, lhs, rhs, steps, cx)?))
         }
     })

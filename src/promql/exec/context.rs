@@ -331,6 +331,11 @@ impl<'a> Context<'a> {
         self.steps.is_some()
     }
 
+    /// Whether rows may be left unread that cannot matter: whoever asks what a query took wants to know of all.
+    pub(super) fn may_end_early(&self) -> bool {
+        self.steps.is_none() && self.profile.is_none()
+    }
+
     /// Counts samples looked at and read in step `at`, if that is asked for.
     pub(super) fn at_step(&self, at: usize, looked_at: usize, read: usize) {
         if let Some(counts) = &self.steps {

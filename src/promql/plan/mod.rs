@@ -1,12 +1,14 @@
 //! From syntax tree to plan: every time resolved, every selector numbered.
 //!
 //! A plan knows, before any data is touched, which series it selects and which samples of them it reads.
-//! Read `grid`, then `node`, then `build`; `share` finds what is computed once.
+//! Read `grid`, then `node`, then `build`; `share` finds what is computed once, `quiet`
+//! what may be left out.
 
 mod build;
 mod describe;
 mod grid;
 mod node;
+mod quiet;
 mod select_set;
 mod share;
 
