@@ -51,6 +51,11 @@ fn range(criterion: &mut Criterion) {
         ("topk", "topk(5, requests_total)"),
         ("matching", "requests_total / on (instance) group_left sum by (instance) (requests_total)"),
         ("subquery", "max_over_time(rate(requests_total[1m])[5m:30s])"),
+        (
+            "repeated",
+            "rate(requests_total[5m]) / (rate(requests_total[5m]) + on (instance, path) rate(requests_total[1m]))",
+        ),
+        ("share", "sum by (path) (rate(requests_total[5m])) / sum by (path) (rate(requests_total[5m]))"),
     ];
     let mut group = criterion.benchmark_group("promql/range");
     group.sample_size(20);

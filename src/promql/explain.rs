@@ -108,10 +108,11 @@ mod tests {
     fn outline(node: &ExplainNode, depth: usize, out: &mut Vec<String>) {
         let below: Duration = node.inputs.iter().map(|input| input.total_time).sum();
         assert_eq!(node.self_time, node.total_time.saturating_sub(below));
-        assert!(node.total_time > Duration::ZERO, "{} took no time", node.text);
+        assert_eq!(node.total_time > Duration::ZERO, !node.shared, "the time of {}", node.text);
         let ExplainNode { text, series, samples, series_read, samples_read, .. } = node;
         let reads = if *series_read > 0 { format!(" < {series_read} {samples_read}") } else { String::new() };
-        out.push(format!("{}{text} | {series} {samples}{reads}", "  ".repeat(depth)));
+        let shared = if node.shared { " shared" } else { "" };
+        out.push(format!("{}{text} | {series} {samples}{reads}{shared}", "  ".repeat(depth)));
         node.inputs.iter().for_each(|input| outline(input, depth + 1, out));
     }
 
@@ -154,6 +155,24 @@ mod tests {
                 "      scalar() | 1 1",
                 "        vector() | 1 1",
                 "          0.5 | 1 1",
+            ],
+        );
+    }
+
+    #[test]
+    fn equal_parts_are_shown_where_they_were_computed() {
+        check(
+            "sum(rate(m_total[1m])) / sum(rate(m_total[1m]))",
+            &["/ | 1 3", "  sum | 1 3", "    rate(m_total[1m]) | 3 9 < 3 54", "  sum | 1 3 shared"],
+        );
+        check(
+            "m_total - on (instance) m_total offset 1m - m_total",
+            &[
+                "- | 3 9",
+                "  - on (instance) | 3 9",
+                "    m_total | 3 9 < 3 126",
+                "    m_total offset 1m | 3 9 < 3 126",
+                "  m_total | 3 9 shared",
             ],
         );
     }

@@ -85,7 +85,8 @@ pub(super) fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Ope
             }
         }
         NodeKind::Absent { input, labels } => {
-            Box::new(Ready::new(absent(open(input, cx)?, labels, steps, cx)?))
+            let may_end = input.is_quiet() && cx.may_end_early();
+            Box::new(Ready::new(absent(open(input, cx)?, labels, steps, may_end, cx)?))
         }
         NodeKind::Map { func, input, params } => {
             let map = MapOp::new(*func, open(input, cx)?, columns(params, cx)?);
@@ -212,14 +213,20 @@ fn scalar_of(mut input: Opened<'_>, steps: usize, cx: &Context<'_>) -> Result<Ve
     Ok(out)
 }
 
-fn absent(mut input: Opened<'_>, labels: &Labels, steps: usize, cx: &Context<'_>) -> Result<Batch, Error> {
+fn absent(
+    mut input: Opened<'_>,
+    labels: &Labels,
+    steps: usize,
+    may_end: bool,
+    cx: &Context<'_>,
+) -> Result<Batch, Error> {
     let mut seen = super::batch::Presence::none(steps);
     while let Some(batch) = input.next(cx)? {
         for row in batch {
             seen.union(&row.present);
             cx.release(row.count());
         }
-        if seen.is_full() {
+        if may_end && seen.is_full() {
             return Ok(Vec::new());
         }
     }

@@ -491,7 +491,7 @@ mod tests {
         ),
         ("count_values(\"x\", gauge) / count_values(\"x\", gauge)", 1),
         ("absent(nothing) + absent(nothing)", 1),
-        ("(absent(gauge) or absent(gauge)) or gauge", 1),
+        ("(absent(gauge) or absent(gauge)) or gauge", 2),
         ("timestamp(gauge) - timestamp(gauge)", 1),
         ("info(gauge) / info(gauge)", 1),
     ];

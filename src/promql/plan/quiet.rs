@@ -1,6 +1,6 @@
 //! Which parts of a plan need not be computed when nobody looks at their rows.
 
-use super::node::{Aggregation, Node, NodeKind, Shows, VectorBinary};
+use super::node::{Aggregation, Extension, Node, NodeKind, RangeFunc, RangeSource, Shows, VectorBinary};
 use crate::promql::syntax::ast::{AggregateOp, BinaryOp};
 
 impl Node {
@@ -28,8 +28,23 @@ impl Node {
                 matches!(op, AggregateOp::Count | AggregateOp::Group)
             }
             NodeKind::VectorVector(op) => op.op.is_set(),
-            NodeKind::Rollup { .. }
-            | NodeKind::Label { .. }
+            NodeKind::Rollup { func, source, .. } => {
+                let picks = matches!(
+                    func,
+                    RangeFunc::Count
+                        | RangeFunc::Present
+                        | RangeFunc::First
+                        | RangeFunc::Last
+                        | RangeFunc::TsOfFirst
+                        | RangeFunc::TsOfLast
+                );
+                let plain = !matches!(
+                    source,
+                    RangeSource::Select(_, Extension::Anchored { .. } | Extension::Smoothed { .. })
+                );
+                picks && plain && (self.distinct || func.keeps_name())
+            }
+            NodeKind::Label { .. }
             | NodeKind::Sort { .. }
             | NodeKind::Histogram { .. }
             | NodeKind::Info { .. }

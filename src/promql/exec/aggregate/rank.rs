@@ -412,7 +412,7 @@ mod tests {
         let storage = storage(3000);
         for (op, name) in [(AggregateOp::TopK, "topk"), (AggregateOp::BottomK, "bottomk")] {
             for k in [1, 3, 17] {
-                let counts = vec![k; 5];
+                let counts = [k; 5];
                 let mut rows = Vec::new();
                 for number in 0..3000 {
                     let mut row = Row::empty(Labels::from_pairs([("n", format!("{number:06}").as_str())]), 5);
@@ -481,6 +481,9 @@ mod tests {
         assert_eq!(looked_at("nothing unless count(m)", false), 0);
         assert_eq!(looked_at("nothing * m", false), 0);
         assert_eq!(looked_at("nothing and m", true), all);
+        assert!(looked_at("absent(m)", false) < all && looked_at("absent_over_time(m[5s])", false) < all);
+        assert_eq!(looked_at("absent(m)", true), all);
+        assert_eq!(looked_at("absent(m > 0)", false), all, "what could be remarked is");
         for query in ["nothing or m", "nothing + fill (0) m", "nothing and (m > 2)"] {
             assert_eq!(looked_at(query, false), all, "{query}");
         }
