@@ -51,11 +51,6 @@ fn range(criterion: &mut Criterion) {
         ("topk", "topk(5, requests_total)"),
         ("matching", "requests_total / on (instance) group_left sum by (instance) (requests_total)"),
         ("subquery", "max_over_time(rate(requests_total[1m])[5m:30s])"),
-        (
-            "repeated",
-            "rate(requests_total[5m]) / (rate(requests_total[5m]) + on (instance, path) rate(requests_total[1m]))",
-        ),
-        ("share", "sum by (path) (rate(requests_total[5m])) / sum by (path) (rate(requests_total[5m]))"),
     ];
     let mut group = criterion.benchmark_group("promql/range");
     group.sample_size(20);
@@ -65,6 +60,36 @@ fn range(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(samples));
         for (name, query) in queries {
             group.bench_function(format!("{name}/{series}"), |b| {
+                b.iter(|| {
+                    engine.range(&storage, black_box(query), 600_000, 7_200_000, 60_000, &options).is_ok()
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+/// Queries that say the same several times, computed once and each time.
+fn repeated(criterion: &mut Criterion) {
+    let options = QueryOptions::default();
+    let queries = [
+        (
+            "share",
+            "rate(requests_total[5m]) / on (instance, path) (rate(requests_total[5m]) + rate(requests_total[1m]))",
+        ),
+        ("sums", "sum by (path) (rate(requests_total[5m])) / sum by (path) (rate(requests_total[5m]))"),
+        ("of_sum", "requests_total / on (path) group_left sum by (path) (requests_total)"),
+    ];
+    let engines = [
+        ("once", Engine::new(EngineOptions::default())),
+        ("each_time", Engine::new(EngineOptions::default()).without_sharing()),
+    ];
+    let mut group = criterion.benchmark_group("promql/repeated");
+    group.sample_size(20);
+    let storage = storage(300);
+    for (name, query) in queries {
+        for (how, engine) in &engines {
+            group.bench_function(format!("{name}/{how}"), |b| {
                 b.iter(|| {
                     engine.range(&storage, black_box(query), 600_000, 7_200_000, 60_000, &options).is_ok()
                 });
@@ -124,5 +149,5 @@ fn native(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, syntax, range, native);
+criterion_group!(benches, syntax, range, repeated, native);
 criterion_main!(benches);

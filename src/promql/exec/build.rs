@@ -89,7 +89,9 @@ pub(super) fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Ope
             Box::new(Ready::new(absent(open(input, cx)?, labels, steps, may_end, cx)?))
         }
         NodeKind::Map { func, input, params } => {
-            let map = MapOp::new(*func, open(input, cx)?, columns(params, cx)?);
+            let input = open(input, cx)?;
+            let (columns, after) = cx.aside(|| columns(params, cx));
+            let map = MapOp::new(*func, input, columns?, after);
             unique(Box::new(map), node, cx)?
         }
         NodeKind::EvaluationTime(input) => {
@@ -123,10 +125,20 @@ pub(super) fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Ope
         }
         NodeKind::Aggregate(aggregation) => Box::new(Ready::new(aggregate::run(aggregation, node.grid, cx)?)),
         NodeKind::VectorScalar { op, vector, scalar: side, scalar_left, return_bool, span } => {
+            let input = open(vector, cx)?;
+            let (scalar, record) = cx.aside(|| scalar(side, cx));
+            // The vector is pulled later, but what is on the right is remarked last.
+            let after = if *scalar_left {
+                cx.note(&record, |span| span);
+                None
+            } else {
+                Some(record)
+            };
             let map = binary::VectorScalar {
                 op: *op,
-                input: open(vector, cx)?,
-                scalar: scalar(side, cx)?,
+                input,
+                scalar: scalar?,
+                after,
                 scalar_left: *scalar_left,
                 return_bool: *return_bool,
                 span: *span,

@@ -442,7 +442,7 @@ mod tests {
     }
 
     /// Queries with the number of nodes that take their rows from others.
-    const QUERIES: [(&str, usize); 40] = [
+    const QUERIES: [(&str, usize); 42] = [
         ("rate(m_total[1m]) / (rate(m_total[1m]) + rate(gauge[1m]))", 1),
         ("sum(gauge) / sum(gauge)", 1),
         ("(gauge - gappy) / gauge", 1),
@@ -476,6 +476,8 @@ mod tests {
         ("rate(gauge[1m]) + on (instance) increase(gauge[1m]) + on (instance) rate(gauge[1m])", 1),
         ("avg_over_time(native[1m]) or avg_over_time(native[1m])", 1),
         ("irate(native[1m]) or max(gauge) or irate(native[1m])", 1),
+        ("rate(gauge[1m]) * scalar(count(rate(gauge[1m])))", 1),
+        ("clamp_max(rate(gauge[1m]), scalar(count(rate(gauge[1m]))))", 1),
         // Contexts that count otherwise.
         ("sum(gauge @ 300) + sum(gauge @ 300)", 1),
         ("rate(gauge[1m] @ 300) + rate(gauge[1m] @ 300) + rate(gauge[1m])", 1),
@@ -518,11 +520,17 @@ mod tests {
     #[test]
     fn remarks_of_a_later_use_stand_where_it_stands() {
         let (with, _) = engines(&options());
-        let query = "rate(gauge[1m]) / rate(gauge[1m])";
-        let result = ask(&with, query, true).expect("a good query");
-        let infos = result.annotations.infos(query, 0);
-        assert_eq!(infos.len(), 1, "{infos:?}");
-        assert!(infos[0].ends_with("(1:24)"), "the last one is told: {infos:?}");
+        for (query, place) in [
+            ("rate(gauge[1m]) / rate(gauge[1m])", "(1:24)"),
+            ("rate(gauge[1m]) / scalar(sum(rate(gauge[1m])))", "(1:35)"),
+            ("scalar(sum(rate(gauge[1m]))) / rate(gauge[1m])", "(1:37)"),
+            ("clamp_min(rate(gauge[1m]), scalar(sum(rate(gauge[1m]))))", "(1:44)"),
+        ] {
+            let result = ask(&with, query, true).expect("a good query");
+            let infos = result.annotations.infos(query, 0);
+            assert_eq!(infos.len(), 1, "{infos:?}");
+            assert!(infos[0].ends_with(place), "the last one is told: {infos:?}");
+        }
     }
 
     #[test]
