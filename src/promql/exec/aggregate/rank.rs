@@ -87,6 +87,8 @@ struct Ranking {
     members: Vec<(usize, Row)>,
     /// `topk`, `bottomk`: the best of each step so far. Empty as long as nearly all members can stay.
     heaps: Vec<Heap>,
+    /// What a value must exceed to be among them; NaN where any value is.
+    floors: Vec<f64>,
     /// How many of the members are in the heaps, or have been.
     ranked: usize,
     /// Members at which it is worth to look again for those that lost.
@@ -110,6 +112,7 @@ impl Ranking {
             sign: if op == AggregateOp::BottomK { -1.0 } else { 1.0 },
             members: Vec::new(),
             heaps: Vec::new(),
+            floors: Vec::new(),
             ranked: 0,
             look_again: 0,
             taken,
@@ -179,16 +182,25 @@ impl Ranking {
         self.ranked = self.members.len();
         self.look_again = self.look_again.max(self.members.len() * 2);
         let entries: usize = self.heaps.iter().map(Heap::capacity).sum();
-        self.memory = cx.memory(self.heaps.len() * size_of::<Heap>() + entries * size_of::<(f64, usize)>());
+        self.memory =
+            cx.memory(self.heaps.len() * (size_of::<Heap>() + 8) + entries * size_of::<(f64, usize)>());
     }
 
     /// Puts members that are not there yet into the heaps.
     fn rank(&mut self, counts: &[usize]) {
         self.heaps.resize_with(counts.len(), Heap::new);
+        self.floors.resize(counts.len(), f64::NAN);
         for (number, row) in &self.members[self.ranked..] {
-            for at in row.present.iter() {
-                if let (Some(heap), Some(k)) = (self.heaps.get_mut(at), counts.get(at)) {
-                    offer(heap, (self.sign * row.values[at], *number), *k);
+            for (at, (value, floor)) in row.values.iter().zip(&mut self.floors).enumerate() {
+                let value = self.sign * value;
+                // Nearly all values lose, and nothing is as cheap as this.
+                if value <= *floor || !row.present.get(at) {
+                    continue;
+                }
+                let (heap, k) = (&mut self.heaps[at], counts[at]);
+                offer(heap, (value, *number), k);
+                if heap.len() >= k {
+                    *floor = heap.first().map_or(f64::INFINITY, |(worst, _)| *worst);
                 }
             }
         }
