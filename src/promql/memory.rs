@@ -66,6 +66,11 @@ impl Memory {
         Ok(())
     }
 
+    /// Whether all together hold at most half of what they may.
+    pub(crate) fn is_plenty(&self) -> bool {
+        self.total.used() <= self.total.limit / 2
+    }
+
     fn add(&self, bytes: usize) {
         let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.peak.fetch_max(used, Ordering::Relaxed);
@@ -130,7 +135,9 @@ mod tests {
         assert!(matches!(one.check(), Err(Error::TooMuchMemory { limit: 100 })));
         drop(copy);
         assert!(one.check().is_ok());
+        assert!(one.is_plenty());
         let mut third = Ticket::new(&other, 150);
+        assert!(!one.is_plenty() && !other.is_plenty());
         assert!(other.check().is_ok());
         third.grow(20);
         assert!(matches!(other.check(), Err(Error::TooMuchMemoryInAll { limit: 250 })));

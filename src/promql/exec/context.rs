@@ -226,6 +226,11 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
+    /// Whether there is memory for what need not be kept.
+    pub(super) fn has_memory_to_spare(&self) -> bool {
+        self.limits.memory.is_plenty()
+    }
+
     /// Fails when too much memory is held, even without what is kept for later.
     fn check_memory(&self) -> Result<(), Error> {
         self.limits.memory.check().or_else(|_| {

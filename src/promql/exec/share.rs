@@ -5,8 +5,9 @@
 //! positions, and counts the same samples once more: nobody can tell from an answer whether something was shared.
 //!
 //! **Invariants**: keeping rows never fails a query. Kept rows take a sixteenth of the memory a query may hold; when a
-//! part has more it is computed again. They count as held, and are the first to go when a limit is reached: a use that
-//! finds them gone computes the rest itself, in the same batches.
+//! part has more it is computed again, and nothing is kept while all queries together hold half of what they may. Kept
+//! rows count as held, and are the first to go when a limit is reached: a use that finds them gone computes the rest
+//! itself, in the same batches.
 //!
 //! **Locking**: one lock, held while rows are put in, taken or dropped; nothing else is locked under it.
 
@@ -77,6 +78,13 @@ impl Entry {
         self.bytes = 0;
         let batches = std::mem::take(&mut self.batches);
         held.release(batches.iter().flatten().map(Row::count).sum());
+    }
+
+    /// Ends the first use, which has not come to its end.
+    fn stop_writing(&mut self, held: &Held) {
+        if self.state == State::Writing {
+            self.give_up(held);
+        }
     }
 
     /// Drops the rows when nobody will come for them.
@@ -273,7 +281,8 @@ impl User<'_> {
             self.turn = Turn::Done;
             return Ok(None);
         };
-        if !self.kept.add(self.group, rows) {
+        if !(cx.has_memory_to_spare() && self.kept.add(self.group, rows)) {
+            self.kept.with(self.group, Entry::stop_writing);
             if let Turn::Writing(input) = std::mem::replace(&mut self.turn, Turn::Done) {
                 self.turn = Turn::Alone(input);
             }
@@ -347,11 +356,7 @@ impl Drop for User<'_> {
     fn drop(&mut self) {
         match self.turn {
             Turn::Writing(_) => {
-                self.kept.with(self.group, |entry, held| {
-                    if entry.state == State::Writing {
-                        entry.give_up(held);
-                    }
-                });
+                self.kept.with(self.group, Entry::stop_writing);
             }
             Turn::Reading { .. } => self.leave(),
             _ => {}
