@@ -69,6 +69,36 @@ fn range(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Queries that say the same several times, computed once and each time.
+fn repeated(criterion: &mut Criterion) {
+    let options = QueryOptions::default();
+    let queries = [
+        (
+            "share",
+            "rate(requests_total[5m]) / on (instance, path) (rate(requests_total[5m]) + rate(requests_total[1m]))",
+        ),
+        ("sums", "sum by (path) (rate(requests_total[5m])) / sum by (path) (rate(requests_total[5m]))"),
+        ("of_sum", "requests_total / on (path) group_left sum by (path) (requests_total)"),
+    ];
+    let engines = [
+        ("once", Engine::new(EngineOptions::default())),
+        ("each_time", Engine::new(EngineOptions::default()).without_sharing()),
+    ];
+    let mut group = criterion.benchmark_group("promql/repeated");
+    group.sample_size(20);
+    let storage = storage(300);
+    for (name, query) in queries {
+        for (how, engine) in &engines {
+            group.bench_function(format!("{name}/{how}"), |b| {
+                b.iter(|| {
+                    engine.range(&storage, black_box(query), 600_000, 7_200_000, 60_000, &options).is_ok()
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
 /// Counter histograms of `series` series with two hours of samples, twenty populated buckets each.
 fn histograms(series: u32) -> FixedStorage {
     let mut storage = FixedStorage::new();
@@ -119,5 +149,5 @@ fn native(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, syntax, range, native);
+criterion_group!(benches, syntax, range, repeated, native);
 criterion_main!(benches);

@@ -287,6 +287,11 @@ impl Annotations {
         other.entries.into_iter().for_each(|entry| self.add(entry.remark, entry.span));
     }
 
+    /// Adds the remarks of `other` after its own, at other positions.
+    pub(crate) fn repeat(&mut self, other: &Self, position: impl Fn(Span) -> Span) {
+        other.entries.iter().for_each(|entry| self.add(entry.remark.clone(), position(entry.span)));
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

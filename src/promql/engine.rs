@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::cache::ResultCache;
 use super::exec::{self, Context, Limits, Row, StepCounts, merge_equal, without_name};
 use super::memory::{Memory, Ticket, TotalMemory};
-use super::plan::{Grid, Node, Planner, QueryTimes, RangeSource, SelectSet, Wanted};
+use super::plan::{Grid, Node, Planner, QueryTimes, RangeSource, SelectSet, Shares, Wanted};
 use super::syntax::ast::{Expr, ExprKind, ValueType};
 use super::syntax::quote::lossy;
 use super::value::{MatrixSeries, QueryResult, Stats, Value, VectorSample};
@@ -26,6 +26,8 @@ pub struct Engine {
     options: EngineOptions,
     memory: Arc<TotalMemory>,
     results: ResultCache,
+    /// Whether equal parts of a query are computed once.
+    shares: bool,
 }
 
 /// What to run once the data is open.
@@ -35,11 +37,28 @@ enum Plan {
     Raw { source: RangeSource, range: i64 },
 }
 
+impl Plan {
+    /// The topmost node, if there is one.
+    fn root(&self) -> Option<&Node> {
+        match self {
+            Self::Scalar(node) | Self::Vector(node) => Some(node),
+            Self::Raw { source, .. } => source.input(),
+        }
+    }
+}
+
 impl Engine {
     /// An engine with these settings.
     pub fn new(options: EngineOptions) -> Self {
         let memory = Arc::new(TotalMemory::new(options.max_total_memory));
-        Self { memory, results: ResultCache::new(options.max_kept_results), options }
+        Self { memory, results: ResultCache::new(options.max_kept_results), options, shares: true }
+    }
+
+    /// The same engine computing every part of a query anew, however often it occurs, to compare with.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_sharing(self) -> Self {
+        Self { shares: false, ..self }
     }
 
     /// Bytes of results that are kept for later queries.
@@ -218,6 +237,9 @@ impl Engine {
         }
         if options.explain {
             cx.measure_nodes();
+        }
+        if self.shares {
+            cx.share(plan.root().map(Shares::find).unwrap_or_default());
         }
         cx.check()?;
         let prepare = started.elapsed();

@@ -24,6 +24,9 @@ pub struct ExplainNode {
     pub self_time: Duration,
     /// Wall time it took together with its inputs.
     pub total_time: Duration,
+    /// Whether an equal part of the query was computed before and its series were taken. It took no time then, and
+    /// its inputs are shown there.
+    pub shared: bool,
     /// The nodes it took its input from, in the order of the query.
     pub inputs: Vec<ExplainNode>,
 }
@@ -36,8 +39,9 @@ impl ExplainNode {
 
     /// `node` and all below it.
     pub(super) fn of(node: &Node, selects: &SelectSet, profile: &Profile) -> Self {
-        let inputs: Vec<&Node> = node.inputs();
-        Self::new(node.describe(selects), profile.of(node), &inputs, selects, profile)
+        let took = profile.of(node);
+        let inputs: Vec<&Node> = if took.shared { Vec::new() } else { node.inputs() };
+        Self::new(node.describe(selects), took, &inputs, selects, profile)
     }
 
     /// A range vector that is the answer itself, and all below it.
@@ -66,6 +70,7 @@ impl ExplainNode {
             samples_read: read.samples,
             self_time: took.time.saturating_sub(time),
             total_time: took.time,
+            shared: took.shared,
             inputs: inputs.iter().map(|input| Self::of(input, selects, profile)).collect(),
         }
     }
@@ -103,10 +108,11 @@ mod tests {
     fn outline(node: &ExplainNode, depth: usize, out: &mut Vec<String>) {
         let below: Duration = node.inputs.iter().map(|input| input.total_time).sum();
         assert_eq!(node.self_time, node.total_time.saturating_sub(below));
-        assert!(node.total_time > Duration::ZERO, "{} took no time", node.text);
+        assert_eq!(node.total_time > Duration::ZERO, !node.shared, "the time of {}", node.text);
         let ExplainNode { text, series, samples, series_read, samples_read, .. } = node;
         let reads = if *series_read > 0 { format!(" < {series_read} {samples_read}") } else { String::new() };
-        out.push(format!("{}{text} | {series} {samples}{reads}", "  ".repeat(depth)));
+        let shared = if node.shared { " shared" } else { "" };
+        out.push(format!("{}{text} | {series} {samples}{reads}{shared}", "  ".repeat(depth)));
         node.inputs.iter().for_each(|input| outline(input, depth + 1, out));
     }
 
@@ -149,6 +155,24 @@ mod tests {
                 "      scalar() | 1 1",
                 "        vector() | 1 1",
                 "          0.5 | 1 1",
+            ],
+        );
+    }
+
+    #[test]
+    fn equal_parts_are_shown_where_they_were_computed() {
+        check(
+            "sum(rate(m_total[1m])) / sum(rate(m_total[1m]))",
+            &["/ | 1 3", "  sum | 1 3", "    rate(m_total[1m]) | 3 9 < 3 54", "  sum | 1 3 shared"],
+        );
+        check(
+            "m_total - on (instance) m_total offset 1m - m_total",
+            &[
+                "- | 3 9",
+                "  - on (instance) | 3 9",
+                "    m_total | 3 9 < 3 126",
+                "    m_total offset 1m | 3 9 < 3 126",
+                "  m_total | 3 9 shared",
             ],
         );
     }

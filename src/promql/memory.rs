@@ -49,6 +49,11 @@ impl Memory {
         self.peak.load(Ordering::Relaxed)
     }
 
+    /// Most bytes that may be held.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Fails when the query, or all together, hold more than they may.
     #[inline]
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -59,6 +64,11 @@ impl Memory {
             return Err(Error::TooMuchMemoryInAll { limit: self.total.limit });
         }
         Ok(())
+    }
+
+    /// Whether all together hold at most half of what they may.
+    pub(crate) fn is_plenty(&self) -> bool {
+        self.total.used() <= self.total.limit / 2
     }
 
     fn add(&self, bytes: usize) {
@@ -81,6 +91,11 @@ impl Ticket {
     pub(crate) fn new(memory: &Arc<Memory>, bytes: usize) -> Self {
         memory.add(bytes);
         Self(Some((Arc::clone(memory), bytes)))
+    }
+
+    /// Bytes counted.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |(_, bytes)| *bytes)
     }
 
     /// Counts `more` bytes.
@@ -129,7 +144,9 @@ mod tests {
         assert!(matches!(one.check(), Err(Error::TooMuchMemory { limit: 100 })));
         drop(copy);
         assert!(one.check().is_ok());
+        assert!(one.is_plenty());
         let mut third = Ticket::new(&other, 150);
+        assert!(!one.is_plenty() && !other.is_plenty());
         assert!(other.check().is_ok());
         third.grow(20);
         assert!(matches!(other.check(), Err(Error::TooMuchMemoryInAll { limit: 250 })));

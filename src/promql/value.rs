@@ -136,6 +136,7 @@ impl StepStats {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Samples looked at, counting those of every window.
+    /// Where samples by step and `explain` were not asked for, those that could not matter may be left out.
     pub total_samples: u64,
     /// Most samples held at once.
     pub peak_samples: u64,

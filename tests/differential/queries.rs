@@ -345,7 +345,8 @@ impl Writer<'_> {
             // The same on both sides matches one to one.
             0 | 1 => format!("({left}) {op}{fill} ({left})"),
             2 => {
-                let aggregated = format!("sum by (instance, job) ({})", self.vector(depth - 1));
+                let of = if self.one_in(2) { left.clone() } else { self.vector(depth - 1) };
+                let aggregated = format!("sum by (instance, job) ({of})");
                 let fill = if fill.is_empty() { String::new() } else { fill.to_owned() };
                 format!("({left}) {op} on (instance, job) group_left{fill} ({aggregated})")
             }
@@ -354,7 +355,7 @@ impl Writer<'_> {
                 format!("({left}) {op} on (instance) group_left (version) ({info})")
             }
             4 => {
-                let right = self.vector(depth - 1);
+                let right = if self.one_in(3) { left.clone() } else { self.vector(depth - 1) };
                 format!("avg by (job) ({left}) {op} on (job) group_right{fill} ({right})")
             }
             _ => {
@@ -368,7 +369,29 @@ impl Writer<'_> {
     fn set(&mut self, depth: u32) -> String {
         let op = self.pick(&["and", "or", "unless"]);
         let clause = self.pick(&["", " on (instance)", " ignoring (mode, sensor, le)", " on ()"]);
-        format!("({}) {op}{clause} ({})", self.vector(depth - 1), self.vector(depth - 1))
+        let (left, right) = (self.vector(depth - 1), self.vector(depth - 1));
+        if self.one_in(3) {
+            return self.repeating(&left, &right);
+        }
+        format!("({left}) {op}{clause} ({right})")
+    }
+
+    /// A query in which `part` occurs several times, at times with something around it.
+    fn repeating(&mut self, part: &str, other: &str) -> String {
+        let (op, number) = (self.arithmetic(), self.scalar(1));
+        match self.random.below(7) {
+            0 => format!("({part}) {op} (({part}) + on (instance, mode, sensor, le) ({other}))"),
+            1 => format!("({other}) or ({part}) or (+({part}))"),
+            2 => format!("sum by (instance) ({part}) {op} on (instance) count by (instance) ({part})"),
+            3 => format!("({part}) {op} scalar(count({part}))"),
+            4 => format!(
+                "sum(sum by (job) ({part})) {op} sum(avg by (job) ({part}) {op} sum by (job) ({part}))"
+            ),
+            5 => format!("(({part}) unless ({other})) or (({part}) {op} {number})"),
+            _ => format!(
+                "max_over_time(({part})[3m:1m]) {op} on (instance, mode, sensor, le) min_over_time(({part})[3m:1m])"
+            ),
+        }
     }
 
     fn labels(&mut self, depth: u32) -> String {

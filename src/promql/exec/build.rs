@@ -5,6 +5,7 @@ use super::call::{HistogramOp, InfoOp, LabelOp, MapOp, TimeOp, sort_rows};
 use super::profile::{probed, probed_scalar};
 use super::rollup::Rollup;
 use super::scan::Scan;
+use super::share::shared;
 use super::{Context, Operator, Ready, aggregate, binary, math};
 use crate::model::Labels;
 use crate::promql::error::Error;
@@ -30,10 +31,11 @@ pub(crate) fn rows(node: &Node, cx: &Context<'_>) -> Result<Batch, Error> {
 
 /// The operator that yields the rows of `node`. Scalars below it are computed right away.
 pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Error> {
-    probed(node, cx, || open_unwatched(node, cx))
+    probed(node, cx, || shared(node, cx))
 }
 
-fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Error> {
+/// As [`open`], of a node that is neither watched nor looked up among those computed before.
+pub(super) fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Error> {
     let steps = node.grid.count;
     Ok(match &node.kind {
         NodeKind::Number(_)
@@ -83,10 +85,13 @@ fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Er
             }
         }
         NodeKind::Absent { input, labels } => {
-            Box::new(Ready::new(absent(open(input, cx)?, labels, steps, cx)?))
+            let may_end = input.is_quiet() && cx.may_end_early();
+            Box::new(Ready::new(absent(open(input, cx)?, labels, steps, may_end, cx)?))
         }
         NodeKind::Map { func, input, params } => {
-            let map = MapOp::new(*func, open(input, cx)?, columns(params, cx)?);
+            let input = open(input, cx)?;
+            let (columns, after) = cx.aside(|| columns(params, cx));
+            let map = MapOp::new(*func, input, columns?, after);
             unique(Box::new(map), node, cx)?
         }
         NodeKind::EvaluationTime(input) => {
@@ -120,10 +125,20 @@ fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Er
         }
         NodeKind::Aggregate(aggregation) => Box::new(Ready::new(aggregate::run(aggregation, node.grid, cx)?)),
         NodeKind::VectorScalar { op, vector, scalar: side, scalar_left, return_bool, span } => {
+            let input = open(vector, cx)?;
+            let (scalar, record) = cx.aside(|| scalar(side, cx));
+            // The vector is pulled later, but what is on the right is remarked last.
+            let after = if *scalar_left {
+                cx.note(&record, |span| span);
+                None
+            } else {
+                Some(record)
+            };
             let map = binary::VectorScalar {
                 op: *op,
-                input: open(vector, cx)?,
-                scalar: scalar(side, cx)?,
+                input,
+                scalar: scalar?,
+                after,
                 scalar_left: *scalar_left,
                 return_bool: *return_bool,
                 span: *span,
@@ -135,7 +150,9 @@ fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Er
             if drops { unique(map, node, cx)? } else { map }
         }
         NodeKind::VectorVector(op) => {
-            let (lhs, rhs) = (rows(&op.lhs, cx)?, rows(&op.rhs, cx)?);
+            let lhs = rows(&op.lhs, cx)?;
+            let unread = lhs.is_empty() && op.needs_left() && op.rhs.is_quiet() && cx.may_end_early();
+            let rhs = if unread { Vec::new() } else { rows(&op.rhs, cx)? };
             Box::new(Ready::new(binary::vectors(op, lhs, rhs, steps, cx)?))
         }
     })
@@ -208,14 +225,20 @@ fn scalar_of(mut input: Opened<'_>, steps: usize, cx: &Context<'_>) -> Result<Ve
     Ok(out)
 }
 
-fn absent(mut input: Opened<'_>, labels: &Labels, steps: usize, cx: &Context<'_>) -> Result<Batch, Error> {
+fn absent(
+    mut input: Opened<'_>,
+    labels: &Labels,
+    steps: usize,
+    may_end: bool,
+    cx: &Context<'_>,
+) -> Result<Batch, Error> {
     let mut seen = super::batch::Presence::none(steps);
     while let Some(batch) = input.next(cx)? {
         for row in batch {
             seen.union(&row.present);
             cx.release(row.count());
         }
-        if seen.is_full() {
+        if may_end && seen.is_full() {
             return Ok(Vec::new());
         }
     }

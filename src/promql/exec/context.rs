@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::batch::Row;
+use super::share::Kept;
 use super::{Profile, Reads, StepCounts};
 use crate::model::Labels;
 use crate::promql::annotations::{Annotations, Remark};
 use crate::promql::error::Error;
 use crate::promql::memory::{Memory, Ticket};
 use crate::promql::options::Features;
+use crate::promql::plan::{Node, Shares};
 use crate::promql::syntax::ast::Span;
 use crate::storage::SeriesSet;
 use crate::util::StopToken;
@@ -52,6 +54,9 @@ pub(crate) struct Context<'a> {
     pub(crate) features: &'a Features,
     limits: Limits,
     held: Arc<Held>,
+    /// Equal parts of the plan; not in forks, which work inside of one node.
+    shares: Shares,
+    kept: Arc<Kept>,
     total: Cell<u64>,
     annotations: RefCell<Annotations>,
     /// Series and samples read from the storage.
@@ -77,9 +82,45 @@ pub(crate) struct Left {
 
 /// Samples held by all threads of a query.
 #[derive(Debug, Default)]
-struct Held {
+pub(super) struct Held {
     now: AtomicUsize,
     peak: AtomicUsize,
+}
+
+impl Held {
+    /// Counts `samples` as no longer held.
+    pub(super) fn release(&self, samples: usize) {
+        let less = |held: usize| Some(held.saturating_sub(samples));
+        let _ = self.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+}
+
+/// What a part of a query notes beside its rows.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Record {
+    annotations: Annotations,
+    /// Samples looked at.
+    total: u64,
+    /// The same by step, if that is asked for.
+    steps: Option<StepCounts>,
+}
+
+impl Record {
+    /// Adds what was noted after it.
+    pub(super) fn extend(&mut self, later: &Self) {
+        self.annotations.join(later.annotations.clone());
+        self.total = self.total.saturating_add(later.total);
+        match (&mut self.steps, &later.steps) {
+            (Some(own), Some(later)) => own.join(later),
+            (own @ None, later) => own.clone_from(later),
+            (Some(_), None) => {}
+        }
+    }
+
+    /// Whether there are remarks in it.
+    pub(super) fn has_remarks(&self) -> bool {
+        !self.annotations.is_empty()
+    }
 }
 
 impl<'a> Context<'a> {
@@ -96,6 +137,8 @@ impl<'a> Context<'a> {
             features,
             limits,
             held: Arc::default(),
+            shares: Shares::default(),
+            kept: Arc::default(),
             total: Cell::new(0),
             annotations: RefCell::default(),
             reads: Cell::default(),
@@ -107,6 +150,29 @@ impl<'a> Context<'a> {
     /// Counts samples for each of `steps` from now on.
     pub(crate) fn count_steps(&mut self, steps: usize) {
         self.steps = Some(RefCell::new(StepCounts::new(steps)));
+    }
+
+    /// Computes equal parts of the plan once from now on.
+    pub(crate) fn share(&mut self, shares: Shares) {
+        self.kept = Arc::new(Kept::new(&shares, &self.held, self.limits.memory.limit()));
+        self.shares = shares;
+    }
+
+    /// Equal parts of the plan.
+    pub(super) fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
+    /// What is kept of them.
+    pub(super) fn kept(&self) -> &Arc<Kept> {
+        &self.kept
+    }
+
+    /// Notes whether the rows of `node` are those of another one.
+    pub(super) fn shares_result_of(&self, node: &Node, shared: bool) {
+        if let Some(profile) = &self.profile {
+            profile.set_shared(node, shared);
+        }
     }
 
     /// Measures each node from now on.
@@ -128,6 +194,8 @@ impl<'a> Context<'a> {
             features: self.features,
             limits: self.limits.clone(),
             held: Arc::clone(&self.held),
+            shares: Shares::default(),
+            kept: Arc::clone(&self.kept),
             total: Cell::new(0),
             annotations: RefCell::default(),
             reads: Cell::default(),
@@ -148,7 +216,7 @@ impl<'a> Context<'a> {
 
     /// Fails when the query should end early. Called per series and per batch.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        self.limits.memory.check()?;
+        self.check_memory()?;
         if self.limits.stop.is_stopped() {
             return Err(Error::Canceled(PHASE));
         }
@@ -158,15 +226,31 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
+    /// Whether there is memory for what need not be kept.
+    pub(super) fn has_memory_to_spare(&self) -> bool {
+        self.limits.memory.is_plenty()
+    }
+
+    /// Fails when too much memory is held, even without what is kept for later.
+    fn check_memory(&self) -> Result<(), Error> {
+        self.limits.memory.check().or_else(|_| {
+            self.kept.give_up_all();
+            self.limits.memory.check()
+        })
+    }
+
     /// Counts `samples` as held from now on.
     pub(crate) fn hold(&self, samples: usize) -> Result<(), Error> {
         // One thread alone cannot bring the sum anywhere near the end of the numbers: each step is checked.
         let held = self.held.now.fetch_add(samples, Ordering::Relaxed).saturating_add(samples);
         self.held.peak.fetch_max(held, Ordering::Relaxed);
         if held > self.limits.max_samples {
-            return Err(Error::TooManySamples);
+            self.kept.give_up_all();
+            if self.held.now.load(Ordering::Relaxed) > self.limits.max_samples {
+                return Err(Error::TooManySamples);
+            }
         }
-        self.limits.memory.check()
+        self.check_memory()
     }
 
     /// A row without values, counted as memory of the query.
@@ -188,8 +272,7 @@ impl<'a> Context<'a> {
 
     /// Counts `samples` as no longer held.
     pub(crate) fn release(&self, samples: usize) {
-        let less = |held: usize| Some(held.saturating_sub(samples));
-        let _ = self.held.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        self.held.release(samples);
     }
 
     /// Counts samples looked at.
@@ -212,6 +295,32 @@ impl<'a> Context<'a> {
         result
     }
 
+    /// Runs `work` and gives back what it noted, which does not count for the query unless it is [noted](Self::note).
+    pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> (T, Record) {
+        let annotations = self.annotations.take();
+        let total = self.total.replace(0);
+        let steps = self.steps.as_ref().map(|counts| {
+            let empty = StepCounts::new(counts.borrow().steps());
+            counts.replace(empty)
+        });
+        let result = work();
+        let record = Record {
+            annotations: self.annotations.replace(annotations),
+            total: self.total.replace(total),
+            steps: self.steps.as_ref().zip(steps).map(|(counts, steps)| counts.replace(steps)),
+        };
+        (result, record)
+    }
+
+    /// Notes everything in `record`, the remarks at other positions.
+    pub(super) fn note(&self, record: &Record, position: impl Fn(Span) -> Span) {
+        self.looked_at_more(record.total);
+        self.annotations.borrow_mut().repeat(&record.annotations, position);
+        if let (Some(own), Some(steps)) = (&self.steps, &record.steps) {
+            own.borrow_mut().join(steps);
+        }
+    }
+
     /// Counts one series that was read, with `samples`.
     pub(super) fn has_read(&self, samples: usize) {
         self.reads.set(self.reads.get().plus(Reads { series: 1, samples: samples as u64 }));
@@ -225,6 +334,11 @@ impl<'a> Context<'a> {
     /// Whether samples are counted for each step.
     pub(super) fn counts_steps(&self) -> bool {
         self.steps.is_some()
+    }
+
+    /// Whether rows may be left unread that cannot matter: whoever asks what a query took wants to know of all.
+    pub(super) fn may_end_early(&self) -> bool {
+        self.steps.is_none() && self.profile.is_none()
     }
 
     /// Counts samples looked at and read in step `at`, if that is asked for.

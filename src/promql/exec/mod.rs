@@ -7,7 +7,7 @@
 //! buffer. Rows do not depend on each other below aggregations, so the reading of series is spread over threads
 //! (`parallel`).
 //!
-//! Read `batch`, `context`, `build`, then the operators: `scan`, `rollup`, `call`, `binary`, `aggregate`; `histogram` is
+//! Read `batch`, `context`, `build` with `share`, then the operators: `scan`, `rollup`, `call`, `binary`, `aggregate`; `histogram` is
 //! what all of them do with native histograms.
 
 mod aggregate;
@@ -22,6 +22,7 @@ mod parallel;
 mod profile;
 mod rollup;
 mod scan;
+mod share;
 mod steps;
 
 pub(crate) use batch::{Batch, Row, merge_equal, without_name};

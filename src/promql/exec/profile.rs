@@ -27,6 +27,8 @@ pub(crate) struct Took {
     pub(crate) bytes: u64,
     pub(crate) time: Duration,
     pub(crate) read: Reads,
+    /// Whether its rows were taken from an equal node.
+    pub(crate) shared: bool,
 }
 
 impl Took {
@@ -70,8 +72,15 @@ fn key(node: &Node) -> usize {
 }
 
 impl Profile {
+    /// What `node` took: no time if its rows were taken from an equal node.
     pub(crate) fn of(&self, node: &Node) -> Took {
-        self.0.borrow().get(&key(node)).copied().unwrap_or_default()
+        let took = self.0.borrow().get(&key(node)).copied().unwrap_or_default();
+        if took.shared { Took { time: Duration::ZERO, ..took } } else { took }
+    }
+
+    /// Notes whether the rows of `node` are taken from an equal node.
+    pub(super) fn set_shared(&self, node: &Node, shared: bool) {
+        self.0.borrow_mut().entry(key(node)).or_default().shared = shared;
     }
 
     fn add(&self, key: usize, took: Took) {

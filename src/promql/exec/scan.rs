@@ -30,7 +30,28 @@ impl Scan {
         Self { reader, lookback, shows, smoothed, next: 0 }
     }
 
+    /// The values of series without histograms.
+    fn fill_floats(&self, samples: &Samples, row: &mut Row) {
+        let Samples { timestamps, values, .. } = samples;
+        let mut end = 0;
+        for (at, shown) in row.values.iter_mut().enumerate() {
+            let moment = self.reader.moments.get(at);
+            while timestamps.get(end).is_some_and(|time| *time <= moment) {
+                end += 1;
+            }
+            let newest = end.checked_sub(1).and_then(|newest| timestamps.get(newest).zip(values.get(newest)));
+            let Some((time, value)) = newest else { continue };
+            if *time > moment.saturating_sub(self.lookback) && !is_stale(*value) {
+                *shown = *value;
+                row.present.set(at);
+            }
+        }
+    }
+
     fn fill(&self, samples: &Samples, row: &mut Row) {
+        if samples.histograms.is_empty() && self.shows == Shows::Value {
+            return self.fill_floats(samples, row);
+        }
         let Samples { timestamps, values, histograms, .. } = samples;
         let any_histograms = !histograms.is_empty();
         let mut end = 0;

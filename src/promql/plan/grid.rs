@@ -4,7 +4,7 @@ use crate::model::TimeRange;
 use crate::storage::Need;
 
 /// Evenly spaced times in milliseconds. **Invariants**: at least one step; the distance is positive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Grid {
     pub(crate) start: i64,
     pub(crate) step: i64,
@@ -50,7 +50,7 @@ impl Grid {
 }
 
 /// Where a selector looks at each step: the step's time, or a fixed one, shifted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Moments {
     pub(crate) grid: Grid,
     pub(crate) at: Option<i64>,

@@ -93,6 +93,9 @@ pub(super) struct ExplainReply<'a> {
     samples_read: Option<u64>,
     self_time: f64,
     total_time: f64,
+    /// Only told where it is so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shared: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     inputs: Vec<ExplainReply<'a>>,
 }
@@ -110,6 +113,7 @@ impl<'a> ExplainReply<'a> {
             samples_read: reads.then_some(node.samples_read),
             self_time: node.self_time.as_secs_f64(),
             total_time: node.total_time.as_secs_f64(),
+            shared: node.shared,
             inputs: node.inputs.iter().map(Self::new).collect(),
         }
     }

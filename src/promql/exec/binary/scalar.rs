@@ -5,6 +5,7 @@ use crate::promql::annotations::Remark;
 use crate::promql::error::Error;
 use crate::promql::exec::batch::{Batch, Element, Row};
 use crate::promql::exec::build::{Opened, drop_name};
+use crate::promql::exec::context::Record;
 use crate::promql::exec::{Context, Operator, math};
 use crate::promql::syntax::ast::{BinaryOp, Span};
 
@@ -13,6 +14,8 @@ pub(crate) struct VectorScalar<'p> {
     pub(crate) op: BinaryOp,
     pub(crate) input: Opened<'p>,
     pub(crate) scalar: Vec<f64>,
+    /// What was noted about a scalar on the right.
+    pub(in crate::promql::exec) after: Option<Record>,
     /// Whether the scalar is the left operand.
     pub(crate) scalar_left: bool,
     pub(crate) return_bool: bool,
@@ -45,6 +48,9 @@ impl VectorScalar<'_> {
 impl Operator for VectorScalar<'_> {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
         let Some(mut batch) = self.input.next(cx)? else {
+            if let Some(record) = self.after.take() {
+                cx.note(&record, |span| span);
+            }
             self.remarks.finish(self.span, cx);
             return Ok(None);
         };

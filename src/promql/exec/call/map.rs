@@ -7,6 +7,7 @@ use crate::model::Histogram;
 use crate::promql::error::Error;
 use crate::promql::exec::batch::{Batch, Row};
 use crate::promql::exec::build::{Opened, drop_name};
+use crate::promql::exec::context::Record;
 use crate::promql::exec::histogram::{scale, variance};
 use crate::promql::exec::{Context, Operator, math};
 use crate::promql::plan::{Grid, MapFunc};
@@ -16,11 +17,18 @@ pub(crate) struct MapOp<'p> {
     func: MapFunc,
     input: Opened<'p>,
     params: Vec<Vec<f64>>,
+    /// What was noted about the parameters, which stand behind the input.
+    after: Option<Record>,
 }
 
 impl<'p> MapOp<'p> {
-    pub(crate) fn new(func: MapFunc, input: Opened<'p>, params: Vec<Vec<f64>>) -> Self {
-        Self { func, input, params }
+    pub(in crate::promql::exec) fn new(
+        func: MapFunc,
+        input: Opened<'p>,
+        params: Vec<Vec<f64>>,
+        after: Record,
+    ) -> Self {
+        Self { func, input, params, after: Some(after) }
     }
 
     fn param(&self, index: usize, at: usize, default: f64) -> f64 {
@@ -117,7 +125,12 @@ fn simple(func: MapFunc, value: f64) -> f64 {
 
 impl Operator for MapOp<'_> {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
-        let Some(mut batch) = self.input.next(cx)? else { return Ok(None) };
+        let Some(mut batch) = self.input.next(cx)? else {
+            if let Some(record) = self.after.take() {
+                cx.note(&record, |span| span);
+            }
+            return Ok(None);
+        };
         for row in &mut batch {
             let before = row.count();
             if self.func.is_of_histograms() {
