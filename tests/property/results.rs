@@ -15,7 +15,7 @@ use super::support::Random;
 const MINUTE: i64 = 60_000;
 const NOW: i64 = 1_000_000 * MINUTE;
 
-const QUERIES: [&str; 16] = [
+const QUERIES: [&str; 22] = [
     "a_total",
     "sum(rate(a_total[2m]))",
     "sum by (i) (increase(a_total[5m] offset 1m))",
@@ -32,6 +32,12 @@ const QUERIES: [&str; 16] = [
     "rate({i=\"1\", __name__=~\"a_total|g\"}[2m])",
     "a_total - a_total @ end()",
     "time() - timestamp(g)",
+    "limitk(2, a_total)",
+    "limit_ratio(0.5, a_total)",
+    "quantile_over_time(0.9, g[10m])",
+    "stddev_over_time(g[10m]) + sum_over_time(g[10m]) + avg_over_time(g[10m])",
+    "sum(rate(a_total[2m])) / sum(rate(a_total[2m]))",
+    "histogram_sum(avg_over_time(h_total[5m]))",
 ];
 
 fn open(dir: &std::path::Path) -> Tsdb {

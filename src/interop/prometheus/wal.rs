@@ -234,26 +234,11 @@ impl<'a> LogReader<'a> {
         found.filter(|_| timestamp >= self.min_valid)
     }
 
-    fn samples(&mut self, reader: &mut ByteReader<'_>) -> Decoded<()> {
-        if reader.is_empty() {
-            return Ok(());
-        }
-        let (base, base_time) = (reader.be64()?, reader.be64()?.cast_signed());
-        while !reader.is_empty() {
-            let number = base.wrapping_add_signed(reader.zigzag()?);
-            let timestamp = base_time.wrapping_add(reader.zigzag()?);
-            let value = f64::from_bits(reader.be64()?);
-            if let Some(series) = self.wanted(number, timestamp) {
-                self.into.push(series, timestamp, value);
-            }
-        }
-        Ok(())
-    }
-
-    fn histograms(
+    /// Calls `entry` with number and time of each sample, histogram or exemplar of a record; it reads the rest of them.
+    fn entries(
         &mut self,
         reader: &mut ByteReader<'_>,
-        read: fn(&mut ByteReader<'_>) -> Decoded<Histogram>,
+        mut entry: impl FnMut(&mut Self, &mut ByteReader<'_>, u64, i64) -> Decoded<()>,
     ) -> Decoded<()> {
         if reader.is_empty() {
             return Ok(());
@@ -262,30 +247,44 @@ impl<'a> LogReader<'a> {
         while !reader.is_empty() {
             let number = base.wrapping_add_signed(reader.zigzag()?);
             let timestamp = base_time.wrapping_add(reader.zigzag()?);
-            let histogram = read(reader)?;
-            if let Some(series) = self.wanted(number, timestamp) {
-                self.into.push_histogram(series, timestamp, &Arc::new(histogram));
-            }
+            entry(self, reader, number, timestamp)?;
         }
         Ok(())
     }
 
-    fn exemplars(&mut self, reader: &mut ByteReader<'_>) -> Decoded<()> {
-        if reader.is_empty() {
-            return Ok(());
-        }
-        let (base, base_time) = (reader.be64()?, reader.be64()?.cast_signed());
-        while !reader.is_empty() {
-            let number = base.wrapping_add_signed(reader.zigzag()?);
-            let timestamp = base_time.wrapping_add(reader.zigzag()?);
-            let value = f64::from_bits(reader.be64()?);
-            let labels = self.labels(reader)?;
-            // Of every time: blocks of Prometheus have none.
-            if let Some(series) = self.known.get(&number) {
-                self.into.push_exemplar(*series, Exemplar { labels, value, timestamp });
+    fn samples(&mut self, reader: &mut ByteReader<'_>) -> Decoded<()> {
+        self.entries(reader, |log, reader, number, timestamp| {
+            let value = float(reader)?;
+            if let Some(series) = log.wanted(number, timestamp) {
+                log.into.push(series, timestamp, value);
             }
-        }
-        Ok(())
+            Ok(())
+        })
+    }
+
+    fn histograms(
+        &mut self,
+        reader: &mut ByteReader<'_>,
+        read: fn(&mut ByteReader<'_>) -> Decoded<Histogram>,
+    ) -> Decoded<()> {
+        self.entries(reader, |log, reader, number, timestamp| {
+            let histogram = read(reader)?;
+            if let Some(series) = log.wanted(number, timestamp) {
+                log.into.push_histogram(series, timestamp, &Arc::new(histogram));
+            }
+            Ok(())
+        })
+    }
+
+    fn exemplars(&mut self, reader: &mut ByteReader<'_>) -> Decoded<()> {
+        self.entries(reader, |log, reader, number, timestamp| {
+            let (value, labels) = (float(reader)?, log.labels(reader)?);
+            // Of every time: blocks of Prometheus have none.
+            if let Some(series) = log.known.get(&number) {
+                log.into.push_exemplar(*series, Exemplar { labels, value, timestamp });
+            }
+            Ok(())
+        })
     }
 
     fn tombstones(&mut self, reader: &mut ByteReader<'_>) -> Decoded<()> {
