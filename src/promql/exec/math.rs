@@ -120,6 +120,20 @@ pub(crate) fn exp2(value: f64) -> f64 {
     fraction * 2f64.powi(first) * 2f64.powi(second)
 }
 
+/// From here on the square of a number plus or minus one is that square.
+const LARGE: f64 = 268_435_456.0;
+
+/// Inverse hyperbolic sine, of the largest numbers too, whose double is infinite.
+pub(crate) fn asinh(value: f64) -> f64 {
+    let size = value.abs();
+    if size > LARGE { (size.ln() + std::f64::consts::LN_2).copysign(value) } else { value.asinh() }
+}
+
+/// Inverse hyperbolic cosine, likewise.
+pub(crate) fn acosh(value: f64) -> f64 {
+    if value > LARGE { value.ln() + std::f64::consts::LN_2 } else { value.acosh() }
+}
+
 /// Orders numbers with NaN before everything.
 pub(crate) fn nan_first(a: f64, b: f64) -> std::cmp::Ordering {
     match (a.is_nan(), b.is_nan()) {
@@ -258,6 +272,20 @@ mod tests {
         check(-1.0, f64::NEG_INFINITY);
         check(2.0, f64::INFINITY);
         check(f64::NAN, f64::NAN);
+    }
+
+    #[test]
+    fn inverse_hyperbolic_functions_of_large_numbers_are_finite() {
+        for value in [3e8, 1e30, 1e154, 1.7e308] {
+            // The logarithm of the double, without doubling.
+            let expected = (value / 4.0f64).ln() + 8.0f64.ln();
+            for found in [asinh(value), -asinh(-value), acosh(value)] {
+                assert!((found - expected).abs() < 1e-12, "{value}: {found}");
+            }
+        }
+        assert_eq!((asinh(f64::NEG_INFINITY), acosh(f64::INFINITY)), (f64::NEG_INFINITY, f64::INFINITY));
+        assert!((asinh(LARGE) - asinh(LARGE.next_up())).abs() < 1e-12);
+        assert!(asinh(f64::NAN).is_nan() && acosh(0.5).is_nan() && asinh(-0.0).is_sign_negative());
     }
 
     #[test]
