@@ -26,6 +26,8 @@ struct Key {
     /// Where between multiples of the step its times lie.
     phase: i64,
     lookback: i64,
+    /// The logarithm of the number of steps: a short graph does not take the place of a long one.
+    length: u32,
 }
 
 /// A result as it was at `mark`.
@@ -78,8 +80,8 @@ impl ResultCache {
         let reach = reach(expr, lookback)?;
         // First of all: a change from here on is one that the steps to come are not sure to have seen.
         let mark = source.mark()?;
-        let key =
-            Key { query: query.into(), step: grid.step, phase: grid.start.rem_euclid(grid.step), lookback };
+        let (step, phase) = (grid.step, grid.start.rem_euclid(grid.step));
+        let key = Key { query: query.into(), step, phase, lookback, length: grid.count.ilog2() };
         let known = self.kept.get(&key).and_then(|kept| {
             let good = kept.steps_before(source.unchanged_before(kept.mark), reach);
             let covered = kept.grid.index_of(grid.start)?;
