@@ -105,6 +105,12 @@ impl Samples {
         self.timestamps.is_empty()
     }
 
+    /// Number of samples as limits count them: a native histogram weighs as much as several.
+    pub fn weight(&self) -> usize {
+        let more = |(_, histogram): &(usize, Arc<Histogram>)| histogram.weight().saturating_sub(1);
+        self.len() + self.histograms.iter().map(more).sum::<usize>()
+    }
+
     /// Forgets all samples, keeping the memory.
     pub fn clear(&mut self) {
         self.timestamps.clear();

@@ -5,7 +5,6 @@
 //! with remarks are not kept, so that no remark outlives the step it was about.
 //! **Cost**: sixteen bytes a value, within a budget of its own; what was not asked for again leaves first.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::plan::{Grid, reach};
@@ -130,7 +129,7 @@ impl Lookup<'_> {
             while let Some(new) = rest.next_if(|new| new.labels < known.labels) {
                 out.push(new);
             }
-            let same = rest.next_if(|new| new.labels.cmp(&known.labels) == Ordering::Equal);
+            let same = rest.next_if(|new| new.labels == known.labels);
             let mut samples = Samples::new();
             samples.timestamps.reserve_exact(self.grid.count);
             samples.values.reserve_exact(self.grid.count);

@@ -163,11 +163,7 @@ impl Engine {
 
     /// Counts a result that was put together, which the limits hold for as for any other.
     fn admit(&self, series: &[MatrixSeries]) -> Result<Ticket, Error> {
-        let of = |s: &MatrixSeries| {
-            let histograms = s.samples.histograms.iter();
-            s.samples.len() + histograms.map(|(_, histogram)| histogram.weight() - 1).sum::<usize>()
-        };
-        if series.iter().map(of).sum::<usize>() > self.options.max_samples {
+        if series.iter().map(|one| one.samples.weight()).sum::<usize>() > self.options.max_samples {
             return Err(Error::TooManySamples);
         }
         let memory = Memory::new(self.options.max_memory, &self.memory);

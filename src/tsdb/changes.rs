@@ -2,8 +2,8 @@
 //! it can be kept.
 //!
 //! **Cost**: a change is one comparison or a few; some thousand bytes in all.
-//! **Invariants**: a change is noted while no select can see it yet that began before, or after every select sees it.
-//! Whoever takes a mark and then selects has every change up to the mark.
+//! **Invariants**: a change is noted while no select can look, or once every select sees it. So whoever takes a mark and
+//! then selects sees every change up to the mark.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;

@@ -135,6 +135,21 @@ impl Params {
         }
     }
 
+    /// A switch: 1 is on; 0 is off, and so is a parameter that is not there.
+    ///
+    /// # Errors
+    /// When it is anything else.
+    pub fn switch(&self, name: &str) -> Result<bool, ApiError> {
+        match self.get(name) {
+            None | Some("0") => Ok(false),
+            Some("1") => Ok(true),
+            Some(other) => {
+                let cause = format!("invalid value {other:?}, use \"1\" or leave it out");
+                Err(ApiError::parameter(name, cause))
+            }
+        }
+    }
+
     /// The selectors of all `match[]` parameters.
     ///
     /// # Errors

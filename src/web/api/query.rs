@@ -86,22 +86,8 @@ where
             )),
         )),
     };
-    let explain = match params.get("explain") {
-        None => false,
-        Some("1") => true,
-        Some(other) => {
-            let cause = format!("invalid value {other:?}, use \"1\" or leave it out");
-            return Err(ApiError::parameter("explain", &cause));
-        }
-    };
-    let fresh = match params.get("nocache") {
-        None | Some("0") => false,
-        Some("1") => true,
-        Some(other) => {
-            let cause = format!("invalid value {other:?}, use \"1\" or leave it out");
-            return Err(ApiError::parameter("nocache", &cause));
-        }
-    };
+    let explain = params.switch("explain")?;
+    let fresh = params.switch("nocache")?;
     let query = params.get("query").unwrap_or_default().to_owned();
 
     // Waiting for a slot counts against the timeout.

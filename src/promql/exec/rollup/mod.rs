@@ -425,7 +425,7 @@ impl Operator for Rollup<'_> {
                     if reader.totals_only {
                         keep_totals(&mut scratch.samples);
                     }
-                    let held = weight(&scratch.samples);
+                    let held = scratch.samples.weight();
                     cx.hold(held)?;
                     let row = windows.row(scratch, series.labels(number), false, true, cx);
                     cx.release(held);
@@ -463,12 +463,6 @@ fn check_factor(what: &str, short: &str, value: f64) -> Result<(), Error> {
         )));
     }
     Ok(())
-}
-
-/// Samples as the limit on them counts: histograms weigh more.
-fn weight(samples: &Samples) -> usize {
-    let more = |(_, histogram): &(usize, Arc<Histogram>)| histogram.weight().saturating_sub(1);
-    samples.len() + samples.histograms.iter().map(more).sum::<usize>()
 }
 
 /// What was known of resets between two histograms is not known of those that a subquery happened to pick.
@@ -545,9 +539,10 @@ pub(crate) fn raw_series(
                     samples = extended::raw(&window, smoothed);
                 }
                 if !samples.is_empty() {
-                    cx.hold(weight(&samples))?;
-                    cx.looked_at(weight(&samples));
-                    cx.at_step(0, weight(&samples), weight(&samples));
+                    let weight = samples.weight();
+                    cx.hold(weight)?;
+                    cx.looked_at(weight);
+                    cx.at_step(0, weight, weight);
                     let labels = series.labels(at);
                     out.push((MatrixSeries { labels, samples: samples.clone() }, false));
                 }
