@@ -13,6 +13,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use emberkeep::bench::{Capture, Replay};
 use emberkeep::model::{Labels, LabelsBuf, Samples, TimeRange};
 use emberkeep::storage::{SeriesSet, StorageError};
+use emberkeep::telemetry::metrics::Counter;
 use emberkeep::tsdb::block::reader::{BlockCache, Wanted};
 use emberkeep::tsdb::block::writer::{BlockPlan, write_block};
 use emberkeep::tsdb::block::{Block, BlockMeta};
@@ -166,7 +167,14 @@ impl SeriesSet for Recorded {
 
 fn plan(number: u32) -> BlockPlan {
     let (start, end) = (START_MS - 1000, START_MS + 86_400_000 + 1000);
-    BlockPlan { id: BlockId::new(start, end, number), start, end, level: 2, sources: Vec::new() }
+    BlockPlan {
+        id: BlockId::new(start, end, number),
+        start,
+        end,
+        level: 2,
+        sources: Vec::new(),
+        lost: Counter::default(),
+    }
 }
 
 /// Reads everything; says how many samples that were.

@@ -14,23 +14,29 @@ pub trait Control: bincode::Encode + bincode::Decode<()> {
     const NAME: &'static str;
 }
 
-/// No control record comes near this; larger length fields are damage.
-const MAX_PAYLOAD_BYTES: usize = 64 << 20;
+/// No payload is larger, whoever writes or reads it.
+pub const MAX_PAYLOAD_BYTES: usize = 64 << 20;
 
 fn config() -> impl bincode::config::Config {
     bincode::config::standard().with_limit::<MAX_PAYLOAD_BYTES>()
 }
 
 /// Encodes `record`: magic, version, crc32 of the payload, payload.
-pub fn seal<T: Control>(record: &T) -> Vec<u8> {
+///
+/// # Errors
+/// When the payload would be larger than what [`open`] takes.
+pub fn seal<T: Control>(record: &T) -> Result<Vec<u8>, CodecError> {
     let payload =
         bincode::encode_to_vec(record, bincode::config::standard()).expect("encoding to memory cannot fail");
+    if payload.len() > MAX_PAYLOAD_BYTES {
+        return Err(CodecError::TooLarge { what: T::NAME, bytes: payload.len(), max: MAX_PAYLOAD_BYTES });
+    }
     let mut out = Vec::with_capacity(payload.len() + 9);
     out.put_bytes(&T::MAGIC);
     out.put_u8(T::VERSION);
     out.put_u32(crc32fast::hash(&payload));
     out.put_bytes(&payload);
-    out
+    Ok(out)
 }
 
 /// As [`open`], of a record that may also be of the version before.

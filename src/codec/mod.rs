@@ -38,6 +38,19 @@ pub enum CodecError {
         /// As computed over the data.
         computed: u32,
     },
+    /// More than a reader would take.
+    #[error("{what} has {bytes} bytes, at most {max} can be read again")]
+    TooLarge {
+        /// The record concerned.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// A file that should be there.
+    #[error("the file is missing")]
+    Missing,
     /// Written by another version of the format.
     #[error("unsupported version {version} of {what}")]
     Version {

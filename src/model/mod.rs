@@ -2,6 +2,7 @@
 //!
 //! Read `labels`, then `matcher`, then `sample`.
 
+pub mod bounds;
 pub mod duration;
 pub mod exemplar;
 pub mod histogram;

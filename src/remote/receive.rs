@@ -305,6 +305,7 @@ pub(super) fn reason_of(outcome: AppendOutcome) -> &'static str {
         AppendOutcome::DuplicateTimestamp => "duplicate sample for timestamp",
         AppendOutcome::TooOld => "out of bounds: too old sample",
         AppendOutcome::TooFarAhead => "out of bounds: timestamp is too far in the future",
+        AppendOutcome::TooLarge => "labels or native histogram larger than what is taken",
         _ => "out of order sample",
     }
 }

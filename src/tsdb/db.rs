@@ -23,7 +23,7 @@ use super::read::Suspects;
 use super::space::Space;
 use super::store::{BlockId, BlockStore};
 use super::turns::Turns;
-use super::wal::Wal;
+use super::wal::{self, Wal};
 use crate::model::{Exemplar, Histogram, Labels, Metadata, TimeRange};
 use crate::util::lock::lock;
 use crate::util::{Clock, StopToken};
@@ -44,6 +44,10 @@ pub(super) struct Inner {
     pub(super) catalog: ArcSwap<Catalog>,
     pub(super) metrics: TsdbMetrics,
     pub(super) stop: StopToken,
+    /// Blocks that a catalog on disk may name and that in memory does not: it could not be saved.
+    pub(super) doubtful: Mutex<Vec<BlockId>>,
+    /// Blocks that the catalog named at the start and the disk did not have.
+    pub(super) missing: Vec<Arc<BlockMeta>>,
     /// Blocks that left the catalog and wait for their last reader.
     pub(super) retired: Mutex<Vec<Arc<BlockMeta>>>,
     /// Blocks in which damage was met.
@@ -65,8 +69,12 @@ pub struct Tsdb {
 pub struct TsdbStatus {
     /// Live blocks.
     pub blocks: Vec<Arc<BlockMeta>>,
+    /// Blocks that the catalog named when it was opened and the disk did not have.
+    pub missing: Vec<Arc<BlockMeta>>,
     /// Damaged places of the log that were cut off at start.
     pub corruptions: usize,
+    /// Samples of the log that could not be brought back, because their series or they themselves could not be read.
+    pub lost_samples: u64,
     /// Segment of the log being written.
     pub segment: u64,
 }
@@ -108,7 +116,9 @@ impl Tsdb {
     pub fn status(&self) -> TsdbStatus {
         TsdbStatus {
             blocks: self.inner.catalog.load().blocks.clone(),
+            missing: self.inner.missing.clone(),
             corruptions: self.inner.replay.report().map_or(0, |report| report.damage.len()),
+            lost_samples: self.inner.replay.report().map_or(0, |report| report.orphans + report.undecodable),
             segment: self.inner.wal.current_segment(),
         }
     }
@@ -208,7 +218,7 @@ impl Tsdb {
                 tracing::error!("a maintenance thread of the database panicked");
             }
         }
-        self.inner.wal.sync()
+        self.inner.wal.close()
     }
 }
 
@@ -263,9 +273,10 @@ impl Inner {
 
     /// Bytes of the log on disk.
     pub(super) fn wal_bytes(&self) -> u64 {
-        let files = std::fs::read_dir(self.wal.fs().path());
-        let sizes = files.into_iter().flatten().flatten().filter_map(|file| file.metadata().ok());
-        sizes.map(|file| file.len()).sum()
+        let files = std::fs::read_dir(self.wal.fs().path()).into_iter().flatten().flatten();
+        // What was set aside for a person to look at must not push blocks out.
+        let live = files.filter(|file| file.file_name().to_str().is_some_and(wal::is_live));
+        live.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
     }
 
     /// Bytes of blocks and log to keep at most; 0 for no limit.
@@ -348,6 +359,7 @@ impl DbAppender<'_> {
                 metrics.out_of_order.inc_by((stats.out_of_order + stats.duplicate) as u64);
                 metrics.too_old.inc_by(stats.too_old as u64);
                 metrics.out_of_bounds.inc_by(stats.too_far_ahead as u64);
+                metrics.too_large.inc_by(stats.too_large as u64);
                 metrics.exemplars.count(&stats.exemplars);
                 metrics.families_refused.inc_by(stats.families_refused as u64);
                 Ok(stats)

@@ -8,6 +8,7 @@ use super::compact::worker;
 use super::db::{Inner, Tsdb};
 use super::error::Result;
 use super::index::resolve::resolve;
+use super::points::{Point, reach};
 use crate::model::{Matcher, Samples, TimeRange};
 use crate::storage::{Queryable as _, SelectRequest, StorageError};
 
@@ -56,6 +57,7 @@ impl Tsdb {
         }
         if deleted.blocks > 0 {
             tombstones.save(&inner.options.dir)?;
+            reach(Point::TombstonesSaved);
             inner.catalog.store(Arc::new(catalog.with_tombstones(tombstones)));
         }
         // Even if the head fails: the blocks have changed.

@@ -53,7 +53,7 @@ pub(in crate::tsdb) fn create_dir(path: &Path) -> io::Result<()> {
 
 /// What was done to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::tsdb) enum Step {
+pub enum Step {
     /// Made, empty.
     Created,
     /// Bytes were appended.
@@ -70,7 +70,7 @@ pub(in crate::tsdb) enum Step {
 
 /// Tells tests what was done.
 #[cfg(not(test))]
-pub(in crate::tsdb) fn note(_: Step, _: &Path) {}
+pub(in crate::tsdb) use super::points::note;
 
 #[cfg(test)]
 pub(in crate::tsdb) use tests::note;

@@ -56,6 +56,14 @@ pub enum Error {
         /// How it is damaged.
         source: CodecError,
     },
+    /// Something would be larger than what can be read again.
+    #[error("{what} cannot be written: {source}")]
+    TooLarge {
+        /// The file concerned.
+        what: String,
+        /// The bound.
+        source: CodecError,
+    },
     /// A block's database is damaged: not readable now, nor later. Set it aside.
     #[error("block {block} is damaged: {reason}")]
     BlockDamaged {

@@ -2,21 +2,20 @@
 //!
 //! **Invariants**: all blocks of an import become visible at once, or none does.
 
-use std::sync::Arc;
-
 use super::block::BlockMeta;
 use super::block::exemplars::ExemplarSource;
-use super::block::writer::{BlockPlan, write_block_with};
-use super::compact::worker;
 use super::db::{Inner, Tsdb};
 use super::error::Result;
+use super::points::{Point, reach};
+use super::publish::{Pending, Window};
 use super::turns::Turn;
 use crate::storage::SeriesSet;
 
 /// An import under way; maintenance waits for it. Dropping it removes what it wrote.
 pub struct BlockImport<'a> {
     inner: &'a Inner,
-    written: Vec<BlockMeta>,
+    pending: Pending<'a>,
+    oldest: Option<i64>,
     _alone: Turn<'a>,
 }
 
@@ -28,7 +27,8 @@ impl Tsdb {
     pub fn import(&self) -> Result<BlockImport<'_>> {
         let inner = &*self.inner;
         inner.replay.wait()?;
-        Ok(BlockImport { inner, written: Vec::new(), _alone: inner.maintenance.take() })
+        let alone = inner.maintenance.take();
+        Ok(BlockImport { inner, pending: Pending::new(inner)?, oldest: None, _alone: alone })
     }
 }
 
@@ -46,37 +46,24 @@ impl BlockImport<'_> {
         start: i64,
         end: i64,
     ) -> Result<Option<&BlockMeta>> {
-        let id = worker::new_id(self.inner, start, end);
-        let plan = BlockPlan { id, start, end, level: 1, sources: Vec::new() };
-        let meta = write_block_with(&*self.inner.store, plan, set, exemplars, &self.inner.stop)?;
-        let any = meta.is_some();
-        self.written.extend(meta);
-        Ok(self.written.last().filter(|_| any))
+        let written = self.pending.write(Window::new(start, end), set, exemplars)?;
+        if written.is_some() {
+            self.oldest = self.oldest.into_iter().chain([start]).min();
+            reach(Point::ImportWritten);
+        }
+        Ok(written)
     }
 
     /// Makes the blocks visible, durably.
     ///
     /// # Errors
     /// When the disk refuses; none is visible then.
-    pub fn publish(mut self) -> Result<()> {
-        let catalog = self.inner.catalog.load().with(&[], self.written.clone(), None);
-        catalog.save(&self.inner.options.dir)?;
-        self.inner.catalog.store(Arc::new(catalog));
-        if let Some(oldest) = self.written.iter().map(|block| block.start).min() {
-            self.inner.head.changes().note(oldest);
+    pub fn publish(self) -> Result<()> {
+        let Self { inner, pending, oldest, _alone } = self;
+        pending.publish(&[], None, |catalog| inner.catalog.store(catalog))?;
+        if let Some(oldest) = oldest {
+            inner.head.changes().note(oldest);
         }
-        self.written.clear();
         Ok(())
-    }
-}
-
-impl Drop for BlockImport<'_> {
-    fn drop(&mut self) {
-        for block in self.written.drain(..) {
-            // What stays is removed by the next start, since the catalog does not name it.
-            if let Err(error) = self.inner.store.remove(&block.id) {
-                tracing::warn!(block = %block.id, %error, "cannot remove a block of an import that failed");
-            }
-        }
     }
 }

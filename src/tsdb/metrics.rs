@@ -46,6 +46,8 @@ pub struct TsdbMetrics {
     pub(super) out_of_order: Counter,
     pub(super) out_of_bounds: Counter,
     pub(super) too_old: Counter,
+    pub(super) too_large: Counter,
+    pub(super) samples_lost: Counter,
     pub(super) series: Gauge,
     pub(super) chunks: Gauge,
     pub(super) series_created: Counter,
@@ -91,6 +93,10 @@ impl TsdbMetrics {
             m.out_of_bounds.clone(),
         );
         r.register("too_old_samples", "Samples refused for being older than the head", m.too_old.clone());
+        let help = "Samples refused because their labels or buckets are over the bounds";
+        r.register("too_large_samples", help, m.too_large.clone());
+        let help = "Samples lost because no block could hold them; the log names their series";
+        r.register("samples_lost", help, m.samples_lost.clone());
         r.register("head_series", "Series in the head", m.series.clone());
         r.register("head_chunks", "Chunks in the head", m.chunks.clone());
         r.register("head_series_created", "Series made in the head", m.series_created.clone());

@@ -20,6 +20,8 @@ mod lock;
 pub mod metrics;
 mod open;
 pub mod options;
+pub mod points;
+mod publish;
 mod read;
 pub mod record;
 pub mod repair;
@@ -45,6 +47,9 @@ pub use wal::SyncPolicy;
 pub struct SeriesRef(pub u64);
 
 impl SeriesRef {
+    /// Stands for a series that is not made because its labels are over the bounds; no slot has this number.
+    pub(crate) const REFUSED: Self = Self(u64::MAX);
+
     fn new(generation: u32, slot: u32) -> Self {
         Self(u64::from(generation) << 32 | u64::from(slot))
     }
@@ -74,6 +79,8 @@ pub enum AppendOutcome {
     TooOld,
     /// Too far ahead of the clock.
     TooFarAhead,
+    /// The labels of its series, or the native histogram, are over the bounds of [`crate::model::bounds`].
+    TooLarge,
     /// The series was removed meanwhile; make it again by its labels.
     UnknownSeries,
 }

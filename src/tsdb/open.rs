@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use super::block::BlockMeta;
 use super::block::catalog::Catalog;
 use super::block::reader::{BlockCache, load_meta};
 use super::block::tombstones::Tombstones;
@@ -22,11 +23,11 @@ use super::metrics::TsdbMetrics;
 use super::options::TsdbOptions;
 use super::read::Suspects;
 use super::space::Space;
-use super::store::BlockStore;
 use super::store::sled::SledStore;
+use super::store::{BlockStore, Recovered};
 use super::turns::Turns;
 use super::wal::fs::DiskFs;
-use super::wal::reader::{self, ReplayReport};
+use super::wal::reader::{self, LogFiles, ReplayReport};
 use super::wal::{SyncPolicy, Wal};
 use crate::telemetry::Registry;
 use crate::util::lock::lock;
@@ -94,7 +95,7 @@ impl Tsdb {
         let dir_lock = DirLock::acquire(&dir)?;
         let metrics = TsdbMetrics::new(registry);
         let store: Arc<dyn BlockStore> = Arc::new(SledStore::new(&dir.join("blocks"))?);
-        let catalog = recover_catalog(&options, &*store, &metrics)?;
+        let RecoveredCatalog { catalog, missing } = recover_catalog(&options, &*store, &metrics)?;
         super::snapshot::remove_unfinished(&dir)?;
         let (tombstones, damage) = Tombstones::load(&dir)?;
         if let Some(error) = damage {
@@ -107,8 +108,8 @@ impl Tsdb {
 
         let wal_dir = dir.join("wal");
         let fs = Arc::new(DiskFs::open(&wal_dir).at("create", &wal_dir)?);
-        let (files, last_segment) = reader::files(&*fs)?;
-        let wal = Wal::open(fs, last_segment, options.sync, options.segment_bytes)?;
+        let files = reader::files(&*fs)?;
+        let wal = Wal::open(fs, &files, options.sync, options.segment_bytes)?;
         let inner = Arc::new(Inner {
             clock,
             head: Head::new(catalog.head_start.unwrap_or(i64::MIN)),
@@ -119,6 +120,8 @@ impl Tsdb {
             metrics,
             stop: StopToken::new(),
             retired: Mutex::default(),
+            doubtful: Mutex::default(),
+            missing,
             suspects: Suspects::default(),
             maintenance: Turns::default(),
             replay: ReplayState::default(),
@@ -149,7 +152,7 @@ impl Tsdb {
 }
 
 /// Starts the threads of the database; the first one replays the log before it does maintenance.
-fn start(inner: &Arc<Inner>, files: Vec<String>) -> Result<Vec<JoinHandle<()>>> {
+fn start(inner: &Arc<Inner>, files: LogFiles) -> Result<Vec<JoinHandle<()>>> {
     let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
         std::thread::Builder::new()
             .name(name.to_owned())
@@ -190,7 +193,7 @@ fn start(inner: &Arc<Inner>, files: Vec<String>) -> Result<Vec<JoinHandle<()>>> 
     Ok(threads)
 }
 
-fn replay(inner: &Inner, files: &[String], locked: impl FnOnce()) {
+fn replay(inner: &Inner, files: &LogFiles, locked: impl FnOnce()) {
     let started = Instant::now();
     // A panic is a bug, but nobody may wait for ever.
     let replayed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -215,6 +218,12 @@ fn replay(inner: &Inner, files: &[String], locked: impl FnOnce()) {
             "samples of series whose definition was in a damaged part are lost"
         );
     }
+    if report.undecodable > 0 {
+        tracing::error!(
+            histograms = report.undecodable,
+            "native histograms of the write-ahead log make no sense and are left out; a bug to report"
+        );
+    }
     inner.metrics.replay_seconds.set(started.elapsed().as_secs_f64());
     inner.wal.learn(&report.newest);
     tracing::info!(
@@ -224,23 +233,36 @@ fn replay(inner: &Inner, files: &[String], locked: impl FnOnce()) {
     inner.replay.finish(Ok(report));
 }
 
+/// What the catalog of a data directory comes to.
+struct RecoveredCatalog {
+    catalog: Catalog,
+    /// Blocks that it names and the disk does not have.
+    missing: Vec<Arc<BlockMeta>>,
+}
+
 /// The catalog as stored, or rebuilt from the blocks themselves; blocks it does not name are removed.
-fn recover_catalog(options: &TsdbOptions, store: &dyn BlockStore, metrics: &TsdbMetrics) -> Result<Catalog> {
-    let found = store.recover()?;
+fn recover_catalog(
+    options: &TsdbOptions,
+    store: &dyn BlockStore,
+    metrics: &TsdbMetrics,
+) -> Result<RecoveredCatalog> {
+    let Recovered { blocks: found, set_aside } = store.recover()?;
     match Catalog::load(&options.dir) {
         Ok(Some(catalog)) => {
             for id in found.iter().filter(|id| !catalog.blocks.iter().any(|b| b.id == **id)) {
                 // Published by name but not yet in the catalog: its samples are still in the log or in its sources.
                 store.remove(id)?;
             }
-            let (kept, lost): (Vec<_>, Vec<_>) =
+            let (kept, mut missing): (Vec<_>, Vec<_>) =
                 catalog.blocks.iter().cloned().partition(|b| found.contains(&b.id));
-            for block in &lost {
+            // Set aside, and the process ended before the catalog said so.
+            missing.retain(|block| !set_aside.contains(&block.id));
+            for block in &missing {
                 tracing::error!(block = %block.id, start = block.start, end = block.end, "block is missing from disk");
             }
-            return Ok(Catalog::new(kept, catalog.head_start));
+            return Ok(RecoveredCatalog { catalog: Catalog::new(kept, catalog.head_start), missing });
         }
-        Ok(None) if found.is_empty() => return Ok(Catalog::default()),
+        Ok(None) if found.is_empty() => {}
         Ok(None) => tracing::error!("catalog is missing, rebuilding it from the blocks"),
         Err(error @ Error::Corrupt { .. }) => {
             tracing::error!(%error, "rebuilding the catalog from the blocks");
@@ -260,6 +282,7 @@ fn recover_catalog(options: &TsdbOptions, store: &dyn BlockStore, metrics: &Tsdb
         }
     }
     let catalog = Catalog::rebuild(&metas);
+    // Of a new directory too: from here on a block that no catalog names is one that was not finished.
     catalog.save(&options.dir)?;
-    Ok(catalog)
+    Ok(RecoveredCatalog { catalog, missing: Vec::new() })
 }

@@ -10,11 +10,12 @@ use std::path::Path;
 use super::block::BlockMeta;
 use super::block::catalog::Catalog;
 use super::block::writer::{BlockPlan, write_block_with};
-use super::compact::worker;
 use super::db::{Inner, Tsdb};
 use super::durable;
 use super::error::{Error, IoContext as _, Result};
 use super::head::exemplars::SeriesExemplars;
+use super::points::{Point, reach};
+use super::publish::new_id;
 use super::read::head_alone;
 use super::store::sled::SledStore;
 use super::store::{BlockStore, keys};
@@ -89,8 +90,12 @@ impl Tsdb {
         }
         durable::create_dir(&unfinished).at("create", &unfinished)?;
         let copied = copy(inner, &unfinished, skip_head)
-            .and_then(|()| durable::rename(&unfinished, target).at("rename", &unfinished))
             .and_then(|()| {
+                reach(Point::CopyWritten);
+                durable::rename(&unfinished, target).at("rename", &unfinished)
+            })
+            .and_then(|()| {
+                reach(Point::CopyRenamed);
                 let parent = target.parent().unwrap_or(target);
                 durable::sync(parent).at("sync", parent)
             });
@@ -119,11 +124,12 @@ fn copy(inner: &Inner, target: &Path, skip_head: bool) -> Result<()> {
         for start in windows {
             let end = start.saturating_add(inner.options.block_range_ms).min(newest.saturating_add(1));
             let plan = BlockPlan {
-                id: worker::new_id(inner, start, end),
+                id: new_id(inner, start, end),
                 start,
                 end,
                 level: 1,
                 sources: Vec::new(),
+                lost: inner.metrics.samples_lost.clone(),
             };
             let leaving = take_before(&mut exemplars, end);
             metas.extend(write_block_with(&store, plan, &set, &leaving, &inner.stop)?);
@@ -198,5 +204,7 @@ fn copy_block(from: &dyn BlockStore, to: &dyn BlockStore, meta: &BlockMeta) -> R
         let reason = "it does not hold what its meta record says".to_owned();
         return Err(Error::BlockDamaged { block: meta.id.to_string(), reason });
     }
-    writer.publish(&envelope::seal(meta))
+    let sealed = envelope::seal(meta)
+        .map_err(|source| Error::TooLarge { what: format!("block {}", meta.id), source })?;
+    writer.publish(&sealed)
 }

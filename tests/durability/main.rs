@@ -8,11 +8,15 @@ mod support;
 
 mod cycles;
 mod damage;
+mod deaths;
+mod extreme;
 mod full_disk;
+mod image;
 mod kill;
 mod late;
 mod load;
 mod model;
+mod recovery;
 mod refused;
 mod torture;
 

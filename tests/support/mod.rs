@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::print_stdout, clippy::should_implement_trait)]
 
 pub mod dns;
+pub mod files;
 pub mod prometheus;
 pub mod query_list;
 pub mod server;

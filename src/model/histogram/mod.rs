@@ -84,6 +84,12 @@ impl Histogram {
         is_stale(self.sum)
     }
 
+    /// Numbers it is made of: three totals, a count for each bucket, two for each span, one for each custom bound.
+    pub fn cells(&self) -> usize {
+        let side = |buckets: &Buckets| buckets.counts.len() + 2 * buckets.spans.len();
+        3 + side(&self.positive) + side(&self.negative) + self.custom_values.len()
+    }
+
     /// A stale marker.
     pub fn stale() -> Self {
         Self { sum: super::stale_nan(), ..Self::default() }

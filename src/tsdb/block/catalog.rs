@@ -13,8 +13,11 @@ use super::tombstones::Tombstones;
 use crate::codec::envelope::{self, Control};
 use crate::tsdb::durable::{self, Step};
 use crate::tsdb::error::{Error, IoContext as _, Result};
+use crate::tsdb::points::{Point, reach};
 
 const NAME: &str = "catalog";
+/// The same once more: without a catalog nobody knows where the head begins, and which blocks are whole imports.
+const COPY: &str = "catalog.copy";
 
 /// The live blocks, by start time.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -80,52 +83,80 @@ impl Catalog {
         Self { tombstones, ..self.clone() }
     }
 
-    /// Reads the catalog of data directory `dir`; none if there is none.
+    /// Reads the catalog of data directory `dir`; none if there is none. A file that is damaged or lost is made up for
+    /// by its copy.
     ///
     /// # Errors
-    /// When it cannot be read or is damaged.
+    /// When it cannot be read, or is damaged and there is no sound copy.
     pub fn load(dir: &Path) -> Result<Option<Self>> {
-        let path = dir.join(NAME);
-        let bytes = match fs::read(&path) {
+        let error = match Self::load_file(&dir.join(NAME)) {
+            Ok(Some(found)) => return Ok(Some(found)),
+            Ok(None) => None,
+            Err(error) if error.is_damage() => Some(error),
+            Err(error) => return Err(error),
+        };
+        match (Self::load_file(&dir.join(COPY)), error) {
+            (Ok(Some(found)), error) => {
+                let reason = error.map_or_else(|| "it is missing".to_owned(), |error| error.to_string());
+                tracing::warn!(reason, "the catalog cannot be used, its copy is");
+                Ok(Some(found))
+            }
+            (Ok(None), None) => Ok(None),
+            (Ok(None), Some(error)) | (Err(error), _) => Err(error),
+        }
+    }
+
+    fn load_file(path: &Path) -> Result<Option<Self>> {
+        let bytes = match fs::read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            read => read.at("read", &path)?,
+            read => read.at("read", path)?,
         };
         let stored = envelope::open_or_old::<Stored, StoredV1>(&bytes)
             .map_err(|source| Error::Corrupt { what: path.display().to_string(), source })?;
         Ok(Some(Self::new(stored.blocks.into_iter().map(Arc::new).collect(), stored.head_start)))
     }
 
-    /// Replaces the catalog of data directory `dir`, durably.
+    /// Replaces the catalog of data directory `dir` and its copy, durably.
     ///
     /// # Errors
-    /// When the disk refuses; the old catalog is then still there.
+    /// When the disk refuses; the old catalog or this one is then there.
     pub fn save(&self, dir: &Path) -> Result<()> {
         let stored = Stored {
             blocks: self.blocks.iter().map(|b| BlockMeta::clone(b)).collect(),
             head_start: self.head_start,
         };
-        replace_file(dir, NAME, &envelope::seal(&stored))
+        let bytes = envelope::seal(&stored)
+            .map_err(|source| Error::TooLarge { what: dir.join(NAME).display().to_string(), source })?;
+        // The copy last: nothing is let go of before both are there, so either of the two is right.
+        replace_file(dir, NAME, &bytes)?;
+        reach(Point::CatalogReplaced);
+        replace_file(dir, COPY, &bytes)
     }
 
-    /// Sets a damaged catalog aside.
+    /// Sets a damaged catalog and its copy aside.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn set_aside(dir: &Path) -> Result<()> {
-        fs::rename(dir.join(NAME), dir.join("catalog.corrupt")).at("rename", dir.join(NAME))
+        for name in [NAME, COPY] {
+            match fs::rename(dir.join(name), dir.join(format!("{name}.corrupt"))) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                renamed => renamed.at("rename", dir.join(name))?,
+            }
+        }
+        Ok(())
     }
 
-    /// A catalog of blocks found without one: what another block was compacted from is left out.
+    /// A catalog of blocks found without one: what another block was compacted from is left out. Where the head begins
+    /// is not known then, so that everything the log still has belongs to it; what is in a block too is shown once.
     pub fn rebuild(found: &[BlockMeta]) -> Self {
-        let head_start = found.iter().filter(|b| b.level == 1).map(|b| b.end).max();
-        let head_start = head_start.max(found.iter().map(|b| b.end).max());
         let blocks = found
             .iter()
             .filter(|b| !found.iter().any(|other| other.sources.contains(&b.id)))
             .cloned()
             .map(Arc::new)
             .collect();
-        Self::new(blocks, head_start)
+        Self::new(blocks, None)
     }
 }
 
@@ -171,15 +202,20 @@ mod tests {
             Catalog::new(vec![Arc::new(meta(10, 1, vec![])), Arc::new(meta(0, 1, vec![]))], Some(20));
         assert_eq!(catalog.blocks[0].start, 0);
         catalog.save(dir.path()).expect("save");
-        assert_eq!(Catalog::load(dir.path()).expect("load"), Some(catalog));
-        let path = dir.path().join(NAME);
+        assert_eq!(Catalog::load(dir.path()).expect("load"), Some(catalog.clone()));
+        let (path, copy) = (dir.path().join(NAME), dir.path().join(COPY));
         let bytes = fs::read(&path).expect("read");
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
-            fs::write(&path, damaged).expect("write");
+            fs::write(&path, &damaged).expect("write");
+            assert_eq!(Catalog::load(dir.path()).expect("the copy"), Some(catalog.clone()), "byte {at}");
+            fs::write(&copy, damaged).expect("write");
             assert!(matches!(Catalog::load(dir.path()), Err(Error::Corrupt { .. })), "byte {at}");
+            fs::write(&copy, &bytes).expect("write");
         }
+        fs::remove_file(&path).expect("remove");
+        assert_eq!(Catalog::load(dir.path()).expect("the copy"), Some(catalog));
     }
 
     #[test]
@@ -189,6 +225,6 @@ mod tests {
         let rebuilt = Catalog::rebuild(&[a, merged.clone(), b, meta(20, 1, vec![])]);
         assert_eq!(rebuilt.blocks.iter().map(|m| m.start).collect::<Vec<_>>(), [0, 20]);
         assert_eq!(rebuilt.blocks[0].id, merged.id);
-        assert_eq!(rebuilt.head_start, Some(30));
+        assert_eq!(rebuilt.head_start, None, "an imported block may be newer than anything that was cut");
     }
 }

@@ -15,7 +15,7 @@ use roaring::RoaringBitmap;
 
 use super::reader::Block;
 use crate::codec::{ByteReader, ByteWriter, CodecError};
-use crate::model::{Exemplar, Labels, LabelsBuf, TimeRange};
+use crate::model::{Exemplar, Labels, LabelsBuf, MAX_EXEMPLAR_CHARACTERS, TimeRange};
 use crate::tsdb::error::Result;
 use crate::tsdb::store::{BlockWriter, keys};
 
@@ -107,7 +107,8 @@ impl ExemplarWriter {
     ) -> Result<()> {
         self.end_run();
         self.run_series = series;
-        for exemplar in exemplars {
+        // Those of other servers need not keep to the bound.
+        for exemplar in exemplars.iter().filter(|one| one.characters() <= MAX_EXEMPLAR_CHARACTERS) {
             let time = exemplar.timestamp;
             let new = PartEntry { first_series: series, last_series: series, oldest: time, newest: time };
             let open = self.open.get_or_insert(new);
@@ -292,7 +293,7 @@ impl Block {
     ///
     /// # Errors
     /// Naming what is damaged.
-    pub(super) fn verify_exemplars(&self) -> Result<()> {
+    pub(in crate::tsdb) fn verify_exemplars(&self) -> Result<()> {
         let meta = self.meta().exemplars;
         let mut count = 0;
         for run in self.exemplars(None, TimeRange::ALL)? {

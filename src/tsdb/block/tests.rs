@@ -7,6 +7,7 @@ use super::writer::{BlockPlan, write_block};
 use crate::model::histogram::{Buckets, Histogram, Span};
 use crate::model::{Labels, Samples, TimeRange, stale_nan};
 use crate::storage::{SeriesSet, StorageError};
+use crate::telemetry::metrics::Counter;
 use crate::tsdb::store::memory::MemoryStore;
 use crate::tsdb::store::{BlockId, BlockStore};
 use crate::util::StopToken;
@@ -93,7 +94,14 @@ fn same(a: &Samples, b: &Samples) {
 fn written() -> (Arc<MemoryStore>, Given, Block) {
     let (store, given) = (Arc::new(MemoryStore::default()), given());
     let (start, end) = (0, 20_000 * 15_000);
-    let plan = BlockPlan { id: BlockId::new(start, end, 1), start, end, level: 1, sources: Vec::new() };
+    let plan = BlockPlan {
+        id: BlockId::new(start, end, 1),
+        start,
+        end,
+        level: 1,
+        sources: Vec::new(),
+        lost: Counter::default(),
+    };
     let meta = write_block(&*store, plan, &given, &StopToken::new()).expect("write").expect("samples");
     let cache = Arc::new(BlockCache::new(1 << 20));
     let block = Block::new(Arc::new(meta), Arc::clone(&store) as Arc<dyn BlockStore>, cache);
@@ -130,8 +138,14 @@ fn an_equal_column_is_stored_once() {
     let bytes = store.size_bytes(&block.meta().id);
     let only = |names: std::ops::Range<usize>| {
         let store = MemoryStore::default();
-        let plan =
-            BlockPlan { id: BlockId::new(0, 1, 1), start: 0, end: 1 << 40, level: 1, sources: Vec::new() };
+        let plan = BlockPlan {
+            id: BlockId::new(0, 1, 1),
+            start: 0,
+            end: 1 << 40,
+            level: 1,
+            sources: Vec::new(),
+            lost: Counter::default(),
+        };
         let part = Given(given.0[names].to_vec());
         write_block(&store, plan, &part, &StopToken::new()).expect("write");
         store.size_bytes(&BlockId::new(0, 1, 1))

@@ -15,6 +15,7 @@ use crate::codec::CodecError;
 use crate::codec::envelope::{self, Control};
 use crate::model::{Exemplar, Samples, TimeRange};
 use crate::tsdb::error::{Error, IoContext as _, Result};
+use crate::tsdb::points::{Point, reach};
 use crate::tsdb::store::BlockId;
 
 const NAME: &str = "tombstones";
@@ -108,9 +109,11 @@ impl Tombstones {
             StoredTombstone { series, start: one.range.start, end: one.range.end }
         };
         let blocks = self.0.iter().map(|(id, all)| (id.clone(), all.iter().map(store).collect()));
-        let bytes = envelope::seal(&Stored(blocks.collect()));
+        let bytes = envelope::seal(&Stored(blocks.collect()))
+            .map_err(|source| Error::TooLarge { what: dir.join(NAME).display().to_string(), source })?;
         // The copy last: while the two differ the file, which is newer, is the one that is read.
         replace_file(dir, NAME, &bytes)?;
+        reach(Point::TombstonesReplaced);
         replace_file(dir, COPY, &bytes)
     }
 
@@ -119,9 +122,36 @@ impl Tombstones {
         self.0.get(id)
     }
 
-    /// Adds one for block `id`.
-    pub(in crate::tsdb) fn add(&mut self, id: &BlockId, tombstone: Tombstone) {
-        Arc::make_mut(self.0.entry(id.clone()).or_default()).push(tombstone);
+    /// Adds one for block `id`. What it covers of earlier ones is not kept twice.
+    pub(in crate::tsdb) fn add(&mut self, id: &BlockId, mut tombstone: Tombstone) {
+        let all = Arc::make_mut(self.0.entry(id.clone()).or_default());
+        for one in all.iter_mut() {
+            if one.range.start >= tombstone.range.start && one.range.end <= tombstone.range.end {
+                one.series -= &tombstone.series;
+            } else if one.range.start <= tombstone.range.start && one.range.end >= tombstone.range.end {
+                tombstone.series -= &one.series;
+            }
+        }
+        all.retain(|one| !one.series.is_empty());
+        if tombstone.series.is_empty() {
+            return;
+        }
+        // The same series, and ranges that touch: one longer range.
+        let joined = all.iter_mut().find(|one| {
+            let (a, b) = (one.range, tombstone.range);
+            one.series == tombstone.series
+                && a.start <= b.end.saturating_add(1)
+                && b.start <= a.end.saturating_add(1)
+        });
+        if let Some(one) = joined {
+            one.range.start = one.range.start.min(tombstone.range.start);
+            one.range.end = one.range.end.max(tombstone.range.end);
+            return;
+        }
+        match all.iter_mut().find(|one| one.range == tombstone.range) {
+            Some(same) => same.series |= tombstone.series,
+            None => all.push(tombstone),
+        }
     }
 
     /// Keeps those of the blocks for which `live` says true; says whether any went.
@@ -184,7 +214,7 @@ mod tests {
         let (id, one) = example();
         let mut all = Tombstones::default();
         all.add(&id, one.clone());
-        all.add(&id, Tombstone { range: TimeRange::ALL, ..one });
+        all.add(&id, Tombstone { range: TimeRange::new(6, 9), series: RoaringBitmap::from_iter([7]) });
         all.save(dir.path()).expect("save");
         assert_eq!(load().expect("load"), (all.clone(), false));
         let (path, copy) = (dir.path().join(NAME), dir.path().join(COPY));
@@ -202,6 +232,52 @@ mod tests {
         }
         assert!(all.retain(|other| *other != id));
         assert_eq!(all, Tombstones::default());
+    }
+
+    #[test]
+    fn what_is_deleted_twice_is_kept_once() {
+        let (id, one) = example();
+        let tombstone = |series: &[u32], start, end| Tombstone {
+            series: RoaringBitmap::from_iter(series.iter().copied()),
+            range: TimeRange::new(start, end),
+        };
+        let check = |added: &[Tombstone], expected: &[Tombstone]| {
+            let mut all = Tombstones::default();
+            added.iter().for_each(|one| all.add(&id, one.clone()));
+            assert_eq!(all.of(&id).map_or(&[][..], |all| all), expected, "{added:?}");
+        };
+        check(&[one.clone(), one.clone()], &[one.clone()]);
+        check(&[one, tombstone(&[1, 5, 6], 0, 9)], &[tombstone(&[1, 5, 6], 0, 9)]);
+        check(
+            &[tombstone(&[1, 2], 0, 9), tombstone(&[2, 3], 1, 8)],
+            &[tombstone(&[1, 2], 0, 9), tombstone(&[3], 1, 8)],
+        );
+        check(&[tombstone(&[1], 0, 9), tombstone(&[2], 0, 9)], &[tombstone(&[1, 2], 0, 9)]);
+        check(
+            &[tombstone(&[1], 0, 4), tombstone(&[1], 5, 9), tombstone(&[1], 3, 12)],
+            &[tombstone(&[1], 0, 12)],
+        );
+        check(
+            &[tombstone(&[1], 0, 4), tombstone(&[1], 6, 9)],
+            &[tombstone(&[1], 0, 4), tombstone(&[1], 6, 9)],
+        );
+    }
+
+    #[test]
+    fn more_than_can_be_read_again_is_not_written() {
+        let dir = tempfile::tempdir().expect("dir");
+        let (id, one) = example();
+        let mut all = Tombstones::default();
+        all.add(&id, one);
+        all.save(dir.path()).expect("save");
+        let kept = all.clone();
+        // Every other series of many: nothing that a bitmap could shorten. A few megabytes each.
+        let series = RoaringBitmap::from_sorted_iter((0..32 << 20).step_by(2)).expect("sorted");
+        for n in 0..20i64 {
+            all.add(&id, Tombstone { series: series.clone(), range: TimeRange::new(n * 10, n * 10 + 5) });
+        }
+        assert!(matches!(all.save(dir.path()), Err(Error::TooLarge { .. })));
+        assert_eq!(Tombstones::load(dir.path()).expect("load").0, kept);
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! Series in label order -> columns, bundles, index, exemplars -> a published block.
 //!
+//! **Invariants**: every column, timeline and index is decoded again and held against what went in before it is handed
+//! to the store, and the store reads back what it wrote before the block is published: a published block can be read.
+//! A column that does not come back is left out and told, so that one series never costs the others.
+//!
 //! **Cost**: holds the labels of all series, the different timelines and the last columns of the block; samples one
 //! series at a time.
 
@@ -13,16 +17,22 @@ use super::exemplars::{ExemplarIter, ExemplarMeta, ExemplarSource, ExemplarWrite
 use crate::codec::envelope;
 use crate::model::{Exemplar, Labels, Samples, TimeRange};
 use crate::storage::SeriesSet;
-use crate::tsdb::chunk::bundle::BundleBuilder;
+use crate::telemetry::metrics::Counter;
+use crate::tsdb::chunk::bundle::{self, BundleBuilder};
 use crate::tsdb::chunk::column::{self, Effort};
 use crate::tsdb::chunk::{content, ints};
 use crate::tsdb::error::{Error, Result};
 use crate::tsdb::index::codec::IndexBuilder;
-use crate::tsdb::store::{BlockId, BlockStore, BlockWriter, ValueDigest, keys};
+use crate::tsdb::store::{BlockId, BlockStore, BlockWriter, MAX_VALUE_BYTES, ValueDigest, keys};
 use crate::util::StopToken;
 
 /// Bytes of one stored part of the index.
 const INDEX_PART_BYTES: usize = 64 << 10;
+
+/// Bytes of one column at most. What intake takes needs less than half of it.
+const MAX_COLUMN_BYTES: usize = 2 << 20;
+const _: () = assert!(MAX_COLUMN_BYTES + 2 * bundle::TARGET_BYTES < bundle::MAX_INFLATED_BYTES);
+const _: () = assert!(MAX_COLUMN_BYTES + 2 * bundle::TARGET_BYTES < MAX_VALUE_BYTES);
 
 /// What a block is to be made of.
 pub struct BlockPlan {
@@ -36,6 +46,8 @@ pub struct BlockPlan {
     pub level: u32,
     /// See [`BlockMeta::sources`].
     pub sources: Vec<BlockId>,
+    /// Counts samples that cannot be encoded and are left out.
+    pub lost: Counter,
 }
 
 /// Timestamps seen before, so that equal ones are stored once.
@@ -181,7 +193,7 @@ pub fn write_block_with(
     let mut bundle = BundleBuilder::default();
     let (mut scratch, mut int_scratch) = (column::Scratch::new(Effort::Thorough), ints::Scratch::default());
     let mut recent = RecentColumns::default();
-    let mut samples = Samples::new();
+    let (mut samples, mut back) = (Samples::new(), Samples::new());
     let (mut bundles, mut columns, mut total) = (0u32, 0u64, 0u64);
     for number in 0..set.len() {
         if stop.is_stopped() {
@@ -199,18 +211,30 @@ pub fn write_block_with(
         if samples.is_empty() {
             continue;
         }
+        let labels = set.labels(number);
         let mut series_timelines = Vec::with_capacity(1);
         for (start, end) in content::parts(&samples) {
+            content::encode(&samples, start, end, &mut scratch, bundle.buffer());
+            if let Err(reason) = check_column(bundle.open_column(), &samples, start, end, &mut back) {
+                bundle.reset_column();
+                plan.lost.inc_by((end - start) as u64);
+                let (from, to) = (samples.timestamps[start], samples.timestamps[end - 1]);
+                tracing::error!(
+                    series = %labels, samples = end - start, from, to, reason,
+                    "samples cannot be stored in a block and are lost"
+                );
+                continue;
+            }
             let timestamps = &samples.timestamps[start..end];
             let (timeline, fresh) = timelines.number(timestamps);
             if fresh {
                 index.add_timeline(timestamps, &mut int_scratch);
             }
             series_timelines.push(timeline);
+            total += (end - start) as u64;
             if bundle.is_empty() {
                 index.add_bundle(columns);
             }
-            content::encode(&samples, start, end, &mut scratch, bundle.buffer());
             if let Some(same) = recent.find_or_remember(columns, end - start, bundle.open_column()) {
                 bundle.reset_column();
                 column::encode_duplicate(columns - same, bundle.buffer());
@@ -221,8 +245,9 @@ pub fn write_block_with(
                 bundles += 1;
             }
         }
-        total += samples.len() as u64;
-        let labels = set.labels(number);
+        if series_timelines.is_empty() {
+            continue;
+        }
         beside.up_to(Some(&labels), &mut index)?;
         index.add_series(labels, series_timelines);
     }
@@ -249,6 +274,36 @@ pub fn write_block_with(
     finish(writer, index, exemplars, &beside.numbers, meta).map(Some)
 }
 
+/// Whether column `bytes` holds the samples of `samples` from `start` to before `end`; else why not.
+fn check_column(
+    bytes: &[u8],
+    samples: &Samples,
+    start: usize,
+    end: usize,
+    back: &mut Samples,
+) -> std::result::Result<(), &'static str> {
+    if bytes.len() > MAX_COLUMN_BYTES {
+        return Err("the encoded samples are too large");
+    }
+    back.clear();
+    let decoded = content::decode(bytes, end - start, 0, end - start, true, back);
+    let values = samples.values[start..end].iter().zip(&back.values);
+    let first = samples.histograms.partition_point(|(at, _)| *at < start);
+    let last = samples.histograms.partition_point(|(at, _)| *at < end);
+    let histograms = samples.histograms[first..last].iter().zip(&back.histograms);
+    let same = decoded.is_ok()
+        && back.values.len() == end - start
+        && back.histograms.len() == last - first
+        && histograms.into_iter().all(|((at, one), (back_at, other))| {
+            at - start == *back_at && one.reset_hint == other.reset_hint && one.same_data(other)
+        })
+        // Of histograms the value says nothing.
+        && values.enumerate().all(|(at, (one, other))| {
+            one.to_bits() == other.to_bits() || back.histograms.binary_search_by_key(&at, |(at, _)| *at).is_ok()
+        });
+    if same { Ok(()) } else { Err("the encoded samples do not come back; a bug to report") }
+}
+
 fn finish(
     mut writer: Box<dyn BlockWriter>,
     index: IndexBuilder,
@@ -256,7 +311,11 @@ fn finish(
     numbers: &[u32],
     mut meta: BlockMeta,
 ) -> Result<BlockMeta> {
-    for part in index.finish().chunks(INDEX_PART_BYTES) {
+    let stored = index.finish().map_err(|source| Error::Corrupt {
+        what: format!("index of block {}, not published", meta.id),
+        source,
+    })?;
+    for part in stored.chunks(INDEX_PART_BYTES) {
         writer.put(&keys::index_part(meta.index_parts), part)?;
         meta.index_parts += 1;
     }
@@ -271,6 +330,8 @@ fn finish(
         meta.exemplars = parts.finish(&mut *writer)?;
     }
     meta.digest = writer.digest();
-    writer.publish(&envelope::seal(&meta))?;
+    let sealed = envelope::seal(&meta)
+        .map_err(|source| Error::TooLarge { what: format!("block {}", meta.id), source })?;
+    writer.publish(&sealed)?;
     Ok(meta)
 }

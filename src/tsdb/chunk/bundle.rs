@@ -14,7 +14,7 @@ pub const TARGET_BYTES: usize = 16 << 10;
 /// ... or at this many columns.
 pub const MAX_COLUMNS: usize = 128;
 /// Inflating stops here: 128 columns of 8,192 raw floats, which is more than any bundle holds.
-const MAX_INFLATED_BYTES: usize = MAX_COLUMNS * (super::MAX_COLUMN_SAMPLES * 8 + 16);
+pub const MAX_INFLATED_BYTES: usize = MAX_COLUMNS * (super::MAX_COLUMN_SAMPLES * 8 + 16);
 
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
@@ -74,9 +74,10 @@ impl BundleBuilder {
         self.ends.clear();
         self.columns.clear();
         let mut out = Vec::with_capacity(body.len() + 8);
-        // Kept only when it saves 3 %: inflating costs more than the few bytes.
+        // Kept only when it saves 3 %, since inflating costs more than the few bytes, and when it comes back.
+        let comes_back = |packed: &[u8]| inflate(packed, body.len()).is_some_and(|back| back == body);
         match compress(&body) {
-            Some(packed) if packed.len() * 100 <= body.len() * 97 => {
+            Some(packed) if packed.len() * 100 <= body.len() * 97 && comes_back(&packed) => {
                 out.put_u8(ZSTD);
                 out.put_len(body.len());
                 out.put_bytes(&packed);

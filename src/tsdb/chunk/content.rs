@@ -17,7 +17,7 @@ pub fn parts(samples: &Samples) -> Vec<(usize, usize)> {
     let mut histograms = samples.histograms.iter().peekable();
     let (mut start, mut cells) = (0, 0);
     for at in 0..samples.len() {
-        let here = histograms.next_if(|(number, _)| *number == at).map_or(0, |(_, h)| histogram::cells(h));
+        let here = histograms.next_if(|(number, _)| *number == at).map_or(0, |(_, h)| h.cells());
         if at - start >= MAX_COLUMN_SAMPLES || (cells > 0 && cells + here > histogram::MAX_CELLS) {
             out.push((start, at));
             (start, cells) = (at, 0);

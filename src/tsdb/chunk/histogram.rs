@@ -12,19 +12,29 @@ use std::sync::Arc;
 use super::column;
 use super::ints;
 use crate::codec::{ByteReader, ByteWriter, CodecError};
+use crate::model::bounds::MAX_HISTOGRAM_CELLS;
 use crate::model::histogram::{Buckets, Histogram, ResetHint, Span};
 
-/// Bucket counts in one encoded column at most, however many histograms that are; one histogram may have more.
+/// Cells (see [`Histogram::cells`]) in one encoded column at most, however many histograms that are; one histogram may
+/// have more, up to [`MAX_HISTOGRAM_CELLS`].
 pub const MAX_CELLS: usize = 1 << 13;
-/// Bucket counts that are decoded from one column at most: bounds what damaged bytes can make us allocate.
+/// Cells that are decoded from one column at most: bounds what damaged bytes can make us allocate.
 const MAX_DECODED_CELLS: usize = 1 << 22;
+const _: () = assert!(MAX_CELLS + MAX_HISTOGRAM_CELLS <= MAX_DECODED_CELLS);
 
 /// What a histogram is apart from its layout: the hint, or a plain stale marker.
 const STALE: i64 = 4;
 
-/// Numbers that one histogram takes in a column.
-pub fn cells(histogram: &Histogram) -> usize {
-    3 + histogram.positive.counts.len() + histogram.negative.counts.len()
+/// How many of `histograms`, from the first on, make one column: as many as have [`MAX_CELLS`] cells together, at least
+/// one, at most `most`.
+pub fn column_len<'a>(histograms: impl IntoIterator<Item = &'a Histogram>, most: usize) -> usize {
+    let mut cells = 0;
+    let fits = |histogram: &&Histogram| {
+        let first = cells == 0;
+        cells += histogram.cells();
+        first || cells <= MAX_CELLS
+    };
+    histograms.into_iter().take(most).take_while(fits).count()
 }
 
 fn hint_number(hint: ResetHint) -> i64 {
@@ -166,9 +176,7 @@ pub fn decode(bytes: &[u8], count: usize) -> Result<Vec<Arc<Histogram>>, CodecEr
     while full.len() < wanted {
         let run = reader.len("histogram run", wanted - full.len())?;
         let layout = read_layout(&mut reader)?;
-        let needed = (cells(&layout) + layout.custom_values.len() + 2 * layout.positive.spans.len())
-            .saturating_add(2 * layout.negative.spans.len())
-            .saturating_mul(run);
+        let needed = layout.cells().saturating_mul(run);
         // A run of none would come back here for ever.
         cells_left =
             cells_left.checked_sub(needed).filter(|_| run > 0).ok_or_else(|| reader.invalid("run"))?;

@@ -9,18 +9,16 @@ use std::time::Duration;
 
 use super::{plan, retention};
 use crate::model::TimeRange;
-use crate::storage::{SelectRequest, SeriesSet};
+use crate::storage::SelectRequest;
 use crate::tsdb::block::BlockMeta;
-use crate::tsdb::block::catalog::Catalog;
-use crate::tsdb::block::exemplars::ExemplarSource;
-use crate::tsdb::block::writer::{BlockPlan, write_block_with};
 use crate::tsdb::db::Inner;
 use crate::tsdb::error::Result;
 use crate::tsdb::exemplars::BlockSources;
 use crate::tsdb::head::exemplars::SeriesExemplars;
 use crate::tsdb::head::read::Part;
+use crate::tsdb::points::{Point, reach};
+use crate::tsdb::publish::{self, Pending, Window};
 use crate::tsdb::read::select_blocks;
-use crate::tsdb::store::BlockId;
 use crate::tsdb::wal::checkpoint;
 use crate::util::lock::lock;
 
@@ -82,27 +80,6 @@ fn in_turn(inner: &Inner, step: fn(&Inner) -> Result<bool>) -> Result<bool> {
     step(inner)
 }
 
-pub(in crate::tsdb) fn new_id(inner: &Inner, start: i64, end: i64) -> BlockId {
-    // The nanoseconds of the clock tell apart two blocks of one window; the catalog would refuse a clash anyway.
-    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| {
-        d.subsec_nanos() ^ u32::try_from(d.as_secs() & 0xffff_ffff).unwrap_or(0).rotate_left(12)
-    });
-    let mut suffix = nanos;
-    while inner.catalog.load().blocks.iter().any(|b| b.id == BlockId::new(start, end, suffix)) {
-        suffix = suffix.wrapping_add(1);
-    }
-    BlockId::new(start, end, suffix)
-}
-
-fn save(inner: &Inner, catalog: Catalog) -> Result<Arc<Catalog>> {
-    catalog.save(&inner.options.dir)?;
-    // Leftovers of blocks that are gone mean nothing, so the order of the two does not matter.
-    if catalog.tombstones != inner.catalog.load().tombstones {
-        catalog.tombstones.save(&inner.options.dir)?;
-    }
-    Ok(Arc::new(catalog))
-}
-
 /// Writes the oldest complete window of the head as a block, and late samples before it as blocks of their windows;
 /// says whether there was one.
 fn cut_head(inner: &Inner) -> Result<bool> {
@@ -122,26 +99,28 @@ fn cut_head(inner: &Inner) -> Result<bool> {
     if held.end < end.saturating_add(range / 2) {
         return Ok(false);
     }
+    let mut pending = Pending::new(inner)?;
     // What is logged from this moment on may hold late samples that these blocks do not have.
     let segment = inner.head.close_before(end, || inner.wal.current_segment());
+    reach(Point::WindowClosed);
     // Taken after the segment was noted: whatever is in the log up to there is among them.
     let (exemplars, taken) = inner.head.leaving_exemplars(end);
-    let mut metas = Vec::new();
     let late = inner.head.leaving_windows(range, start);
     let oldest_late = late.iter().min().copied();
     for window in late {
         let set = inner.head.window(Part::Leaving);
-        metas.extend(write_level_one(
-            inner,
-            window,
-            window.saturating_add(range).min(start),
-            &set,
-            &SeriesExemplars::new(),
-        )?);
+        let window = Window::new(window, window.saturating_add(range).min(start));
+        pending.write(window, &set, &SeriesExemplars::new())?;
     }
-    metas.extend(write_level_one(inner, start, end, &inner.head.window(Part::All), &exemplars)?);
-    let catalog = save(inner, inner.catalog.load().with(&[], metas, Some(end)))?;
-    inner.head.truncate(end, taken, || inner.catalog.store(catalog));
+    pending.write(Window::new(start, end), &inner.head.window(Part::All), &exemplars)?;
+    let written = pending.publish(&[], Some(end), |catalog| {
+        inner.head.truncate(end, taken, || inner.catalog.store(catalog));
+    })?;
+    for meta in &written {
+        inner.metrics.compactions.inc();
+        tracing::info!(block = %meta.id, series = meta.series, samples = meta.samples, "cut a block from the head");
+    }
+    reach(Point::HeadTruncated);
     if let Some(oldest) = oldest_late {
         // Of a late sample and one in a block with the same time, the other one may be shown now.
         inner.head.changes().note(oldest);
@@ -155,22 +134,6 @@ fn cut_head(inner: &Inner) -> Result<bool> {
         inner.metrics.checkpoints.inc();
     }
     Ok(true)
-}
-
-fn write_level_one(
-    inner: &Inner,
-    start: i64,
-    end: i64,
-    set: &dyn SeriesSet,
-    exemplars: &dyn ExemplarSource,
-) -> Result<Option<BlockMeta>> {
-    let plan = BlockPlan { id: new_id(inner, start, end), start, end, level: 1, sources: Vec::new() };
-    let meta = write_block_with(&*inner.store, plan, set, exemplars, &inner.stop)?;
-    if let Some(meta) = &meta {
-        inner.metrics.compactions.inc();
-        tracing::info!(block = %meta.id, series = meta.series, samples = meta.samples, "cut a block from the head");
-    }
-    Ok(meta)
 }
 
 /// Merges one set of blocks; says whether there was one.
@@ -205,22 +168,20 @@ fn replace(inner: &Inner, job: plan::Job, level: u32) -> Result<Option<BlockMeta
         action: "merge",
         reason: error.to_string(),
     })?;
-    let plan = BlockPlan {
-        id: new_id(inner, job.start, job.end),
+    let window = Window {
         start: job.start,
         end: job.end,
         level,
         sources: job.sources.iter().map(|b| b.id.clone()).collect(),
     };
     let exemplars = BlockSources::new(inner, &job.sources)?;
-    let meta = write_block_with(&*inner.store, plan, &*set, &exemplars, &inner.stop)?;
+    let mut pending = Pending::new(inner)?;
+    pending.write(window, &*set, &exemplars)?;
     drop(exemplars);
     drop(set);
     inner.metrics.compactions.inc();
-    let next = save(inner, inner.catalog.load().with(&job.sources, meta.iter().cloned().collect(), None))?;
-    inner.catalog.store(next);
-    lock(&inner.retired).extend(job.sources);
-    Ok(meta)
+    let mut written = pending.publish(&job.sources, None, |catalog| inner.catalog.store(catalog))?;
+    Ok(written.pop())
 }
 
 /// Looks closely at the blocks in which damage was met, and sets aside those that are damaged; the rest goes on.
@@ -238,12 +199,20 @@ pub(in crate::tsdb) fn quarantine_suspects(inner: &Inner) -> Result<()> {
         }
         tracing::error!(block = %id, %error, start = meta.start, end = meta.end, "block is damaged and set aside");
         inner.metrics.blocks_quarantined.inc();
-        let next = save(inner, catalog.with(std::slice::from_ref(meta), Vec::new(), None))?;
-        inner.catalog.store(next);
-        inner.head.changes().note(i64::MIN);
+        // Renamed first: the next start removes whatever block no catalog names.
+        inner.store.quarantine(&id)?;
+        reach(Point::BlockSetAside);
         inner.cache.forget(&id);
         inner.forget_size(&id);
-        inner.store.quarantine(&id)?;
+        let gone = std::slice::from_ref(meta);
+        let published = Pending::new(inner)
+            .and_then(|pending| pending.publish(gone, None, |catalog| inner.catalog.store(catalog)));
+        if let Err(error) = published {
+            // A catalog that names it does no harm after a restart; until then nobody should look for it.
+            inner.catalog.store(Arc::new(catalog.with(gone, Vec::new(), None)));
+            return Err(error);
+        }
+        inner.head.changes().note(i64::MIN);
     }
     Ok(())
 }
@@ -264,13 +233,11 @@ fn expire(inner: &Inner) -> Result<()> {
     if gone.is_empty() {
         return Ok(());
     }
-    let next = save(inner, catalog.with(&gone, Vec::new(), None))?;
-    inner.catalog.store(next);
+    publish::retire(inner, &gone)?;
     inner.head.changes().note(i64::MIN);
     for block in &gone {
         tracing::info!(block = %block.id, "block is past the retention and removed");
     }
-    lock(&inner.retired).extend(gone);
     Ok(())
 }
 
@@ -278,14 +245,21 @@ fn expire(inner: &Inner) -> Result<()> {
 /// that ends before does not matter: the next start removes what the catalog does not name.
 pub(in crate::tsdb) fn remove_unused(inner: &Inner) -> Result<()> {
     let mut retired = lock(&inner.retired);
-    let (free, held) = retired.drain(..).partition(|block| Arc::strong_count(block) == 1);
+    let (mut free, held): (Vec<_>, Vec<_>) =
+        retired.drain(..).partition(|block| Arc::strong_count(block) == 1);
     *retired = held;
     drop(retired);
-    let free: Vec<Arc<BlockMeta>> = free;
-    for block in free {
+    let mut first_error = None;
+    free.retain(|block| {
         inner.cache.forget(&block.id);
         inner.forget_size(&block.id);
-        inner.store.remove(&block.id)?;
-    }
-    Ok(())
+        reach(Point::BlockRetired);
+        let removed = inner.store.remove(&block.id);
+        let failed = removed.is_err();
+        first_error = first_error.take().or(removed.err());
+        failed
+    });
+    // Those that are still there are tried again the next time.
+    lock(&inner.retired).append(&mut free);
+    first_error.map_or(Ok(()), Err)
 }

@@ -18,9 +18,10 @@ use super::pairs::{LogPlace, PairId};
 use super::series::MemSeries;
 use super::table::Table;
 use crate::codec::frame;
-use crate::model::{Exemplar, Histogram, Labels, Metadata};
+use crate::model::{Exemplar, Histogram, Labels, Metadata, bounds};
 use crate::tsdb::chunk::open::TimelineId;
 use crate::tsdb::error::Result;
+use crate::tsdb::points::{Point, reach};
 use crate::tsdb::record::exemplars::LoggedExemplar;
 use crate::tsdb::record::histograms::LoggedHistogram;
 use crate::tsdb::record::{self, LoggedSample};
@@ -32,6 +33,11 @@ use crate::util::lock::{lock, write};
 const MAX_RECORD_SAMPLES: usize = 100_000;
 /// As many exemplars or families, which are larger.
 const MAX_RECORD_TEXTS: usize = 1000;
+/// Cells of the native histograms in one record at most; a single one may have more.
+const MAX_RECORD_CELLS: usize = 1 << 20;
+/// Bytes of the label pairs defined by one record, and labels of the series, before the next series begins another one.
+const MAX_RECORD_LABEL_BYTES: usize = 4 << 20;
+const MAX_RECORD_LABELS: usize = 1 << 20;
 
 /// What to do with the good samples of a commit that holds refused ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +63,8 @@ pub struct CommitStats {
     pub too_old: usize,
     /// Samples refused because they are too far ahead of the clock.
     pub too_far_ahead: usize,
+    /// Samples refused because their series or they themselves are over the bounds.
+    pub too_large: usize,
     /// Samples of series that were removed; make those again by their labels.
     pub unknown: usize,
     /// Native histograms among those that are visible or were there already.
@@ -80,6 +88,7 @@ impl CommitStats {
             AppendOutcome::OutOfOrder => self.out_of_order += 1,
             AppendOutcome::TooOld => self.too_old += 1,
             AppendOutcome::TooFarAhead => self.too_far_ahead += 1,
+            AppendOutcome::TooLarge => self.too_large += 1,
             AppendOutcome::UnknownSeries => self.unknown += 1,
         }
         if !matches!(outcome, AppendOutcome::Accepted | AppendOutcome::Repeated) {
@@ -114,8 +123,8 @@ pub(super) struct Intake {
     segment: u32,
     pairs_in_segment: u32,
     logged: Vec<LoggedSample>,
-    /// Whether the sample of the same index in `logged` is out of order.
-    late: Vec<bool>,
+    /// Those that are behind their series. They are logged without a base and are no base of others.
+    late: Vec<LoggedSample>,
     histograms: Vec<LoggedHistogram>,
     exemplars: Vec<LoggedExemplar>,
     families: Vec<(Box<str>, Metadata)>,
@@ -125,6 +134,8 @@ pub(super) struct Intake {
     /// Label pairs that get their number in this commit.
     named: Vec<PairId>,
     buffer: Vec<u8>,
+    /// Whether a commit has changed the table and neither applied nor undone it: it panicked.
+    unfinished: bool,
 }
 
 /// A series as it was before a sample was judged.
@@ -168,9 +179,10 @@ impl<'a> Appender<'a> {
         }
     }
 
-    /// The series with `labels`, made if absent.
+    /// The series with `labels`, made if absent. One over the bounds is not made; whatever is staged for it is refused
+    /// as [`AppendOutcome::TooLarge`].
     pub fn series(&mut self, labels: &Labels) -> SeriesRef {
-        self.head.series(labels)
+        if bounds::check_labels(labels).is_err() { SeriesRef::REFUSED } else { self.head.series(labels) }
     }
 
     /// The series whose labels, packed as in [`Labels::packed`], have this fingerprint.
@@ -215,6 +227,9 @@ impl<'a> Appender<'a> {
         }
         let appended = {
             let mut intake = lock(&self.head.intake);
+            if intake.unfinished {
+                intake.undo(&mut write(&self.head.table));
+            }
             let segment = self.wal.begin()?;
             intake.begin(segment);
             let refused = self.judge(&mut write(&self.head.table), &mut intake, &mut stats);
@@ -226,11 +241,15 @@ impl<'a> Appender<'a> {
                 self.judge_beside(&mut write(&self.head.table), &mut intake, &mut stats);
             }
             if intake.is_empty() {
+                intake.unfinished = false;
                 return Ok(stats);
             }
             let newest = self.log(&mut intake);
             match self.wal.append(&intake.buffer, newest) {
                 Ok(number) => {
+                    reach(Point::CommitLogged);
+                    // Even if it panics: the log has it.
+                    intake.unfinished = false;
                     self.apply(&mut write(&self.head.table), &mut intake, &mut stats);
                     number
                 }
@@ -246,16 +265,22 @@ impl<'a> Appender<'a> {
 
     /// Decides on every staged sample; says whether one was refused. Accepted ones count at once for those after them.
     fn judge(&self, table: &mut Table, intake: &mut Intake, stats: &mut CommitStats) -> bool {
+        intake.unfinished = true;
         let limits = TimeLimits { min: self.limits.min.max(self.head.min_valid()), ..self.limits };
         for (at, staged) in self.staged.iter().enumerate() {
             let Some((series, _)) = table.get_mut(staged.series) else {
-                stats.refuse(at, AppendOutcome::UnknownSeries);
+                stats.refuse(at, absent(staged.series));
                 continue;
             };
             let time = staged.timestamp;
             let late = limits.is_late(series, time);
-            let outcome =
-                if late { AppendOutcome::Accepted } else { limits.judge(series, time, staged.bits) };
+            let outcome = if late {
+                AppendOutcome::Accepted
+            } else {
+                limits.judge(series.last_time, time, || {
+                    staged.bits == series.last_bits && series.histogram_at(time).is_none()
+                })
+            };
             if outcome != AppendOutcome::Accepted {
                 stats.refuse(at, outcome);
                 continue;
@@ -263,30 +288,39 @@ impl<'a> Appender<'a> {
             if !series.logged {
                 intake.fresh.push(staged.series);
             }
+            let mut logged =
+                LoggedSample { series: staged.series, timestamp: time, bits: staged.bits, base: 0 };
+            if late {
+                intake.late.push(logged);
+                continue;
+            }
             intake.undo.push(Undo::of(series));
-            let base = if series.log_segment == intake.segment { series.log_bits } else { 0 };
-            intake.logged.push(LoggedSample {
-                series: staged.series,
-                timestamp: time,
-                bits: staged.bits,
-                base,
-            });
-            intake.late.push(late);
+            if series.log_segment == intake.segment {
+                logged.base = series.log_bits;
+            }
+            intake.logged.push(logged);
             series.log_segment = intake.segment;
             series.log_bits = staged.bits;
-            if !late {
-                series.last_time = time;
-                series.last_bits = staged.bits;
-            }
+            series.last_time = time;
+            series.last_bits = staged.bits;
         }
         for (at, staged) in self.histograms.iter().enumerate() {
             let at = self.staged.len() + at;
             let (reference, time, histogram) = staged;
             let Some((series, _)) = table.get_mut(*reference) else {
-                stats.refuse(at, AppendOutcome::UnknownSeries);
+                stats.refuse(at, absent(*reference));
                 continue;
             };
-            let outcome = limits.judge(series, *time, histogram.sum.to_bits());
+            if bounds::check_histogram(histogram).is_err() {
+                stats.refuse(at, AppendOutcome::TooLarge);
+                continue;
+            }
+            let outcome = limits.judge(series.last_time, *time, || {
+                let staged = intake.histograms.iter().rev().find(|(r, t, _)| (r, t) == (reference, time));
+                let there =
+                    staged.map(|(.., there)| Arc::clone(there)).or_else(|| series.histogram_at(*time));
+                there.is_some_and(|there| there.same_data(histogram))
+            });
             if outcome != AppendOutcome::Accepted {
                 stats.histograms += usize::from(outcome == AppendOutcome::Repeated);
                 stats.refuse(at, outcome);
@@ -353,8 +387,20 @@ impl<'a> Appender<'a> {
         for part in intake.logged.chunks(MAX_RECORD_SAMPLES) {
             frame::put_record(out, |out| record::samples::put(out, self.timeline, part));
         }
-        if !intake.histograms.is_empty() {
-            frame::put_record(out, |out| record::histograms::put(out, &intake.histograms));
+        for part in intake.late.chunks(MAX_RECORD_SAMPLES) {
+            frame::put_record(out, |out| record::samples::put_late(out, part));
+        }
+        let mut left = intake.histograms.as_slice();
+        while !left.is_empty() {
+            let mut cells = 0;
+            let fits = |(_, _, histogram): &&LoggedHistogram| {
+                let begins = cells < MAX_RECORD_CELLS;
+                cells += histogram.cells();
+                begins
+            };
+            let (part, others) = left.split_at(left.iter().take_while(fits).count());
+            frame::put_record(out, |out| record::histograms::put(out, part));
+            left = others;
         }
         for part in intake.exemplars.chunks(MAX_RECORD_TEXTS) {
             frame::put_record(out, |out| record::exemplars::put(out, part));
@@ -363,7 +409,7 @@ impl<'a> Appender<'a> {
             let families = part.iter().map(|(name, metadata)| (&**name, metadata));
             frame::put_record(out, |out| record::metadata::put(out, families));
         }
-        let times = intake.logged.iter().map(|s| s.timestamp);
+        let times = intake.logged.iter().chain(&intake.late).map(|s| s.timestamp);
         let histograms = intake.histograms.iter().map(|(_, time, _)| *time);
         times.chain(histograms).chain(intake.exemplars.iter().map(|one| one.exemplar.timestamp)).max()
     }
@@ -373,21 +419,25 @@ impl<'a> Appender<'a> {
         let place = self.timeline.filter(|_| !intake.logged.is_empty());
         let place = place.and_then(|id| table.timelines.push(id, first));
         let (mut oldest, mut newest) = (i64::MAX, i64::MIN);
-        for (sample, late) in intake.logged.iter().zip(&intake.late) {
+        for sample in &intake.logged {
             let Some((series, timelines)) = table.get_mut(sample.series) else { continue };
             series.logged = true;
             oldest = oldest.min(sample.timestamp);
             newest = newest.max(sample.timestamp);
-            if *late {
-                if !series.append_late(sample.timestamp, sample.bits) {
-                    stats.duplicate += 1;
-                    continue;
-                }
-            } else {
-                let place = place.filter(|_| sample.timestamp == first);
-                series.append(sample.timestamp, sample.bits, place, timelines);
-            }
+            let place = place.filter(|_| sample.timestamp == first);
+            series.append(sample.timestamp, sample.bits, place, timelines);
             stats.committed += 1;
+        }
+        for sample in &intake.late {
+            let Some((series, _)) = table.get_mut(sample.series) else { continue };
+            series.logged = true;
+            oldest = oldest.min(sample.timestamp);
+            newest = newest.max(sample.timestamp);
+            if series.append_late(sample.timestamp, sample.bits) {
+                stats.committed += 1;
+            } else {
+                stats.duplicate += 1;
+            }
         }
         for (reference, time, histogram) in intake.histograms.drain(..) {
             let Some((series, _)) = table.get_mut(reference) else { continue };
@@ -416,6 +466,11 @@ impl<'a> Appender<'a> {
     }
 }
 
+/// What becomes of a sample whose series is not there.
+fn absent(series: SeriesRef) -> AppendOutcome {
+    if series == SeriesRef::REFUSED { AppendOutcome::TooLarge } else { AppendOutcome::UnknownSeries }
+}
+
 impl TimeLimits {
     /// Whether the sample is behind its series, and its window still open. It may be older than the head.
     fn is_late(&self, series: &MemSeries, time: i64) -> bool {
@@ -423,17 +478,18 @@ impl TimeLimits {
         open && time < series.last_time && time >= series.last_time.saturating_sub(self.out_of_order)
     }
 
-    /// What becomes of a sample that is not late.
-    fn judge(&self, series: &MemSeries, time: i64, bits: u64) -> AppendOutcome {
+    /// What becomes of a sample that is not late, of a series whose newest is at `last_time`; `is_same` is asked whether
+    /// the two are equal.
+    fn judge(&self, last_time: i64, time: i64, is_same: impl FnOnce() -> bool) -> AppendOutcome {
         if time > self.max {
             AppendOutcome::TooFarAhead
-        } else if time == series.last_time && bits == series.last_bits {
+        } else if time == last_time && is_same() {
             AppendOutcome::Repeated
-        } else if time == series.last_time {
+        } else if time == last_time {
             AppendOutcome::DuplicateTimestamp
         } else if time < self.min {
             AppendOutcome::TooOld
-        } else if time < series.last_time {
+        } else if time < last_time {
             AppendOutcome::OutOfOrder
         } else {
             AppendOutcome::Accepted
@@ -461,7 +517,7 @@ impl Intake {
 
     /// Whether there is nothing for the log.
     fn is_empty(&self) -> bool {
-        let samples = self.logged.is_empty() && self.histograms.is_empty();
+        let samples = self.logged.is_empty() && self.late.is_empty() && self.histograms.is_empty();
         samples && self.exemplars.is_empty() && self.families.is_empty()
     }
 
@@ -491,17 +547,25 @@ impl Intake {
         let mut fresh = std::mem::take(&mut self.fresh);
         fresh.sort_unstable();
         fresh.dedup();
-        for part in fresh.chunks(MAX_RECORD_SAMPLES) {
-            self.put_series(table, part);
+        let mut left = fresh.as_slice();
+        while !left.is_empty() {
+            left = self.put_series(table, left);
         }
     }
 
-    fn put_series(&mut self, table: &mut Table, fresh: &[SeriesRef]) {
+    /// Puts one record of series and one of their new pairs; returns the series for which there was no room.
+    fn put_series<'s>(&mut self, table: &mut Table, fresh: &'s [SeriesRef]) -> &'s [SeriesRef] {
         let first_named = self.named.len();
-        let mut series = Vec::with_capacity(fresh.len());
-        for reference in fresh {
+        let mut series = Vec::with_capacity(fresh.len().min(MAX_RECORD_SAMPLES));
+        let (mut label_bytes, mut label_count, mut taken) = (0, 0, 0);
+        for reference in fresh.iter().take(MAX_RECORD_SAMPLES) {
+            if label_bytes > MAX_RECORD_LABEL_BYTES || label_count > MAX_RECORD_LABELS {
+                break;
+            }
+            taken += 1;
             let Some(found) = table.get(*reference) else { continue };
             let pairs = found.pairs.clone();
+            label_count += pairs.len();
             let mut numbers = Vec::with_capacity(pairs.len());
             for id in &pairs {
                 let mut place = table.pairs.logged(*id);
@@ -510,6 +574,8 @@ impl Intake {
                     table.pairs.set_logged(*id, place);
                     self.pairs_in_segment += 1;
                     self.named.push(*id);
+                    let (name, value) = table.pairs.texts().get(*id);
+                    label_bytes += name.len() + value.len();
                 }
                 numbers.push(place.number);
             }
@@ -523,10 +589,12 @@ impl Intake {
             });
         }
         frame::put_record(&mut self.buffer, |out| record::put_series(out, &series));
+        &fresh[taken..]
     }
 
-    /// Takes back what [`Appender::judge`] changed.
+    /// Takes back what a commit changed before the log had it.
     fn undo(&mut self, table: &mut Table) {
+        self.unfinished = false;
         for before in self.undo.drain(..).rev() {
             if let Some((series, _)) = table.get_mut(before.series) {
                 series.last_time = before.last_time;

@@ -67,6 +67,8 @@ pub struct Head {
     floor: AtomicI64,
     min_time: AtomicI64,
     max_time: AtomicI64,
+    /// Oldest sample that came since the last truncation began.
+    oldest_since: AtomicI64,
     /// Series that left and had late samples. The log may still have those, and a deletion must reach them there.
     departed: Mutex<Vec<Departed>>,
     created: AtomicU64,
@@ -84,6 +86,7 @@ impl Head {
             floor: AtomicI64::new(min_valid),
             min_time: AtomicI64::new(i64::MAX),
             max_time: AtomicI64::new(i64::MIN),
+            oldest_since: AtomicI64::new(i64::MAX),
             departed: Mutex::default(),
             created: AtomicU64::new(0),
             removed: AtomicU64::new(0),
@@ -166,6 +169,7 @@ impl Head {
 
     fn note_time(&self, start: i64, end: i64) {
         self.min_time.fetch_min(start, Ordering::Relaxed);
+        self.oldest_since.fetch_min(start, Ordering::Relaxed);
         self.max_time.fetch_max(end, Ordering::Relaxed);
     }
 }

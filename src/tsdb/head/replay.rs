@@ -4,22 +4,23 @@
 //! to thread and the order within a series is the log's. Samples are applied series by series, many at a time.
 //!
 //! **Invariants**: samples in order before the head's beginning are in blocks and left out; late ones are kept, a
-//! block that has them too does no harm. What a record names that is not
-//! there (its definition was lost to damage) is left out too, and counted.
+//! block that has them too does no harm. What a record names that is not there (its definition was lost to damage) is
+//! left out too, and counted. Whatever reference any kept record names, a series made later gets another one.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Head;
 use super::series::MemSeries;
-use super::table::{PAGE, Page, Table};
+use super::table::{MAX_SLOT, PAGE, Page, Table};
 use super::timeline::{Placement, Timelines};
-use crate::model::{Histogram, LabelsBuf, TimeRange};
+use crate::codec::CodecError;
+use crate::model::{LabelsBuf, TimeRange};
 use crate::tsdb::SeriesRef;
 use crate::tsdb::error::Result;
+use crate::tsdb::record::histograms::Coded;
 use crate::tsdb::record::{self, PairNames, SampleHeader, kind, samples, v1};
 use crate::tsdb::wal::fs::LogFs;
-use crate::tsdb::wal::reader::{self, LoadedFile, ReplayReport};
+use crate::tsdb::wal::reader::{self, LoadedFile, LogFiles, ReplayReport};
 use crate::util::lock::write;
 
 impl Head {
@@ -28,17 +29,17 @@ impl Head {
     ///
     /// # Errors
     /// When files cannot be read or repaired; damage itself is no error.
-    pub fn replay(&self, fs: &dyn LogFs, files: &[String], locked: impl FnOnce()) -> Result<ReplayReport> {
+    pub fn replay(&self, fs: &dyn LogFs, files: &LogFiles, locked: impl FnOnce()) -> Result<ReplayReport> {
         let mut table = write(&self.table);
         locked();
         let mut report = ReplayReport::default();
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(16);
         let mut shares: Vec<Share> =
             (0..threads).map(|number| Share::new(number, threads, self.min_valid())).collect();
-        for name in files {
+        for entry in &files.entries {
             let mut definitions =
                 Definitions { table: &mut table, names: PairNames::default(), newest: None, oldest: None };
-            let file = reader::load(fs, name, |payload| definitions.take(payload))?;
+            let file = reader::load(fs, entry, |payload| definitions.take(payload))?;
             let (newest, oldest) = (definitions.newest, definitions.oldest);
             report.note(&file, newest, oldest);
             apply_samples(&mut table, &mut shares, &file);
@@ -49,6 +50,8 @@ impl Head {
                 self.note_time(start, end);
             }
             report.orphans += share.orphans;
+            report.undecodable += share.undecodable;
+            table.note_generation(share.generation);
             table.timelines.join(share.timelines);
         }
         table.timelines.joined();
@@ -67,9 +70,15 @@ struct Definitions<'a> {
 }
 
 impl Definitions<'_> {
-    fn take(&mut self, payload: &[u8]) -> std::result::Result<(), crate::codec::CodecError> {
+    fn take(&mut self, payload: &[u8]) -> std::result::Result<(), CodecError> {
         let table = &mut *self.table;
-        let mut define = |reference, labels: &LabelsBuf| table.insert_logged(reference, &labels.to_labels());
+        let mut define = |reference: SeriesRef, labels: &LabelsBuf| {
+            if reference.slot() > MAX_SLOT {
+                return Err(CodecError::Invalid { what: "series reference", at: 0 });
+            }
+            table.insert_logged(reference, &labels.to_labels());
+            Ok(())
+        };
         match record::kind_of(payload)? {
             kind::SERIES_V1 => v1::each_series(payload, &mut define)?,
             kind::PAIRS => self.names.add(payload)?,
@@ -78,7 +87,7 @@ impl Definitions<'_> {
                 let header = v1::each_sample(payload, |_, _, _| {})?;
                 self.note(header);
             }
-            kind::SAMPLES => self.note(samples::header(payload)?),
+            kind::SAMPLES | kind::LATE => self.note(samples::header(payload)?),
             kind::HISTOGRAMS => {
                 if let Some((first, newest)) = record::histograms::times(payload)? {
                     self.note(SampleHeader { timeline: None, first, newest, count: 0 });
@@ -89,11 +98,15 @@ impl Definitions<'_> {
                     self.note(SampleHeader { timeline: None, first, newest, count: 0 });
                 }
                 let table = &mut *self.table;
-                record::exemplars::each(payload, |one| table.insert_exemplar(one))?;
+                record::exemplars::each(payload, |one| {
+                    table.note_generation(one.series.generation());
+                    table.insert_exemplar(one);
+                })?;
             }
             kind::DELETE => {
                 let deletion = record::read_delete(payload)?;
                 let range = TimeRange::new(deletion.start, deletion.end);
+                deletion.series.iter().for_each(|reference| table.note_generation(reference.generation()));
                 table.exemplars.delete(&deletion.series, range);
             }
             kind::METADATA => {
@@ -144,6 +157,9 @@ struct Known {
     bits: u64,
 }
 
+/// Stands for a page without slots in [`Share::places`].
+const NO_PAGE: u32 = u32::MAX;
+
 /// One thread's part of the series.
 struct Share {
     number: usize,
@@ -151,6 +167,10 @@ struct Share {
     timelines: Timelines,
     min_valid: i64,
     scratch: samples::Scratch,
+    /// For each page of the share its number among those that have slots, or [`NO_PAGE`]. A single high reference must
+    /// not cost memory for all those below it.
+    places: Vec<u32>,
+    /// The slots of the pages that have any, [`PAGE`] for each.
     known: Vec<Known>,
     pending: Vec<Pending>,
     sorted: Vec<Pending>,
@@ -162,6 +182,10 @@ struct Share {
     held: Option<(i64, i64)>,
     /// Samples of series that are not there.
     orphans: u64,
+    /// Native histograms whose bytes make no sense.
+    undecodable: u64,
+    /// Largest generation among the references of series that are not there.
+    generation: u32,
 }
 
 impl Share {
@@ -173,6 +197,7 @@ impl Share {
             timelines: Timelines::part(as_u32(number), as_u32(of)),
             min_valid,
             scratch: samples::Scratch::default(),
+            places: Vec::new(),
             known: Vec::new(),
             pending: Vec::new(),
             sorted: Vec::new(),
@@ -180,6 +205,8 @@ impl Share {
             stamps: Vec::new(),
             held: None,
             orphans: 0,
+            undecodable: 0,
+            generation: 0,
         }
     }
 
@@ -189,12 +216,20 @@ impl Share {
     }
 
     fn apply(&mut self, file: &LoadedFile, pages: Vec<&mut Page>) {
-        let slots = pages.iter().flat_map(|page| {
-            // A page that is not full stands for a full one.
-            (0..PAGE).map(|at| page.get(at).and_then(|slot| slot.series.as_ref()))
-        });
+        self.places.clear();
         self.known.clear();
-        self.known.extend(slots.map(|series| Known { reference: series.map(|s| s.reference), bits: 0 }));
+        let mut count = 0;
+        for page in &pages {
+            let there = !page.is_empty();
+            self.places.push(if there { count } else { NO_PAGE });
+            count += u32::from(there);
+            // A page that is not full stands for a full one.
+            for at in 0..if there { PAGE } else { 0 } {
+                let series = page.get(at).and_then(|slot| slot.series.as_ref());
+                self.known.push(Known { reference: series.map(|s| s.reference), bits: 0 });
+            }
+        }
+        let pages: Vec<&mut Page> = pages.into_iter().filter(|page| !page.is_empty()).collect();
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut sink = Sink { share: self, pages, place: None, first: 0, last: None };
         for payload in file.payloads() {
@@ -205,11 +240,54 @@ impl Share {
         self.scratch = scratch;
     }
 
-    /// Number of the series within the share, if it is one of ours.
+    /// Whether this share has to do with the series.
+    fn is_ours(&self, reference: SeriesRef) -> bool {
+        reference.slot() as usize / PAGE % self.of == self.number
+    }
+
+    /// Number of the slot of the series among the known ones, if it is one of ours and its page is there.
     fn number_of(&self, reference: SeriesRef) -> Option<usize> {
         let slot = reference.slot() as usize;
         let page = slot / PAGE;
-        (page % self.of == self.number).then(|| page / self.of * PAGE + slot % PAGE)
+        if page % self.of != self.number {
+            return None;
+        }
+        let place = *self.places.get(page / self.of).filter(|place| **place != NO_PAGE)?;
+        Some(place as usize * PAGE + slot % PAGE)
+    }
+
+    /// Moves the pending samples to the sorted ones, by series, in the order of the log within each.
+    fn sort_pending(&mut self) {
+        if self.pending.len() * 16 < self.known.len() {
+            // Counting looks at every series; few samples must not cost as much as there are series.
+            self.sorted.clear();
+            self.sorted.append(&mut self.pending);
+            self.sorted.sort_by_key(|sample| sample.series);
+            return;
+        }
+        self.ends.clear();
+        self.ends.resize(self.known.len() + 1, 0);
+        for sample in &self.pending {
+            self.ends[sample.series as usize + 1] += 1;
+        }
+        let mut before = 0;
+        for end in &mut self.ends {
+            before += *end;
+            *end = before;
+        }
+        self.sorted.resize(self.pending.len(), Pending::default());
+        for sample in self.pending.drain(..) {
+            let at = &mut self.ends[sample.series as usize];
+            self.sorted[*at as usize] = sample;
+            *at += 1;
+        }
+    }
+
+    /// Notes a sample at `timestamp` of a series that is not there.
+    fn note_absent(&mut self, reference: SeriesRef, timestamp: i64) {
+        // Older ones are in blocks; their series may have left the head, and with it the log's checkpoint.
+        self.orphans += u64::from(timestamp >= self.min_valid);
+        self.generation = self.generation.max(reference.generation());
     }
 }
 
@@ -230,7 +308,7 @@ impl Sink<'_> {
         &mut self,
         payload: &[u8],
         scratch: &mut samples::Scratch,
-    ) -> std::result::Result<(), crate::codec::CodecError> {
+    ) -> std::result::Result<(), CodecError> {
         match record::kind_of(payload)? {
             kind::SCRAPE_V1 | kind::SAMPLES_V1 => {
                 let (timeline, first) = v1::start(payload)?;
@@ -249,6 +327,7 @@ impl Sink<'_> {
                     known.bits = 0;
                 }
             })?,
+            kind::LATE => samples::each(payload, scratch, &mut LateSink(self))?,
             kind::HISTOGRAMS => {
                 self.flush();
                 record::histograms::each(payload, |reference, timestamp, histogram| {
@@ -287,11 +366,13 @@ impl Sink<'_> {
 
     fn add(&mut self, reference: SeriesRef, timestamp: i64, bits: u64) {
         let share = &mut *self.share;
-        let Some(number) = share.number_of(reference) else { return };
-        let Some(known) = share.known.get_mut(number).filter(|known| known.reference == Some(reference))
+        let number = share.number_of(reference);
+        let known = number.and_then(|number| share.known.get_mut(number));
+        let (Some(number), Some(known)) = (number, known.filter(|known| known.reference == Some(reference)))
         else {
-            // Older ones are in blocks; their series may have left the head, and with it the log's checkpoint.
-            share.orphans += u64::from(timestamp >= share.min_valid);
+            if share.is_ours(reference) {
+                share.note_absent(reference, timestamp);
+            }
             return;
         };
         known.bits = bits;
@@ -314,22 +395,10 @@ impl Sink<'_> {
     fn flush(&mut self) {
         let share = &mut *self.share;
         self.last = None;
-        share.ends.clear();
-        share.ends.resize(share.known.len() + 1, 0);
-        for sample in &share.pending {
-            share.ends[sample.series as usize + 1] += 1;
+        if share.pending.is_empty() {
+            return;
         }
-        let mut before = 0;
-        for end in &mut share.ends {
-            before += *end;
-            *end = before;
-        }
-        share.sorted.resize(share.pending.len(), Pending::default());
-        for sample in share.pending.drain(..) {
-            let at = &mut share.ends[sample.series as usize];
-            share.sorted[*at as usize] = sample;
-            *at += 1;
-        }
+        share.sort_pending();
         let sorted = std::mem::take(&mut share.sorted);
         for run in sorted.chunk_by(|a, b| a.series == b.series) {
             let number = run.first().map_or(0, |sample| sample.series as usize);
@@ -344,17 +413,40 @@ impl Sink<'_> {
         self.share.stamps.clear();
     }
 
-    fn add_histogram(&mut self, reference: SeriesRef, timestamp: i64, histogram: Arc<Histogram>) {
+    fn add_histogram(&mut self, reference: SeriesRef, timestamp: i64, coded: Coded<'_>) {
+        if !self.share.is_ours(reference) {
+            return;
+        }
         let min_valid = self.share.min_valid;
-        let Some((series, _)) = self.find(reference) else { return };
+        let Some((series, _)) = self.find(reference) else {
+            return self.share.note_absent(reference, timestamp);
+        };
         if timestamp <= series.last_time {
             return;
         }
         series.last_time = timestamp;
-        if timestamp >= min_valid {
-            series.append_histogram(timestamp, histogram);
-            self.share.note(timestamp);
+        if timestamp < min_valid {
+            return;
         }
+        match coded.decode() {
+            Ok(histogram) => {
+                series.append_histogram(timestamp, histogram);
+                self.share.note(timestamp);
+            }
+            Err(_) => self.share.undecodable += 1,
+        }
+    }
+
+    /// Adds a sample that was behind its series when it came. A block may have it too.
+    fn add_late(&mut self, reference: SeriesRef, timestamp: i64, bits: u64) {
+        if !self.share.is_ours(reference) {
+            return;
+        }
+        let Some((series, _)) = self.find(reference) else {
+            return self.share.note_absent(reference, timestamp);
+        };
+        series.append_late(timestamp, bits);
+        self.share.note(timestamp);
     }
 }
 
@@ -384,5 +476,18 @@ impl samples::SampleSink for Sink<'_> {
 
     fn sample(&mut self, reference: SeriesRef, timestamp: i64, bits: u64) {
         self.add(reference, timestamp, bits);
+    }
+}
+
+/// Takes the samples of a record of late ones.
+struct LateSink<'a, 'b>(&'a mut Sink<'b>);
+
+impl samples::SampleSink for LateSink<'_, '_> {
+    fn base(&mut self, _: SeriesRef) -> u64 {
+        0
+    }
+
+    fn sample(&mut self, reference: SeriesRef, timestamp: i64, bits: u64) {
+        self.0.add_late(reference, timestamp, bits);
     }
 }

@@ -273,12 +273,23 @@ impl MemSeries {
         self.last_bits = histogram.sum.to_bits();
         let rest = self.rest.get_or_insert_default();
         rest.histograms.push((timestamp, histogram));
-        let cells =
-            |all: &[(i64, Arc<Histogram>)]| all.iter().map(|(_, h)| histogram::cells(h)).sum::<usize>();
+        let cells = |all: &[(i64, Arc<Histogram>)]| all.iter().map(|(_, h)| h.cells()).sum::<usize>();
         if rest.histograms.len() >= MAX_OPEN_HISTOGRAMS || cells(&rest.histograms) >= histogram::MAX_CELLS {
             rest.sealed_histograms.push(Arc::new(SealedHistograms::new(&rest.histograms)));
             rest.histograms = Vec::new();
         }
+    }
+
+    /// The native histogram at `time`, if that is the newest.
+    pub(super) fn histogram_at(&self, time: i64) -> Option<Arc<Histogram>> {
+        let rest = self.rest.as_ref()?;
+        if let Some((newest, histogram)) = rest.histograms.last() {
+            return (*newest == time).then(|| Arc::clone(histogram));
+        }
+        let chunk = rest.sealed_histograms.last().filter(|chunk| chunk.end_time == time)?;
+        let mut found = Vec::new();
+        chunk.read(TimeRange::new(time, time), &mut found);
+        found.pop().map(|(_, histogram)| histogram)
     }
 
     /// Sets late samples before `end` apart: they are about to be written to a block. New ones do not join them.
@@ -401,11 +412,15 @@ impl MemSeries {
             if histograms.iter().any(|(t, _)| !kept(*t)) {
                 any = true;
                 histograms.retain(|(t, _)| kept(*t));
-                rest.sealed_histograms = histograms
-                    .chunks(MAX_OPEN_HISTOGRAMS)
-                    .map(|part| Arc::new(SealedHistograms::new(part)))
-                    .collect();
+                rest.sealed_histograms.clear();
                 rest.histograms = Vec::new();
+                let mut left = histograms.as_slice();
+                while !left.is_empty() {
+                    let contents = left.iter().map(|(_, histogram)| &**histogram);
+                    let (part, others) = left.split_at(histogram::column_len(contents, MAX_OPEN_HISTOGRAMS));
+                    rest.sealed_histograms.push(Arc::new(SealedHistograms::new(part)));
+                    left = others;
+                }
             }
         }
         let mut ordered = Samples::new();

@@ -18,6 +18,9 @@ use crate::tsdb::SeriesRef;
 
 /// Slots in one page; what works on several pages at once splits the head between them.
 pub(super) const PAGE: usize = 1024;
+/// Slots are numbered up to here: more series than any memory holds, and few enough that a page table for all of them
+/// is small.
+pub(super) const MAX_SLOT: u32 = (1 << 28) - 1;
 
 #[derive(Debug, Default)]
 pub(super) struct Slot {
@@ -34,6 +37,9 @@ pub(super) type Page = Vec<Slot>;
 pub(super) struct Table {
     pub(super) pages: Vec<Page>,
     free: Vec<u32>,
+    /// Generation of slots that are made from now on: no record of the log names a larger or equal one of a series that
+    /// is not here.
+    generation: u32,
     by_fingerprint: HashTable<u32>,
     pub(super) pairs: Pairs,
     pub(super) timelines: Timelines,
@@ -115,14 +121,16 @@ impl Table {
         }
         let before = (self.pages.len() - 1) * PAGE;
         let page = self.pages.last_mut().expect("a page was just seen to");
-        page.push(Slot::default());
-        u32::try_from(before + page.len() - 1).expect("fewer than 2^32 series at once")
+        page.push(Slot { generation: self.generation, series: None });
+        let slot = u32::try_from(before + page.len() - 1).unwrap_or(u32::MAX);
+        assert!(slot <= MAX_SLOT, "memory ends before the numbers of series do");
+        slot
     }
 
     /// Makes a series that is not there yet.
     pub(super) fn insert(&mut self, labels: &Labels, fingerprint: u128) -> SeriesRef {
         let slot = self.vacant();
-        let generation = self.slot(slot).map_or(0, |slot| slot.generation);
+        let generation = self.slot(slot).map_or(self.generation, |slot| slot.generation);
         let reference = SeriesRef::new(generation, slot);
         self.put(reference, labels.iter(), fingerprint);
         reference
@@ -140,6 +148,7 @@ impl Table {
         if self.pages[page].len() <= at {
             self.pages[page].resize_with(at + 1, Slot::default);
         }
+        self.note_generation(reference.generation());
         if let Some(old) = self.at_slot(slot) {
             if old.reference.generation() >= reference.generation() {
                 return;
@@ -187,16 +196,23 @@ impl Table {
     /// Removes a series; its slot may be given away again with the next generation.
     pub(super) fn remove(&mut self, number: u32) {
         self.take(number);
-        self.pages[number as usize / PAGE][number as usize % PAGE].generation += 1;
+        let slot = &mut self.pages[number as usize / PAGE][number as usize % PAGE];
+        slot.generation = self.generation.max(slot.generation + 1);
         self.free.push(number);
+    }
+
+    /// Notes that the log names a series of this generation: of a slot that is not there any more, perhaps.
+    pub(super) fn note_generation(&mut self, generation: u32) {
+        self.generation = self.generation.max(generation);
     }
 
     /// After a replay: slots without series may be given away, with a generation the log has not seen.
     pub(super) fn collect_free_slots(&mut self) {
         self.free.clear();
+        self.generation += 1;
         for (page, slots) in self.pages.iter_mut().enumerate() {
             for (at, slot) in slots.iter_mut().enumerate().filter(|(_, slot)| slot.series.is_none()) {
-                slot.generation += 1;
+                slot.generation = self.generation;
                 self.free.push(u32::try_from(page * PAGE + at).expect("slots are counted in 32 bits"));
             }
         }

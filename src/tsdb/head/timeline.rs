@@ -156,16 +156,27 @@ impl Timelines {
         }
     }
 
-    /// Drops the entries before the given numbers, and timelines that are not named at all.
+    /// For each timeline the number of its first entry at or after `min_time`: what samples that are still taken can be
+    /// placed at, and what [`Timelines::trim`] leaves if no chunk needs more.
+    pub fn needed_from(&self, min_time: i64) -> HashMap<TimelineId, u32> {
+        let first = |list: &Stamps| {
+            let before = list.stamps.partition_point(|stamp| *stamp < min_time);
+            list.start.wrapping_add(u32::try_from(before).unwrap_or(u32::MAX))
+        };
+        self.lists.iter().map(|(id, list)| (*id, first(list))).collect()
+    }
+
+    /// Drops the entries before the given numbers, and timelines that have none left. Those that are not named are new
+    /// and stay whole.
     pub fn trim(&mut self, needed: &HashMap<TimelineId, u32>) {
         self.lists.retain(|id, list| {
-            let Some(first) = needed.get(id) else { return false };
+            let Some(first) = needed.get(id) else { return true };
             let gone = (first.saturating_sub(list.start) as usize).min(list.stamps.len());
             if gone > 0 {
                 list.stamps = Arc::new(list.stamps[gone..].to_vec());
                 list.start += u32::try_from(gone).unwrap_or(0);
             }
-            true
+            !list.stamps.is_empty()
         });
         self.lists.shrink_to_fit();
         self.recent.clear();
@@ -205,9 +216,14 @@ mod tests {
         assert!(!lines.follow(named, 1, 6), "only its owner extends a named timeline");
         assert_eq!(lines.push(named, 5), Some(Placement { id: named, number: 0 }));
         assert_eq!(lines.push(named, 4), None);
-        lines.trim(&HashMap::from([(first.id, 1)]));
-        assert_eq!(lines.stamps(first.id).range(1, 1), [200]);
+        let needed = lines.needed_from(160);
+        // Between the two somebody writes on.
+        let later = lines.place(150_000);
+        assert!(lines.follow(first.id, 2, 300));
+        lines.trim(&needed);
+        assert_eq!(lines.stamps(first.id).range(1, 2), [200, 300]);
         assert!(lines.stamps(first.id).range(0, 1).is_empty());
         assert_eq!(lines.stamp(named, 0), None);
+        assert_eq!(lines.stamp(later.id, later.number), Some(150_000));
     }
 }

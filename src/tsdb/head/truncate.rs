@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use roaring::RoaringBitmap;
 
@@ -13,9 +14,26 @@ use crate::tsdb::SeriesRef;
 use crate::tsdb::chunk::open::TimelineId;
 use crate::tsdb::error::Result;
 use crate::tsdb::index::resolve::resolve;
+use crate::tsdb::points::{Point, reach};
 use crate::tsdb::record;
 use crate::tsdb::wal::Wal;
 use crate::util::lock::{lock, read, write};
+
+/// Pages of series that are looked at with the locks in hand: some 16,000 series, which takes some milliseconds.
+const SLICE_PAGES: usize = 16;
+/// Pause between two slices.
+const BETWEEN_SLICES: Duration = Duration::from_micros(500);
+
+/// A truncation under way.
+struct Leaving {
+    min_time: i64,
+    /// For each timeline the first entry that is still needed.
+    needed: HashMap<TimelineId, u32>,
+    /// Oldest sample that stays.
+    oldest: Option<i64>,
+    /// Whether any series left.
+    any: bool,
+}
 
 impl Head {
     /// Refuses samples in order before `min_time` (milliseconds) from now on, and sets late ones apart: blocks are
@@ -34,8 +52,15 @@ impl Head {
 
     /// Time of the oldest sample in order at or after `floor`, in milliseconds.
     pub(in crate::tsdb) fn first_from(&self, floor: i64) -> Option<i64> {
-        let table = read(&self.table);
-        table.iter().filter_map(|series| series.first_from(floor, &table.timelines)).min()
+        let mut oldest = None;
+        for from in (0..).step_by(SLICE_PAGES) {
+            let table = read(&self.table);
+            let Some(slice) = table.pages.get(from..).filter(|left| !left.is_empty()) else { break };
+            let series = slice.iter().take(SLICE_PAGES).flatten().filter_map(|slot| slot.series.as_ref());
+            let first = series.filter_map(|series| series.first_from(floor, &table.timelines)).min();
+            oldest = oldest.into_iter().chain(first).min();
+        }
+        oldest
     }
 
     /// The windows of `range` milliseconds that begin before `end` and hold late samples set apart, by their start.
@@ -46,34 +71,67 @@ impl Head {
     }
 
     /// Drops what ends before `min_time`, and exemplars before it that came before the mark `upto`. `publish` runs
-    /// while no select can look: it makes the block visible that holds what is dropped.
+    /// while no select can look: it makes the block visible that holds what is dropped. The rest is done in slices,
+    /// between which commits and selects go on: what is still there of it is no longer shown.
     pub fn truncate(&self, min_time: i64, upto: u64, publish: impl FnOnce()) {
+        let mut leaving = {
+            let _intake = lock(&self.intake);
+            let mut table = write(&self.table);
+            publish();
+            self.floor.fetch_max(min_time, Ordering::AcqRel);
+            self.oldest_since.store(i64::MAX, Ordering::Relaxed);
+            table.exemplars.leave(min_time, upto);
+            Leaving { min_time, needed: table.timelines.needed_from(min_time), oldest: None, any: false }
+        };
+        let mut page = 0;
+        while self.truncate_pages(&mut page, &mut leaving) {
+            // Whoever waits gets the lock: it is not a fair one.
+            std::thread::sleep(BETWEEN_SLICES);
+        }
+        let _intake = lock(&self.intake);
+        let mut table = write(&self.table);
+        if leaving.any {
+            table.keep_exemplars_of_series();
+        }
+        table.forget_families();
+        table.timelines.trim(&leaving.needed);
+        // What came between the slices counts too.
+        let oldest = leaving.oldest.unwrap_or(i64::MAX).min(self.oldest_since.load(Ordering::Relaxed));
+        self.min_time.store(oldest, Ordering::Relaxed);
+        if oldest == i64::MAX {
+            self.max_time.store(i64::MIN, Ordering::Relaxed);
+        }
+    }
+
+    /// One slice of a truncation, from page `from` on, which it moves; false when there is none left.
+    fn truncate_pages(&self, from: &mut usize, leaving: &mut Leaving) -> bool {
         let intake = lock(&self.intake);
         let mut table = write(&self.table);
-        publish();
-        self.floor.fetch_max(min_time, Ordering::AcqRel);
-        let mut needed: HashMap<TimelineId, u32> = HashMap::new();
-        let mut oldest: Option<i64> = None;
-        let mut idle = Vec::new();
-        table.exemplars.leave(min_time, upto);
         let super::Table { pages, timelines, exemplars, .. } = &mut *table;
-        for series in pages.iter_mut().flatten().filter_map(|slot| slot.series.as_mut()) {
-            let left = series.truncate(min_time, |times| {
+        let Some(slice) = pages.get_mut(*from..).filter(|left| !left.is_empty()) else { return false };
+        let Leaving { min_time, needed, oldest, any } = leaving;
+        let mut idle = Vec::new();
+        let count = slice.len().min(SLICE_PAGES);
+        for series in slice[..count].iter_mut().flatten().filter_map(|slot| slot.series.as_mut()) {
+            let left = series.truncate(*min_time, |times| {
                 if let Some((id, first)) = series::shared(times) {
                     let entry = needed.entry(id).or_insert(first);
                     *entry = first.min(*entry);
                 }
             });
             let left = left || exemplars.holds(series.reference);
-            // A series that was just made is about to get its first sample; one that never did goes the next time.
-            if !left && (series.last_time != i64::MIN || series.empty) {
+            // A series that was just made is about to get its first sample; one that never did goes the next time. One
+            // whose newest samples were deleted stays: the log, which is kept for as long, names it.
+            let over = if series.last_time == i64::MIN { series.empty } else { series.last_time < *min_time };
+            if !left && over {
                 idle.push(series.reference);
             }
             series.empty = series.last_time == i64::MIN;
             let late = series.rest.as_ref().and_then(|rest| rest.late.first()).map(|(t, _)| *t);
-            oldest = oldest.into_iter().chain(series.first_from(min_time, timelines)).chain(late).min();
+            *oldest = (*oldest).into_iter().chain(series.first_from(*min_time, timelines)).chain(late).min();
         }
-        let any_idle = !idle.is_empty();
+        *from += count;
+        *any |= !idle.is_empty();
         for reference in idle {
             if let Some(series) = table.get(reference).filter(|series| series.was_late) {
                 let texts = series.pairs.iter().map(|id| table.pairs.texts().get(*id));
@@ -83,15 +141,7 @@ impl Head {
             table.remove(reference.slot());
             self.removed.fetch_add(1, Ordering::Relaxed);
         }
-        if any_idle {
-            table.keep_exemplars_of_series();
-        }
-        table.forget_families();
-        table.timelines.trim(&needed);
-        self.min_time.store(oldest.unwrap_or(i64::MAX), Ordering::Relaxed);
-        if oldest.is_none() {
-            self.max_time.store(i64::MIN, Ordering::Relaxed);
-        }
+        true
     }
 
     /// Forgets the series that left while the log wrote to segment `upto` or one before: those are gone.
@@ -141,6 +191,7 @@ impl Head {
                 record::put_delete(out, &references, range.start, range.end);
             });
             let number = wal.append(&record, Some(range.end))?;
+            reach(Point::DeletionLogged);
             let mut table = write(&self.table);
             let with_exemplars = table.exemplars.delete(&references, range);
             let mut touched = 0;

@@ -5,8 +5,9 @@
 
 use hashbrown::HashMap;
 
-use super::codec::VERSION;
-use crate::codec::ByteWriter;
+use super::codec::{BlockIndex, MAX_PER_BYTE, VERSION};
+use super::digest::IndexDigest;
+use crate::codec::{ByteWriter, CodecError};
 use crate::model::Labels;
 use crate::tsdb::chunk::{ints, timeline};
 
@@ -20,11 +21,14 @@ pub struct IndexBuilder {
     timelines: Vec<u8>,
     timeline_count: usize,
     bundle_first_columns: Vec<u64>,
+    /// Of everything that goes in, to hold the stored form against.
+    digest: IndexDigest,
 }
 
 impl IndexBuilder {
     /// Adds one timeline; its number is the count of those before it.
     pub fn add_timeline(&mut self, timestamps: &[i64], scratch: &mut ints::Scratch) {
+        self.digest.timeline(timestamps);
         let mut bytes = Vec::new();
         timeline::encode(timestamps, scratch, &mut bytes);
         // The ends stand outside, so that a read outside of them decodes nothing.
@@ -41,6 +45,7 @@ impl IndexBuilder {
 
     /// Adds the next series with the timeline of each of its columns.
     pub fn add_series(&mut self, labels: Labels, column_timelines: Vec<u32>) {
+        self.digest.series(labels.packed(), column_timelines.iter().copied());
         self.series.push((labels, column_timelines));
     }
 
@@ -54,8 +59,11 @@ impl IndexBuilder {
         self.series.len()
     }
 
-    /// The stored form.
-    pub fn finish(self) -> Vec<u8> {
+    /// The stored form. It was read again and held everything that was added.
+    ///
+    /// # Errors
+    /// When it does not come back: a bug.
+    pub fn finish(mut self) -> Result<Vec<u8>, CodecError> {
         let mut body = Vec::new();
         self.put_pairs_and_series(&mut body);
 
@@ -69,11 +77,19 @@ impl IndexBuilder {
         body.put_len(self.timeline_count);
         body.put_bytes(&self.timelines);
 
+        let digest = std::mem::take(&mut self.digest);
+        // What follows needs memory of its own.
+        drop(self);
         let mut out = Vec::new();
         out.put_u8(VERSION);
         out.put_len(body.len());
         out.put_bytes(&zstd::bulk::compress(&body, LEVEL).expect("compressing in memory cannot fail"));
-        out
+        drop(body);
+        if BlockIndex::open(&out)?.digest()? == digest {
+            Ok(out)
+        } else {
+            Err(CodecError::Invalid { what: "block index", at: 0 })
+        }
     }
 
     /// Names with their values, then series as differences to the one before.
@@ -93,12 +109,17 @@ impl IndexBuilder {
 
         let by_name: Vec<&[(&str, &str)]> = pairs.chunk_by(|a, b| a.0 == b.0).collect();
         body.put_len(by_name.len());
+        let mut value_bytes = 0;
         for values in &by_name {
             body.put_text(values[0].0);
             body.put_len(values.len());
             let mut previous = "";
             for (_, text) in *values {
+                value_bytes += text.len();
+                // Long texts alike to the end would make more of few bytes than a reader believes.
+                let sharing = value_bytes <= body.len().saturating_mul(MAX_PER_BYTE);
                 let shared = text.bytes().zip(previous.bytes()).take_while(|(a, b)| a == b).count();
+                let shared = if sharing { shared } else { 0 };
                 // Cut back to a character border so that both parts stay text.
                 let shared = (0..=shared).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
                 body.put_len(shared);
@@ -113,13 +134,17 @@ impl IndexBuilder {
         // Each field in a stream of its own: alike bytes stand together for the compressor.
         let (mut shared, mut counts, mut changes) = (Vec::new(), Vec::new(), Vec::new());
         let (mut columns, mut timelines) = (Vec::new(), Vec::new());
-        let mut last_timeline = 0u32;
+        let (mut last_timeline, mut label_count) = (0u32, 0usize);
         for (labels, column_timelines) in &self.series {
             row.clear();
             row.extend(labels.iter().map(|pair| numbers[&pair]));
+            label_count += row.len();
+            // As for the values above.
+            let sharing = label_count <= (body.len() + changes.len()).saturating_mul(MAX_PER_BYTE);
+            let most = if sharing { row.len() } else { 0 };
             // Names are sorted, so equal labels mostly stand at equal distance from the front or the end.
-            let front = row.iter().zip(&before).take_while(|(a, b)| a == b).count();
-            let rest = (row.len() - front).min(before.len() - front);
+            let front = row.iter().zip(&before).take(most).take_while(|(a, b)| a == b).count();
+            let rest = (row.len() - front).min(before.len() - front).min(most - front);
             let back =
                 row.iter().rev().zip(before.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
             shared.put_len(front);

@@ -15,6 +15,7 @@ use std::sync::OnceLock;
 use roaring::RoaringBitmap;
 
 pub use super::builder::IndexBuilder;
+use super::digest::IndexDigest;
 use super::{LabelSource, Postings, ValueVisitor, version_1};
 use crate::codec::{ByteReader, CodecError};
 use crate::model::Labels;
@@ -24,9 +25,9 @@ use crate::tsdb::chunk::{MAX_COLUMN_SAMPLES, timeline};
 pub const VERSION: u8 = 2;
 /// Inflating stops here.
 const MAX_INFLATED_BYTES: usize = 1 << 31;
-/// Labels of all series, as a multiple of the stored bytes: each series takes some bytes however alike it is to the
-/// one before. Bounds what damaged bytes can make us allocate.
-const MAX_PAIRS_PER_BYTE: usize = 256;
+/// Labels of all series, and bytes of all values, as a multiple of the bytes they are stored in. Bounds what damaged
+/// bytes can make us allocate; the builder shares less with what comes before rather than to exceed it.
+pub(super) const MAX_PER_BYTE: usize = 256;
 
 /// Label pairs and rows of a block, before postings are made.
 #[derive(Debug, Default)]
@@ -282,6 +283,21 @@ impl BlockIndex {
         self.columns.timelines.iter().map(count).sum()
     }
 
+    /// The digest of everything it says. Decodes each timeline and keeps none.
+    pub(super) fn digest(&self) -> Result<IndexDigest, CodecError> {
+        let mut digest = IndexDigest::default();
+        self.timelines.iter().try_for_each(|timeline| timeline.decode().map(|all| digest.timeline(&all)))?;
+        let mut packed = String::new();
+        for number in 0..as_u32(self.series_count())? {
+            packed.clear();
+            self.label_pairs(number).for_each(|(name, value)| Labels::pack(&mut packed, name, value));
+            let columns = span(&self.columns.ends, number);
+            let timelines = self.columns.timelines.get(columns).unwrap_or_default();
+            digest.series(&packed, timelines.iter().copied());
+        }
+        Ok(digest)
+    }
+
     /// Bytes of memory it takes once its timelines are decoded.
     pub fn memory_bytes(&self) -> usize {
         self.memory_bytes
@@ -315,14 +331,17 @@ impl<'a> TimelineRef<'a> {
     /// # Errors
     /// When the stored bytes are damaged.
     pub fn timestamps(self) -> Result<&'a [i64], CodecError> {
-        let Timeline { count, first, last, bytes, decoded } = self.timeline;
-        let decode = || {
-            let mut reader = ByteReader::new(bytes);
-            let all = timeline::decode(&mut reader, MAX_COLUMN_SAMPLES)?;
-            let as_said = all.len() == *count && (all.first(), all.last()) == (Some(first), Some(last));
-            if as_said && reader.is_empty() { Ok(all.into()) } else { Err(reader.invalid("timeline")) }
-        };
-        decoded.get_or_init(decode).as_deref().map_err(Clone::clone)
+        self.timeline.decoded.get_or_init(|| self.timeline.decode()).as_deref().map_err(Clone::clone)
+    }
+}
+
+impl Timeline {
+    fn decode(&self) -> Result<Box<[i64]>, CodecError> {
+        let mut reader = ByteReader::new(&self.bytes);
+        let all = timeline::decode(&mut reader, MAX_COLUMN_SAMPLES)?;
+        let ends = (all.first().copied(), all.last().copied());
+        let as_said = all.len() == self.count && ends == (Some(self.first), Some(self.last));
+        if as_said && reader.is_empty() { Ok(all.into()) } else { Err(reader.invalid("timeline")) }
     }
 }
 
@@ -452,7 +471,7 @@ impl Rows {
 
 fn read_rows(reader: &mut ByteReader<'_>) -> Result<(Rows, Columns), CodecError> {
     let mut rows = Rows::default();
-    let max_values = reader.remaining().saturating_mul(MAX_PAIRS_PER_BYTE);
+    let max_values = reader.remaining().saturating_mul(MAX_PER_BYTE);
     for _ in 0..reader.len("name count", reader.remaining())? {
         let name = reader.text()?;
         if rows.names.last().is_some_and(|(before, _)| **before >= *name) {
@@ -497,7 +516,7 @@ fn read_rows(reader: &mut ByteReader<'_>) -> Result<(Rows, Columns), CodecError>
         if !rows.pairs.get(before.clone()).unwrap_or_default().is_sorted_by(|a, b| a < b) {
             return Err(changes.invalid("order of labels"));
         }
-        if rows.pairs.len() > reader.position().saturating_mul(MAX_PAIRS_PER_BYTE) {
+        if rows.pairs.len() > reader.position().saturating_mul(MAX_PER_BYTE) {
             return Err(shared.invalid("number of labels"));
         }
         rows.ends.push(as_u32(rows.pairs.len())?);

@@ -20,7 +20,30 @@ fn sample_index() -> Vec<u8> {
     builder.add_series(Labels::from_pairs([("__name__", "a"), ("job", "j\u{e9}")]), vec![0, 1]);
     builder.add_bundle(2);
     builder.add_series(Labels::from_pairs([("__name__", "b"), ("job", "j\u{e8}")]), vec![1]);
-    builder.finish()
+    builder.finish().expect("finish")
+}
+
+#[test]
+fn what_is_almost_the_same_can_be_read_again() {
+    // Values of 20 KB that differ at the end only, and series of 5,000 labels that differ in one: a few bytes each.
+    let prefix = "v".repeat(20_000);
+    let mut builder = IndexBuilder::default();
+    for n in 0..1000 {
+        builder.add_series(Labels::from_pairs([("name", format!("{prefix}{n:04}"))]), Vec::new());
+    }
+    let index = BlockIndex::open(&builder.finish().expect("finish")).expect("own output");
+    assert_eq!(index.label_value(999, "name"), Some(format!("{prefix}0999").as_str()));
+
+    let shared: Vec<(String, String)> = (0..5000).map(|n| (format!("l{n:05}"), "v".to_owned())).collect();
+    let mut builder = IndexBuilder::default();
+    for n in 0..200 {
+        let own = ("z".to_owned(), format!("{n:04}"));
+        builder.add_series(Labels::from_pairs(shared.iter().cloned().chain([own])), Vec::new());
+    }
+    let bytes = builder.finish().expect("finish");
+    let index = BlockIndex::open(&bytes).expect("own output");
+    assert_eq!((index.series_count(), index.label_value(199, "z")), (200, Some("0199")));
+    assert!(bytes.len() < 60_000, "{} bytes", bytes.len());
 }
 
 #[test]
@@ -76,7 +99,7 @@ fn matchers_agree_with_matching_every_series() {
     let mut builder = IndexBuilder::default();
     builder.add_timeline(&(0..480).map(|i| i * 15_000).collect::<Vec<_>>(), &mut ints::Scratch::default());
     series.iter().for_each(|labels| builder.add_series(labels.clone(), vec![0]));
-    let bytes = builder.finish();
+    let bytes = builder.finish().expect("finish");
     // About a hundredth of a byte for each of 480 samples.
     assert!(bytes.len() < 4 * series.len(), "{} bytes", bytes.len());
     let index = BlockIndex::open(&bytes).expect("own output");
@@ -128,7 +151,7 @@ proptest! {
         let mut builder = IndexBuilder::default();
         builder.add_timeline(&[1], &mut ints::Scratch::default());
         series.iter().for_each(|labels| builder.add_series(labels.clone(), vec![0]));
-        let index = BlockIndex::open(&builder.finish()).expect("own output");
+        let index = BlockIndex::open(&builder.finish().expect("finish")).expect("own output");
         for (number, labels) in (0u32..).zip(&series) {
             prop_assert_eq!(&index.labels(number), labels);
         }

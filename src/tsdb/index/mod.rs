@@ -5,6 +5,7 @@
 
 mod builder;
 pub mod codec;
+mod digest;
 pub mod resolve;
 mod version_1;
 

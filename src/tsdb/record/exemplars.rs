@@ -2,8 +2,9 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
-use super::{MAX_LABELS, kind};
+use super::kind;
 use crate::codec::{ByteReader, ByteWriter, CodecError};
+use crate::model::bounds::MAX_LABELS;
 use crate::model::{Exemplar, LabelsBuf};
 use crate::tsdb::SeriesRef;
 

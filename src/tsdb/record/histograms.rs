@@ -31,11 +31,29 @@ pub fn put(out: &mut Vec<u8>, histograms: &[LoggedHistogram]) {
     }
 }
 
+/// A histogram of a record, not decoded yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Coded<'a>(&'a [u8]);
+
+impl Coded<'_> {
+    /// The histogram.
+    ///
+    /// # Errors
+    /// When its bytes are damaged.
+    pub fn decode(self) -> Result<Arc<Histogram>, CodecError> {
+        let missing = CodecError::Invalid { what: "histogram", at: 0 };
+        histogram::decode(self.0, 1)?.pop().ok_or(missing)
+    }
+}
+
 /// Calls `visit` with each histogram of what [`put`] wrote, in order.
 ///
 /// # Errors
 /// When it is cut or damaged; those before the damage have been visited.
-pub fn each(payload: &[u8], mut visit: impl FnMut(SeriesRef, i64, Arc<Histogram>)) -> Result<(), CodecError> {
+pub fn each<'a>(
+    payload: &'a [u8],
+    mut visit: impl FnMut(SeriesRef, i64, Coded<'a>),
+) -> Result<(), CodecError> {
     let mut reader = ByteReader::new(payload);
     reader.u8()?;
     let count = reader.len("histogram count", reader.remaining())?;
@@ -45,9 +63,7 @@ pub fn each(payload: &[u8], mut visit: impl FnMut(SeriesRef, i64, Arc<Histogram>
         time = time.wrapping_add(reader.zigzag()?);
         next = series.wrapping_add(1);
         let len = reader.len("histogram length", reader.remaining())?;
-        let mut content = histogram::decode(reader.bytes(len)?, 1)?;
-        let content = content.pop().ok_or_else(|| reader.invalid("histogram"))?;
-        visit(SeriesRef(series), time, content);
+        visit(SeriesRef(series), time, Coded(reader.bytes(len)?));
     }
     if reader.is_empty() { Ok(()) } else { Err(reader.invalid("record length")) }
 }
@@ -91,7 +107,8 @@ mod tests {
             (0..5).map(|n| (SeriesRef(u64::from(n * 7 % 5)), i64::from(n) - 2, example(n))).collect();
         let (mut out, mut found) = (Vec::new(), Vec::new());
         put(&mut out, &all);
-        each(&out, |series, time, content| found.push((series, time, content))).expect("own output");
+        each(&out, |series, time, coded| found.push((series, time, coded.decode().expect("own output"))))
+            .expect("own output");
         assert_eq!(found, all);
         assert_eq!(times(&out), Ok(Some((-2, 2))));
     }
@@ -103,7 +120,7 @@ mod tests {
             put(&mut out, &[(SeriesRef(1), 5, example(3)), (SeriesRef(2), 5, example(4))]);
             let at = at % out.len();
             out[at] ^= with;
-            let _ = each(&out, |_, _, _| {});
+            let _ = each(&out, |_, _, coded| drop(coded.decode()));
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod v1;
 use super::SeriesRef;
 use crate::codec::{ByteReader, ByteWriter, CodecError};
 use crate::model::LabelsBuf;
+use crate::model::bounds::MAX_LABELS;
 pub use samples::{LoggedSample, SampleHeader};
 
 /// Type bytes. 1 to 3 are those of the first version, see [`v1`].
@@ -29,10 +30,8 @@ pub(crate) mod kind {
     pub(crate) const HISTOGRAMS: u8 = 8;
     pub(crate) const EXEMPLARS: u8 = 9;
     pub(crate) const METADATA: u8 = 10;
+    pub(crate) const LATE: u8 = 11;
 }
-
-/// No series has more labels than this; a larger count is damage.
-pub(crate) const MAX_LABELS: usize = 1 << 16;
 
 /// Appends the payload that gives the next numbers of the file to label pairs.
 pub fn put_pairs<'a>(out: &mut Vec<u8>, pairs: impl ExactSizeIterator<Item = (&'a str, &'a str)>) {
@@ -110,7 +109,7 @@ pub fn read_delete(payload: &[u8]) -> Result<Deletion, CodecError> {
 /// When it is empty or of an unknown type.
 pub fn kind_of(payload: &[u8]) -> Result<u8, CodecError> {
     match payload.first() {
-        Some(kind @ kind::SERIES_V1..=kind::METADATA) => Ok(*kind),
+        Some(kind @ kind::SERIES_V1..=kind::LATE) => Ok(*kind),
         _ => Err(CodecError::Invalid { what: "record type", at: 0 }),
     }
 }
@@ -139,11 +138,11 @@ impl PairNames {
     /// Reads what [`put_series`] wrote, calling `visit` with each series and its labels.
     ///
     /// # Errors
-    /// When it is cut or damaged.
+    /// When it is cut or damaged, or `visit` says so.
     pub fn each_series(
         &self,
         payload: &[u8],
-        mut visit: impl FnMut(SeriesRef, &LabelsBuf),
+        mut visit: impl FnMut(SeriesRef, &LabelsBuf) -> Result<(), CodecError>,
     ) -> Result<(), CodecError> {
         let mut buf = LabelsBuf::new();
         each_reference(payload, |reference, reader| {
@@ -155,8 +154,7 @@ impl PairNames {
                 let (name, value) = pair.ok_or_else(|| reader.invalid("label pair"))?;
                 buf.set(name, value);
             }
-            visit(reference, &buf);
-            Ok(())
+            visit(reference, &buf)
         })
     }
 }
@@ -205,7 +203,12 @@ mod tests {
         let mut names = PairNames::default();
         names.add(&pairs).expect("pairs");
         let mut found = Vec::new();
-        names.each_series(&series, |r, labels| found.push((r, labels.to_labels()))).expect("series");
+        names
+            .each_series(&series, |r, labels| {
+                found.push((r, labels.to_labels()));
+                Ok(())
+            })
+            .expect("series");
         let labels = |job| Labels::from_pairs([("__name__", "up"), ("job", job)]);
         assert_eq!(
             found,
@@ -222,11 +225,11 @@ mod tests {
     proptest! {
         #[test]
         fn damaged_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 1..200)) {
-            for kind in 0..11 {
+            for kind in 0..12 {
                 bytes[0] = kind;
                 let mut names = PairNames::default();
                 let _ = names.add(&bytes);
-                let _ = names.each_series(&bytes, |_, _| {});
+                let _ = names.each_series(&bytes, |_, _| Ok(()));
                 let _ = each_new_series(&bytes, |_| {});
                 let _ = read_delete(&bytes);
                 let _ = kind_of(&bytes);

@@ -53,10 +53,20 @@ pub struct SampleHeader {
 
 /// Appends the payload of a samples record; nothing without samples.
 pub fn put(out: &mut Vec<u8>, timeline: Option<TimelineId>, samples: &[LoggedSample]) {
+    put_as(out, kind::SAMPLES, timeline, samples);
+}
+
+/// Appends the payload of samples that were behind their series when they came; nothing without samples. Their base is
+/// zero, and they are no base of others.
+pub fn put_late(out: &mut Vec<u8>, samples: &[LoggedSample]) {
+    put_as(out, kind::LATE, None, samples);
+}
+
+fn put_as(out: &mut Vec<u8>, kind: u8, timeline: Option<TimelineId>, samples: &[LoggedSample]) {
     let (Some(first), Some(newest)) = (samples.first(), samples.iter().map(|s| s.timestamp).max()) else {
         return;
     };
-    out.put_u8(kind::SAMPLES);
+    out.put_u8(kind);
     // Zero says "no timeline".
     out.put_varint(timeline.map_or(0, |id| u64::from(id) + 1));
     out.put_zigzag(first.timestamp);

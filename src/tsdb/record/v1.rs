@@ -4,16 +4,20 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
-use super::{MAX_LABELS, SampleHeader, kind};
+use super::{SampleHeader, kind};
 use crate::codec::{ByteReader, CodecError};
 use crate::model::LabelsBuf;
+use crate::model::bounds::MAX_LABELS;
 use crate::tsdb::SeriesRef;
 
 /// Calls `visit` with each series of a payload.
 ///
 /// # Errors
-/// When it is cut or damaged.
-pub fn each_series(payload: &[u8], mut visit: impl FnMut(SeriesRef, &LabelsBuf)) -> Result<(), CodecError> {
+/// When it is cut or damaged, or `visit` says so.
+pub fn each_series(
+    payload: &[u8],
+    mut visit: impl FnMut(SeriesRef, &LabelsBuf) -> Result<(), CodecError>,
+) -> Result<(), CodecError> {
     let mut reader = ByteReader::new(payload);
     reader.u8()?;
     let mut previous = 0u64;
@@ -25,7 +29,7 @@ pub fn each_series(payload: &[u8], mut visit: impl FnMut(SeriesRef, &LabelsBuf))
             let name = reader.text()?;
             buf.set(name, reader.text()?);
         }
-        visit(SeriesRef(previous), &buf);
+        visit(SeriesRef(previous), &buf)?;
     }
     if reader.is_empty() { Ok(()) } else { Err(reader.invalid("record length")) }
 }
@@ -90,7 +94,11 @@ mod tests {
         series.put_text("__name__");
         series.put_text("up");
         let mut found = Vec::new();
-        each_series(&series, |r, l| found.push((r, l.to_labels()))).expect("series");
+        each_series(&series, |r, l| {
+            found.push((r, l.to_labels()));
+            Ok(())
+        })
+        .expect("series");
         assert_eq!(found, [(SeriesRef(3), Labels::from_pairs([("__name__", "up")]))]);
 
         let mut samples = vec![kind::SAMPLES_V1, 8];
@@ -111,7 +119,7 @@ mod tests {
     proptest! {
         #[test]
         fn damaged_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = each_series(&bytes, |_, _| {});
+            let _ = each_series(&bytes, |_, _| Ok(()));
             let _ = each_sample(&bytes, |_, _, _| {});
             let _ = start(&bytes);
         }

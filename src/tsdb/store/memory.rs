@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use super::{BlockId, BlockReader, BlockStore, BlockWriter, ValueDigest, keys};
+use super::{BlockId, BlockReader, BlockStore, BlockWriter, Recovered, ValueDigest, keys};
 use crate::codec::frame;
 use crate::tsdb::error::{Error, Result};
 use crate::util::lock::lock;
@@ -59,8 +59,8 @@ impl BlockStore for MemoryStore {
         }
     }
 
-    fn recover(&self) -> Result<Vec<BlockId>> {
-        Ok(lock(&self.blocks).keys().cloned().collect())
+    fn recover(&self) -> Result<Recovered> {
+        Ok(Recovered { blocks: lock(&self.blocks).keys().cloned().collect(), set_aside: Vec::new() })
     }
 
     fn remove(&self, id: &BlockId) -> Result<()> {

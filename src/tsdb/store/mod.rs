@@ -51,6 +51,18 @@ pub struct ValueDigest {
     pub crc: u32,
 }
 
+/// No stored value is larger. Most are far below: from a quarter of a segment on sled makes a file of each value.
+pub const MAX_VALUE_BYTES: usize = 4 << 20;
+
+/// The blocks that a store holds when it is opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Published ones, by name.
+    pub blocks: Vec<BlockId>,
+    /// Damaged ones that were set aside.
+    pub set_aside: Vec<BlockId>,
+}
+
 /// Keeps blocks. Errors of damaged blocks are told from those of a disk that refuses by
 /// [`super::error::Error::is_damage`]: only the former are to be set aside.
 pub trait BlockStore: Send + Sync {
@@ -66,11 +78,11 @@ pub trait BlockStore: Send + Sync {
     /// When it is not there or damaged; [`super::error::Error::is_damage`] tells the two apart.
     fn open(&self, id: &BlockId) -> Result<Arc<dyn BlockReader>>;
 
-    /// All published blocks. Removes what was left unpublished by an earlier process.
+    /// What there is. Removes what was left unpublished by an earlier process.
     ///
     /// # Errors
     /// When the folder cannot be read.
-    fn recover(&self) -> Result<Vec<BlockId>>;
+    fn recover(&self) -> Result<Recovered>;
 
     /// Deletes a block.
     ///

@@ -20,10 +20,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{BlockId, BlockReader, BlockStore, BlockWriter, ValueDigest, keys};
+use super::{BlockId, BlockReader, BlockStore, BlockWriter, MAX_VALUE_BYTES, Recovered, ValueDigest, keys};
 use crate::codec::frame;
 use crate::tsdb::durable;
 use crate::tsdb::error::{Error, IoContext as _, Result};
+use crate::tsdb::points::{Point, reach};
 use crate::util::lock::lock;
 
 /// Databases open at once.
@@ -36,8 +37,6 @@ const VALUES_PER_PAGE: usize = 8;
 const FILLERS: u32 = 17;
 /// Bytes put before their keys and then their values are handed to sled. At each border one page is written again.
 const BATCH_BYTES: usize = 8 << 20;
-/// Nothing is larger; from a quarter of a segment on sled makes a file of each value.
-const MAX_VALUE_BYTES: usize = 4 << 20;
 /// Size of sled's segments, in which the file of a database grows.
 const SEGMENT_BYTES: usize = 512 << 10;
 /// Of a block of a few series.
@@ -251,18 +250,20 @@ impl BlockStore for SledStore {
         Ok(block)
     }
 
-    fn recover(&self) -> Result<Vec<BlockId>> {
-        let mut found = Vec::new();
+    fn recover(&self) -> Result<Recovered> {
+        let mut found = Recovered::default();
         for entry in fs::read_dir(&self.dir).at("list", &self.dir)? {
             let entry = entry.at("list", &self.dir)?;
             let Ok(name) = entry.file_name().into_string() else { continue };
             if name.ends_with(TEMPORARY) || name.ends_with(DELETED) {
                 fs::remove_dir_all(entry.path()).at("remove", entry.path())?;
             } else if let Some(id) = BlockId::parse(&name) {
-                found.push(id);
+                found.blocks.push(id);
+            } else if let Some(id) = name.strip_suffix(CORRUPT).and_then(BlockId::parse) {
+                found.set_aside.push(id);
             }
         }
-        found.sort();
+        found.blocks.sort();
         Ok(found)
     }
 
@@ -274,6 +275,7 @@ impl BlockStore for SledStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             renamed => renamed.at("rename", &path)?,
         }
+        reach(Point::BlockRemoving);
         fs::remove_dir_all(&deleted).at("remove", &deleted)
     }
 
@@ -392,8 +394,10 @@ impl BlockWriter for SledWriter {
         self.digest = self.digest();
         self.insert(keys::META, frame::seal_value(keys::META, meta))?;
         self.flush_batch(true)?;
+        reach(Point::BlockFilled);
         self.db = None;
         self.seal()?;
+        reach(Point::BlockSealed);
         // sled syncs neither its files nor their folders for good.
         for file in files_below(&self.temporary).at("list", &self.temporary)? {
             sync_path(&file)?;
@@ -401,6 +405,7 @@ impl BlockWriter for SledWriter {
         for folder in folders_below(&self.temporary).at("list", &self.temporary)? {
             sync_path(&folder)?;
         }
+        reach(Point::BlockSynced);
         let path = self.dir.join(self.id.as_str());
         durable::rename(&self.temporary, &path).at("rename", &self.temporary)?;
         sync_path(&self.dir)
@@ -578,11 +583,11 @@ mod tests {
         // As a kill leaves it: no drop.
         std::mem::forget(writer);
         let store = small_store(dir.path());
-        assert_eq!(store.recover().expect("recover"), std::slice::from_ref(&id));
+        assert_eq!(store.recover().expect("recover").blocks, std::slice::from_ref(&id));
         assert!(store.open(&unpublished).is_err_and(|error| !error.is_damage()));
         assert!(store.size_bytes(&id) > 1000);
         store.remove(&id).expect("remove");
-        assert_eq!(store.recover().expect("recover"), []);
+        assert_eq!(store.recover().expect("recover").blocks, []);
     }
 
     #[test]

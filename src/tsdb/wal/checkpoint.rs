@@ -10,9 +10,10 @@ use crate::codec::frame;
 use crate::tsdb::SeriesRef;
 use crate::tsdb::error::{IoContext as _, Result};
 use crate::tsdb::head::Head;
+use crate::tsdb::points::{Point, reach};
 use crate::tsdb::record;
 
-const PREFIX: &str = "checkpoint.";
+pub(super) const PREFIX: &str = "checkpoint.";
 const TEMPORARY: &str = "new-checkpoint";
 /// Metric families in one record.
 const FAMILIES_IN_RECORD: usize = 1000;
@@ -78,11 +79,14 @@ pub(in crate::tsdb) fn write(fs: &dyn LogFs, upto: u64, head: &Head) -> Result<(
         file.append(&out).at("write", &path)?;
     }
     file.sync().at("sync", &path)?;
+    reach(Point::CheckpointWritten);
     fs.rename(TEMPORARY, &name(upto)).at("rename", &path)?;
     fs.sync_dir().at("sync", fs.path())?;
+    reach(Point::CheckpointRenamed);
     // From here on a leftover does no harm: the next start skips it, the next checkpoint removes it.
     for number in replaced {
         fs.remove(&segment_name(number)).at("remove", fs.path().join(segment_name(number)))?;
+        reach(Point::SegmentRemoved);
     }
     if let Some(number) = old.filter(|n| *n != upto) {
         fs.remove(&name(number)).at("remove", fs.path().join(name(number)))?;

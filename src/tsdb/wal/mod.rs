@@ -1,7 +1,7 @@
 //! The write-ahead log: whatever a query can see is here first.
 //!
 //! `mod` appends and rotates, [`reader`] replays and repairs, [`checkpoint`] rewrites what must outlive old segments,
-//! [`fs`] is the seam to the disk.
+//! `position` notes which segment is the newest, [`fs`] is the seam to the disk.
 //!
 //! **Invariants**: a failed append is cut off before the next one is accepted; after a failed sync (or a failed cut)
 //! the log is poisoned and refuses appends. A new process never appends to a segment of an earlier one.
@@ -12,6 +12,7 @@
 
 pub mod checkpoint;
 pub mod fs;
+mod position;
 pub mod reader;
 
 use std::collections::BTreeMap;
@@ -19,13 +20,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::error::{Error, IoContext as _, Result};
+use super::points::{Point, reach};
 use crate::util::lock::lock;
 use fs::{LogFile, LogFs};
+use position::Position;
+use reader::LogFiles;
 
 /// First bytes of a segment or checkpoint file; the version and two zeros follow.
 pub const SEGMENT_MAGIC: [u8; 5] = *b"EKWAL";
-/// Version of the files written. Those of versions 1 and 2 are read.
-pub const VERSION: u8 = 3;
+/// Version of the files written. Those of versions 1 to 3 are read.
+pub const VERSION: u8 = 4;
 /// Bytes of the header.
 pub const HEADER_LEN: usize = 8;
 
@@ -81,21 +85,32 @@ pub(super) fn segment_number(name: &str) -> Option<u64> {
     (name.len() >= 8 && name.bytes().all(|b| b.is_ascii_digit())).then(|| name.parse().ok()).flatten()
 }
 
+/// Whether file `name` of the log's folder is one that the log still needs.
+pub(super) fn is_live(name: &str) -> bool {
+    segment_number(name).is_some() || name.starts_with(checkpoint::PREFIX)
+}
+
 impl Wal {
-    /// Opens the log for appending to a new segment after segment `last`, the last there is.
+    /// Opens the log for appending to a new segment after `files`, which are all there are.
     ///
     /// # Errors
     /// When the segment cannot be created, or those before it cannot be synced.
-    pub fn open(fs: Arc<dyn LogFs>, last: u64, policy: SyncPolicy, segment_bytes: u64) -> Result<Self> {
+    pub fn open(
+        fs: Arc<dyn LogFs>,
+        files: &LogFiles,
+        policy: SyncPolicy,
+        segment_bytes: u64,
+    ) -> Result<Self> {
         if policy != SyncPolicy::Never {
             // A process that was killed may have left what only the system's memory has. What follows builds on it:
             // series defined there are not defined again.
-            for name in reader::files(&*fs)?.0 {
-                fs.sync(&name).at("sync", fs.path().join(&name))?;
+            for name in files.present() {
+                fs.sync(name).at("sync", fs.path().join(name))?;
             }
         }
-        let segment = last + 1;
+        let segment = files.last + 1;
         let file = create_segment(&*fs, segment)?;
+        position::write(&*fs, Position { segment, len: None }, policy)?;
         let state = State {
             file,
             segment,
@@ -171,6 +186,17 @@ impl Wal {
         self.lock().bytes
     }
 
+    /// Makes everything durable and notes where the log ends, so that the next start knows what it should find.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn close(&self) -> Result<()> {
+        self.sync()?;
+        let state = self.lock();
+        let position = Position { segment: state.segment, len: Some(state.len) };
+        position::write(&*self.fs, position, self.policy)
+    }
+
     /// Makes everything appended so far durable.
     ///
     /// # Errors
@@ -241,8 +267,12 @@ impl Wal {
             state.poisoned = Some(format!("sync failed: {source}"));
             return Err(Error::Io { action: "sync", path: self.path_of(state.segment), source });
         }
+        reach(Point::SegmentEnded);
         let next = state.segment + 1;
-        state.file = create_segment(&*self.fs, next)?;
+        let file = create_segment(&*self.fs, next)?;
+        reach(Point::SegmentCreated);
+        position::write(&*self.fs, Position { segment: next, len: None }, self.policy)?;
+        state.file = file;
         state.segment = next;
         state.len = HEADER_LEN as u64;
         Ok(())

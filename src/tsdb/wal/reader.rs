@@ -1,12 +1,14 @@
 //! Reading the log back: which files there are, the records of each, and repair of what is damaged.
 //!
-//! **Invariants**: never refuses to start over damage. A damaged tail is copied aside as `damaged-<file>-<offset>` and
+//! **Invariants**: never refuses to start over damage, and tells all of it, files that are missing or too short
+//! included. A damaged tail is copied aside as `damaged-<file>-<offset>` and
 //! cut off; reading goes on with the next file. A file whose header is of no known version is kept aside whole.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::fs::LogFs;
+use super::position::{self, Position};
 use super::{HEADER_LEN, SEGMENT_MAGIC, VERSION, checkpoint, segment_name, segment_number};
 use crate::codec::{ByteReader, CodecError, frame};
 use crate::tsdb::error::{IoContext as _, Result};
@@ -39,6 +41,8 @@ pub struct ReplayReport {
     pub records: u64,
     /// Samples of series whose definition was lost.
     pub orphans: u64,
+    /// Native histograms whose bytes make no sense though their checksum is right.
+    pub undecodable: u64,
     /// Places that were cut.
     pub damage: Vec<Damage>,
 }
@@ -90,29 +94,95 @@ pub(super) fn segments(fs: &dyn LogFs) -> Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// The files to read, oldest first, and the number of the last segment (0 if there is none).
+/// What is known of a file before it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    /// It is there.
+    There,
+    /// It is there, and had so many bytes when the log was closed.
+    Bytes(u64),
+    /// It should be there.
+    Missing,
+}
+
+/// A file of the log that is or should be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    name: String,
+    expected: Expected,
+}
+
+/// The files of a log, oldest first.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct LogFiles {
+    /// The newest checkpoint, and all segments after it.
+    pub entries: Vec<LogEntry>,
+    /// Number of the last segment there is or was; 0 if there is none.
+    pub last: u64,
+}
+
+impl LogFiles {
+    /// Names of those that are there.
+    pub fn present(&self) -> impl Iterator<Item = &str> {
+        let present = self.entries.iter().filter(|entry| entry.expected != Expected::Missing);
+        present.map(|entry| entry.name.as_str())
+    }
+}
+
+/// Segments in a row that are told as missing at most: a number from a damaged name means nothing.
+const MAX_MISSING: u64 = 10_000;
+
+/// The files to read, also those that should be there and are not.
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub fn files(fs: &dyn LogFs) -> Result<(Vec<String>, u64)> {
+pub fn files(fs: &dyn LogFs) -> Result<LogFiles> {
     let covered = checkpoint::newest(fs)?;
     let numbers = segments(fs)?;
-    let last = numbers.last().copied().unwrap_or(0).max(covered.unwrap_or(0));
-    let kept = numbers.iter().filter(|n| covered.is_none_or(|c| **n > c)).map(|n| segment_name(*n));
-    Ok((covered.map(checkpoint::name).into_iter().chain(kept).collect(), last))
+    let position = position::read(fs)?;
+    let last = numbers.last().copied().into_iter().chain(position.map(|position| position.segment)).max();
+    let last = last.unwrap_or(0).max(covered.unwrap_or(0));
+    // Segments are numbered from 1 on without a gap, and only a checkpoint removes any. Builds that noted no position
+    // are not held to that.
+    let first = match (covered, position, numbers.first()) {
+        (Some(covered), ..) => covered + 1,
+        (None, None, Some(first)) => *first,
+        (None, ..) => 1,
+    };
+    let expected = |number: u64| match position {
+        _ if numbers.binary_search(&number).is_err() => Expected::Missing,
+        Some(Position { segment, len: Some(len) }) if segment == number => Expected::Bytes(len),
+        _ => Expected::There,
+    };
+    let present = numbers.iter().filter(|number| **number >= first).count() as u64;
+    let believable = (last + 1).saturating_sub(first) <= present + MAX_MISSING;
+    let wanted: Vec<u64> = if believable { (first..=last).collect() } else { numbers.clone() };
+    let mut entries: Vec<LogEntry> = Vec::new();
+    entries.extend(covered.map(|n| LogEntry { name: checkpoint::name(n), expected: Expected::There }));
+    entries.extend(wanted.into_iter().map(|n| LogEntry { name: segment_name(n), expected: expected(n) }));
+    Ok(LogFiles { entries, last })
 }
 
 /// Reads one file and hands each payload to `check`; from the first that is damaged, or that `check` refuses, the
-/// file is cut.
+/// file is cut. A file that is missing is made, empty, so that it is told once.
 ///
 /// # Errors
 /// When the file cannot be read or repaired.
 pub fn load(
     fs: &dyn LogFs,
-    name: &str,
+    LogEntry { name, expected }: &LogEntry,
     mut check: impl FnMut(&[u8]) -> std::result::Result<(), CodecError>,
 ) -> Result<LoadedFile> {
     let path = fs.path().join(name);
+    let damage = |offset, lost_bytes, cause| {
+        Some(Damage { file: name.clone(), offset, lost_bytes, after: None, before: None, cause })
+    };
+    if *expected == Expected::Missing {
+        fs.create(name).at("create", &path)?;
+        fs.sync_dir().at("sync", fs.path())?;
+        let damage = damage(0, 0, CodecError::Missing);
+        return Ok(LoadedFile { name: name.clone(), bytes: Vec::new(), records: Vec::new(), damage });
+    }
     let bytes = fs.read(name).at("read", &path)?;
     let mut records = Vec::new();
     let found = scan(&bytes, |range| {
@@ -120,20 +190,23 @@ pub fn load(
         records.push(range);
         Ok(())
     });
-    let damage = match found {
-        Ok(()) => None,
-        Err((offset, cause)) => {
+    let damage = match (found, expected) {
+        (Ok(()), Expected::Bytes(len)) if (bytes.len() as u64) < *len => {
+            let lost = usize::try_from(*len).unwrap_or(usize::MAX) - bytes.len();
+            damage(bytes.len(), lost, CodecError::UnexpectedEnd { at: bytes.len() })
+        }
+        (Ok(()), _) => None,
+        (Err((offset, cause)), _) => {
             let lost = bytes.get(offset..).unwrap_or_default();
             // A file that ends inside its header holds nothing worth keeping.
             if bytes.len() > HEADER_LEN {
                 keep_aside(fs, name, offset, lost)?;
             }
             fs.truncate(name, offset as u64).at("cut", &path)?;
-            let lost_bytes = lost.len();
-            Some(Damage { file: name.to_owned(), offset, lost_bytes, after: None, before: None, cause })
+            damage(offset, lost.len(), cause)
         }
     };
-    Ok(LoadedFile { name: name.to_owned(), bytes, records, damage })
+    Ok(LoadedFile { name: name.clone(), bytes, records, damage })
 }
 
 /// Calls `visit` with where each payload is; the error carries the offset of the first bad record.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use super::fs::{LogFile, LogFs};
 use super::*;
-use crate::codec::frame;
+use crate::codec::{CodecError, frame};
 use crate::tsdb::SeriesRef;
 use crate::tsdb::head::Head;
 use crate::tsdb::record::{self, LoggedSample, kind, samples};
@@ -29,6 +29,8 @@ struct Disk {
     /// Bytes that may still be written before the disk is full.
     room: Option<usize>,
     fail_sync: bool,
+    /// The next append panics.
+    panics: bool,
     /// Files whose removal or renaming is not durable yet.
     ghosts: BTreeMap<String, Content>,
     /// What the test knows at this moment: acknowledged commits, and where the head begins.
@@ -142,6 +144,8 @@ impl LogFs for ForgetfulFs {
 
 impl LogFile for ForgetfulFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let panics = std::mem::take(&mut self.0.disk().panics);
+        assert!(!panics, "injected");
         let mut disk = self.0.disk();
         let room = disk.room.unwrap_or(usize::MAX);
         let take = room.min(bytes.len());
@@ -189,10 +193,9 @@ fn append(wal: &Wal, number: i64) -> Result<()> {
 fn replayed(fs: &ForgetfulFs) -> (Vec<i64>, reader::ReplayReport) {
     let mut times = Vec::new();
     let mut report = reader::ReplayReport::default();
-    let (files, _) = reader::files(fs).expect("files");
-    for name in files {
+    for entry in reader::files(fs).expect("files").entries {
         let (mut newest, mut oldest) = (None, None);
-        let file = reader::load(fs, &name, |payload| {
+        let file = reader::load(fs, &entry, |payload| {
             if record::kind_of(payload)? == kind::SAMPLES {
                 let header = samples::header(payload)?;
                 times.push(header.first);
@@ -209,7 +212,7 @@ fn replayed(fs: &ForgetfulFs) -> (Vec<i64>, reader::ReplayReport) {
 #[test]
 fn acknowledged_appends_survive_a_power_cut_at_every_point() {
     let fs = ForgetfulFs::default();
-    let wal = Wal::open(Arc::new(fs.clone()), 0, SyncPolicy::Always, 100).expect("open");
+    let wal = Wal::open(Arc::new(fs.clone()), &LogFiles::default(), SyncPolicy::Always, 100).expect("open");
     for number in 0..50 {
         append(&wal, number).expect("append");
         let (times, report) = replayed(&fs.after_power_cut());
@@ -222,7 +225,8 @@ fn acknowledged_appends_survive_a_power_cut_at_every_point() {
 #[test]
 fn without_sync_only_a_tail_is_lost_in_a_power_cut() {
     let fs = ForgetfulFs::default();
-    let wal = Wal::open(Arc::new(fs.clone()), 0, SyncPolicy::Interval(1000), 100).expect("open");
+    let wal =
+        Wal::open(Arc::new(fs.clone()), &LogFiles::default(), SyncPolicy::Interval(1000), 100).expect("open");
     for number in 0..20 {
         append(&wal, number).expect("append");
     }
@@ -236,7 +240,8 @@ fn without_sync_only_a_tail_is_lost_in_a_power_cut() {
 #[test]
 fn append_to_a_full_disk_is_cut_off_and_later_ones_survive() {
     let fs = ForgetfulFs::default();
-    let wal = Wal::open(Arc::new(fs.clone()), 0, SyncPolicy::Always, 1 << 20).expect("open");
+    let wal =
+        Wal::open(Arc::new(fs.clone()), &LogFiles::default(), SyncPolicy::Always, 1 << 20).expect("open");
     append(&wal, 0).expect("append");
     fs.disk().room = Some(5);
     assert!(matches!(append(&wal, 1), Err(Error::Io { .. })));
@@ -250,7 +255,8 @@ fn append_to_a_full_disk_is_cut_off_and_later_ones_survive() {
 #[test]
 fn refuses_appends_after_a_failed_sync() {
     let fs = ForgetfulFs::default();
-    let wal = Wal::open(Arc::new(fs.clone()), 0, SyncPolicy::Always, 1 << 20).expect("open");
+    let wal =
+        Wal::open(Arc::new(fs.clone()), &LogFiles::default(), SyncPolicy::Always, 1 << 20).expect("open");
     fs.disk().fail_sync = true;
     assert!(matches!(append(&wal, 0), Err(Error::Io { .. })));
     fs.disk().fail_sync = false;
@@ -261,8 +267,8 @@ fn refuses_appends_after_a_failed_sync() {
 fn a_damaged_tail_is_kept_aside_and_the_rest_is_replayed() {
     let fs = ForgetfulFs::default();
     for first in [0, 10] {
-        let earlier = reader::files(&fs).expect("files").1;
-        let wal = Wal::open(Arc::new(fs.clone()), earlier, SyncPolicy::Never, 1 << 20).expect("open");
+        let earlier = reader::files(&fs).expect("files");
+        let wal = Wal::open(Arc::new(fs.clone()), &earlier, SyncPolicy::Never, 1 << 20).expect("open");
         for number in first..first + 10 {
             append(&wal, number).expect("append");
         }
@@ -284,7 +290,8 @@ fn a_damaged_tail_is_kept_aside_and_the_rest_is_replayed() {
 #[test]
 fn every_damaged_byte_and_every_cut_still_starts() {
     let fs = ForgetfulFs::default();
-    let wal = Wal::open(Arc::new(fs.clone()), 0, SyncPolicy::Never, 1 << 20).expect("open");
+    let wal =
+        Wal::open(Arc::new(fs.clone()), &LogFiles::default(), SyncPolicy::Never, 1 << 20).expect("open");
     for number in 0..4 {
         append(&wal, number).expect("append");
     }
@@ -313,7 +320,8 @@ fn every_damaged_byte_and_every_cut_still_starts() {
 #[test]
 fn a_file_of_an_unknown_version_is_kept_aside_whole() {
     let fs = ForgetfulFs::default();
-    let wal = Wal::open(Arc::new(fs.clone()), 0, SyncPolicy::Never, 1 << 20).expect("open");
+    let wal =
+        Wal::open(Arc::new(fs.clone()), &LogFiles::default(), SyncPolicy::Never, 1 << 20).expect("open");
     append(&wal, 1).expect("append");
     fs.disk().files.get_mut("00000001").expect("segment").written[SEGMENT_MAGIC.len()] = VERSION + 1;
     let before = fs.read("00000001").expect("read");
@@ -324,13 +332,13 @@ fn a_file_of_an_unknown_version_is_kept_aside_whole() {
 }
 
 fn replay(head: &Head, fs: &ForgetfulFs) -> Result<reader::ReplayReport> {
-    head.replay(fs, &reader::files(fs)?.0, || ())
+    head.replay(fs, &reader::files(fs)?, || ())
 }
 
 #[test]
 fn a_checkpoint_replaces_segments_by_the_series_that_live() {
     let fs = ForgetfulFs::default();
-    let wal = Wal::open(Arc::new(fs.clone()), 0, SyncPolicy::Always, 200).expect("open");
+    let wal = Wal::open(Arc::new(fs.clone()), &LogFiles::default(), SyncPolicy::Always, 200).expect("open");
     let (mut pairs, mut series) = (Vec::new(), Vec::new());
     frame::put_record(&mut pairs, |o| record::put_pairs(o, [("__name__", "up")].into_iter()));
     frame::put_record(&mut series, |o| record::put_series(o, &[(SeriesRef(1), vec![0])]));
@@ -353,4 +361,48 @@ fn a_checkpoint_replaces_segments_by_the_series_that_live() {
         assert!(again.is_known(SeriesRef(1)));
         assert_eq!(again.time_range().map(|r| (r.start, r.end)), Some((30, 30)));
     }
+}
+
+/// The damage that the next start tells of.
+fn told(fs: &ForgetfulFs) -> Vec<(String, usize, CodecError)> {
+    replayed(fs).1.damage.into_iter().map(|damage| (damage.file, damage.lost_bytes, damage.cause)).collect()
+}
+
+#[test]
+fn a_segment_that_vanished_is_told_once() {
+    let missing = |name: &str| vec![(name.to_owned(), 0, CodecError::Missing)];
+    for lost in ["00000001", "00000003", "the newest"] {
+        let fs = ForgetfulFs::default();
+        let wal =
+            Wal::open(Arc::new(fs.clone()), &LogFiles::default(), SyncPolicy::Always, 100).expect("open");
+        for number in 0..40 {
+            append(&wal, number).expect("append");
+        }
+        let newest = segment_name(wal.current_segment());
+        assert!(wal.current_segment() > 3);
+        drop(wal);
+        let lost = if lost == "the newest" { newest.as_str() } else { lost };
+        fs.remove(lost).expect("remove");
+        // A new process begins a segment behind the one that is gone before it reads the log.
+        let files = reader::files(&fs).expect("files");
+        let wal = Wal::open(Arc::new(fs.clone()), &files, SyncPolicy::Always, 100).expect("open");
+        assert!(segment_name(wal.current_segment()) > newest);
+        assert_eq!(told(&fs), missing(lost));
+        assert_eq!(told(&fs), [], "{lost}");
+    }
+}
+
+#[test]
+fn a_closed_log_that_lost_its_end_is_told() {
+    let fs = ForgetfulFs::default();
+    let wal =
+        Wal::open(Arc::new(fs.clone()), &LogFiles::default(), SyncPolicy::Never, 1 << 20).expect("open");
+    (0..3).for_each(|number| append(&wal, number).expect("append"));
+    wal.close().expect("close");
+    assert_eq!(told(&fs), []);
+    // Cut where a record ends: nothing in the file itself shows it.
+    let whole = fs.read("00000001").expect("read").len();
+    let lost = sample(2).len();
+    fs.truncate("00000001", (whole - lost) as u64).expect("cut");
+    assert_eq!(told(&fs), [("00000001".to_owned(), lost, CodecError::UnexpectedEnd { at: whole - lost })]);
 }

@@ -73,8 +73,8 @@ fn open(fs: &ForgetfulFs, policy: SyncPolicy, segment_bytes: u64, floor: i64) ->
     let head = Head::new(floor);
     head.set_max_exemplars(1000);
     // The new segment first, as at a real start.
-    let (files, last) = reader::files(fs).expect("files");
-    let wal = Wal::open(Arc::new(fs.clone()), last, policy, segment_bytes).expect("open");
+    let files = reader::files(fs).expect("files");
+    let wal = Wal::open(Arc::new(fs.clone()), &files, policy, segment_bytes).expect("open");
     let report = head.replay(fs, &files, || ()).expect("replay");
     wal.learn(&report.newest);
     (head, wal)
@@ -228,7 +228,7 @@ fn a_full_disk_refuses_commits_whole_and_takes_the_next() {
 #[test]
 fn a_failed_sync_closes_the_log_and_keeps_what_was_acknowledged() {
     let fs = ForgetfulFs::default();
-    let (head, wal) = open(&fs, SyncPolicy::Always, 400, i64::MIN);
+    let (head, wal) = open(&fs, SyncPolicy::Always, 1 << 20, i64::MIN);
     (0..20).for_each(|number| commit(&head, &wal, number).expect("commit"));
     fs.disk().fail_sync = true;
     let error = commit(&head, &wal, 20).expect_err("the sync fails").to_string();
@@ -241,6 +241,50 @@ fn a_failed_sync_closes_the_log_and_keeps_what_was_acknowledged() {
     assert_eq!(held(&head, i64::MIN, "in memory").len(), 21, "queries go on");
     let left = fs.after_power_cut();
     assert_eq!(commits(&left, i64::MIN, "after the power cut").0, (0..20).collect::<Vec<_>>());
-    let (head, wal) = open(&left, SyncPolicy::Always, 400, i64::MIN);
+    let (head, wal) = open(&left, SyncPolicy::Always, 1 << 20, i64::MIN);
     commit(&head, &wal, 30).expect("open again");
+}
+
+#[test]
+fn a_commit_that_panics_leaves_no_trace_and_those_after_it_can_be_read() {
+    let fs = ForgetfulFs::default();
+    let (head, wal) = open(&fs, SyncPolicy::Always, 1 << 20, i64::MIN);
+    let mut kept = Vec::new();
+    for number in 0..40 {
+        fs.disk().panics = number % 7 == 5;
+        let committed =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| commit(&head, &wal, number)));
+        match committed {
+            Ok(committed) => committed.map(|()| kept.push(number)).expect("commit"),
+            Err(_) => assert_eq!(number % 7, 5),
+        }
+    }
+    assert_eq!(held(&head, i64::MIN, "in memory"), kept);
+    let (found, report) = commits(&fs.after_power_cut(), i64::MIN, "after the power cut");
+    assert_eq!((found, report.damage.len(), report.orphans), (kept, 0, 0));
+}
+
+/// Resident memory of this process at its highest, in bytes.
+fn peak_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}
+
+#[test]
+fn a_small_record_does_not_take_much_memory() {
+    let before = peak_bytes();
+    for (slot, damaged) in [(1 << 26, 0), ((1 << 28) - 1, 0), (1 << 28, 1), (u64::from(u32::MAX), 1)] {
+        let fs = ForgetfulFs::default();
+        let wal =
+            Wal::open(Arc::new(fs.clone()), &LogFiles::default(), SyncPolicy::Never, 1 << 20).expect("open");
+        let mut records = Vec::new();
+        frame::put_record(&mut records, |o| record::put_series(o, &[(SeriesRef(slot), vec![])]));
+        wal.append(&records, None).expect("append");
+        append(&wal, 5).expect("append");
+        let head = Head::new(i64::MIN);
+        let report = replay(&head, &fs).expect("replay");
+        assert_eq!((report.damage.len(), head.series_count()), (damaged, 1 - damaged), "slot {slot}");
+        assert!(peak_bytes() < before.max(1 << 28) + (512 << 20), "slot {slot}: {} bytes", peak_bytes());
+    }
 }

@@ -1,0 +1,67 @@
+//! Which segment is the newest, in a file of its own: a log that lost its end would else look whole.
+//!
+//! Written when a segment begins, after the segment is there, so that a process that ends in between leaves a segment
+//! more than is noted, never one less.
+//!
+//! **Format**: `docs/format/wal.md`.
+
+use super::SyncPolicy;
+use super::fs::LogFs;
+use crate::codec::envelope::{self, Control};
+use crate::tsdb::error::{Error, IoContext as _, Result};
+
+const NAME: &str = "position";
+const TEMPORARY: &str = "new-position";
+
+/// Where the log ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub(super) struct Position {
+    /// The newest segment.
+    pub(super) segment: u64,
+    /// Its bytes; none while it is being written.
+    pub(super) len: Option<u64>,
+}
+
+impl Control for Position {
+    const MAGIC: [u8; 4] = *b"EKWP";
+    const VERSION: u8 = 1;
+    const NAME: &'static str = "position of the log";
+}
+
+/// Replaces the note.
+///
+/// # Errors
+/// When the disk refuses.
+pub(super) fn write(fs: &dyn LogFs, position: Position, policy: SyncPolicy) -> Result<()> {
+    let path = fs.path().join(TEMPORARY);
+    if fs.list().at("list", fs.path())?.iter().any(|name| name == TEMPORARY) {
+        fs.remove(TEMPORARY).at("remove", &path)?;
+    }
+    let bytes = envelope::seal(&position)
+        .map_err(|source| Error::TooLarge { what: path.display().to_string(), source })?;
+    let file = fs.create(TEMPORARY).at("create", &path)?;
+    file.append(&bytes).at("write", &path)?;
+    if policy != SyncPolicy::Never {
+        file.sync().at("sync", &path)?;
+    }
+    fs.rename(TEMPORARY, NAME).at("rename", &path)?;
+    if policy == SyncPolicy::Never { Ok(()) } else { fs.sync_dir().at("sync", fs.path()) }
+}
+
+/// Reads the note; none if there is none, as in directories of earlier builds, or if it is damaged.
+///
+/// # Errors
+/// When the disk refuses.
+pub(super) fn read(fs: &dyn LogFs) -> Result<Option<Position>> {
+    if !fs.list().at("list", fs.path())?.iter().any(|name| name == NAME) {
+        return Ok(None);
+    }
+    let bytes = fs.read(NAME).at("read", fs.path().join(NAME))?;
+    match envelope::open(&bytes) {
+        Ok(position) => Ok(Some(position)),
+        Err(error) => {
+            tracing::warn!(%error, "the note of where the log ends cannot be used");
+            Ok(None)
+        }
+    }
+}

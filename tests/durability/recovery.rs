@@ -1,0 +1,298 @@
+//! What a restart makes of what it finds: whose data it is, where the head begins, what is missing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use emberkeep::model::histogram::{Buckets, Histogram, Span};
+use emberkeep::model::{Exemplar, Labels, Matcher, Samples, TimeRange};
+use emberkeep::storage::{Queryable as _, SelectRequest, SeriesSet, StorageError};
+use emberkeep::tsdb::{CommitMode, CommitStats, Tsdb};
+
+use crate::support::files::copy_dir;
+use crate::{MINUTE, open, options, try_open};
+
+const BEGIN: i64 = 1_000_000 * MINUTE;
+
+fn name(name: &str) -> Labels {
+    Labels::from_pairs([("__name__", name)])
+}
+
+fn push(db: &Tsdb, samples: &[(&str, i64, f64)]) -> CommitStats {
+    let mut appender = db.appender(None);
+    for (series, time, value) in samples {
+        let series = appender.series(&name(series));
+        appender.append(series, BEGIN + time, *value);
+    }
+    let stats = appender.commit(CommitMode::Each).expect("commit");
+    assert_eq!(stats.committed, samples.len(), "{stats:?}");
+    stats
+}
+
+/// Times after [`BEGIN`] and values of a series.
+fn read(db: &Tsdb, series: &str) -> Vec<(i64, f64)> {
+    let matchers = [Matcher::equal("__name__", series)];
+    let querier = db.querier(TimeRange::ALL).expect("querier");
+    let set = querier.select(&SelectRequest::new(&matchers, TimeRange::ALL)).expect("select");
+    let mut samples = Samples::new();
+    let mut out = Vec::new();
+    for index in 0..set.len() {
+        set.read(index, TimeRange::ALL, &mut samples).expect("read");
+        out.extend(samples.iter().map(|(time, value)| (time - BEGIN, value)));
+    }
+    out
+}
+
+/// Has the current file of the log end with the next commit.
+fn fill_segment(db: &Tsdb, time: i64) {
+    let fillers: Vec<String> = (0..300).map(|n| format!("filler_of_the_log_{time}_{n}")).collect();
+    push(db, &fillers.iter().map(|series| (series.as_str(), time, 0.5)).collect::<Vec<_>>());
+}
+
+/// The directory as a kill at this moment leaves it, opened.
+fn killed(dir: &Path) -> (tempfile::TempDir, Tsdb) {
+    let copy = tempfile::tempdir().expect("dir");
+    copy_dir(dir, &copy.path().join("data"));
+    let db = open(&copy.path().join("data"));
+    (copy, db)
+}
+
+#[test]
+fn a_series_made_after_a_restart_gets_nothing_of_one_that_left() {
+    let dir = tempfile::tempdir().expect("dir");
+    let db = open(dir.path());
+    push(&db, &[("stays", 0, 1.0), ("gone", 0, 1.0)]);
+    fill_segment(&db, 1);
+    // What this file has of the series that leaves outlives the definition of that series.
+    push(&db, &[("gone", 10_000, 1.0), ("stays", 10_000, 2.0)]);
+    push(&db, &[("gone", 5000, 555.0)]);
+    let mut appender = db.appender(None);
+    let gone = appender.series(&name("gone"));
+    let labels = Labels::from_pairs([("trace", "of the one that left")]);
+    appender.append_exemplar(gone, Exemplar { labels, value: 1.0, timestamp: BEGIN + 10_000 }, true);
+    assert_eq!(appender.commit(CommitMode::Each).expect("commit").exemplars.committed, 1);
+    push(&db, &[("stays", 20 * MINUTE, 3.0)]);
+    db.maintain().expect("maintain");
+    push(&db, &[("stays", 40 * MINUTE, 3.0)]);
+    db.close().expect("close");
+    drop(db);
+
+    let db = open(dir.path());
+    push(&db, &[("new", 40 * MINUTE + 1, 7.0)]);
+    db.maintain().expect("maintain");
+    db.close().expect("close");
+    drop(db);
+
+    let db = open(dir.path());
+    assert_eq!(read(&db, "new"), [(40 * MINUTE + 1, 7.0)]);
+    let exemplars =
+        db.exemplars(&[vec![Matcher::equal("__name__", "new")]], TimeRange::ALL).expect("exemplars");
+    assert_eq!(exemplars.series.len(), 0, "{:?}", exemplars.series);
+    assert_eq!(read(&db, "gone"), [(0, 1.0), (5000, 555.0), (10_000, 1.0)]);
+}
+
+struct Imported(Vec<(i64, f64)>);
+
+impl SeriesSet for Imported {
+    fn len(&self) -> usize {
+        1
+    }
+
+    fn labels(&self, _: usize) -> Labels {
+        name("imported")
+    }
+
+    fn read(&self, _: usize, range: TimeRange, out: &mut Samples) -> Result<(), StorageError> {
+        out.clear();
+        self.0
+            .iter()
+            .filter(|(time, _)| range.contains(*time))
+            .for_each(|(time, value)| out.push(*time, *value));
+        Ok(())
+    }
+}
+
+fn imported() -> Imported {
+    Imported((0..100).map(|n| (BEGIN + 100 * MINUTE + n * 1000, 4.0)).collect())
+}
+
+fn none() -> Vec<(Labels, Vec<Exemplar>)> {
+    Vec::new()
+}
+
+#[test]
+fn an_import_that_is_killed_leaves_nothing_and_takes_nothing() {
+    let dir = tempfile::tempdir().expect("dir");
+    let db = open(dir.path());
+    (0..30).for_each(|n| {
+        push(&db, &[("own", n * 1000, 1.0)]);
+    });
+    let mut import = db.import().expect("import");
+    let (start, end) = (BEGIN + 90 * MINUTE, BEGIN + 110 * MINUTE);
+    assert!(import.write(&imported(), &none(), start, end).expect("write").is_some());
+    let (_copy, after) = killed(dir.path());
+    assert_eq!(read(&after, "own").len(), 30, "acknowledged samples");
+    assert_eq!(read(&after, "imported"), [], "a part of an import");
+    assert_eq!(std::fs::read_dir(_copy.path().join("data/blocks")).expect("folder").count(), 0);
+}
+
+#[test]
+fn a_catalog_that_is_lost_invents_no_beginning_of_the_head() {
+    let dir = tempfile::tempdir().expect("dir");
+    let db = open(dir.path());
+    (0..30).for_each(|n| {
+        push(&db, &[("own", n * 1000, 1.0)]);
+    });
+    let mut import = db.import().expect("import");
+    let (start, end) = (BEGIN + 90 * MINUTE, BEGIN + 110 * MINUTE);
+    assert!(import.write(&imported(), &none(), start, end).expect("write").is_some());
+    import.publish().expect("publish");
+    db.close().expect("close");
+    drop(db);
+    for damage in ["", "damaged"] {
+        let copy = tempfile::tempdir().expect("dir");
+        let data = copy.path().join("data");
+        copy_dir(dir.path(), &data);
+        for file in ["catalog", "catalog.copy"] {
+            let _ = std::fs::remove_file(data.join(file));
+            if !damage.is_empty() {
+                std::fs::write(data.join(file), damage).expect("write");
+            }
+        }
+        let db = open(&data);
+        assert_eq!(read(&db, "own").len(), 30, "{damage}");
+        assert_eq!(read(&db, "imported").len(), 100, "{damage}");
+        push(&db, &[("own", 31_000, 2.0)]);
+        db.maintain().expect("maintain");
+        drop(db);
+        let db = open(&data);
+        assert_eq!(read(&db, "own").len(), 31, "{damage}");
+    }
+}
+
+fn blocks_on_disk(dir: &Path) -> usize {
+    std::fs::read_dir(dir.join("blocks")).expect("folder").count()
+}
+
+#[test]
+fn blocks_do_not_pile_up_while_the_catalog_cannot_be_saved() {
+    let dir = tempfile::tempdir().expect("dir");
+    let db = open(dir.path());
+    (0..300).for_each(|n| {
+        push(&db, &[("own", n * 1000, 1.0)]);
+    });
+    // Nobody can write a file where a folder is.
+    let obstacle = dir.path().join("catalog.tmp");
+    std::fs::create_dir(&obstacle).expect("folder");
+    for _ in 0..4 {
+        let error = db.maintain().expect_err("the catalog cannot be saved").to_string();
+        assert!(error.contains("catalog.tmp"), "{error}");
+    }
+    assert!(blocks_on_disk(dir.path()) <= 1, "{} blocks", blocks_on_disk(dir.path()));
+    // A kill now must not let go of anything either.
+    let (_copy, after) = killed(dir.path());
+    assert_eq!(read(&after, "own").len(), 300);
+    std::fs::remove_dir(&obstacle).expect("remove");
+    db.maintain().expect("maintain");
+    assert_eq!(blocks_on_disk(dir.path()), db.status().blocks.len());
+    assert_eq!(read(&db, "own").len(), 300);
+}
+
+#[test]
+fn one_block_that_cannot_be_removed_does_not_keep_the_others() {
+    let dir = tempfile::tempdir().expect("dir");
+    let db =
+        try_open(emberkeep::tsdb::TsdbOptions { max_block_range_ms: Some(MINUTE), ..options(dir.path()) })
+            .expect("open");
+    for n in 0..120 {
+        // A window, and a gap: nothing to merge.
+        push(&db, &[("own", n * 1000 + n / 30 * 100 * MINUTE, 1.0)]);
+    }
+    db.maintain().expect("maintain");
+    let blocks = db.status().blocks;
+    assert!(blocks.len() >= 3, "{} blocks", blocks.len());
+    // Somebody put something where the first is to go.
+    let obstacle = dir.path().join("blocks").join(format!("{}.del", blocks[0].id));
+    std::fs::create_dir_all(obstacle.join("in the way")).expect("folder");
+    db.set_limits(emberkeep::tsdb::Limits { retention_ms: 1, ..db.limits() }).expect("limits");
+    let held = blocks.len();
+    drop(blocks);
+    assert!(db.maintain().is_err(), "it is told");
+    assert!(blocks_on_disk(dir.path()) <= 3, "the others of {held} are gone");
+    std::fs::remove_dir_all(&obstacle).expect("remove");
+    db.maintain().expect("maintain");
+    assert_eq!(blocks_on_disk(dir.path()), db.status().blocks.len());
+}
+
+#[test]
+fn what_was_set_aside_does_not_count_as_log() {
+    let dir = tempfile::tempdir().expect("dir");
+    let db = open(dir.path());
+    (0..300).for_each(|n| {
+        push(&db, &[("own", n * 1000, 1.0)]);
+    });
+    db.maintain().expect("maintain");
+    std::fs::write(dir.path().join("wal/damaged-00000001-0"), vec![0; 8 << 20]).expect("write");
+    db.set_limits(emberkeep::tsdb::Limits { retention_bytes: 4 << 20, ..db.limits() }).expect("limits");
+    db.maintain().expect("maintain");
+    assert_eq!(read(&db, "own").len(), 300, "blocks were pushed out by a file nobody needs");
+}
+
+fn histogram(counts: &[f64]) -> Arc<Histogram> {
+    let length = u32::try_from(counts.len()).expect("few");
+    let positive = Buckets { spans: vec![Span { offset: 0, length }], counts: counts.to_vec() };
+    Arc::new(Histogram { count: counts.iter().sum(), sum: 10.0, positive, ..Histogram::default() })
+}
+
+#[test]
+fn histograms_are_repeated_only_when_all_of_them_is() {
+    let dir = tempfile::tempdir().expect("dir");
+    let db = open(dir.path());
+    let commit = |histograms: &[Arc<Histogram>], floats: &[f64], time: i64| {
+        let mut appender = db.appender(None);
+        let series = appender.series(&name("h"));
+        floats.iter().for_each(|value| appender.append(series, BEGIN + time, *value));
+        histograms.iter().for_each(|h| appender.append_histogram(series, BEGIN + time, Arc::clone(h)));
+        let stats = appender.commit(CommitMode::Each).expect("commit");
+        (stats.committed, stats.repeated, stats.duplicate)
+    };
+    let (one, other) = (histogram(&[3.0, 7.0]), histogram(&[7.0, 3.0]));
+    assert_eq!(commit(&[Arc::clone(&one)], &[], 0), (1, 0, 0));
+    assert_eq!(commit(&[Arc::clone(&one)], &[], 0), (0, 1, 0));
+    assert_eq!(commit(&[Arc::clone(&other)], &[], 0), (0, 0, 1), "other buckets");
+    assert_eq!(commit(&[], &[10.0], 0), (0, 0, 1), "a float of the same bits as the sum");
+    assert_eq!(
+        commit(&[Arc::clone(&one), Arc::clone(&one), Arc::clone(&other)], &[], 1),
+        (1, 1, 1),
+        "in one commit"
+    );
+    assert_eq!(commit(&[], &[10.0], 2), (1, 0, 0));
+    assert_eq!(
+        commit(&[Arc::clone(&one)], &[], 2),
+        (0, 0, 1),
+        "a histogram whose sum has the bits of the float"
+    );
+    // As many as make a chunk of their own.
+    (3..200).for_each(|time| assert_eq!(commit(&[Arc::clone(&one)], &[], time), (1, 0, 0)));
+    (122..124).for_each(|_| assert_eq!(commit(&[Arc::clone(&one)], &[], 199), (0, 1, 0)));
+    assert_eq!(commit(&[other], &[], 199), (0, 0, 1));
+}
+
+#[test]
+fn a_series_that_was_deleted_and_cut_is_no_damage_at_the_next_start() {
+    let dir = tempfile::tempdir().expect("dir");
+    let db = open(dir.path());
+    let both = |second: i64| {
+        push(&db, &[("deleted", second * 1000, 1.0), ("stays", second * 1000, 1.0)]);
+    };
+    (0..50).for_each(both);
+    // The file with the definition of the series goes, the one with its newest samples stays.
+    fill_segment(&db, 50_000);
+    (60..95).for_each(both);
+    db.delete(&[vec![Matcher::equal("__name__", "deleted")]], TimeRange::ALL).expect("delete");
+    db.maintain().expect("maintain");
+    db.close().expect("close");
+    drop(db);
+    let db = open(dir.path());
+    assert_eq!((db.status().lost_samples, db.status().corruptions), (0, 0));
+    assert_eq!((read(&db, "deleted").len(), read(&db, "stays").len()), (0, 85));
+}
