@@ -21,9 +21,12 @@ use crate::support::Random;
 use crate::support::files::copy_dir;
 use crate::{MINUTE, options, try_open};
 
+type AtPoint = Rc<dyn Fn(Point)>;
+type AtStep = Rc<dyn Fn(Step, &Path)>;
+
 thread_local! {
-    static AT_POINT: RefCell<Option<Rc<dyn Fn(Point)>>> = const { RefCell::new(None) };
-    static AT_STEP: RefCell<Option<Rc<dyn Fn(Step, &Path)>>> = const { RefCell::new(None) };
+    static AT_POINT: RefCell<Option<AtPoint>> = const { RefCell::new(None) };
+    static AT_STEP: RefCell<Option<AtStep>> = const { RefCell::new(None) };
 }
 
 /// Hands everything to the test on whose thread it happens.
@@ -116,9 +119,9 @@ impl Life {
         let copy = tempfile::tempdir().expect("dir");
         let data = copy.path().join("data");
         if power {
-            durable.after_power_cut(&data)
+            durable.after_power_cut(&data);
         } else {
-            copy_dir(dir, &data)
+            copy_dir(dir, &data);
         }
         unwatched(|| {
             for round in ["first", "second"] {
@@ -207,7 +210,7 @@ fn commit(db: &Tsdb, life: &Rc<RefCell<Life>>, random: &mut Random) {
         for number in (first..life.series.len()).take(12) {
             let Series { labels, histograms } = &life.series[number];
             let reference = appender.series(labels);
-            for step in 0..1 + random.below(3) {
+            for step in 0..=random.below(3) {
                 let time = life.now + i64::try_from(step).expect("small");
                 match extreme::value(random, *histograms) {
                     Value::Float(value) => {
@@ -371,7 +374,7 @@ fn live(
             // Before the first is acknowledged there is nothing to lose.
             let Ok(life) = life.try_borrow() else { return };
             *died.borrow_mut().entry(point).or_insert(0) += 1;
-            let power = (before + number) % 2 == 0;
+            let power = (before + number).is_multiple_of(2);
             let what = format!("life {number}, {} at {point:?}", if power { "power cut" } else { "kill" });
             life.die(&data, &durable.borrow(), power, &what);
         };
@@ -384,8 +387,7 @@ fn live(
     }
     AT_POINT.set(None);
     AT_STEP.set(None);
-    let out = died.borrow().clone();
-    out
+    died.take()
 }
 
 /// Runs `work` and follows its steps, but does not die meanwhile.

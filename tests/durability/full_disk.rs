@@ -79,10 +79,10 @@ fn intake_stops_before_anything_breaks_and_begins_again_by_itself() {
 }
 
 /// A small file system of its own; unmounted when dropped.
-struct Mount(tempfile::TempDir);
+pub(crate) struct Mount(pub(crate) tempfile::TempDir);
 
 impl Mount {
-    fn new(megabytes: u32) -> Option<Self> {
+    pub(crate) fn new(megabytes: u32) -> Option<Self> {
         let dir = tempfile::tempdir().expect("dir");
         let size = format!("size={megabytes}m");
         let mounted = Command::new("mount")

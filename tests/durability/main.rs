@@ -18,6 +18,7 @@ mod load;
 mod model;
 mod recovery;
 mod refused;
+mod small_disk;
 mod torture;
 
 use std::path::Path;

@@ -129,10 +129,10 @@ fn an_import_that_is_killed_leaves_nothing_and_takes_nothing() {
     let mut import = db.import().expect("import");
     let (start, end) = (BEGIN + 90 * MINUTE, BEGIN + 110 * MINUTE);
     assert!(import.write(&imported(), &none(), start, end).expect("write").is_some());
-    let (_copy, after) = killed(dir.path());
+    let (copy, after) = killed(dir.path());
     assert_eq!(read(&after, "own").len(), 30, "acknowledged samples");
     assert_eq!(read(&after, "imported"), [], "a part of an import");
-    assert_eq!(std::fs::read_dir(_copy.path().join("data/blocks")).expect("folder").count(), 0);
+    assert_eq!(std::fs::read_dir(copy.path().join("data/blocks")).expect("folder").count(), 0);
 }
 
 #[test]

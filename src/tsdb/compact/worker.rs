@@ -145,7 +145,7 @@ fn merge_blocks(inner: &Inner) -> Result<bool> {
     };
     let level = job.sources.iter().map(|b| b.level).max().unwrap_or(1) + 1;
     let sources = job.sources.len();
-    if let Some(meta) = replace(inner, job, level)? {
+    if let Some(meta) = replace(inner, &job, level)? {
         tracing::info!(block = %meta.id, sources, samples = meta.samples, "merged blocks");
     }
     Ok(true)
@@ -154,13 +154,13 @@ fn merge_blocks(inner: &Inner) -> Result<bool> {
 /// Writes block `meta` again without what was deleted from it.
 pub(in crate::tsdb) fn rewrite(inner: &Inner, meta: &Arc<BlockMeta>) -> Result<()> {
     let job = plan::Job { start: meta.start, end: meta.end, sources: vec![Arc::clone(meta)] };
-    let left = replace(inner, job, meta.level)?.map_or(0, |meta| meta.samples);
+    let left = replace(inner, &job, meta.level)?.map_or(0, |meta| meta.samples);
     tracing::info!(block = %meta.id, before = meta.samples, after = left, "deleted samples left the disk");
     Ok(())
 }
 
 /// Writes the sources of `job` as one block in their place; none if nothing is left of them.
-fn replace(inner: &Inner, job: plan::Job, level: u32) -> Result<Option<BlockMeta>> {
+fn replace(inner: &Inner, job: &plan::Job, level: u32) -> Result<Option<BlockMeta>> {
     let range = TimeRange { start: job.start, end: job.end - 1 };
     let querier = select_blocks(inner, &job.sources, range);
     let set = querier.select(&SelectRequest::new(&[], range)).map_err(|error| crate::tsdb::Error::Store {

@@ -102,12 +102,21 @@ fn damaged(id: &BlockId, reason: &(impl ToString + ?Sized)) -> Error {
 fn guarded<T>(id: &BlockId, action: &'static str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(done) => done.map_err(|error| match &error {
-            // What the system refused has a number of the system; what sled made up itself is about the bytes.
-            sled::Error::Io(io) if io.raw_os_error().is_some() => failed(id, action, &error),
+            // What the system refused has a number of the system, or, told a second time, its kind only; what sled made
+            // up itself is about the bytes.
+            sled::Error::Io(io) if io.raw_os_error().is_some() || !is_made_up(io.kind()) => {
+                failed(id, action, &error)
+            }
             _ => damaged(id, &error),
         }),
         Err(_) => Err(damaged(id, "sled panicked")),
     }
+}
+
+/// Whether sled gives errors of this kind by itself.
+fn is_made_up(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, NotFound, Other, UnexpectedEof};
+    matches!(kind, InvalidData | InvalidInput | NotFound | Other | UnexpectedEof)
 }
 
 /// How long an open waits for sled's own threads to let go of a database that was just closed.
