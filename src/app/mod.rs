@@ -111,6 +111,8 @@ impl App {
             Receiver::new(Arc::clone(&db), &mut registry).with_type_and_unit_labels(type_and_unit_labels)
         });
         let http_metrics = web::HttpMetrics::new(&mut registry);
+        let connections =
+            web::Connections::new(settings.max_connections, settings.read_timeout, &mut registry);
         let reload_metrics = reload::ReloadMetrics::new(&mut registry);
         let state = Arc::new(ApiState {
             db,
@@ -146,7 +148,7 @@ impl App {
         let router = web::router(Arc::clone(&state));
         for listener in listeners {
             let mut stopped = stopped.clone();
-            let serve = web::serve(listener, router.clone(), async move {
+            let serve = web::serve(listener, router.clone(), connections.clone(), async move {
                 let _ = stopped.wait_for(|stop| *stop).await;
             });
             servers.spawn(serve);

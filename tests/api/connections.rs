@@ -1,0 +1,75 @@
+//! Connections whose client sends half of something, or nothing, and how many there may be.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use crate::framing::{connect, read_until};
+use crate::support::server::wait_for;
+use crate::{Server, get, start};
+
+const PING: &[u8] = b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// What comes until the server closes the connection.
+fn rest(mut stream: TcpStream) -> String {
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).expect("closed in good order");
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+fn metric(server: &Server, name: &str) -> Option<u64> {
+    let text = get(server, "/metrics").text();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.and_then(|value| value.trim().parse().ok())
+}
+
+#[test]
+fn what_does_not_come_in_time_is_not_waited_for() {
+    let dir = tempfile::tempdir().expect("dir");
+    let server = start(&dir, &["--web.read-timeout=1s"]);
+    let sent = |bytes: &[u8]| {
+        let mut stream = connect(&server);
+        stream.write_all(bytes).expect("send");
+        stream
+    };
+    let write = "POST /api/v1/write HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1234";
+    let form = "POST /api/v1/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                Content-Length: 9\r\n\r\nquer";
+    let idle = sent(PING);
+    let half = [sent(b""), sent(b"GET /-/hea"), sent(b"GET /-/healthy HTTP/1.1\r\nHos")];
+    let bodies = [sent(write.as_bytes()), sent(form.as_bytes())];
+    assert!(rest(idle).ends_with("Healthy.\n"));
+    for stream in half {
+        let answer = rest(stream);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    }
+    for stream in bodies {
+        let answer = rest(stream);
+        assert!(answer.starts_with("HTTP/1.1 4") && answer.contains("in time"), "{answer}");
+    }
+}
+
+#[test]
+fn connections_are_counted_and_bounded() {
+    let dir = tempfile::tempdir().expect("dir");
+    let server = start(&dir, &["--web.max-connections=3"]);
+    wait_for("the connections of the start to end", || {
+        (metric(&server, "emberkeep_http_connections")? == 1).then_some(())
+    });
+    assert_eq!(metric(&server, "emberkeep_http_connections_max"), Some(3));
+    let mut held: Vec<TcpStream> = (0..2).map(|_| connect(&server)).collect();
+    for stream in &mut held {
+        stream.write_all(PING).expect("send");
+        read_until(stream, "Healthy");
+    }
+    let mut third = connect(&server);
+    third.write_all(PING).expect("send");
+    read_until(&mut third, "Healthy");
+    // All places are taken: this one is answered once another one ends.
+    let mut fourth = connect(&server);
+    fourth.write_all(PING).expect("send");
+    third.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("send");
+    let metrics = read_until(&mut third, "# EOF");
+    assert!(metrics.contains("emberkeep_http_connections 3\n"), "{metrics}");
+    drop(held);
+    read_until(&mut fourth, "Healthy");
+}
