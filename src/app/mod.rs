@@ -22,6 +22,7 @@ use crate::promql::Engine;
 use crate::remote::Receiver;
 use crate::scrape::{ScrapeManager, ScrapeOptions};
 use crate::telemetry::Registry;
+use crate::telemetry::log::LogCollector;
 use crate::telemetry::metrics::{Family, Gauge};
 use crate::telemetry::process::ProcessCollector;
 use crate::tsdb::{self, Tsdb};
@@ -87,6 +88,7 @@ impl App {
         registry.register_collector(Box::new(ProcessCollector {
             start_time_seconds: started_ms as f64 / 1000.0,
         }));
+        registry.register_collector(Box::new(LogCollector));
         register_build_info(&mut registry);
 
         // Listening comes first: a second server on the port must not touch the data.

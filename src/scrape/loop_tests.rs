@@ -164,7 +164,7 @@ async fn a_panic_is_counted_and_the_loop_goes_on() {
     let mut b = Bench::new(vec![Step::Body("a 1\n"), Step::Panic, Step::Body("a 3\n")]);
     b.sync(&["h"]);
     b.until("up", &["1 1"]).await;
-    assert_eq!(b.shared.metrics.panics.get(), 1);
+    assert_eq!(b.shared.metrics.panics.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -89,14 +89,15 @@ impl ScrapeManager {
         clock: Arc<dyn Clock>,
         registry: &mut Registry,
     ) -> Self {
-        let handle = ScrapeHandle::default();
+        let metrics = ScrapeMetrics::new(registry);
+        let handle = ScrapeHandle::new(metrics.panics.clone());
         let threads = std::thread::available_parallelism().map_or(2, usize::from) * 2;
         let (commands, receiver) = mpsc::channel(4);
         let discovery = DiscoveryManager::new(Arc::clone(&resolver), registry);
         let coordinator = Coordinator {
             db,
             clock,
-            metrics: ScrapeMetrics::new(registry),
+            metrics,
             options,
             threads,
             shared: None,
@@ -170,27 +171,40 @@ struct Coordinator {
 
 impl Coordinator {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let panics = self.metrics.panics.clone();
         let mut due: Option<Instant> = None;
         loop {
-            let when = due.unwrap_or_else(Instant::now);
-            tokio::select! {
-                command = commands.recv() => match command {
-                    Some(Command::Apply(prepared, done)) => {
-                        self.apply(*prepared);
-                        due = None;
-                        let _ = done.send(());
-                    }
-                    Some(Command::Stop) | None => break,
-                },
-                Ok(()) = self.targets.changed() => due = due.or_else(|| Some(Instant::now() + DEBOUNCE)),
-                () = tokio::time::sleep_until(when), if due.is_some() => {
-                    due = None;
-                    self.sync();
-                }
-                Some(ended) = self.tasks.join_next() => report_end(ended),
+            // Without this task no target would come or go any more.
+            let turn = self.turn(&mut commands, &mut due);
+            if panics.guard_future("coordination of scraping", turn).await == Some(false) {
+                break;
             }
         }
         self.stop().await;
+    }
+
+    /// Does the next thing there is to do; says whether to go on.
+    async fn turn(&mut self, commands: &mut mpsc::Receiver<Command>, due: &mut Option<Instant>) -> bool {
+        let when = due.unwrap_or_else(Instant::now);
+        tokio::select! {
+            command = commands.recv() => match command {
+                Some(Command::Apply(prepared, done)) => {
+                    *due = None;
+                    self.apply(*prepared);
+                    let _ = done.send(());
+                }
+                Some(Command::Stop) | None => return false,
+            },
+            Ok(()) = self.targets.changed() => {
+                due.get_or_insert_with(|| Instant::now() + DEBOUNCE);
+            }
+            () = tokio::time::sleep_until(when), if due.is_some() => {
+                *due = None;
+                self.sync();
+            }
+            Some(ended) = self.tasks.join_next() => report_end(ended),
+        }
+        true
     }
 
     fn apply(&mut self, prepared: Prepared) {

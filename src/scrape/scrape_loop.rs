@@ -2,11 +2,10 @@
 //!
 //! A panic ends neither the server nor the target: it is logged, counted, and the loop starts again.
 
-use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
@@ -69,14 +68,10 @@ impl ScrapeLoop {
     /// Scrapes until told otherwise.
     pub(super) async fn run(self, mut run: watch::Receiver<Run>) {
         loop {
-            if AssertUnwindSafe(self.scrape_on(&mut run)).catch_unwind().await.is_ok() {
+            let what = format!("scrape loop of {}", self.state.target.url);
+            if self.shared.metrics.panics.guard_future(&what, self.scrape_on(&mut run)).await.is_some() {
                 return;
             }
-            self.shared.metrics.panics.inc();
-            tracing::error!(
-                url = self.state.target.url,
-                "scrape loop panicked; it starts again, which is a bug to report"
-            );
             lock(&self.state.last).health = Health::Down;
             // Whoever stops the loop ends the pause.
             let _ = tokio::time::timeout(AFTER_PANIC, run.wait_for(|run| *run != Run::On)).await;

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use super::target::Target;
 use crate::model::Labels;
 use crate::model::MetricType;
+use crate::telemetry::Restarts;
 use crate::util::lock::lock;
 
 /// Whether the last scrape of a target worked.
@@ -124,9 +125,19 @@ pub(super) struct PoolView {
 #[derive(Debug, Clone, Default)]
 pub struct ScrapeHandle {
     pub(super) pools: Arc<ArcSwap<Vec<PoolView>>>,
+    restarts: Restarts,
 }
 
 impl ScrapeHandle {
+    pub(super) fn new(restarts: Restarts) -> Self {
+        Self { pools: Arc::default(), restarts }
+    }
+
+    /// How often scraping a target, or looking after the targets, panicked and was begun again.
+    pub fn restarts(&self) -> u64 {
+        self.restarts.count()
+    }
+
     /// All targets now.
     pub fn status(&self) -> ScrapeStatus {
         let mut status = ScrapeStatus::default();

@@ -113,6 +113,11 @@ impl Tsdb {
         }
     }
 
+    /// How often work of the database's threads panicked and was begun again.
+    pub fn restarts(&self) -> u64 {
+        self.inner.metrics.restarts.count()
+    }
+
     /// What is known about metric families from scrapes and remote write, by name; of family `only` if it is given.
     /// Waits for the replay of the log.
     ///

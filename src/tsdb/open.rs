@@ -40,9 +40,13 @@ pub(super) struct ReplayState {
 }
 
 impl ReplayState {
-    fn finish(&self, outcome: std::result::Result<ReplayReport, String>) {
-        *lock(&self.outcome) = Some(outcome.map(Arc::new));
+    /// Tells everybody how it ended; gives back the report.
+    fn finish(&self, outcome: std::result::Result<ReplayReport, String>) -> Option<Arc<ReplayReport>> {
+        let outcome = outcome.map(Arc::new);
+        let report = outcome.as_ref().ok().cloned();
+        *lock(&self.outcome) = Some(outcome);
         self.done.notify_all();
+        report
     }
 
     /// Whether it has ended.
@@ -177,12 +181,16 @@ fn start(inner: &Arc<Inner>, files: Vec<String>) -> Result<Vec<JoinHandle<()>>> 
         threads.push(spawn(
             "tsdb-sync",
             Box::new(move || {
+                let mut told = false;
                 while !shared.stop.is_stopped() {
                     std::thread::park_timeout(Duration::from_millis(ms.max(1)));
-                    if let Err(error) = shared.wal.sync() {
-                        tracing::error!(%error, "write-ahead log cannot be synced; it refuses samples from now on");
-                        break;
-                    }
+                    shared.metrics.restarts.guard("sync of the log", || {
+                        if let Err(error) = shared.wal.sync()
+                            && !std::mem::replace(&mut told, true)
+                        {
+                            tracing::error!(%error, "write-ahead log cannot be synced; it refuses samples from now on");
+                        }
+                    });
                 }
             }),
         )?);
@@ -190,17 +198,24 @@ fn start(inner: &Arc<Inner>, files: Vec<String>) -> Result<Vec<JoinHandle<()>>> 
     Ok(threads)
 }
 
+/// Replays `files`; whatever happens, those who wait for it are told how it ended.
 fn replay(inner: &Inner, files: &[String], locked: impl FnOnce()) {
-    let started = Instant::now();
-    // A panic is a bug, but nobody may wait for ever.
-    let replayed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        inner.head.replay(&**inner.wal.fs(), files, locked)
-    }));
-    let report = match replayed {
-        Ok(Ok(report)) => report,
-        Ok(Err(error)) => return inner.replay.finish(Err(error.to_string())),
-        Err(_) => return inner.replay.finish(Err("a bug in the replay, please report it".to_owned())),
-    };
+    let replayed = inner.metrics.restarts.guard("replay of the log", || {
+        let started = Instant::now();
+        let report =
+            inner.head.replay(&**inner.wal.fs(), files, locked).map_err(|error| error.to_string())?;
+        inner.wal.learn(&report.newest);
+        inner.metrics.replay_seconds.set(started.elapsed().as_secs_f64());
+        Ok(report)
+    });
+    let outcome = replayed.unwrap_or_else(|| Err("a bug in the replay, please report it".to_owned()));
+    let report = inner.replay.finish(outcome);
+    inner.metrics.restarts.guard("report of the replay", || tell(inner, report.as_deref()));
+}
+
+fn tell(inner: &Inner, report: Option<&ReplayReport>) {
+    // Why there is none is told by whoever waits for the database.
+    let Some(report) = report else { return };
     for damage in &report.damage {
         inner.metrics.wal_corruptions.inc();
         tracing::error!(
@@ -215,13 +230,10 @@ fn replay(inner: &Inner, files: &[String], locked: impl FnOnce()) {
             "samples of series whose definition was in a damaged part are lost"
         );
     }
-    inner.metrics.replay_seconds.set(started.elapsed().as_secs_f64());
-    inner.wal.learn(&report.newest);
     tracing::info!(
         dir = %inner.options.dir.display(), blocks = inner.catalog.load().blocks.len(), records = report.records,
-        series = inner.head.series_count(), seconds = started.elapsed().as_secs_f64(), "database is open"
+        series = inner.head.series_count(), seconds = inner.metrics.replay_seconds.get(), "database is open"
     );
-    inner.replay.finish(Ok(report));
 }
 
 /// The catalog as stored, or rebuilt from the blocks themselves; blocks it does not name are removed.

@@ -56,6 +56,8 @@ pub async fn runtime_info(State(state): Shared) -> Reply<Value> {
         "GOMEMLIMIT": i64::MAX,
         "GOGC": "",
         "GODEBUG": "",
+        // How often work that must go on panicked and was begun again.
+        "restarts": { "database": state.db.restarts(), "scraping": state.scrape.restarts() },
         "storageRetention": state.db.limits().retention_text(),
     })))
 }
