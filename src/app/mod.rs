@@ -212,6 +212,7 @@ impl App {
     /// Not ready, scraping ends, open requests finish, the database closes.
     async fn stop(mut self) -> Result<(), AppError> {
         tracing::info!("shutting down");
+        self.state.db.give_up_replay();
         self.state.stopping.store(true, Ordering::Release);
         self.state.ready.store(false, Ordering::Release);
         self.reloader.into_scrape().stop().await;

@@ -15,6 +15,7 @@ mod measure;
 pub mod number;
 pub mod params;
 pub mod pieces;
+mod replay;
 pub mod reply;
 mod request_line;
 mod serve;
@@ -39,6 +40,9 @@ pub use state::{ApiState, ReloadRequest};
 
 /// Request bodies larger than this are refused.
 const MAX_BODY_BYTES: usize = 64 << 20;
+
+/// Where remote write is received, below the prefix of the API.
+const WRITE: &str = "/write";
 
 type Route = MethodRouter<Arc<ApiState>>;
 
@@ -109,13 +113,14 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/admin/tsdb/clean_tombstones", admin(api::admin::clean_tombstones))
         .route("/admin/tsdb/snapshot", admin(api::admin::snapshot))
         .route(
-            "/write",
+            WRITE,
             post(api::write::write)
                 .options(reply::no_content)
                 .fallback(|| async { reply::method_not_allowed("OPTIONS, POST") })
                 .layer(Extension(api::write::Waiting::default())),
         )
         .fallback(reply::no_such_endpoint)
+        .layer(from_fn_with_state(Arc::clone(&state), replay::wait))
         .layer(from_fn(cors::add_headers));
     state.http_metrics.set_query_slots(state.query_slots.available_permits());
     // Small replies are not worth compressing.

@@ -2,7 +2,7 @@
 //!
 //! Requests are written to a socket as they are, so that nothing in between mends them. [`admin`] is about deleting and
 //! snapshots, [`connections`] about their number and time, [`cost`] about statistics, [`framing`] about where requests begin and end, [`histograms`] about native ones, [`write`] about remote write, [`load`] about queries that wait, run long
-//! or are given up, [`long`] about replies that are written while they are sent, [`silent`] about logs that cannot be written, [`typed`] about types and units as labels.
+//! or are given up, [`long`] about replies that are written while they are sent, [`replay`] about the time while the log is replayed, [`silent`] about logs that cannot be written, [`typed`] about types and units as labels.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -15,6 +15,7 @@ mod framing;
 mod histograms;
 mod load;
 mod long;
+mod replay;
 mod silent;
 mod typed;
 mod write;

@@ -115,9 +115,20 @@ impl Server {
     }
 
     /// Ends it with TERM and waits for it.
-    pub fn stop(mut self) -> ExitStatus {
+    pub fn stop(self) -> ExitStatus {
         self.signal("TERM");
-        self.child.wait().expect("wait")
+        self.wait()
+    }
+
+    /// Waits for its end; panics after [`PATIENCE`].
+    pub fn wait(mut self) -> ExitStatus {
+        wait_for("the server to end", || self.child.try_wait().expect("wait"))
+    }
+
+    /// Whether nobody listens any more.
+    pub fn refuses_connections(&self) -> bool {
+        let address = self.url.strip_prefix("http://").expect("a plain url");
+        std::net::TcpStream::connect(address).is_err()
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::remote::{ReceiveError, Written};
 use crate::web::MAX_BODY_BYTES;
+use crate::web::replay::replayed;
 use crate::web::reply::plain_error;
 use crate::web::state::ApiState;
 
@@ -123,6 +124,9 @@ pub async fn write(
         Ok(received) => received,
         Err(refused) => return *refused,
     };
+    if let Err(error) = replayed(&state.db).await {
+        return refuse(&error.into());
+    }
     // As many at once as there are cores: more would only take memory.
     let Some(slot) = Slot::take(&state).await else {
         return plain_error(StatusCode::INTERNAL_SERVER_ERROR, "the server is stopping");
