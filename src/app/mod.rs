@@ -212,6 +212,8 @@ impl App {
     /// Not ready, scraping ends, open requests finish, the database closes.
     async fn stop(mut self) -> Result<(), AppError> {
         tracing::info!("shutting down");
+        // Reloads that were asked for and not begun are answered: there will be none.
+        drop(self.reload_requests);
         self.state.db.give_up_replay();
         self.state.stopping.store(true, Ordering::Release);
         self.state.ready.store(false, Ordering::Release);

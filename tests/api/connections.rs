@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use crate::framing::{connect, read_until};
 use crate::support::server::wait_for;
-use crate::{Server, get, start};
+use crate::{Server, get, open, receive, start};
 
 const PING: &[u8] = b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -72,4 +72,31 @@ fn connections_are_counted_and_bounded() {
     assert!(metrics.contains("emberkeep_http_connections 3\n"), "{metrics}");
     drop(held);
     read_until(&mut fourth, "Healthy");
+}
+
+#[test]
+fn a_reload_asked_for_while_the_server_goes_down_is_answered() {
+    let dir = tempfile::tempdir().expect("dir");
+    let file = dir.path().join("prometheus.yml");
+    std::fs::write(&file, "scrape_configs: []").expect("write");
+    let argument = format!("--config.file={}", file.display());
+    let server = Server::start(&dir.path().join("data"), &[&argument, "--web.enable-lifecycle"], &[]);
+    // The first reload reads its file from a pipe, and the others wait for it.
+    std::fs::remove_file(&file).expect("remove");
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().expect("mkfifo").success());
+    let mut asked = vec![open(&server, "POST /-/reload", &[], b"")];
+    let pipe = std::fs::File::options().write(true).open(&file).expect("the server opens it");
+    asked.extend((0..4).map(|_| open(&server, "POST /-/reload", &[], b"")));
+    wait_for("all are asked", || (metric(&server, "emberkeep_http_connections")? == 6).then_some(()));
+    server.signal("TERM");
+    // The others find an ordinary file there again.
+    let other = dir.path().join("other.yml");
+    std::fs::write(&other, "scrape_configs: []").expect("write");
+    std::fs::rename(&other, &file).expect("rename");
+    drop(pipe);
+    for stream in asked {
+        let status = receive(stream).status;
+        assert!(status == 200 || status == 500, "{status}");
+    }
+    assert!(server.wait().success());
 }
