@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::Error;
 use super::fetch::Fetch;
 use super::metrics::ScrapeMetrics;
-use super::pool::Pool;
-use super::scrape_loop::{Run, Shared};
+use super::pool::{Pool, settle};
+use super::scrape_loop::Shared;
 use super::status::ScrapeHandle;
 use super::timing::stable_hash;
 use crate::config::{Config, HttpConfig};
@@ -230,12 +230,13 @@ impl Coordinator {
                 *client = Arc::clone(existing);
             }
         }
+        let mut leaving = Vec::new();
         let names: Vec<String> = self.pools.keys().cloned().collect();
         for name in names {
             if prepared.config.job(&name).is_none()
                 && let Some(pool) = self.pools.remove(&name)
             {
-                pool.end(Run::Gone);
+                pool.leave(&mut leaving);
             }
         }
         for job in &prepared.config.scrape_configs {
@@ -243,13 +244,14 @@ impl Coordinator {
             let groups = sets.jobs.get(&job.job_name).map_or(&[][..], Vec::as_slice);
             if let Some(pool) = self.pools.get_mut(&job.job_name) {
                 let restart = (pool.job != *job).then(|| (Arc::clone(job), fetch));
-                pool.sync(groups, restart, &mut self.tasks);
+                pool.sync(groups, restart, &mut self.tasks, &mut leaving);
             } else {
                 let mut pool = Pool::new(Arc::clone(&shared), Arc::clone(job), fetch);
-                pool.sync(groups, None, &mut self.tasks);
+                pool.sync(groups, None, &mut self.tasks, &mut leaving);
                 self.pools.insert(job.job_name.clone(), pool);
             }
         }
+        settle(self.pools.values_mut(), leaving);
         self.clients = clients;
         self.config = prepared.config;
         self.publish();
@@ -257,10 +259,12 @@ impl Coordinator {
 
     fn sync(&mut self) {
         let sets = Arc::clone(&self.targets.borrow_and_update());
+        let mut leaving = Vec::new();
         for (name, pool) in &mut self.pools {
             let groups = sets.jobs.get(name).map_or(&[][..], Vec::as_slice);
-            pool.sync(groups, None, &mut self.tasks);
+            pool.sync(groups, None, &mut self.tasks, &mut leaving);
         }
+        settle(self.pools.values_mut(), leaving);
         self.publish();
     }
 
@@ -274,7 +278,7 @@ impl Coordinator {
     async fn stop(mut self) {
         self.discovery.stop().await;
         for pool in std::mem::take(&mut self.pools).into_values() {
-            pool.end(Run::Shutdown);
+            pool.shut_down();
         }
         let all = async {
             while let Some(ended) = self.tasks.join_next().await {
