@@ -5,8 +5,8 @@ use crate::config::{LoadOptions, parse};
 use crate::model::{MatchOp, Matcher, Samples, TimeRange, is_stale};
 use crate::storage::{Queryable as _, SelectRequest};
 use crate::telemetry::Registry;
-use crate::tsdb::TsdbOptions;
 use crate::tsdb::space::DiskSpace;
+use crate::tsdb::{Limits, TsdbOptions};
 use crate::util::ManualClock;
 
 const T0: i64 = 1_700_000_000_000;
@@ -427,9 +427,14 @@ fn samples_behind_a_clock_that_was_ahead_are_told_until_order_allows_them() {
     // The series and the five of the report.
     assert_eq!(summary.refused, Refused { out_of_order: 6, ..Refused::default() });
     assert_eq!((b.values("a"), b.values("b")), (own("1"), own("2")));
+    // With a window for late samples they are taken at once.
+    let closed = b.db.limits();
+    b.db.set_limits(Limits { out_of_order_ms: 120_000, ..closed }).expect("limits");
+    assert_eq!(b.scrape("a 2.5\nb 2.5\n").refused, Refused::default());
+    b.db.set_limits(closed).expect("limits");
     b.now += 60_000;
     assert_eq!(b.scrape("a 3\nb 3\n").refused, Refused::default());
-    assert_eq!(b.values("a"), own("1 3"));
+    assert_eq!(b.values("a"), own("2.5 1 3"));
     let summary = b.scrape(&format!("c 1 {}\nd 1\nd 1\n", T0 + 3_600_000));
     assert_eq!(summary.refused, Refused { too_far_ahead: 1, duplicate: 1, ..Refused::default() });
 }
