@@ -22,6 +22,7 @@ use crate::promql::Engine;
 use crate::remote::Receiver;
 use crate::scrape::{ScrapeManager, ScrapeOptions};
 use crate::telemetry::Registry;
+use crate::telemetry::log::LogCollector;
 use crate::telemetry::metrics::{Family, Gauge};
 use crate::telemetry::process::ProcessCollector;
 use crate::tsdb::{self, Tsdb};
@@ -87,6 +88,7 @@ impl App {
         registry.register_collector(Box::new(ProcessCollector {
             start_time_seconds: started_ms as f64 / 1000.0,
         }));
+        registry.register_collector(Box::new(LogCollector));
         register_build_info(&mut registry);
 
         // Listening comes first: a second server on the port must not touch the data.
@@ -111,6 +113,8 @@ impl App {
             Receiver::new(Arc::clone(&db), &mut registry).with_type_and_unit_labels(type_and_unit_labels)
         });
         let http_metrics = web::HttpMetrics::new(&mut registry);
+        let connections =
+            web::Connections::new(settings.max_connections, settings.read_timeout, &mut registry);
         let reload_metrics = reload::ReloadMetrics::new(&mut registry);
         let state = Arc::new(ApiState {
             db,
@@ -146,7 +150,7 @@ impl App {
         let router = web::router(Arc::clone(&state));
         for listener in listeners {
             let mut stopped = stopped.clone();
-            let serve = web::serve(listener, router.clone(), async move {
+            let serve = web::serve(listener, router.clone(), connections.clone(), async move {
                 let _ = stopped.wait_for(|stop| *stop).await;
             });
             servers.spawn(serve);
@@ -208,6 +212,9 @@ impl App {
     /// Not ready, scraping ends, open requests finish, the database closes.
     async fn stop(mut self) -> Result<(), AppError> {
         tracing::info!("shutting down");
+        // Reloads that were asked for and not begun are answered: there will be none.
+        drop(self.reload_requests);
+        self.state.db.give_up_replay();
         self.state.stopping.store(true, Ordering::Release);
         self.state.ready.store(false, Ordering::Release);
         self.reloader.into_scrape().stop().await;

@@ -28,6 +28,10 @@ pub struct Settings {
     pub retention_size: Option<u64>,
     /// Addresses to listen on; port 0 takes any free one.
     pub listen: Vec<String>,
+    /// Connections that may be open at once, over all addresses.
+    pub max_connections: usize,
+    /// How long a request may take to arrive, and how long a connection may be idle.
+    pub read_timeout: Duration,
     /// Whether `/-/reload` and `/-/quit` are allowed.
     pub lifecycle: bool,
     /// Whether data may be deleted and copied over HTTP.

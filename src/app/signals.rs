@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::AppError;
 
@@ -26,26 +26,31 @@ pub fn reloads() -> Result<mpsc::Receiver<()>, AppError> {
     Ok(receive)
 }
 
-/// Ends at the first TERM or INT signal. A second one ends the process at once.
+/// Ends at the first TERM or INT signal. A second one ends the process at once, whether anybody has looked at the first
+/// one or not.
 ///
 /// # Errors
 /// When the handlers cannot be installed.
 pub fn shutdown() -> Result<impl Future<Output = ()>, AppError> {
     let mut terminate = install(SignalKind::terminate())?;
     let mut interrupt = install(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tokio::spawn(async move {
+    let (first, asked) = oneshot::channel();
+    // Ends with the process.
+    tokio::spawn(async move {
+        let mut next = async || {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            tracing::warn!("second signal: ending at once");
-            std::process::exit(1);
-        });
+        };
+        next().await;
+        let _ = first.send(());
+        next().await;
+        tracing::warn!("second signal: ending at once");
+        std::process::exit(1);
+    });
+    Ok(async move {
+        let _ = asked.await;
     })
 }
 

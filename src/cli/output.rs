@@ -1,22 +1,27 @@
 //! What commands print: tables, lines, errors, progress bars.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where the command line talks")]
+use std::io::Write as _;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// One line on standard output.
+use crate::telemetry::log;
+
+/// One line on standard output. Once nobody takes it, the rest of the command would be in vain.
 pub(super) fn line(text: &str) {
-    println!("{text}");
+    if writeln!(std::io::stdout(), "{text}").is_err() {
+        error("cannot write to standard output");
+        std::process::exit(1);
+    }
 }
 
 /// One error line on standard error.
 pub(super) fn error(text: &str) {
-    eprintln!("error: {text}");
+    log::write_line(&format!("error: {text}"));
 }
 
 /// One line on standard error about how a long command is getting on.
 pub(super) fn note(text: &str) {
-    eprintln!("{text}");
+    log::write_line(text);
 }
 
 /// Rows in aligned columns, the first row as head. Numbers are aligned right.

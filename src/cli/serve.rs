@@ -66,6 +66,13 @@ pub(super) struct ServeArgs {
     /// Address to listen on; may be given several times.
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "0.0.0.0:9090")]
     listen: Vec<String>,
+    /// Connections that may be open at once, over all addresses; further ones wait.
+    #[arg(long = "web.max-connections", value_name = "N", default_value_t = 512,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections: u32,
+    /// How long a request may take to arrive; idle connections are closed after as long.
+    #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
+    read_timeout: Duration,
     /// Allow reload and shutdown over HTTP.
     #[arg(long = "web.enable-lifecycle")]
     lifecycle: bool,
@@ -154,10 +161,8 @@ const UNSUPPORTED: &[&str] = &[
     "--web.cors.origin",
     "--web.enable-otlp-receiver",
     "--web.external-url",
-    "--web.max-connections",
     "--web.max-notifications-subscribers",
     "--web.page-title",
-    "--web.read-timeout",
     "--web.route-prefix",
     "--web.user-assets",
 ];
@@ -244,6 +249,8 @@ fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Settings {
         retention_time: args.retention,
         retention_size: args.retention_size,
         listen: args.listen,
+        max_connections: usize::try_from(args.max_connections).unwrap_or(usize::MAX),
+        read_timeout: args.read_timeout,
         lifecycle: args.lifecycle,
         admin: args.admin,
         remote_write_receiver: args.remote_write_receiver,

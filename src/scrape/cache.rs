@@ -173,11 +173,29 @@ impl Cache {
         for entry in &mut self.entries {
             entry.live = entry.seen == scrape && entry.tracked;
         }
+        // A target that exposes the same as before costs nothing more.
         if self.seen_count == self.entries.len() {
             return;
         }
         self.entries.retain(|entry| entry.seen == scrape);
+        self.entries.shrink_to(2 * self.entries.len());
         self.index();
+        self.shrink_index();
+    }
+
+    fn shrink_index(&mut self) {
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        self.by_text.shrink_to(2 * entries.len(), |at| {
+            entries.get(*at as usize).map_or(0, |entry| hash_of(hasher, &entry.text, entry.told))
+        });
+    }
+
+    /// Ends a scrape nothing of which was stored: what was live still is. `last_good` bounds what else stays here.
+    pub(super) fn keep(&mut self, last_good: usize) {
+        if self.entries.len() > 2 * last_good + 1000 {
+            self.entries.retain(|entry| entry.live);
+            self.index();
+        }
     }
 
     /// Ends a failed scrape: nothing is live. `last_good` bounds what a target that never succeeds can leave here.
@@ -194,6 +212,12 @@ impl Cache {
     /// Number of texts.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Texts that there is room for.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.entries.capacity().max(self.by_text.capacity())
     }
 
     /// The live series.

@@ -58,13 +58,18 @@ impl Families {
         };
     }
 
-    /// All families in name order, when anything changed since the last time.
-    pub(super) fn publish(&mut self) -> Option<Arc<Vec<FamilyMetadata>>> {
+    /// Notes that what [`Families::changed`] gave is known now.
+    pub(super) fn published(&mut self) {
+        self.changed = false;
+    }
+
+    /// All families in name order, when anything changed since [`Families::published`] was called last.
+    pub(super) fn changed(&mut self) -> Option<Arc<Vec<FamilyMetadata>>> {
         let oldest = self.scrape.saturating_sub(KEEP_SCRAPES);
         let before = self.by_name.len();
         self.by_name.retain(|_, family| family.seen >= oldest);
-        let changed = std::mem::take(&mut self.changed) || before != self.by_name.len();
-        if !changed {
+        self.changed |= before != self.by_name.len();
+        if !self.changed {
             return None;
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -1,7 +1,7 @@
 //! A body to samples in the database: one commit per scrape. Runs on blocking threads, knows nothing of tokio.
 //!
 //! **Invariants**: a scrape is visible whole or not at all; a scrape that fails leaves stale markers and the report
-//! series only.
+//! series only. What is live is what the last scrape that was stored brought.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::families::Families;
 use super::manager::ScrapeOptions;
 use super::metrics::ScrapeMetrics;
 use super::report::Report;
-use super::status::FamilyMetadata;
+use super::status::{FamilyMetadata, Refused};
 use crate::config::ScrapeConfig;
 use crate::expfmt::{
     Entry, ExemplarText, Format, ParseError, Parser, Sample, SeriesError, parse_labels, parse_series,
@@ -19,7 +19,7 @@ use crate::expfmt::{
 use crate::model::{Exemplar, Labels, LabelsBuf, Metadata, MetricType, TYPE_LABEL, UNIT_LABEL, stale_nan};
 use crate::relabel;
 use crate::tsdb::chunk::open::TimelineId;
-use crate::tsdb::{CommitMode, DbAppender, SeriesRef, Tsdb};
+use crate::tsdb::{CommitMode, CommitStats, DbAppender, SeriesRef, Tsdb};
 
 /// A series that gets a stale marker when it vanishes.
 pub(super) type Live = SeriesRef;
@@ -59,6 +59,8 @@ pub(super) struct Summary {
     pub(super) error: Option<String>,
     pub(super) counts: Counts,
     pub(super) duration: Duration,
+    /// Samples that were not taken for their time.
+    pub(super) refused: Refused,
     /// The families of the target, when they changed.
     pub(super) families: Option<Arc<Vec<FamilyMetadata>>>,
 }
@@ -101,15 +103,29 @@ impl Ingest {
         }
     }
 
-    /// Takes over the live series of the loop that scraped this target before.
+    /// Takes over live series that others scraped before.
     pub(super) fn inherit(&mut self, live: Vec<Live>) {
         self.inherited.extend(live);
     }
 
-    /// Hands over the live series instead of marking them.
-    pub(super) fn into_live(self) -> Vec<Live> {
-        let own = self.cache.live();
-        own.chain(self.inherited.iter().copied()).collect()
+    /// The series that are live.
+    pub(super) fn live(&self) -> impl Iterator<Item = Live> {
+        self.cache.live().chain(self.inherited.iter().copied())
+    }
+
+    /// Gives the live series away.
+    pub(super) fn take_live(&mut self) -> Vec<Live> {
+        let live = self.live().collect();
+        self.cache = Cache::default();
+        self.inherited = Vec::new();
+        live
+    }
+
+    /// Forgets everything but what is live, after a panic that may have left it half done.
+    pub(super) fn begin_again(&mut self, db: &Tsdb) {
+        let (live, last_ms) = (self.take_live(), self.last_ms);
+        *self = Self::new(Arc::clone(&self.job), self.labels.clone(), self.options, db);
+        (self.inherited, self.last_ms) = (live, last_ms);
     }
 
     /// Writes what a scrape at `at_ms` gave: the body with its format, or why there is none.
@@ -122,89 +138,124 @@ impl Ingest {
         elapsed: impl Fn() -> Duration,
     ) -> Summary {
         let mut summary = Summary::default();
-        let removals = db.head().churn().1;
-        if removals != self.removals {
-            self.removals = removals;
-            self.cache.forget_unknown(|series| db.head().is_known(series));
+        if db.head().churn().1 != self.removals {
+            self.forget_removed(db);
         }
-        self.cache.begin();
         let timeline = *self.timeline.get_or_insert_with(|| db.create_timeline());
+        self.cache.begin();
         let mut appender = db.appender(Some(timeline));
-        let appended = match body {
-            Ok((body, format)) => {
-                self.body(&mut appender, metrics, at_ms, body, format, &mut summary.counts).map_err(|error| {
-                    if matches!(error, IngestError::SampleLimit(_)) {
-                        metrics.over_sample_limit.inc();
-                    }
-                    error.to_string()
-                })
-            }
-            Err(reason) => Err(reason),
-        };
-        match appended {
-            Ok(()) => {
-                self.mark_vanished(&mut appender, at_ms);
-                self.cache.succeed();
-                self.last_good = self.cache.len();
-                summary.families = self.families.publish();
-                for family in summary.families.iter().flat_map(|families| families.iter()) {
-                    let FamilyMetadata { name, kind, help, unit } = family.clone();
-                    appender.set_metadata(&name, Metadata { kind, unit, help });
+        let body = body.and_then(|body| {
+            let staged = self.body(&mut appender, at_ms, body, &mut summary);
+            staged.map(|()| body).map_err(|error| {
+                if matches!(error, IngestError::SampleLimit(_)) {
+                    metrics.over_sample_limit.inc();
                 }
-            }
-            Err(reason) => {
-                // Nothing of a failed scrape becomes visible but the markers.
-                appender = db.appender(Some(timeline));
-                self.cache.begin();
-                self.mark_vanished(&mut appender, at_ms);
-                self.cache.fail(self.last_good);
-                summary.error = Some(reason);
+                error.to_string()
+            })
+        });
+        metrics.duplicates.inc_by(summary.refused.duplicate);
+        let mut families = None;
+        if let Err(reason) = &body {
+            // Nothing of a failed scrape becomes visible but the markers.
+            appender = db.appender(Some(timeline));
+            self.cache.begin();
+            summary.error = Some(reason.clone());
+        } else {
+            families = self.families.changed();
+            for family in families.iter().flat_map(|families| families.iter()) {
+                let FamilyMetadata { name, kind, help, unit } = family.clone();
+                appender.set_metadata(&name, Metadata { kind, unit, help });
             }
         }
+        self.mark_vanished(&mut appender, at_ms);
         summary.duration = elapsed();
         self.report.write(&mut appender, at_ms, &summary);
         self.last_ms = Some(at_ms);
-        self.commit(appender, metrics, &mut summary);
+        match self.commit(appender, metrics) {
+            Ok(stats) => {
+                count(&stats, metrics, &mut summary.refused);
+                if stats.unknown > 0 {
+                    self.make_again(db, metrics, at_ms, body.as_ref().ok().copied(), &mut summary);
+                }
+                self.stored(body.is_ok());
+                summary.families = families;
+            }
+            // Nothing is visible, so that what was live before is what has to be marked the next time.
+            Err(reason) => {
+                self.cache.keep(self.last_good);
+                summary.error.get_or_insert(reason);
+            }
+        }
         summary
     }
 
-    fn commit(&self, appender: DbAppender<'_>, metrics: &ScrapeMetrics, summary: &mut Summary) {
-        match appender.commit(CommitMode::Each) {
-            Ok(stats) => {
-                metrics.out_of_order.inc_by(stats.out_of_order as u64);
-                metrics.duplicates.inc_by(stats.duplicate as u64);
-                metrics.out_of_bounds.inc_by((stats.too_old + stats.too_far_ahead) as u64);
-            }
-            Err(error) => {
-                metrics.commits_failed.inc();
-                tracing::error!(%error, job = self.job.job_name, "scrape could not be stored");
-                summary.error.get_or_insert_with(|| error.to_string());
-            }
+    /// Notes that what a scrape staged is stored.
+    fn stored(&mut self, succeeded: bool) {
+        self.inherited = Vec::new();
+        if succeeded {
+            self.cache.succeed();
+            self.last_good = self.cache.len();
+            self.families.published();
+        } else {
+            self.cache.fail(self.last_good);
         }
     }
 
-    /// Marks everything stale, the report series too, at `at_ms` or just after the last scrape.
-    pub(super) fn end(mut self, db: &Tsdb, metrics: &ScrapeMetrics, at_ms: i64) {
-        let Some(last_ms) = self.last_ms else {
-            // Never scraped: only what was inherited can be live.
-            if self.inherited.is_empty() {
-                return;
-            }
-            return self.end_at(db, metrics, at_ms);
-        };
-        self.end_at(db, metrics, at_ms.max(last_ms + 1));
+    /// Series were removed between being looked up and the commit: stores their samples under new ones with the same
+    /// labels. What the first commit stored is there already.
+    fn make_again(
+        &mut self,
+        db: &Tsdb,
+        metrics: &ScrapeMetrics,
+        at_ms: i64,
+        body: Option<(&[u8], Format)>,
+        summary: &mut Summary,
+    ) {
+        self.forget_removed(db);
+        self.cache.begin();
+        let mut appender = db.appender(self.timeline);
+        if let Some(body) = body {
+            // It was read before, and counted.
+            let _ = self.body(&mut appender, at_ms, body, &mut Summary::default());
+        }
+        self.report.write(&mut appender, at_ms, summary);
+        if let Err(reason) = self.commit(appender, metrics) {
+            summary.error.get_or_insert(reason);
+        }
     }
 
-    fn end_at(&mut self, db: &Tsdb, metrics: &ScrapeMetrics, at_ms: i64) {
+    fn forget_removed(&mut self, db: &Tsdb) {
+        self.removals = db.head().churn().1;
+        self.cache.forget_unknown(|series| db.head().is_known(series));
+    }
+
+    fn commit(&self, appender: DbAppender<'_>, metrics: &ScrapeMetrics) -> Result<CommitStats, String> {
+        appender.commit(CommitMode::Each).map_err(|error| {
+            metrics.commits_failed.inc();
+            tracing::error!(%error, job = self.job.job_name, "scrape could not be stored");
+            error.to_string()
+        })
+    }
+
+    /// Marks everything stale, with `reports` the report series too, at `at_ms` or just after the last scrape.
+    pub(super) fn end(&mut self, db: &Tsdb, metrics: &ScrapeMetrics, at_ms: i64, reports: bool) {
+        // One that never scraped wrote no report; whoever it inherited from did.
+        let reports = reports && (self.last_ms.is_some() || !self.inherited.is_empty());
+        let at_ms = self.last_ms.map_or(at_ms, |last_ms| at_ms.max(last_ms + 1));
         let mut appender = db.appender(self.timeline);
         self.cache.begin();
         self.mark_vanished(&mut appender, at_ms);
-        self.report.end(&mut appender, at_ms);
-        self.commit(appender, metrics, &mut Summary::default());
+        if reports {
+            self.report.end(&mut appender, at_ms);
+        }
+        // A failure was told; there is no next time.
+        if let Ok(stats) = self.commit(appender, metrics) {
+            count(&stats, metrics, &mut Refused::default());
+        }
     }
 
-    fn mark_vanished(&mut self, appender: &mut DbAppender<'_>, at_ms: i64) {
-        let mut gone: Vec<Live> = std::mem::take(&mut self.inherited);
+    fn mark_vanished(&self, appender: &mut DbAppender<'_>, at_ms: i64) {
+        let mut gone = self.inherited.clone();
         if self.cache.any_vanished() {
             self.cache.vanished(|series| gone.push(series));
         }
@@ -221,11 +272,9 @@ impl Ingest {
     fn body(
         &mut self,
         appender: &mut DbAppender<'_>,
-        metrics: &ScrapeMetrics,
         at_ms: i64,
-        body: &[u8],
-        format: Format,
-        counts: &mut Counts,
+        (body, format): (&[u8], Format),
+        Summary { counts, refused, .. }: &mut Summary,
     ) -> Result<(), IngestError> {
         let mut parser = Parser::new(body, format);
         self.families.begin();
@@ -264,7 +313,7 @@ impl Ingest {
                 continue;
             }
             if !first && timestamp.is_none() {
-                metrics.duplicates.inc();
+                refused.duplicate += 1;
                 continue;
             }
             appender.append(series, timestamp.unwrap_or(at_ms), sample.value);
@@ -340,6 +389,17 @@ impl Ingest {
         }
         Ok(())
     }
+}
+
+/// Counts what the database did not take.
+fn count(stats: &CommitStats, metrics: &ScrapeMetrics, refused: &mut Refused) {
+    metrics.out_of_order.inc_by(stats.out_of_order as u64);
+    metrics.duplicates.inc_by(stats.duplicate as u64);
+    metrics.out_of_bounds.inc_by((stats.too_old + stats.too_far_ahead) as u64);
+    refused.out_of_order += stats.out_of_order as u64;
+    refused.duplicate += stats.duplicate as u64;
+    refused.too_old += stats.too_old as u64;
+    refused.too_far_ahead += stats.too_far_ahead as u64;
 }
 
 /// Makes labels of what a family says of itself; they replace those of the target. What it does not say leaves them.

@@ -5,7 +5,8 @@ use crate::config::{LoadOptions, parse};
 use crate::model::{MatchOp, Matcher, Samples, TimeRange, is_stale};
 use crate::storage::{Queryable as _, SelectRequest};
 use crate::telemetry::Registry;
-use crate::tsdb::TsdbOptions;
+use crate::tsdb::space::DiskSpace;
+use crate::tsdb::{Limits, TsdbOptions};
 use crate::util::ManualClock;
 
 const T0: i64 = 1_700_000_000_000;
@@ -15,21 +16,33 @@ struct Bench {
     ingest: Ingest,
     metrics: ScrapeMetrics,
     now: i64,
-    _dir: tempfile::TempDir,
+    clock: Arc<ManualClock>,
+    dir: tempfile::TempDir,
 }
 
 impl Bench {
     fn new(job: &str) -> Self {
+        Self::open(job, |_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut TsdbOptions)) -> Self {
+        Self::open("", change)
+    }
+
+    fn open(job: &str, change: impl FnOnce(&mut TsdbOptions)) -> Self {
         let dir = tempfile::tempdir().expect("temporary directory");
         let mut registry = Registry::default();
         let clock = Arc::new(ManualClock::new(T0));
-        let db = Tsdb::open(TsdbOptions::new(dir.path()), clock, &mut registry).expect("database opens");
+        let mut options = TsdbOptions::new(dir.path());
+        change(&mut options);
+        let db =
+            Tsdb::open(options, Arc::<ManualClock>::clone(&clock), &mut registry).expect("database opens");
         let text = format!("scrape_configs:\n- job_name: j\n{job}");
         let config = parse(&text, "f", &LoadOptions::default()).expect("valid");
         let labels = Labels::from_pairs([("instance", "h"), ("job", "j")]);
         let ingest =
             Ingest::new(Arc::clone(&config.scrape_configs[0]), labels, ScrapeOptions::default(), &db);
-        Self { db, ingest, metrics: ScrapeMetrics::new(&mut registry), now: T0, _dir: dir }
+        Self { db, ingest, metrics: ScrapeMetrics::new(&mut registry), now: T0, clock, dir }
     }
 
     fn scrape(&mut self, body: &str) -> Summary {
@@ -113,8 +126,8 @@ fn a_failed_scrape_marks_everything_and_stores_nothing() {
 fn the_end_of_a_target_marks_reports_too() {
     let mut b = Bench::new("");
     b.scrape("a 1\n");
-    let Bench { ingest, db, metrics, now, .. } = b;
-    ingest.end(&db, &metrics, now);
+    let Bench { mut ingest, db, metrics, now, .. } = b;
+    ingest.end(&db, &metrics, now, true);
     assert_eq!(values(&db, "a"), own("1 s"));
     assert_eq!(values(&db, "up"), own("1 s"));
 }
@@ -125,8 +138,8 @@ fn what_another_loop_left_goes_stale_unless_it_comes_again() {
     b.scrape("a 1\nb 1\n");
     let fresh =
         Ingest::new(Arc::clone(&b.ingest.job), b.ingest.labels.clone(), ScrapeOptions::default(), &b.db);
-    let old = std::mem::replace(&mut b.ingest, fresh);
-    b.ingest.inherit(old.into_live());
+    let mut old = std::mem::replace(&mut b.ingest, fresh);
+    b.ingest.inherit(old.take_live());
     b.scrape("a 2\n");
     b.scrape("a 3\n");
     assert_eq!(b.values("a"), own("1 2 3"));
@@ -328,4 +341,111 @@ fn a_family_of_another_type_has_other_series() {
             "up{-} 1 1 1 1",
         ]
     );
+}
+
+/// A bench whose disk has no room while there is a file `full` in the data directory.
+fn on_a_disk_that_fills() -> Bench {
+    Bench::with(|options| {
+        options.background = false;
+        options.space_probe = |dir| {
+            let available = if dir.join("full").exists() { 0 } else { 1 << 40 };
+            Ok(DiskSpace { total: 1 << 40, available })
+        };
+    })
+}
+
+impl Bench {
+    fn set_full(&self, full: bool) {
+        let file = self.dir.path().join("full");
+        if full { std::fs::write(file, "") } else { std::fs::remove_file(file) }.expect("file");
+        self.db.maintain().expect("looks at the disk");
+    }
+}
+
+#[test]
+fn what_vanished_while_nothing_could_be_stored_goes_stale_afterwards() {
+    let mut b = on_a_disk_that_fills();
+    let told = "# HELP a help\n";
+    b.scrape("a 1\nb 1\nc 1\n");
+    b.set_full(true);
+    let failed = b.scrape(&format!("{told}a 2\nc 2\nd 2\n"));
+    assert!(failed.error.expect("disk is full").contains("nearly full"));
+    // What fails twice is not live either.
+    b.feed(Err("connection refused".to_owned()));
+    b.set_full(false);
+    assert_eq!(b.scrape(&format!("{told}a 3\n")).error, None);
+    b.scrape("a 4\n");
+    assert_eq!(b.values("a"), own("1 3 4"));
+    assert_eq!(b.values("b"), own("1 s"));
+    assert_eq!(b.values("c"), own("1 s"));
+    assert!(b.values("d").is_empty());
+    assert_eq!(b.db.metadata(Some("a")).expect("metadata")[0].1.help, "help");
+}
+
+#[test]
+fn a_series_that_is_removed_while_it_is_scraped_is_made_again() {
+    let mut b = Bench::new("");
+    b.scrape("a 1\nb 1\n");
+    let other = Labels::from_pairs([("__name__", "other")]);
+    b.scrape("b 2\n");
+    // Half a day later; the last blocks are cut while the scrape is under way.
+    b.clock.set(T0 + 12 * 3_600_000);
+    let mut appender = b.db.appender(None);
+    let series = appender.series(&other);
+    for hour in 1..=12 {
+        appender.append(series, T0 + hour * 3_600_000, 1.0);
+    }
+    appender.commit(CommitMode::Each).expect("stored");
+    b.now = T0 + 12 * 3_600_000;
+    let body: &[u8] = b"a 3\nb 3\nnew 3\n";
+    let summary = b.ingest.scrape(&b.db, &b.metrics, b.now, Ok((body, Format::Text)), || {
+        b.db.maintain().expect("cuts");
+        Duration::from_millis(5)
+    });
+    assert_eq!((summary.error, summary.counts.scraped), (None, 3));
+    for name in ["a", "b", "new", "up"] {
+        let values = b.values(name);
+        assert!(values[0].1.ends_with(if name == "up" { "1" } else { "3" }), "{name} {values:?}");
+    }
+    assert_eq!(b.metrics.duplicates.get(), 0);
+    // And it is followed as before.
+    b.now += 1000;
+    b.scrape("a 4\n");
+    assert!(b.values("b")[0].1.ends_with("3 s"));
+    assert!(b.values("new")[0].1.ends_with("3 s"));
+}
+
+#[test]
+fn samples_behind_a_clock_that_was_ahead_are_told_until_order_allows_them() {
+    let mut b = Bench::new("");
+    b.now += 60_000;
+    assert_eq!(b.scrape("a 1\n").refused, Refused::default());
+    // The clock is set right.
+    b.now -= 60_000;
+    let summary = b.scrape("a 2\nb 2\n");
+    assert_eq!(summary.error, None);
+    // The series and the five of the report.
+    assert_eq!(summary.refused, Refused { out_of_order: 6, ..Refused::default() });
+    assert_eq!((b.values("a"), b.values("b")), (own("1"), own("2")));
+    // With a window for late samples they are taken at once.
+    let closed = b.db.limits();
+    b.db.set_limits(Limits { out_of_order_ms: 120_000, ..closed }).expect("limits");
+    assert_eq!(b.scrape("a 2.5\nb 2.5\n").refused, Refused::default());
+    b.db.set_limits(closed).expect("limits");
+    b.now += 60_000;
+    assert_eq!(b.scrape("a 3\nb 3\n").refused, Refused::default());
+    assert_eq!(b.values("a"), own("2.5 1 3"));
+    let summary = b.scrape(&format!("c 1 {}\nd 1\nd 1\n", T0 + 3_600_000));
+    assert_eq!(summary.refused, Refused { too_far_ahead: 1, duplicate: 1, ..Refused::default() });
+}
+
+#[test]
+fn a_target_that_once_had_many_series_gives_their_memory_back() {
+    let mut b = Bench::new("");
+    let many: Vec<String> = (0..20_000).map(|number| format!("a{{number=\"{number}\"}} 1\n")).collect();
+    let many = many.concat();
+    b.scrape(&many);
+    b.scrape("a 1\n");
+    b.scrape("a 1\n");
+    assert!(b.ingest.cache.room() < 100, "{}", b.ingest.cache.room());
 }

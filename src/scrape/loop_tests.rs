@@ -1,13 +1,13 @@
 //! Tests of the loop with scripted bodies and tokio's paused time.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
 use super::super::fetch::{FetchError, Fetched};
 use super::super::ingest::tests::values;
-use super::super::pool::Pool;
+use super::super::pool::{Pool, settle};
 use super::super::target::Target;
 use super::*;
 use crate::config::{LoadOptions, parse};
@@ -32,18 +32,23 @@ enum Step {
     Panic,
 }
 
-/// Plays its steps, then repeats `a 1`.
+/// Plays its steps, then repeats what the target says, or `a 1`.
 #[derive(Default)]
-struct Script(Mutex<VecDeque<Step>>);
+struct Script {
+    steps: Mutex<VecDeque<Step>>,
+    /// What targets say, by host.
+    said: Mutex<HashMap<String, &'static str>>,
+}
 
 impl Fetch for Script {
     fn fetch<'a>(
         &'a self,
         _job: &'a ScrapeConfig,
-        _target: &'a Target,
+        target: &'a Target,
         body: &'a mut Vec<u8>,
     ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
-        let step = lock(&self.0).pop_front().unwrap_or(Step::Body("a 1\n"));
+        let said = || lock(&self.said).get(&target.url).copied().unwrap_or("a 1\n");
+        let step = lock(&self.steps).pop_front().unwrap_or_else(|| Step::Body(said()));
         Box::pin(async move {
             match step {
                 Step::Body(text) => body.extend_from_slice(text.as_bytes()),
@@ -83,13 +88,41 @@ impl Bench {
         let metrics = ScrapeMetrics::new(&mut registry);
         let options = ScrapeOptions::default();
         let shared = Arc::new(Shared { db, clock, metrics, options, threads: Semaphore::new(2), seed: 0 });
-        let script = Arc::new(Script(Mutex::new(steps.into())));
+        let script = Arc::new(Script { steps: Mutex::new(steps.into()), said: Mutex::default() });
         let pool = Pool::new(Arc::clone(&shared), job(""), script.clone());
         Self { pool, shared, tasks: JoinSet::new(), script, _dir: dir }
     }
 
     fn sync(&mut self, addresses: &[&str]) {
-        self.pool.sync(&group(addresses), None, &mut self.tasks);
+        self.change(addresses, None);
+    }
+
+    fn change(&mut self, addresses: &[&str], restart: Option<(Arc<ScrapeConfig>, Arc<dyn Fetch>)>) {
+        let mut leaving = Vec::new();
+        self.pool.sync(&group(addresses), restart, &mut self.tasks, &mut leaving);
+        settle(std::iter::once(&mut self.pool), leaving);
+    }
+
+    fn say(&self, host: &str, body: &'static str) {
+        lock(&self.script.said).insert(format!("http://{host}/metrics"), body);
+    }
+
+    /// Lets time pass until every one of `names` has a sample.
+    async fn until_scraped(&self, names: &[&str]) {
+        for _ in 0..400 {
+            if names.iter().all(|name| !self.values(name).is_empty()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("not all of {names:?} are there");
+    }
+
+    /// Waits until every loop that was told to has ended; the clock stands still unless it has to move.
+    async fn until_settled(&mut self, running: usize) {
+        while self.tasks.len() > running {
+            self.tasks.join_next().await.expect("one ends").expect("no panic");
+        }
     }
 
     fn values(&self, name: &str) -> Vec<String> {
@@ -138,7 +171,7 @@ async fn shutdown_leaves_no_markers() {
     let mut b = Bench::new(vec![]);
     b.sync(&["h"]);
     b.until("up", &["1"]).await;
-    b.pool.end(Run::Shutdown);
+    b.pool.shut_down();
     assert!(b.tasks.join_next().await.expect("the loop ended").is_ok());
     assert_eq!(values(&b.shared.db, "up")[0].1, "1");
 }
@@ -152,7 +185,7 @@ async fn an_unchanged_target_keeps_its_loop_and_a_changed_job_hands_its_series_o
     b.sync(&["h"]);
     assert!(Arc::ptr_eq(&before, &b.pool.view().active[0]));
     let restart = (job("  honor_labels: true\n"), b.script.clone() as Arc<dyn Fetch>);
-    b.pool.sync(&group(&["h"]), Some(restart), &mut b.tasks);
+    b.change(&["h"], Some(restart));
     assert!(!Arc::ptr_eq(&before, &b.pool.view().active[0]));
     b.until("up", &["1 1"]).await;
     assert_eq!(b.values("a"), ["1 2"]);
@@ -164,16 +197,91 @@ async fn a_panic_is_counted_and_the_loop_goes_on() {
     let mut b = Bench::new(vec![Step::Body("a 1\n"), Step::Panic, Step::Body("a 3\n")]);
     b.sync(&["h"]);
     b.until("up", &["1 1"]).await;
-    assert_eq!(b.shared.metrics.panics.get(), 1);
+    assert_eq!(b.shared.metrics.panics.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn too_many_targets_are_all_down() {
     let mut b = Bench::new(vec![]);
     let restart = (job("  target_limit: 1\n"), b.script.clone() as Arc<dyn Fetch>);
-    b.pool.sync(&group(&["h", "k"]), Some(restart), &mut b.tasks);
+    b.change(&["h", "k"], Some(restart));
     b.until("up", &["0", "0"]).await;
     assert!(lock(&b.pool.view().active[0].last).error.contains("target limit of 1"));
     b.sync(&["h"]);
     b.until("up", &["0 1", "0 s"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_live_before_a_panic_goes_stale_after_it() {
+    let mut b = Bench::new(vec![Step::Body("a 1\nb 1\n"), Step::Panic, Step::Body("a 3\n")]);
+    b.sync(&["h"]);
+    b.until("up", &["1 1"]).await;
+    assert_eq!((b.values("a"), b.values("b")), (vec!["1 3".to_owned()], vec!["1 s".to_owned()]));
+}
+
+/// Targets of these addresses that are the same in all they call themselves.
+const SAME_LABELS: &str = "  relabel_configs: [{target_label: instance, replacement: i}]\n";
+
+#[tokio::test(start_paused = true)]
+async fn targets_with_equal_labels_come_and_go_without_a_gap_for_the_others() {
+    let mut b = Bench::new(vec![]);
+    b.say("h", "own_h 1\nshared 1\n");
+    b.say("k", "own_k 1\nshared 1\n");
+    b.say("l", "own_l 1\nshared 1\n");
+    let restart = (job(SAME_LABELS), b.script.clone() as Arc<dyn Fetch>);
+    b.change(&["h", "k", "l"], Some(restart));
+    b.until_scraped(&["own_h", "own_k", "own_l"]).await;
+    // One goes: only what nobody else has goes stale, and that at once.
+    b.sync(&["k", "l"]);
+    b.until_settled(2).await;
+    let stale = |b: &Bench, name: &str| b.values(name)[0].contains('s');
+    assert!(stale(&b, "own_h"));
+    assert!(!stale(&b, "shared") && !stale(&b, "own_k") && !stale(&b, "own_l") && !stale(&b, "up"));
+    // All get new loops, each with what its URL had before.
+    let restart = (job(&format!("{SAME_LABELS}  honor_labels: true\n")), b.script.clone() as Arc<dyn Fetch>);
+    b.change(&["k", "l"], Some(restart));
+    b.until_settled(2).await;
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    assert!(!stale(&b, "shared") && !stale(&b, "own_k") && !stale(&b, "own_l") && !stale(&b, "up"));
+    // All but one go, and it comes under another URL.
+    b.say("m", "own_k 1\nshared 1\n");
+    b.sync(&["m"]);
+    b.until_settled(1).await;
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    assert!(!stale(&b, "shared") && !stale(&b, "own_k") && stale(&b, "own_l") && !stale(&b, "up"));
+    b.sync(&[]);
+    b.until_settled(0).await;
+    assert!(stale(&b, "shared") && stale(&b, "own_k") && stale(&b, "up"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_gets_another_name_leaves_no_gap_where_its_labels_stay() {
+    let mut b = Bench::new(vec![]);
+    let labels = "  relabel_configs: [{target_label: job, replacement: same}]\n";
+    let restart = (job(labels), b.script.clone() as Arc<dyn Fetch>);
+    b.change(&["h"], Some(restart));
+    b.until_scraped(&["a"]).await;
+    let mut renamed = (*job(labels)).clone();
+    renamed.job_name = "renamed".to_owned();
+    let mut next = Pool::new(Arc::clone(&b.shared), Arc::new(renamed), b.script.clone());
+    let mut leaving = Vec::new();
+    std::mem::replace(&mut b.pool, Pool::new(Arc::clone(&b.shared), job(""), b.script.clone()))
+        .leave(&mut leaving);
+    next.sync(&group(&["h"]), None, &mut b.tasks, &mut leaving);
+    settle(std::iter::once(&mut next), leaving);
+    b.until_settled(1).await;
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    assert!(!b.values("a")[0].contains('s') && !b.values("up")[0].contains('s'), "{:?}", b.values("a"));
+}
+
+#[test]
+fn buffers_follow_the_size_of_bodies() {
+    let mut buffers = Buffers::default();
+    buffers.body.resize(60 << 20, 0);
+    buffers.give_back();
+    assert!(buffers.body.capacity() >= 60 << 20);
+    buffers.body.clear();
+    buffers.body.resize(100_000, 0);
+    buffers.give_back();
+    assert!((100_000..1 << 20).contains(&buffers.body.capacity()), "{}", buffers.body.capacity());
 }

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::Error;
 use super::fetch::Fetch;
 use super::metrics::ScrapeMetrics;
-use super::pool::Pool;
-use super::scrape_loop::{Run, Shared};
+use super::pool::{Pool, settle};
+use super::scrape_loop::Shared;
 use super::status::ScrapeHandle;
 use super::timing::stable_hash;
 use crate::config::{Config, HttpConfig};
@@ -89,14 +89,15 @@ impl ScrapeManager {
         clock: Arc<dyn Clock>,
         registry: &mut Registry,
     ) -> Self {
-        let handle = ScrapeHandle::default();
+        let metrics = ScrapeMetrics::new(registry);
+        let handle = ScrapeHandle::new(metrics.panics.clone());
         let threads = std::thread::available_parallelism().map_or(2, usize::from) * 2;
         let (commands, receiver) = mpsc::channel(4);
         let discovery = DiscoveryManager::new(Arc::clone(&resolver), registry);
         let coordinator = Coordinator {
             db,
             clock,
-            metrics: ScrapeMetrics::new(registry),
+            metrics,
             options,
             threads,
             shared: None,
@@ -170,27 +171,40 @@ struct Coordinator {
 
 impl Coordinator {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let panics = self.metrics.panics.clone();
         let mut due: Option<Instant> = None;
         loop {
-            let when = due.unwrap_or_else(Instant::now);
-            tokio::select! {
-                command = commands.recv() => match command {
-                    Some(Command::Apply(prepared, done)) => {
-                        self.apply(*prepared);
-                        due = None;
-                        let _ = done.send(());
-                    }
-                    Some(Command::Stop) | None => break,
-                },
-                Ok(()) = self.targets.changed() => due = due.or_else(|| Some(Instant::now() + DEBOUNCE)),
-                () = tokio::time::sleep_until(when), if due.is_some() => {
-                    due = None;
-                    self.sync();
-                }
-                Some(ended) = self.tasks.join_next() => report_end(ended),
+            // Without this task no target would come or go any more.
+            let turn = self.turn(&mut commands, &mut due);
+            if panics.guard_future("coordination of scraping", turn).await == Some(false) {
+                break;
             }
         }
         self.stop().await;
+    }
+
+    /// Does the next thing there is to do; says whether to go on.
+    async fn turn(&mut self, commands: &mut mpsc::Receiver<Command>, due: &mut Option<Instant>) -> bool {
+        let when = due.unwrap_or_else(Instant::now);
+        tokio::select! {
+            command = commands.recv() => match command {
+                Some(Command::Apply(prepared, done)) => {
+                    *due = None;
+                    self.apply(*prepared);
+                    let _ = done.send(());
+                }
+                Some(Command::Stop) | None => return false,
+            },
+            Ok(()) = self.targets.changed() => {
+                due.get_or_insert_with(|| Instant::now() + DEBOUNCE);
+            }
+            () = tokio::time::sleep_until(when), if due.is_some() => {
+                *due = None;
+                self.sync();
+            }
+            Some(ended) = self.tasks.join_next() => report_end(ended),
+        }
+        true
     }
 
     fn apply(&mut self, prepared: Prepared) {
@@ -216,12 +230,13 @@ impl Coordinator {
                 *client = Arc::clone(existing);
             }
         }
+        let mut leaving = Vec::new();
         let names: Vec<String> = self.pools.keys().cloned().collect();
         for name in names {
             if prepared.config.job(&name).is_none()
                 && let Some(pool) = self.pools.remove(&name)
             {
-                pool.end(Run::Gone);
+                pool.leave(&mut leaving);
             }
         }
         for job in &prepared.config.scrape_configs {
@@ -229,13 +244,14 @@ impl Coordinator {
             let groups = sets.jobs.get(&job.job_name).map_or(&[][..], Vec::as_slice);
             if let Some(pool) = self.pools.get_mut(&job.job_name) {
                 let restart = (pool.job != *job).then(|| (Arc::clone(job), fetch));
-                pool.sync(groups, restart, &mut self.tasks);
+                pool.sync(groups, restart, &mut self.tasks, &mut leaving);
             } else {
                 let mut pool = Pool::new(Arc::clone(&shared), Arc::clone(job), fetch);
-                pool.sync(groups, None, &mut self.tasks);
+                pool.sync(groups, None, &mut self.tasks, &mut leaving);
                 self.pools.insert(job.job_name.clone(), pool);
             }
         }
+        settle(self.pools.values_mut(), leaving);
         self.clients = clients;
         self.config = prepared.config;
         self.publish();
@@ -243,10 +259,12 @@ impl Coordinator {
 
     fn sync(&mut self) {
         let sets = Arc::clone(&self.targets.borrow_and_update());
+        let mut leaving = Vec::new();
         for (name, pool) in &mut self.pools {
             let groups = sets.jobs.get(name).map_or(&[][..], Vec::as_slice);
-            pool.sync(groups, None, &mut self.tasks);
+            pool.sync(groups, None, &mut self.tasks, &mut leaving);
         }
+        settle(self.pools.values_mut(), leaving);
         self.publish();
     }
 
@@ -260,7 +278,7 @@ impl Coordinator {
     async fn stop(mut self) {
         self.discovery.stop().await;
         for pool in std::mem::take(&mut self.pools).into_values() {
-            pool.end(Run::Shutdown);
+            pool.shut_down();
         }
         let all = async {
             while let Some(ended) = self.tasks.join_next().await {

@@ -1,7 +1,7 @@
 //! The metrics of scraping, under the names Prometheus' dashboards know.
 
-use crate::telemetry::Registry;
 use crate::telemetry::metrics::{Counter, Family, Gauge, Histogram, exponential_buckets};
+use crate::telemetry::{Registry, Restarts};
 
 type ByName<M> = Family<Vec<(String, String)>, M>;
 
@@ -16,7 +16,7 @@ pub(super) struct ScrapeMetrics {
     pub(super) sync_failed: Counter,
     pub(super) over_target_limit: Counter,
     pub(super) commits_failed: Counter,
-    pub(super) panics: Counter,
+    pub(super) panics: Restarts,
     pub(super) targets: ByName<Gauge>,
     pub(super) interval_length: ByName<Histogram>,
 }
@@ -32,7 +32,7 @@ impl ScrapeMetrics {
             sync_failed: Counter::default(),
             over_target_limit: Counter::default(),
             commits_failed: Counter::default(),
-            panics: Counter::default(),
+            panics: Restarts::default(),
             targets: Family::default(),
             // From 10 ms to about an hour.
             interval_length: Family::new_with_constructor(|| {
@@ -72,7 +72,11 @@ impl ScrapeMetrics {
             m.over_target_limit.clone(),
         );
         r.register("scrape_commits_failed", "Scrapes the database could not take", m.commits_failed.clone());
-        r.register("scrape_loop_panics", "Scrape loops restarted after a panic", m.panics.clone());
+        r.register(
+            "scrape_loop_panics",
+            "Times scraping a target, or looking after the targets, panicked and was begun again",
+            m.panics.counter(),
+        );
         r.register("scrape_pool_targets", "Targets of a job", m.targets.clone());
         r.register(
             "interval_length_seconds",

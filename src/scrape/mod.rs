@@ -2,12 +2,13 @@
 //!
 //! Read [`manager`] (the door: jobs, reload, stop), then `pool` (one job), `target` (what is scraped), `scrape_loop`
 //! (one target over time), `timing` (when), `fetch` (how a body is got), `ingest` (body to samples) with `cache`,
-//! `report` and `families`, and [`status`] (what the API shows).
+//! `report` and `families`, `handover` (what a loop leaves to others), and [`status`] (what the API shows).
 
 mod cache;
 pub mod error;
 mod families;
 mod fetch;
+mod handover;
 mod ingest;
 pub mod manager;
 mod metrics;

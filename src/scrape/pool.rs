@@ -7,7 +7,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::fetch::Fetch;
-use super::scrape_loop::{Handover, Run, ScrapeLoop, Shared};
+use super::handover::{Inbox, Leaving};
+use super::ingest::Ingest;
+use super::scrape_loop::{Run, ScrapeLoop, Shared};
 use super::status::{PoolView, TargetState};
 use super::target::{Built, Target, build};
 use crate::config::ScrapeConfig;
@@ -15,10 +17,14 @@ use crate::discovery::TargetGroup;
 use crate::model::{Labels, LabelsBuf};
 use crate::util::lock::lock;
 
-struct Running {
+/// A loop, as its pool has it.
+pub(super) struct Running {
     state: Arc<TargetState>,
     run: watch::Sender<Run>,
-    handover: Handover,
+    inbox: Arc<Inbox>,
+    ingest: Arc<Mutex<Ingest>>,
+    /// It was started by the change that is under way.
+    fresh: bool,
 }
 
 /// The loops of one job.
@@ -45,42 +51,28 @@ impl Pool {
         }
     }
 
-    /// Makes the loops match `groups`. With `restart`, targets that stay get a new loop, because the job changed.
+    /// Makes the loops match `groups`: starts those that are missing, and puts those that have to end into `leaving`, for
+    /// [`settle`]. With `restart`, targets that stay get a new loop, because the job changed.
     pub(super) fn sync(
         &mut self,
         groups: &[Arc<TargetGroup>],
         restart: Option<(Arc<ScrapeConfig>, Arc<dyn Fetch>)>,
         tasks: &mut JoinSet<()>,
+        leaving: &mut Vec<Running>,
     ) {
-        let mut old = HashMap::new();
         if let Some((job, fetch)) = restart {
             (self.job, self.fetch) = (job, fetch);
-            old = std::mem::take(&mut self.loops);
+            leaving.extend(std::mem::take(&mut self.loops).into_values());
         }
         let mut wanted = self.targets(groups);
-        let gone: Vec<u64> = self.loops.keys().filter(|hash| !wanted.contains_key(hash)).copied().collect();
-        old.extend(gone.into_iter().filter_map(|hash| self.loops.remove_entry(&hash)));
-        wanted.retain(|hash, target| match self.loops.get(hash) {
-            // The hash does not cover interval and timeout.
-            Some(running) if running.state.target == *target => false,
-            Some(_) => {
-                old.extend(self.loops.remove_entry(hash));
-                true
-            }
-            None => true,
-        });
-        let mut by_labels: HashMap<Labels, Running> =
-            old.into_values().map(|running| (running.state.target.labels.clone(), running)).collect();
+        // The hash does not cover interval and timeout.
+        let stays = |hash: &u64, running: &mut Running| wanted.get(hash) == Some(&running.state.target);
+        leaving
+            .extend(self.loops.extract_if(|hash, running| !stays(hash, running)).map(|(_, running)| running));
+        wanted.retain(|hash, _| !self.loops.contains_key(hash));
         for (hash, target) in wanted {
-            // The same series go on under another loop: they must not be marked stale in between.
-            let inherit = by_labels.remove(&target.labels).map(|running| {
-                let _ = running.run.send(Run::Replaced);
-                running.handover
-            });
-            self.loops.insert(hash, self.start(target, inherit, tasks));
-        }
-        for running in by_labels.into_values() {
-            let _ = running.run.send(Run::Gone);
+            let running = self.start(target, tasks);
+            self.loops.insert(hash, running);
         }
         let count = self.loops.len();
         let limit = self.job.limits.target_limit;
@@ -127,9 +119,12 @@ impl Pool {
         wanted
     }
 
-    fn start(&self, target: Target, inherit: Option<Handover>, tasks: &mut JoinSet<()>) -> Running {
+    fn start(&self, target: Target, tasks: &mut JoinSet<()>) -> Running {
         let state = Arc::new(TargetState::new(target));
-        let handover = Handover::default();
+        let inbox = Arc::<Inbox>::default();
+        let Shared { db, options, .. } = &*self.shared;
+        let ingest = Ingest::new(Arc::clone(&self.job), state.target.labels.clone(), *options, db);
+        let ingest = Arc::new(Mutex::new(ingest));
         let (run, watch) = watch::channel(Run::On);
         let task = ScrapeLoop {
             shared: Arc::clone(&self.shared),
@@ -137,20 +132,30 @@ impl Pool {
             state: Arc::clone(&state),
             fetch: Arc::clone(&self.fetch),
             forbidden: Arc::clone(&self.forbidden),
-            inherit,
-            leave: Arc::clone(&handover),
+            ingest: Arc::clone(&ingest),
+            inbox: Arc::clone(&inbox),
         };
         tasks.spawn(task.run(watch));
-        Running { state, run, handover }
+        Running { state, run, inbox, ingest, fresh: true }
     }
 
-    /// Tells every loop to end.
-    pub(super) fn end(self, how: Run) {
+    /// Ends the job: puts all its loops into `leaving`, for [`settle`].
+    pub(super) fn leave(self, leaving: &mut Vec<Running>) {
+        self.forget_metrics();
+        leaving.extend(self.loops.into_values());
+    }
+
+    /// Tells every loop that the server stops.
+    pub(super) fn shut_down(self) {
+        self.forget_metrics();
+        for running in self.loops.into_values() {
+            let _ = running.run.send(Run::Shutdown);
+        }
+    }
+
+    fn forget_metrics(&self) {
         let name = vec![("scrape_job".to_owned(), self.job.job_name.clone())];
         self.shared.metrics.targets.remove(&name);
-        for running in self.loops.into_values() {
-            let _ = running.run.send(how);
-        }
     }
 
     /// What the API shows.
@@ -164,4 +169,29 @@ impl Pool {
             dropped_count: self.dropped_count,
         }
     }
+}
+
+/// Ends the loops that leave, once all `pools` have what they should have: each is told who goes on with its series.
+pub(super) fn settle<'a>(pools: impl Iterator<Item = &'a mut Pool>, leaving: Vec<Running>) {
+    let mut all: Vec<&mut Running> = pools.flat_map(|pool| pool.loops.values_mut()).collect();
+    let mut by_labels: HashMap<&Labels, Vec<&Running>> = HashMap::new();
+    if !leaving.is_empty() {
+        for running in &all {
+            by_labels.entry(&running.state.target.labels).or_default().push(running);
+        }
+    }
+    for gone in leaving {
+        let Target { labels, url, .. } = &gone.state.target;
+        let same = by_labels.get(labels).map_or(&[][..], Vec::as_slice);
+        let fresh = || same.iter().filter(|running| running.fresh);
+        let heir = fresh().find(|running| running.state.target.url == *url).or_else(|| fresh().next());
+        let others = same.iter().filter(|running| !running.fresh);
+        let leaving = Leaving {
+            heir: heir.map(|running| Arc::clone(&running.inbox)),
+            others: others.map(|running| Arc::clone(&running.ingest)).collect(),
+        };
+        let _ = gone.run.send(Run::Leave(Arc::new(leaving)));
+    }
+    drop(by_labels);
+    all.iter_mut().for_each(|running| running.fresh = false);
 }

@@ -2,19 +2,19 @@
 //!
 //! A panic ends neither the server nor the target: it is logged, counted, and the loop starts again.
 
-use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::fetch::{self, Fetch};
-use super::ingest::{Ingest, Live, Summary};
+use super::handover::{Inbox, Leaving};
+use super::ingest::{Ingest, Summary};
 use super::manager::ScrapeOptions;
 use super::metrics::ScrapeMetrics;
-use super::status::{Health, TargetState};
+use super::status::{Health, Refused, TargetState};
 use super::timing::Slots;
 use crate::config::ScrapeConfig;
 use crate::model::format_duration;
@@ -25,15 +25,18 @@ use crate::util::lock::lock;
 /// Pause before a loop that panicked starts again.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
+/// Samples that are refused for their time are told this often for a target.
+const TELL_AGAIN: Duration = Duration::from_secs(300);
+/// Most memory for bodies that a loop keeps, unless its bodies are larger.
+const MIN_BUFFER_BYTES: usize = 64 << 10;
+
 /// Whether a loop goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) enum Run {
     /// It does.
     On,
-    /// The target is gone: mark its series stale.
-    Gone,
-    /// Another loop takes the target over: leave its live series to it.
-    Replaced,
+    /// The target is gone, or another loop takes it over.
+    Leave(Arc<Leaving>),
     /// The server stops: leave everything as it is.
     Shutdown,
 }
@@ -50,9 +53,6 @@ pub(super) struct Shared {
     pub(super) seed: u64,
 }
 
-/// Where a loop leaves its live series for the one that replaces it.
-pub(super) type Handover = Arc<Mutex<Option<Vec<Live>>>>;
-
 /// One loop.
 pub(super) struct ScrapeLoop {
     pub(super) shared: Arc<Shared>,
@@ -61,37 +61,34 @@ pub(super) struct ScrapeLoop {
     pub(super) fetch: Arc<dyn Fetch>,
     /// Why no target of the job may be scraped, if so.
     pub(super) forbidden: Arc<Mutex<Option<String>>>,
-    pub(super) inherit: Option<Handover>,
-    pub(super) leave: Handover,
+    /// Between two scrapes, and after them, others look into it.
+    pub(super) ingest: Arc<Mutex<Ingest>>,
+    pub(super) inbox: Arc<Inbox>,
 }
 
 impl ScrapeLoop {
     /// Scrapes until told otherwise.
     pub(super) async fn run(self, mut run: watch::Receiver<Run>) {
         loop {
-            if AssertUnwindSafe(self.scrape_on(&mut run)).catch_unwind().await.is_ok() {
+            let what = format!("scrape loop of {}", self.state.target.url);
+            if self.shared.metrics.panics.guard_future(&what, self.scrape_on(&mut run)).await.is_some() {
                 return;
             }
-            self.shared.metrics.panics.inc();
-            tracing::error!(
-                url = self.state.target.url,
-                "scrape loop panicked; it starts again, which is a bug to report"
-            );
             lock(&self.state.last).health = Health::Down;
+            lock(&self.ingest).begin_again(&self.shared.db);
             // Whoever stops the loop ends the pause.
-            let _ = tokio::time::timeout(AFTER_PANIC, run.wait_for(|run| *run != Run::On)).await;
+            let _ = tokio::time::timeout(AFTER_PANIC, run.wait_for(is_end)).await;
         }
     }
 
     async fn scrape_on(&self, run: &mut watch::Receiver<Run>) {
-        let Shared { db, clock, metrics, options, .. } = &*self.shared;
+        let Shared { clock, metrics, .. } = &*self.shared;
         let target = &self.state.target;
         let interval_ms = i64::try_from(target.interval.as_millis()).unwrap_or(i64::MAX);
         let slots = Slots::new(interval_ms, target.hash ^ self.shared.seed);
         let length = metrics
             .interval_length
             .get_or_create_owned(&vec![("interval".to_owned(), format_duration(target.interval))]);
-        let mut ingest = Ingest::new(Arc::clone(&self.job), target.labels.clone(), *options, db);
         let mut buffers = Buffers::default();
         let mut last_start: Option<Instant> = None;
         let mut last_slot = None;
@@ -115,14 +112,13 @@ impl ScrapeLoop {
                 break end;
             }
             let fetched = fetched.unwrap_or_else(|| Err("scrape was abandoned".to_owned()));
-            if let Some(left) = self.inherit.as_ref().and_then(|handover| lock(handover).take()) {
-                ingest.inherit(left);
-            }
             // Closing the semaphore is not something anybody does.
             let permit = self.shared.threads.acquire().await;
             let (shared, job) = (Arc::clone(&self.shared), Arc::clone(&self.job));
+            let (ingest, inbox) = (Arc::clone(&self.ingest), Arc::clone(&self.inbox));
             let blocking = tokio::task::spawn_blocking(move || {
                 let Buffers { body, inflated } = &mut buffers;
+                inflated.clear();
                 let opened = fetched.and_then(|fetched| {
                     fetch::open(&job, &fetched, body, inflated).map_err(|error| {
                         if matches!(error, fetch::FetchError::TooLarge(_)) {
@@ -131,15 +127,19 @@ impl ScrapeLoop {
                         error.to_string()
                     })
                 });
+                let mut ingest = lock(&ingest);
+                ingest.inherit(inbox.take());
                 let summary = ingest.scrape(&shared.db, &shared.metrics, at_ms, opened, || started.elapsed());
-                (ingest, buffers, summary)
+                drop(ingest);
+                buffers.give_back();
+                (buffers, summary)
             });
             let summary;
-            (ingest, buffers, summary) = finished(blocking.await);
+            (buffers, summary) = finished(blocking.await);
             drop(permit);
             self.note(start_ms, summary);
         };
-        self.leave(ingest, end).await;
+        self.leave(end).await;
     }
 
     /// The body, or why there is none.
@@ -172,26 +172,32 @@ impl ScrapeLoop {
         last.error = error;
         last.started_ms = start_ms;
         last.duration_s = summary.duration.as_secs_f64();
+        last.refused = summary.refused;
+        if summary.refused != Refused::default() && last.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN)
+        {
+            last.told = Some(Instant::now());
+            let Refused { out_of_order, duplicate, too_old, too_far_ahead } = summary.refused;
+            tracing::warn!(
+                job = self.job.job_name,
+                url = self.state.target.url,
+                out_of_order,
+                duplicate,
+                too_old,
+                too_far_ahead,
+                "samples of a scrape are not taken for their time; told again in a while if it goes on"
+            );
+        }
         if let Some(families) = summary.families {
             last.families = families;
         }
     }
 
-    async fn leave(&self, mut ingest: Ingest, end: Run) {
-        if let Some(left) = self.inherit.as_ref().and_then(|handover| lock(handover).take()) {
-            ingest.inherit(left);
-        }
-        match end {
-            Run::On | Run::Shutdown => {}
-            Run::Replaced => *lock(&self.leave) = Some(ingest.into_live()),
-            Run::Gone => {
-                let shared = Arc::clone(&self.shared);
-                let blocking = tokio::task::spawn_blocking(move || {
-                    ingest.end(&shared.db, &shared.metrics, shared.clock.now_ms());
-                });
-                finished(blocking.await);
-            }
-        }
+    async fn leave(&self, end: Run) {
+        let Run::Leave(leaving) = end else { return };
+        let (shared, ingest, inbox) =
+            (Arc::clone(&self.shared), Arc::clone(&self.ingest), Arc::clone(&self.inbox));
+        let blocking = tokio::task::spawn_blocking(move || leaving.carry_out(&shared, &ingest, &inbox));
+        finished(blocking.await);
     }
 }
 
@@ -202,11 +208,27 @@ struct Buffers {
     inflated: Vec<u8>,
 }
 
+impl Buffers {
+    /// Gives back what bodies took that were much larger than the last one.
+    fn give_back(&mut self) {
+        for buffer in [&mut self.body, &mut self.inflated] {
+            let needed = (2 * buffer.len()).max(MIN_BUFFER_BYTES);
+            if buffer.capacity() > 2 * needed {
+                buffer.shrink_to(needed);
+            }
+        }
+    }
+}
+
+fn is_end(run: &Run) -> bool {
+    !matches!(run, Run::On)
+}
+
 /// Does `work` unless the loop is told to end first; then says how.
 async fn ended(run: &mut watch::Receiver<Run>, work: impl Future<Output = ()>) -> Option<Run> {
     tokio::select! {
         biased;
-        end = run.wait_for(|run| *run != Run::On) => Some(end.map_or(Run::Shutdown, |end| *end)),
+        end = run.wait_for(is_end) => Some(end.map_or(Run::Shutdown, |end| end.clone())),
         () = work => None,
     }
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use tokio::time::Instant;
 
 use super::target::Target;
 use crate::model::Labels;
 use crate::model::MetricType;
+use crate::telemetry::Restarts;
 use crate::util::lock::lock;
 
 /// Whether the last scrape of a target worked.
@@ -20,6 +22,19 @@ pub enum Health {
     Up,
     /// It failed.
     Down,
+}
+
+/// Samples of a scrape that the database did not take for their time. They make no scrape fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Refused {
+    /// Older than what their series has.
+    pub out_of_order: u64,
+    /// Another value at the time of one their series has, or twice in one scrape.
+    pub duplicate: u64,
+    /// Older than anything that is still taken.
+    pub too_old: u64,
+    /// Too far ahead of the clock.
+    pub too_far_ahead: u64,
 }
 
 /// A target that is scraped.
@@ -41,6 +56,8 @@ pub struct ActiveTarget {
     pub last_duration_s: f64,
     /// Outcome of the last scrape.
     pub health: Health,
+    /// Samples of the last scrape that were not taken for their time.
+    pub refused: Refused,
     /// Scrape interval.
     pub interval_ms: u64,
     /// Scrape timeout.
@@ -102,6 +119,9 @@ pub(super) struct LastScrape {
     pub(super) started_ms: i64,
     pub(super) duration_s: f64,
     pub(super) health: Health,
+    pub(super) refused: Refused,
+    /// When refused samples were last told in the log.
+    pub(super) told: Option<Instant>,
     pub(super) families: Arc<Vec<FamilyMetadata>>,
 }
 
@@ -124,9 +144,19 @@ pub(super) struct PoolView {
 #[derive(Debug, Clone, Default)]
 pub struct ScrapeHandle {
     pub(super) pools: Arc<ArcSwap<Vec<PoolView>>>,
+    restarts: Restarts,
 }
 
 impl ScrapeHandle {
+    pub(super) fn new(restarts: Restarts) -> Self {
+        Self { pools: Arc::default(), restarts }
+    }
+
+    /// How often scraping a target, or looking after the targets, panicked and was begun again.
+    pub fn restarts(&self) -> u64 {
+        self.restarts.count()
+    }
+
     /// All targets now.
     pub fn status(&self) -> ScrapeStatus {
         let mut status = ScrapeStatus::default();
@@ -144,6 +174,7 @@ impl ScrapeHandle {
                     last_scrape_ms: last.started_ms,
                     last_duration_s: last.duration_s,
                     health: last.health,
+                    refused: last.refused,
                     interval_ms: millis(target.interval),
                     timeout_ms: millis(target.timeout),
                 });

@@ -3,5 +3,7 @@
 pub mod log;
 pub mod metrics;
 pub mod process;
+pub mod restarts;
 
 pub use metrics::Registry;
+pub use restarts::Restarts;

@@ -123,13 +123,17 @@ impl Tsdb {
         }
     }
 
+    /// How often work of the database's threads panicked and was begun again.
+    pub fn restarts(&self) -> u64 {
+        self.inner.metrics.restarts.count()
+    }
+
     /// What is known about metric families from scrapes and remote write, by name; of family `only` if it is given.
-    /// Waits for the replay of the log.
     ///
     /// # Errors
-    /// When the replay failed.
+    /// When the log is still being replayed, or that failed.
     pub fn metadata(&self, only: Option<&str>) -> Result<Vec<(String, Metadata)>> {
-        self.inner.replay.wait()?;
+        self.inner.replay.check()?;
         Ok(self.inner.head.families(only))
     }
 
@@ -150,7 +154,10 @@ impl Tsdb {
     pub fn set_limits(&self, limits: Limits) -> Result<()> {
         limits.validate()?;
         self.inner.limits.store(Arc::new(limits));
-        self.inner.head.set_max_exemplars(limits.max_exemplars);
+        // The replay, which has the head, does it at its end.
+        if self.inner.replay.is_done() {
+            self.inner.adopt_limits();
+        }
         Ok(())
     }
 
@@ -162,24 +169,21 @@ impl Tsdb {
         self.inner.block(meta).verify()
     }
 
-    /// Sets the gauges to what is true now.
+    /// Sets the gauges to what is true now; those of the head once the log is replayed.
     pub fn refresh_metrics(&self) {
         let Inner { metrics, head, catalog, cache, wal, .. } = &*self.inner;
-        let stats = head.stats();
         let catalog = catalog.load();
         let as_gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        metrics.series.set(as_gauge(stats.series as u64));
-        metrics.chunks.set(as_gauge(stats.chunks as u64));
+        if self.inner.replay.is_done() {
+            self.refresh_head_metrics();
+        }
         let (created, removed) = head.churn();
         // The head counts; the counters catch up.
         metrics.series_created.inc_by(created.saturating_sub(metrics.series_created.get()));
         metrics.series_removed.inc_by(removed.saturating_sub(metrics.series_removed.get()));
-        let range = stats.time_range.unwrap_or(TimeRange { start: 0, end: 0 });
+        let range = head.time_range().unwrap_or(TimeRange { start: 0, end: 0 });
         metrics.min_time.set(range.start);
         metrics.max_time.set(range.end);
-        let (exemplars, with_exemplars) = head.exemplar_counts();
-        metrics.exemplars.in_memory.set(as_gauge(exemplars as u64));
-        metrics.exemplars.series.set(as_gauge(with_exemplars as u64));
         metrics.exemplars.limit.set(as_gauge(self.limits().max_exemplars as u64));
         metrics.blocks.set(as_gauge(catalog.blocks.len() as u64));
         metrics.block_bytes.set(as_gauge(catalog.blocks.iter().map(|b| self.inner.block_bytes(&b.id)).sum()));
@@ -196,6 +200,17 @@ impl Tsdb {
         metrics.wal_segment.set(as_gauge(wal.current_segment()));
     }
 
+    fn refresh_head_metrics(&self) {
+        let Inner { metrics, head, .. } = &*self.inner;
+        let as_gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let stats = head.stats();
+        metrics.series.set(as_gauge(stats.series));
+        metrics.chunks.set(as_gauge(stats.chunks));
+        let (exemplars, with_exemplars) = head.exemplar_counts();
+        metrics.exemplars.in_memory.set(as_gauge(exemplars));
+        metrics.exemplars.series.set(as_gauge(with_exemplars));
+    }
+
     /// Runs the maintenance that is due now on this thread: cut, compact, expire. For tests and the command line.
     ///
     /// # Errors
@@ -209,7 +224,7 @@ impl Tsdb {
     /// # Errors
     /// When the last sync fails.
     pub fn close(&self) -> Result<()> {
-        // The replay cannot be broken off.
+        self.give_up_replay();
         let _ = self.wait();
         self.inner.stop.stop();
         for thread in lock(&self.threads).drain(..) {
@@ -230,6 +245,18 @@ impl Drop for Tsdb {
 }
 
 impl Inner {
+    /// Makes the head follow the limits.
+    pub(super) fn adopt_limits(&self) {
+        loop {
+            let limits = self.limits.load_full();
+            self.head.set_max_exemplars(limits.max_exemplars);
+            // Somebody else may have set others meanwhile, and may have come first.
+            if Arc::ptr_eq(&limits, &self.limits.load_full()) {
+                return;
+            }
+        }
+    }
+
     /// Looks how much room the disk has; a change is told once.
     pub(super) fn look_at_disk(&self) {
         let found = match (self.options.space_probe)(&self.options.dir) {

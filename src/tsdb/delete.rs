@@ -35,10 +35,10 @@ impl Tsdb {
     /// way. What is deleted is gone for every query that begins later; space comes back when blocks are rewritten.
     ///
     /// # Errors
-    /// When a block's index cannot be read, or the disk refuses; what was deleted before stays deleted.
+    /// When the log is still being replayed, a block's index cannot be read, or the disk refuses; what was deleted before stays deleted.
     pub fn delete(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Result<Deleted> {
         let inner = &*self.inner;
-        inner.replay.wait()?;
+        inner.replay.check()?;
         let _alone = inner.maintenance.take();
         let mut deleted = Deleted::default();
         let catalog = inner.catalog.load_full();
@@ -94,10 +94,10 @@ impl Tsdb {
     /// Rewrites every block that has tombstones, so that what was deleted leaves the disk. Returns how many were.
     ///
     /// # Errors
-    /// When the disk refuses; blocks not yet rewritten keep their tombstones.
+    /// When the log is still being replayed, or the disk refuses; blocks not yet rewritten keep their tombstones.
     pub fn clean_tombstones(&self) -> Result<usize> {
         let inner = &*self.inner;
-        inner.replay.wait()?;
+        inner.replay.check()?;
         let _alone = inner.maintenance.take();
         let mut rewritten = 0;
         for meta in with_tombstones(inner) {

@@ -48,6 +48,9 @@ pub enum Error {
         /// What went wrong.
         reason: String,
     },
+    /// The log is still being replayed; see [`super::Tsdb::poll_replayed`].
+    #[error("the write-ahead log is still being replayed")]
+    Replaying,
     /// Stored bytes are damaged.
     #[error("{what} is damaged: {source}")]
     Corrupt {

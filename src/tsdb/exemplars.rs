@@ -34,14 +34,13 @@ pub struct FoundExemplars {
 }
 
 impl Tsdb {
-    /// The exemplars inside `range` of the series that match one of `selectors`; no selector is all series. Waits for
-    /// the replay of the log.
+    /// The exemplars inside `range` of the series that match one of `selectors`; no selector is all series.
     ///
     /// # Errors
-    /// When a block cannot be read or is damaged.
+    /// When the log is still being replayed, a block cannot be read or is damaged.
     pub fn exemplars(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Result<FoundExemplars> {
         let inner = &*self.inner;
-        inner.replay.wait()?;
+        inner.replay.check()?;
         let (head, catalog) = inner.head.exemplars(selectors, range, || inner.catalog.load_full());
         let mut found: BTreeMap<Labels, Vec<Exemplar>> = BTreeMap::new();
         let mut count: usize = head.iter().map(|(_, exemplars)| exemplars.len()).sum();

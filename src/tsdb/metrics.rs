@@ -1,8 +1,8 @@
 //! The metrics of the database, under the names Prometheus' dashboards know.
 
 use super::head::exemplars::ExemplarStats;
-use crate::telemetry::Registry;
 use crate::telemetry::metrics::{Counter, FloatGauge, Gauge};
+use crate::telemetry::{Registry, Restarts};
 
 /// What became of exemplars.
 #[derive(Debug, Default, Clone)]
@@ -74,6 +74,7 @@ pub struct TsdbMetrics {
     pub(super) wal_appended_bytes: Counter,
     pub(super) exemplars: ExemplarMetrics,
     pub(super) families_refused: Counter,
+    pub(super) restarts: Restarts,
 }
 
 impl TsdbMetrics {
@@ -143,6 +144,8 @@ impl TsdbMetrics {
         r.register("wal_appended_bytes", "Bytes written to the log", m.wal_appended_bytes.clone());
         let help = "Metric families whose metadata was refused because there are too many";
         r.register("metadata_refused", help, m.families_refused.clone());
+        let help = "Times work of a thread panicked and was begun again";
+        r.register("thread_restarts", help, m.restarts.counter());
         m.exemplars.register(r);
         m
     }

@@ -3,8 +3,11 @@
 //! The replay holds the head's lock from before [`Tsdb::begin`] returns, so whatever needs the head waits for it.
 
 use std::collections::HashMap;
+use std::io;
+use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,7 +29,7 @@ use super::space::Space;
 use super::store::sled::SledStore;
 use super::store::{BlockStore, Recovered};
 use super::turns::Turns;
-use super::wal::fs::DiskFs;
+use super::wal::fs::{DiskFs, LogFile, LogFs};
 use super::wal::reader::{self, LogFiles, ReplayReport};
 use super::wal::{SyncPolicy, Wal};
 use crate::telemetry::Registry;
@@ -36,24 +39,49 @@ use crate::util::{Clock, StopToken};
 /// How far the replay is.
 #[derive(Debug, Default)]
 pub(super) struct ReplayState {
-    outcome: Mutex<Option<std::result::Result<Arc<ReplayReport>, String>>>,
+    state: Mutex<Progress>,
     done: Condvar,
+    /// Stopping this ends the replay before the next file of the log.
+    give_up: StopToken,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// How it ended, once it has.
+    outcome: Option<std::result::Result<Arc<ReplayReport>, String>>,
+    /// Tasks that wait for that.
+    wakers: Vec<Waker>,
+}
+
+impl Progress {
+    fn judge(&self) -> Option<Result<()>> {
+        Some(match self.outcome.as_ref()? {
+            Ok(_) => Ok(()),
+            Err(reason) => Err(Error::Replay { reason: reason.clone() }),
+        })
+    }
 }
 
 impl ReplayState {
-    fn finish(&self, outcome: std::result::Result<ReplayReport, String>) {
-        *lock(&self.outcome) = Some(outcome.map(Arc::new));
+    /// Tells everybody how it ended; gives back the report.
+    fn finish(&self, outcome: std::result::Result<ReplayReport, String>) -> Option<Arc<ReplayReport>> {
+        let outcome = outcome.map(Arc::new);
+        let report = outcome.as_ref().ok().cloned();
+        let mut state = lock(&self.state);
+        state.outcome = Some(outcome);
+        state.wakers.drain(..).for_each(Waker::wake);
         self.done.notify_all();
+        report
     }
 
     /// Whether it has ended.
     pub(super) fn is_done(&self) -> bool {
-        lock(&self.outcome).is_some()
+        lock(&self.state).outcome.is_some()
     }
 
     /// What it found, once it has ended well.
     pub(super) fn report(&self) -> Option<Arc<ReplayReport>> {
-        lock(&self.outcome).as_ref().and_then(|outcome| outcome.as_ref().ok()).cloned()
+        lock(&self.state).outcome.as_ref().and_then(|outcome| outcome.as_ref().ok()).cloned()
     }
 
     /// Waits until it has ended.
@@ -61,14 +89,32 @@ impl ReplayState {
     /// # Errors
     /// When it failed.
     pub(super) fn wait(&self) -> Result<()> {
-        let mut outcome = lock(&self.outcome);
+        let mut state = lock(&self.state);
         loop {
-            match &*outcome {
-                Some(Ok(_)) => return Ok(()),
-                Some(Err(reason)) => return Err(Error::Replay { reason: reason.clone() }),
-                None => outcome = self.done.wait(outcome).unwrap_or_else(std::sync::PoisonError::into_inner),
+            match state.judge() {
+                Some(ended) => return ended,
+                None => state = self.done.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner),
             }
         }
+    }
+
+    /// Passes once it has ended; never waits.
+    ///
+    /// # Errors
+    /// When it failed, or is still under way.
+    pub(super) fn check(&self) -> Result<()> {
+        lock(&self.state).judge().unwrap_or(Err(Error::Replaying))
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut state = lock(&self.state);
+        if let Some(ended) = state.judge() {
+            return Poll::Ready(ended);
+        }
+        if !state.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.wakers.push(cx.waker().clone());
+        }
+        Poll::Pending
     }
 }
 
@@ -85,7 +131,7 @@ impl Tsdb {
     }
 
     /// As [`Tsdb::open`], but returns while the log is still being replayed: queries of what is in blocks are
-    /// answered, everything else waits for the replay. [`Tsdb::wait`] tells how it ended.
+    /// answered, those of anything else are refused, and commits wait. [`Tsdb::wait`] tells how it ended.
     ///
     /// # Errors
     /// As [`Tsdb::open`], but for what the replay meets.
@@ -145,6 +191,20 @@ impl Tsdb {
         self.inner.replay.wait()
     }
 
+    /// Whether the log is replayed, for tasks that wait for it without a thread.
+    ///
+    /// # Errors
+    /// As [`Tsdb::wait`].
+    pub fn poll_replayed(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.inner.replay.poll(cx)
+    }
+
+    /// Ends a replay that is under way before the next file of the log. Nothing is lost: the log stays as it is. What
+    /// waits for the replay gets an error.
+    pub fn give_up_replay(&self) {
+        self.inner.replay.give_up.stop();
+    }
+
     /// Whether the log is replayed.
     pub fn is_replayed(&self) -> bool {
         self.inner.replay.is_done()
@@ -180,12 +240,16 @@ fn start(inner: &Arc<Inner>, files: LogFiles) -> Result<Vec<JoinHandle<()>>> {
         threads.push(spawn(
             "tsdb-sync",
             Box::new(move || {
+                let mut told = false;
                 while !shared.stop.is_stopped() {
                     std::thread::park_timeout(Duration::from_millis(ms.max(1)));
-                    if let Err(error) = shared.wal.sync() {
-                        tracing::error!(%error, "write-ahead log cannot be synced; it refuses samples from now on");
-                        break;
-                    }
+                    shared.metrics.restarts.guard("sync of the log", || {
+                        if let Err(error) = shared.wal.sync()
+                            && !std::mem::replace(&mut told, true)
+                        {
+                            tracing::error!(%error, "write-ahead log cannot be synced; it refuses samples from now on");
+                        }
+                    });
                 }
             }),
         )?);
@@ -193,17 +257,27 @@ fn start(inner: &Arc<Inner>, files: LogFiles) -> Result<Vec<JoinHandle<()>>> {
     Ok(threads)
 }
 
+/// Replays `files`; whatever happens, those who wait for it are told how it ended.
 fn replay(inner: &Inner, files: &LogFiles, locked: impl FnOnce()) {
-    let started = Instant::now();
-    // A panic is a bug, but nobody may wait for ever.
-    let replayed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        inner.head.replay(&**inner.wal.fs(), files, locked)
-    }));
-    let report = match replayed {
-        Ok(Ok(report)) => report,
-        Ok(Err(error)) => return inner.replay.finish(Err(error.to_string())),
-        Err(_) => return inner.replay.finish(Err("a bug in the replay, please report it".to_owned())),
-    };
+    let replayed = inner.metrics.restarts.guard("replay of the log", || {
+        let started = Instant::now();
+        let report = inner
+            .head
+            .replay(&Until { fs: &**inner.wal.fs(), given_up: &inner.replay.give_up }, files, locked)
+            .map_err(|error| error.to_string())?;
+        inner.wal.learn(&report.newest);
+        inner.metrics.replay_seconds.set(started.elapsed().as_secs_f64());
+        Ok(report)
+    });
+    let outcome = replayed.unwrap_or_else(|| Err("a bug in the replay, please report it".to_owned()));
+    let report = inner.replay.finish(outcome);
+    inner.adopt_limits();
+    inner.metrics.restarts.guard("report of the replay", || tell(inner, report.as_deref()));
+}
+
+fn tell(inner: &Inner, report: Option<&ReplayReport>) {
+    // Why there is none is told by whoever waits for the database.
+    let Some(report) = report else { return };
     for damage in &report.damage {
         inner.metrics.wal_corruptions.inc();
         tracing::error!(
@@ -224,13 +298,57 @@ fn replay(inner: &Inner, files: &LogFiles, locked: impl FnOnce()) {
             "native histograms of the write-ahead log make no sense and are left out; a bug to report"
         );
     }
-    inner.metrics.replay_seconds.set(started.elapsed().as_secs_f64());
-    inner.wal.learn(&report.newest);
     tracing::info!(
         dir = %inner.options.dir.display(), blocks = inner.catalog.load().blocks.len(), records = report.records,
-        series = inner.head.series_count(), seconds = started.elapsed().as_secs_f64(), "database is open"
+        series = inner.head.series_count(), seconds = inner.metrics.replay_seconds.get(), "database is open"
     );
-    inner.replay.finish(Ok(report));
+}
+
+/// The files of the log, which cannot be read any more once the replay is given up.
+struct Until<'a> {
+    fs: &'a dyn LogFs,
+    given_up: &'a StopToken,
+}
+
+impl LogFs for Until<'_> {
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        if self.given_up.is_stopped() {
+            return Err(io::Error::new(io::ErrorKind::Interrupted, "the database is being closed"));
+        }
+        self.fs.read(name)
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.fs.list()
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
+        self.fs.create(name)
+    }
+
+    fn truncate(&self, name: &str, len: u64) -> io::Result<()> {
+        self.fs.truncate(name, len)
+    }
+
+    fn sync(&self, name: &str) -> io::Result<()> {
+        self.fs.sync(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.fs.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.fs.remove(name)
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.fs.sync_dir()
+    }
+
+    fn path(&self) -> &Path {
+        self.fs.path()
+    }
 }
 
 /// What the catalog of a data directory comes to.

@@ -26,7 +26,10 @@ use crate::util::lock::lock;
 
 impl From<Error> for StorageError {
     fn from(error: Error) -> Self {
-        Self::Read { what: "database".to_owned(), reason: error.to_string() }
+        match error {
+            Error::Replaying => Self::NotReady(error.to_string()),
+            error => Self::Read { what: "database".to_owned(), reason: error.to_string() },
+        }
     }
 }
 
@@ -51,8 +54,10 @@ struct TsdbQuerier {
 }
 
 impl TsdbQuerier {
-    /// Whether the head has to be asked about `range`. Waits for the replay of the log, unless it is under way and
-    /// blocks alone hold all of the range.
+    /// Whether the head has to be asked about `range`: not if blocks alone hold all of it while the log is replayed.
+    ///
+    /// # Errors
+    /// When the head has to be asked and the log is still being replayed. Whoever asked waits, or not.
     fn needs_head(&self, range: TimeRange) -> Result<bool, StorageError> {
         let inner = &self.inner;
         let head_start = inner.catalog.load().head_start;
@@ -60,7 +65,7 @@ impl TsdbQuerier {
         if in_blocks && !inner.replay.is_done() && inner.limits.load().out_of_order_ms == 0 {
             return Ok(false);
         }
-        inner.replay.wait()?;
+        inner.replay.check()?;
         Ok(true)
     }
 

@@ -74,10 +74,10 @@ impl Tsdb {
     /// Makes a copy at `target`, which must not exist. Waits for a compaction under way.
     ///
     /// # Errors
-    /// When a block is damaged, or the disk refuses; nothing is left then.
+    /// When the log is still being replayed, a block is damaged, or the disk refuses; nothing is left then.
     pub fn copy_to(&self, target: &Path, skip_head: bool) -> Result<()> {
         let inner = &*self.inner;
-        inner.replay.wait()?;
+        inner.replay.check()?;
         // No block may leave while it is being copied.
         let _alone = inner.maintenance.take();
         if target.exists() {

@@ -1,7 +1,8 @@
 //! HTTP: the query API, the status API, the page, the server's own metrics. The only user of axum.
 //!
 //! Read `router` below, then [`state`] (what handlers may use), [`params`] and [`reply`] (how requests are read and
-//! answered), [`pieces`] (how query results are written), then the handlers under [`api`].
+//! answered), [`pieces`] (how query results are written), then the handlers under [`api`]; `serve` with `request_line` and
+//! `stall` is what lies below the router: connections.
 //!
 //! Handlers never block: everything that reads data runs on the blocking pool (see [`state::ApiState::blocking`]).
 
@@ -14,14 +15,16 @@ mod measure;
 pub mod number;
 pub mod params;
 pub mod pieces;
+mod replay;
 pub mod reply;
 mod request_line;
+mod serve;
 mod stall;
 pub mod state;
 
-use std::future::Future;
 use std::sync::Arc;
 
+use axum::Extension;
 pub use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
@@ -32,10 +35,14 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
 
 pub use measure::HttpMetrics;
+pub use serve::{Connections, serve};
 pub use state::{ApiState, ReloadRequest};
 
 /// Request bodies larger than this are refused.
 const MAX_BODY_BYTES: usize = 64 << 20;
+
+/// Where remote write is received, below the prefix of the API.
+const WRITE: &str = "/write";
 
 type Route = MethodRouter<Arc<ApiState>>;
 
@@ -106,12 +113,14 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/admin/tsdb/clean_tombstones", admin(api::admin::clean_tombstones))
         .route("/admin/tsdb/snapshot", admin(api::admin::snapshot))
         .route(
-            "/write",
+            WRITE,
             post(api::write::write)
                 .options(reply::no_content)
-                .fallback(|| async { reply::method_not_allowed("OPTIONS, POST") }),
+                .fallback(|| async { reply::method_not_allowed("OPTIONS, POST") })
+                .layer(Extension(api::write::Waiting::default())),
         )
         .fallback(reply::no_such_endpoint)
+        .layer(from_fn_with_state(Arc::clone(&state), replay::wait))
         .layer(from_fn(cors::add_headers));
     state.http_metrics.set_query_slots(state.query_slots.available_permits());
     // Small replies are not worth compressing.
@@ -135,16 +144,4 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .layer(CatchPanicLayer::custom(reply::from_panic))
         .layer(from_fn_with_state(Arc::clone(&state), measure::count))
         .with_state(state)
-}
-
-/// Serves `router` on `listener` until `stopped` ends and open requests are done.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: tokio::net::TcpListener,
-    router: Router,
-    stopped: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(request_line::Lenient(listener), router).with_graceful_shutdown(stopped).await
 }

@@ -18,11 +18,17 @@ pub struct ApiError {
     kind: Option<&'static str>,
     message: String,
     stopping: bool,
+    /// The answer needs what the log has not given back yet.
+    replaying: bool,
 }
+
+/// Marks replies to requests that are worth another try once the log is replayed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NeedsReplay;
 
 impl ApiError {
     fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind: Some(kind), message: message.into(), stopping: false }
+        Self { status, kind: Some(kind), message: message.into(), stopping: false, replaying: false }
     }
 
     /// The request itself is wrong.
@@ -73,7 +79,12 @@ impl ApiError {
             kind: None,
             message: "Service Unavailable".to_owned(),
             stopping,
+            replaying: false,
         }
+    }
+
+    fn replaying(message: impl Into<String>) -> Self {
+        Self { replaying: true, ..Self::unavailable(message) }
     }
 }
 
@@ -81,6 +92,9 @@ impl From<promql::Error> for ApiError {
     fn from(error: promql::Error) -> Self {
         use promql::ErrorClass as Class;
         let message = error.to_string();
+        if matches!(error, promql::Error::Storage(StorageError::NotReady(_))) {
+            return Self::replaying(message);
+        }
         let class = error.class();
         match class {
             Class::BadData => Self::parameter("query", message),
@@ -97,7 +111,10 @@ impl From<promql::Error> for ApiError {
 
 impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
-        Self::internal(error.to_string())
+        match error {
+            StorageError::NotReady(_) => Self::replaying(error.to_string()),
+            error => Self::internal(error.to_string()),
+        }
     }
 }
 
@@ -117,7 +134,12 @@ impl IntoResponse for ApiError {
             return (self.status, [(name, stopping)], self.message).into_response();
         };
         let envelope = ErrorEnvelope { status: "error", kind, error: &self.message };
-        (self.status, json_response(serde_json::to_vec(&envelope).unwrap_or_default())).into_response()
+        let body = json_response(serde_json::to_vec(&envelope).unwrap_or_default());
+        let mut response = (self.status, body).into_response();
+        if self.replaying {
+            response.extensions_mut().insert(NeedsReplay);
+        }
+        response
     }
 }
 

@@ -3,88 +3,78 @@
 //! Go's library, and so Prometheus, takes these characters unescaped, and users of curl write `?query=up{job="x"}`.
 //! The library below refuses such a line before any of our code sees it, so they are escaped on their way in.
 //!
-//! A request begins where the connection begins and where bytes arrive after a reply was sent. Only there, and only
-//! when what has arrived starts with a complete line that names a method, a target and HTTP/1, is anything changed.
-//! Everything else passes through untouched, so a body can never be changed unless it looks like that itself.
+//! **Invariants**: only bytes that begin a request are changed. That is known without understanding bodies: a
+//! connection begins with a request, and after the head of a GET or HEAD that announces no body comes the next one.
+//! From anything else on, be it a head that announces a body or a line that is not understood, the rest of the
+//! connection passes through untouched.
 //!
-//! **Cost:** the first bytes of a request, up to [`START_BYTES`], are copied once more.
+//! **Cost:** the heads of such requests are copied once more; other connections cost nothing.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 
-use super::stall::Impatient;
+/// A longer request line is left as it is.
+const MAX_LINE_BYTES: usize = 64 << 10;
+/// As much of a header line as tells whether it announces a body.
+const MAX_NAME_BYTES: usize = 24;
+/// Read at once while heads are looked at.
+const READ_BYTES: usize = 4 << 10;
 
-/// Most that is looked at when a request begins. The library asks for a few bytes only at first.
-const START_BYTES: usize = 16 << 10;
-
-/// A listener whose connections accept such request lines.
-pub(super) struct Lenient(pub(super) TcpListener);
-
-impl Listener for Lenient {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let (stream, address) = Listener::accept(&mut self.0).await;
-        // Replies are written in few large pieces; waiting for more only delays them.
-        let _ = stream.set_nodelay(true);
-        let stream = Impatient::new(stream);
-        (Connection { stream, at_start: true, pending: Vec::new(), given: 0 }, address)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-}
-
-/// One connection.
-pub(super) struct Connection {
-    stream: Impatient<TcpStream>,
-    /// Whether the next bytes begin a request.
-    at_start: bool,
-    /// How a request begins; the bytes before `given` were handed over.
+/// A connection on which such request lines are accepted.
+#[derive(Debug)]
+pub(super) struct Lenient<S> {
+    stream: S,
+    heads: Heads,
+    /// What was looked at; the bytes before `given` were handed over.
     pending: Vec<u8>,
     given: usize,
 }
 
-impl AsyncRead for Connection {
+impl<S> Lenient<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, heads: Heads::default(), pending: Vec::new(), given: 0 }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Lenient<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.given == this.pending.len() {
-            if !this.at_start {
+        while this.given == this.pending.len() {
+            if this.heads.at == At::Elsewhere {
+                this.pending = Vec::new();
+                this.given = 0;
                 return Pin::new(&mut this.stream).poll_read(cx, buf);
             }
-            let mut start = [0; START_BYTES];
-            let mut start = ReadBuf::new(&mut start);
-            std::task::ready!(Pin::new(&mut this.stream).poll_read(cx, &mut start))?;
-            this.at_start = false;
-            let arrived = start.filled();
-            (this.pending, this.given) = (escape_line(arrived).unwrap_or_else(|| arrived.to_vec()), 0);
+            let mut bytes = [0; READ_BYTES];
+            let mut bytes = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut bytes))?;
+            this.pending.clear();
+            this.given = 0;
+            if bytes.filled().is_empty() {
+                this.heads.end(&mut this.pending);
+                if this.pending.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            this.heads.pass(bytes.filled(), &mut this.pending);
         }
         let rest = this.pending.get(this.given..).unwrap_or_default();
         let (now, _) = rest.split_at(rest.len().min(buf.remaining()));
         buf.put_slice(now);
         this.given += now.len();
-        if this.given == this.pending.len() {
-            (this.pending, this.given) = (Vec::new(), 0);
-        }
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Connection {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Lenient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.at_start = true;
         Pin::new(&mut self.stream).poll_write(cx, data)
     }
 
@@ -93,7 +83,6 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.at_start = true;
         Pin::new(&mut self.stream).poll_write_vectored(cx, data)
     }
 
@@ -110,19 +99,103 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// The bytes with the first line made acceptable; none when they are fine or begin with no request line.
-fn escape_line(bytes: &[u8]) -> Option<Vec<u8>> {
-    let end = memchr::memchr(b'\n', bytes)?;
-    let (line, rest) = bytes.split_at(end);
-    memchr::memchr3(b'"', b'<', b'>', line)?;
-    let mut words = line.split(|b| *b == b' ');
-    let (method, target, version) = (words.next()?, words.next()?, words.next()?);
-    let is_method = !method.is_empty() && method.iter().all(u8::is_ascii_uppercase);
-    let is_request = is_method && target.starts_with(b"/") && version.starts_with(b"HTTP/1.");
-    if !is_request || words.next().is_some() {
-        return None;
+/// Where in a connection the next byte is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum At {
+    /// In a request line.
+    #[default]
+    RequestLine,
+    /// In a later line of the head of a request that has announced no body so far.
+    Header,
+    /// Somewhere where nothing is known, and so nothing may be changed, any more.
+    Elsewhere,
+}
+
+/// Follows the heads of a connection.
+#[derive(Debug, Default)]
+struct Heads {
+    at: At,
+    /// The request line so far, or the beginning of the header line.
+    line: Vec<u8>,
+}
+
+impl Heads {
+    /// Hands `bytes` on to `out`, request lines made acceptable. The end of an unfinished request line is kept back.
+    fn pass(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
+        while !bytes.is_empty() {
+            if self.at == At::Elsewhere {
+                out.extend_from_slice(bytes);
+                return;
+            }
+            let end = memchr::memchr(b'\n', bytes).map(|at| at + 1);
+            let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+            bytes = rest;
+            if self.at == At::Header {
+                out.extend_from_slice(part);
+                let room = MAX_NAME_BYTES.saturating_sub(self.line.len());
+                self.line.extend(part.iter().take(room));
+            } else {
+                self.line.extend_from_slice(part);
+            }
+            if end.is_some() {
+                self.end_line(out);
+            } else if self.at == At::RequestLine && self.line.len() > MAX_LINE_BYTES {
+                self.end(out);
+            }
+        }
     }
-    let mut out = Vec::with_capacity(bytes.len() + 32);
+
+    fn end_line(&mut self, out: &mut Vec<u8>) {
+        let line = std::mem::take(&mut self.line);
+        if self.at == At::RequestLine {
+            self.at = if has_no_body_of_itself(&line) { At::Header } else { At::Elsewhere };
+            put_escaped(&line, out);
+        } else if matches!(line.as_slice(), b"\n" | b"\r\n") {
+            self.at = At::RequestLine;
+        } else if announces_body(&line) {
+            self.at = At::Elsewhere;
+        }
+    }
+
+    /// Gives up following the connection: hands on what was kept back.
+    fn end(&mut self, out: &mut Vec<u8>) {
+        if self.at == At::RequestLine {
+            out.append(&mut self.line);
+        }
+        self.at = At::Elsewhere;
+    }
+}
+
+/// Whether `line` is a whole request line whose request ends with its head unless a header says otherwise.
+fn has_no_body_of_itself(line: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let mut words = line.split(|b| *b == b' ');
+    let (method, target, version) = (words.next(), words.next(), words.next());
+    matches!(method, Some(b"GET" | b"HEAD"))
+        && target.is_some_and(|target| target.starts_with(b"/"))
+        && version == Some(b"HTTP/1.1")
+        && words.next().is_none()
+}
+
+/// Whether a header line that begins like this says how long a body is, or what the connection is for from now on.
+fn announces_body(line: &[u8]) -> bool {
+    ["content-length", "transfer-encoding", "upgrade"]
+        .iter()
+        .any(|name| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes())))
+}
+
+/// Appends a line that begins a request, with the characters that the library refuses escaped where they can stand.
+fn put_escaped(line: &[u8], out: &mut Vec<u8>) {
+    let mut words = line.split(|b| *b == b' ');
+    let (method, target, version) = (words.next(), words.next(), words.next());
+    let is_method = |word: &[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_uppercase);
+    let is_request = method.is_some_and(is_method)
+        && target.is_some_and(|target| target.starts_with(b"/"))
+        && version.is_some_and(|version| version.starts_with(b"HTTP/1."));
+    if !is_request || words.next().is_some() || memchr::memchr3(b'"', b'<', b'>', line).is_none() {
+        return out.extend_from_slice(line);
+    }
     for byte in line {
         match byte {
             b'"' => out.extend_from_slice(b"%22"),
@@ -131,26 +204,60 @@ fn escape_line(bytes: &[u8]) -> Option<Vec<u8>> {
             _ => out.push(*byte),
         }
     }
-    out.extend_from_slice(rest);
-    Some(out)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::escape_line;
+    use super::*;
+
+    /// What comes out when `bytes` arrive in pieces of every size.
+    fn passed(bytes: &str) -> String {
+        let in_pieces = |size: usize| {
+            let (mut heads, mut out) = (Heads::default(), Vec::new());
+            bytes.as_bytes().chunks(size).for_each(|piece| heads.pass(piece, &mut out));
+            heads.end(&mut out);
+            String::from_utf8(out).expect("text")
+        };
+        let whole = in_pieces(bytes.len());
+        for size in 1..bytes.len() {
+            assert_eq!(in_pieces(size), whole, "in pieces of {size}");
+        }
+        whole
+    }
 
     #[test]
     fn escapes_request_lines_only() {
-        let check = |bytes: &str, expected: Option<&str>| {
-            assert_eq!(escape_line(bytes.as_bytes()).as_deref(), expected.map(str::as_bytes), "{bytes}");
-        };
+        let check = |bytes: &str, expected: &str| assert_eq!(passed(bytes), expected);
+        let same = |bytes: &str| check(bytes, bytes);
         check(
             "GET /q?x=up{a=\"b\"}<1 HTTP/1.1\r\nHost: \"x\"\r\n\r\n",
-            Some("GET /q?x=up{a=%22b%22}%3C1 HTTP/1.1\r\nHost: \"x\"\r\n\r\n"),
+            "GET /q?x=up{a=%22b%22}%3C1 HTTP/1.1\r\nHost: \"x\"\r\n\r\n",
         );
-        check("GET /q?x=1 HTTP/1.1\r\nHost: \"x\"\r\n\r\n", None);
-        check("GET /q?x=\"1", None);
-        check("{\"a\": \"GET / HTTP/1.1\"}\n", None);
-        check("GET /\" x HTTP/1.1\r\n", None);
+        check(
+            "POST /\" HTTP/1.1\r\n\r\nGET /\" HTTP/1.1\r\n\r\n",
+            "POST /%22 HTTP/1.1\r\n\r\nGET /\" HTTP/1.1\r\n\r\n",
+        );
+        check(
+            "GET / HTTP/1.1\nA: b\n\nHEAD /> HTTP/1.1\n\n",
+            "GET / HTTP/1.1\nA: b\n\nHEAD /%3E HTTP/1.1\n\n",
+        );
+        same("GET /q?x=1 HTTP/1.1\r\nHost: \"x\"\r\n\r\n");
+        same("GET /q?x=\"1");
+        same("{\"a\": \"GET / HTTP/1.1\"}\nGET /\" HTTP/1.1\r\n");
+        same("GET /\" x HTTP/1.1\r\n");
+    }
+
+    #[test]
+    fn changes_nothing_behind_a_head_that_announces_a_body() {
+        let next = "GET /\" HTTP/1.1\r\n\r\n";
+        for header in ["Content-Length: 21", "CONTENT-LENGTH:0", "transfer-Encoding: chunked", "Upgrade: h2c"]
+        {
+            let bytes = format!("GET / HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n{next}");
+            assert_eq!(passed(&bytes), bytes);
+        }
+        for line in ["CONNECT / HTTP/1.1", "GET / HTTP/1.0", "GET http://x/ HTTP/1.1", "", "\r"] {
+            let bytes = format!("{line}\n\r\n{next}");
+            assert_eq!(passed(&bytes), bytes);
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! An end for connections whose client takes nothing any more: they would hold the value they ask for, and with it the
-//! memory of queries, for as long as the client lives.
+//! memory of queries, for as long as the client lives. One that takes a little now and then is no better.
 //!
 //! **Cost:** a timer while a write waits for the client.
 
@@ -11,28 +11,54 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// How long a client may take none of what is waiting for it. One that reads slowly, a byte now and then, goes on.
+/// How long a client may take over [`MIN_TAKEN_BYTES`] of what is waiting for it.
 pub(super) const MAX_STALL: Duration = Duration::from_secs(300);
+/// What a client has to take in that time, if so much is waiting: 218 bytes a second, slower than any modem.
+const MIN_TAKEN_BYTES: usize = 64 << 10;
 
-/// A stream whose writes fail once the other side has taken nothing for [`MAX_STALL`].
+/// A stream whose writes fail once the other side has let something wait for [`MAX_STALL`] and has taken less than
+/// [`MIN_TAKEN_BYTES`] meanwhile.
 #[derive(Debug)]
 pub(super) struct Impatient<S> {
     stream: S,
-    /// Ends when the write that waits has waited for too long.
+    /// Ends when what waits has waited for too long.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Bytes taken since then.
+    taken: usize,
 }
 
 impl<S> Impatient<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, stalled: None }
+        Self { stream, stalled: None, taken: 0 }
+    }
+
+    /// Notes that everything, or enough of it, was taken.
+    fn goes_on(&mut self) {
+        (self.stalled, self.taken) = (None, 0);
+    }
+
+    fn judge_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(taken)) = &polled {
+            self.taken = self.taken.saturating_add(*taken);
+            if self.taken >= MIN_TAKEN_BYTES {
+                self.goes_on();
+            }
+        }
+        self.judge(cx, polled)
     }
 
     fn judge<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
-            self.stalled = None;
             return polled;
         }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(MAX_STALL)));
+        let stalled = self.stalled.get_or_insert_with(|| {
+            self.taken = 0;
+            Box::pin(sleep(MAX_STALL))
+        });
         ready!(stalled.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -51,7 +77,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, data);
-        self.judge(cx, polled)
+        self.judge_write(cx, polled)
     }
 
     fn poll_write_vectored(
@@ -60,7 +86,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, data);
-        self.judge(cx, polled)
+        self.judge_write(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -69,6 +95,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        if polled.is_ready() {
+            // Whoever writes flushes once nothing waits any more.
+            self.goes_on();
+        }
         self.judge(cx, polled)
     }
 
@@ -94,26 +124,33 @@ mod tests {
         drop(client);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_reads_slowly_gets_everything() {
-        let (server, mut client) = duplex(10);
+    /// What a client has read when it or the server ends, and whether the server could write everything.
+    async fn read_in_pieces_of(piece_bytes: usize, pieces: usize) -> (usize, bool) {
+        let (server, mut client) = duplex(piece_bytes);
         let mut server = Impatient::new(server);
-        let started = Instant::now();
         let reader = tokio::spawn(async move {
-            let mut all = Vec::new();
+            let (mut piece, mut all) = (vec![0; piece_bytes], 0);
             loop {
                 sleep(MAX_STALL * 9 / 10).await;
-                let mut some = [0; 10];
-                match client.read(&mut some).await.expect("open") {
+                match client.read(&mut piece).await.expect("open") {
                     0 => return all,
-                    read => all.extend_from_slice(&some[..read]),
+                    read => all += read,
                 }
             }
         });
-        let data: Vec<u8> = (0..100).collect();
-        server.write_all(&data).await.expect("read in the end");
+        let written = server.write_all(&vec![1; piece_bytes * pieces]).await;
         drop(server);
-        assert_eq!(reader.await.expect("no panic"), data);
-        assert!(started.elapsed() > MAX_STALL * 5);
+        (reader.await.expect("no panic"), written.is_ok())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_slowly_gets_everything() {
+        assert_eq!(read_in_pieces_of(MIN_TAKEN_BYTES, 10).await, (10 * MIN_TAKEN_BYTES, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_a_byte_now_and_then_is_given_up() {
+        let (read, all) = read_in_pieces_of(1, 10).await;
+        assert!(read < 10 && !all, "{read}");
     }
 }

@@ -40,7 +40,7 @@ fn write(store: &SledStore, id: &BlockId) -> Result<ValueDigest> {
 }
 
 /// Runs `work` on a thread of its own; fails when that hangs.
-fn with_patience<T: Send + 'static>(what: String, work: impl FnOnce() -> T + Send + 'static) -> T {
+fn with_patience<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         let _ = sender.send(work());
@@ -64,7 +64,7 @@ fn a_block_that_does_not_fit_is_an_error_and_no_thread_hangs() {
             let filler = fill(mount.0.path(), left << 10);
             let id = BlockId::new(1, 2, round);
             let (shared, tried) = (Arc::clone(&store), id.clone());
-            match with_patience(what.clone(), move || write(&shared, &tried)) {
+            match with_patience(&what, move || write(&shared, &tried)) {
                 // Just enough.
                 Ok(found) => assert_eq!(found, digest, "{what}"),
                 Err(error) => {
@@ -73,7 +73,7 @@ fn a_block_that_does_not_fit_is_an_error_and_no_thread_hangs() {
                 }
             }
             let shared = Arc::clone(&store);
-            let read = with_patience(what.clone(), move || shared.open(&before_id())?.verify());
+            let read = with_patience(&what, move || shared.open(&before_id())?.verify());
             assert_eq!(
                 read.unwrap_or_else(|error| panic!("{what}: {error}")),
                 digest,
@@ -83,7 +83,7 @@ fn a_block_that_does_not_fit_is_an_error_and_no_thread_hangs() {
             std::fs::remove_file(&filler).expect("remove");
             let again = BlockId::new(2, 3, round);
             let (shared, tried) = (Arc::clone(&store), again.clone());
-            let written = with_patience(what.clone(), move || write(&shared, &tried));
+            let written = with_patience(&what, move || write(&shared, &tried));
             assert_eq!(written.unwrap_or_else(|error| panic!("{what}: {error}")), digest, "{what}");
             store.remove(&again).expect("remove");
         }

@@ -23,31 +23,35 @@ pub fn wait_for<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+fn command(dir: &Path, args: &[&str], address: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_emberkeep"));
+    command
+        .arg("serve")
+        .arg("--storage.tsdb.path")
+        .arg(dir)
+        .args(["--web.listen-address", address])
+        .args(args)
+        // Away from any prometheus.yml of the working directory.
+        .current_dir(dir.parent().expect("a parent"))
+        .stdin(Stdio::null());
+    command
+}
+
 /// A running server. Dropping it kills it.
 pub struct Server {
     child: Child,
     /// `http://127.0.0.1:<port>`
     pub url: String,
-    log: Arc<Mutex<String>>,
+    log: Arc<Mutex<Option<String>>>,
 }
 
 impl Server {
     /// Starts `emberkeep serve` on a free port with data in `dir`, and waits until it listens.
     pub fn start(dir: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_emberkeep"))
-            .arg("serve")
-            .arg("--storage.tsdb.path")
-            .arg(dir)
-            .args(["--web.listen-address", "127.0.0.1:0"])
-            .args(args)
-            .envs(env.iter().copied())
-            // Away from any prometheus.yml of the working directory.
-            .current_dir(dir.parent().expect("a parent"))
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("start the server");
-        let log = Arc::new(Mutex::new(String::new()));
+        let mut command = command(dir, args, "127.0.0.1:0");
+        let mut child =
+            command.envs(env.iter().copied()).stderr(Stdio::piped()).spawn().expect("start the server");
+        let log = Arc::new(Mutex::new(Some(String::new())));
         let (found, address) = mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
         let lines = Arc::clone(&log);
@@ -57,20 +61,40 @@ impl Server {
                     let _ = found.send(address.trim().to_owned());
                 }
                 let mut log = lines.lock().expect("log");
+                let Some(log) = &mut *log else { return };
                 log.push_str(&line);
                 log.push('\n');
             }
         });
         let Ok(address) = address.recv_timeout(PATIENCE) else {
             let _ = child.kill();
-            panic!("the server did not start:\n{}", log.lock().expect("log"));
+            panic!("the server did not start:\n{:?}", log.lock().expect("log"));
         };
         Self { child, url: format!("http://{address}"), log }
     }
 
+    /// As [`Server::start`], with its log going to `stderr`.
+    pub fn start_silent(dir: &Path, args: &[&str], stderr: Stdio) -> Self {
+        let free =
+            std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+        let address = free.to_string();
+        let mut child = command(dir, args, &address).stderr(stderr).spawn().expect("start the server");
+        wait_for("the server listens", || {
+            let ended = child.try_wait().expect("wait");
+            assert!(ended.is_none(), "the server ended: {ended:?}");
+            std::net::TcpStream::connect(&address).ok()
+        });
+        Self { child, url: format!("http://{address}"), log: Arc::default() }
+    }
+
+    /// Reads one more line of the log; those after it cannot be written.
+    pub fn close_log(&self) {
+        *self.log.lock().expect("log") = None;
+    }
+
     /// Its log so far.
     pub fn log(&self) -> String {
-        self.log.lock().expect("log").clone()
+        self.log.lock().expect("log").clone().unwrap_or_default()
     }
 
     /// Its process id.
@@ -91,9 +115,20 @@ impl Server {
     }
 
     /// Ends it with TERM and waits for it.
-    pub fn stop(mut self) -> ExitStatus {
+    pub fn stop(self) -> ExitStatus {
         self.signal("TERM");
-        self.child.wait().expect("wait")
+        self.wait()
+    }
+
+    /// Waits for its end; panics after [`PATIENCE`].
+    pub fn wait(mut self) -> ExitStatus {
+        wait_for("the server to end", || self.child.try_wait().expect("wait"))
+    }
+
+    /// Whether nobody listens any more.
+    pub fn refuses_connections(&self) -> bool {
+        let address = self.url.strip_prefix("http://").expect("a plain url");
+        std::net::TcpStream::connect(address).is_err()
     }
 }
 

@@ -27,7 +27,11 @@ use super::source::SourceArgs;
 use super::{Failure, figure, output, report};
 use crate::bench::exposition::put_exposition;
 use crate::bench::{Fleet, Host};
+use crate::telemetry::Registry;
 use crate::web::{self, Router};
+
+/// How long a server may leave a connection idle.
+const IDLE: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ScrapeTargetsArgs {
@@ -179,11 +183,12 @@ impl Exporters {
         let listener = runtime.block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)))?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
+        let connections = web::Connections::new(usize::MAX, IDLE, &mut Registry::default());
         let thread = std::thread::Builder::new().name("exporters".to_owned()).spawn(move || {
             runtime.block_on(async {
                 // Connections a server keeps open must not hold up the end.
                 tokio::select! {
-                    _ = web::serve(listener, router, std::future::pending()) => {}
+                    _ = web::serve(listener, router, connections, std::future::pending()) => {}
                     _ = stopped => {}
                 }
             });

@@ -3,7 +3,6 @@
 //! **Invariants**: the only writer of the catalog. A block is durable before the catalog names it, the catalog is
 //! durable before the head and the log let go of what the block holds.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,21 +30,28 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(30);
 pub(in crate::tsdb) fn run(inner: &Inner) {
     while !inner.stop.is_stopped() {
         // A panic is a bug, but without this thread the head would grow without bound.
-        let wait = match catch_unwind(AssertUnwindSafe(|| run_due(inner))) {
-            Ok(Ok(())) => PERIOD,
-            Ok(Err(_)) if inner.stop.is_stopped() => return,
-            Ok(Err(error)) => {
-                inner.metrics.compactions_failed.inc();
-                tracing::error!(%error, "maintenance of the database failed, trying again later");
-                PAUSE_AFTER_FAILURE
-            }
-            Err(_) => {
-                inner.metrics.compactions_failed.inc();
-                tracing::error!("maintenance of the database panicked, trying again later; a bug to report");
-                PAUSE_AFTER_FAILURE
-            }
-        };
+        let wait =
+            inner.metrics.restarts.guard("maintenance of the database", || turn(inner)).unwrap_or_else(
+                || {
+                    inner.metrics.compactions_failed.inc();
+                    PAUSE_AFTER_FAILURE
+                },
+            );
         std::thread::park_timeout(wait);
+    }
+}
+
+/// Does what is due; says how long to wait then.
+fn turn(inner: &Inner) -> Duration {
+    match run_due(inner) {
+        Ok(()) => PERIOD,
+        // What was broken off because of that is no failure.
+        Err(_) if inner.stop.is_stopped() => Duration::ZERO,
+        Err(error) => {
+            inner.metrics.compactions_failed.inc();
+            tracing::error!(%error, "maintenance of the database failed, trying again later");
+            PAUSE_AFTER_FAILURE
+        }
     }
 }
 

@@ -7,11 +7,20 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 
+use crate::storage::StorageError;
+use crate::tsdb;
 use crate::web::params::Params;
 use crate::web::reply::{ApiError, Success};
 use crate::web::state::ApiState;
 
 type Shared = State<Arc<ApiState>>;
+
+fn failed(error: tsdb::Error) -> ApiError {
+    match error {
+        tsdb::Error::Replaying => StorageError::from(error).into(),
+        error => ApiError::internal(error.to_string()),
+    }
+}
 
 fn allowed(state: &ApiState) -> Result<(), ApiError> {
     if state.admin_enabled { Ok(()) } else { Err(ApiError::unavailable("admin APIs disabled")) }
@@ -30,7 +39,7 @@ pub async fn delete_series(State(state): Shared, params: Params) -> Result<Respo
             if dry_run {
                 return Ok(Some(state.db.count_deletion(&selectors, range)?));
             }
-            state.db.delete(&selectors, range).map_err(|error| ApiError::internal(error.to_string()))?;
+            state.db.delete(&selectors, range).map_err(failed)?;
             Ok(None)
         })
         .await?;
@@ -45,8 +54,7 @@ pub async fn delete_series(State(state): Shared, params: Params) -> Result<Respo
 /// `POST|PUT /admin/tsdb/clean_tombstones`
 pub async fn clean_tombstones(State(state): Shared) -> Result<Response, ApiError> {
     allowed(&state)?;
-    let clean =
-        |state: &ApiState| state.db.clean_tombstones().map_err(|error| ApiError::internal(error.to_string()));
+    let clean = |state: &ApiState| state.db.clean_tombstones().map_err(failed);
     state.blocking(move |state, _| clean(state)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -55,9 +63,7 @@ pub async fn clean_tombstones(State(state): Shared) -> Result<Response, ApiError
 pub async fn snapshot(State(state): Shared, params: Params) -> Result<Response, ApiError> {
     allowed(&state)?;
     let skip_head = params.flag("skip_head")?;
-    let make = move |state: &ApiState| {
-        state.db.snapshot(skip_head).map_err(|error| ApiError::internal(error.to_string()))
-    };
+    let make = move |state: &ApiState| state.db.snapshot(skip_head).map_err(failed);
     let name = state.blocking(move |state, _| make(state)).await?;
     Ok(Success::new(json!({ "name": name })).into_response())
 }

@@ -56,6 +56,8 @@ pub async fn runtime_info(State(state): Shared) -> Reply<Value> {
         "GOMEMLIMIT": i64::MAX,
         "GOGC": "",
         "GODEBUG": "",
+        // How often work that must go on panicked and was begun again.
+        "restarts": { "database": state.db.restarts(), "scraping": state.scrape.restarts() },
         "storageRetention": state.db.limits().retention_text(),
     })))
 }
@@ -131,6 +133,9 @@ pub async fn tsdb(State(state): Shared, params: Params) -> Reply<Value> {
         Some(Ok(limit)) if limit > 0 => limit,
         Some(_) => return Err(ApiError::bad_data("limit must be a positive number")),
     };
+    if !state.db.is_replayed() {
+        return Err(ApiError::unavailable("the write-ahead log is still being replayed"));
+    }
     let data = state
         .blocking(move |state, _| {
             let stats = state.db.head().stats();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::model::Labels;
 use crate::promql;
-use crate::scrape::status::{ActiveTarget, Health};
+use crate::scrape::status::{ActiveTarget, Health, Refused};
 use crate::storage::StorageError;
 use crate::web::params::{Params, parse_integer};
 use crate::web::reply::{ApiError, Reply, Success};
@@ -28,7 +28,7 @@ fn active_json(target: &ActiveTarget) -> Value {
     // A target that was never scraped has Go's zero time, which clients know.
     let last =
         jiff::Timestamp::from_millisecond(target.last_scrape_ms).ok().filter(|_| target.last_scrape_ms > 0);
-    json!({
+    let mut shown = json!({
         "discoveredLabels": labels_json(&target.discovered_labels),
         "labels": labels_json(&target.labels),
         "scrapePool": target.pool,
@@ -44,7 +44,14 @@ fn active_json(target: &ActiveTarget) -> Value {
         },
         "scrapeInterval": duration(target.interval_ms),
         "scrapeTimeout": duration(target.timeout_ms),
-    })
+    });
+    if target.refused != Refused::default() {
+        let Refused { out_of_order, duplicate, too_old, too_far_ahead } = target.refused;
+        shown["refusedSamples"] = json!({
+            "outOfOrder": out_of_order, "duplicate": duplicate, "tooOld": too_old, "tooFarAhead": too_far_ahead,
+        });
+    }
+    shown
 }
 
 /// `GET /targets`

@@ -1,13 +1,22 @@
 //! Remote write, receiving side.
+//!
+//! **Cost**: the bytes of all bodies that have arrived and wait, or arrive, are bounded by [`MAX_WAITING_BYTES`]; as
+//! many are inflated and stored at once as there are cores. Both are given back when the work is done, not when the
+//! client goes away.
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::Extension;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::remote::{ReceiveError, Written};
+use crate::web::MAX_BODY_BYTES;
+use crate::web::replay::replayed;
 use crate::web::reply::plain_error;
 use crate::web::state::ApiState;
 
@@ -23,8 +32,81 @@ enum Version {
     Second,
 }
 
+/// Bytes of bodies, as they come, that are in memory at once; further requests are refused, and come again.
+const MAX_WAITING_BYTES: usize = 4 * MAX_BODY_BYTES;
+
+/// The memory for bodies. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Waiting(Arc<Semaphore>);
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_WAITING_BYTES)))
+    }
+}
+
+/// A body, which counts as long as it lives.
+struct Received {
+    bytes: Vec<u8>,
+    counted: Option<OwnedSemaphorePermit>,
+}
+
+impl Received {
+    /// Reads a body as it comes.
+    ///
+    /// # Errors
+    /// The reply, when it is too large, does not come, or there is no memory for it.
+    async fn read(mut body: BodyDataStream, waiting: &Waiting) -> Result<Self, Box<Response>> {
+        let refuse = |status, text: &str| Box::new(plain_error(status, text));
+        let mut received = Self { bytes: Vec::new(), counted: None };
+        while let Some(piece) = body.next().await {
+            let piece = piece.map_err(|error| {
+                refuse(StatusCode::REQUEST_TIMEOUT, &format!("the request cannot be read: {error}"))
+            })?;
+            if received.bytes.len() + piece.len() > MAX_BODY_BYTES {
+                let text = format!("the request has more than {MAX_BODY_BYTES} bytes");
+                return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, &text));
+            }
+            let count = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+            let Ok(counted) = Arc::clone(&waiting.0).try_acquire_many_owned(count) else {
+                let text = "too many bytes of remote write requests are waiting, try again later";
+                return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, text));
+            };
+            match &mut received.counted {
+                Some(before) => before.merge(counted),
+                none => *none = Some(counted),
+            }
+            received.bytes.extend_from_slice(&piece);
+        }
+        Ok(received)
+    }
+}
+
+/// One of the places of requests that are stored at once; free again when dropped. It goes with the work, which
+/// outlives the request when the client goes away.
+struct Slot(Arc<ApiState>);
+
+impl Slot {
+    async fn take(state: &Arc<ApiState>) -> Option<Self> {
+        let permit = state.write_slots.acquire().await.ok()?;
+        permit.forget();
+        Some(Self(Arc::clone(state)))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.write_slots.add_permits(1);
+    }
+}
+
 /// `POST /write`
-pub async fn write(State(state): State<Arc<ApiState>>, headers: HeaderMap, body: Bytes) -> Response {
+pub async fn write(
+    State(state): State<Arc<ApiState>>,
+    Extension(waiting): Extension<Waiting>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let Some(receiver) = state.receiver.clone() else {
         let text = "remote write receiver needs to be enabled with --web.enable-remote-write-receiver";
         return plain_error(StatusCode::NOT_FOUND, text);
@@ -38,13 +120,22 @@ pub async fn write(State(state): State<Arc<ApiState>>, headers: HeaderMap, body:
         return plain_error(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text);
     }
     let content_type = header(header::CONTENT_TYPE);
+    let received = match Received::read(body.into_data_stream(), &waiting).await {
+        Ok(received) => received,
+        Err(refused) => return *refused,
+    };
+    if let Err(error) = replayed(&state.db).await {
+        return refuse(&error.into());
+    }
     // As many at once as there are cores: more would only take memory.
-    let Ok(_slot) = state.write_slots.acquire().await else {
+    let Some(slot) = Slot::take(&state).await else {
         return plain_error(StatusCode::INTERNAL_SERVER_ERROR, "the server is stopping");
     };
     let work = tokio::task::spawn_blocking(move || {
+        let _slot = slot;
         // A body that is not compressed is refused as such whatever its type.
-        let message = receiver.inflate(&body)?;
+        let message = receiver.inflate(&received.bytes)?;
+        drop(received);
         Ok(match version_of(&content_type) {
             Err(reason) => Outcome::NotTaken(reason),
             Ok(Version::First) => Outcome::First(receiver.commit(&message)),

@@ -1,0 +1,61 @@
+//! Requests that need what the log has not given back yet: they wait, and hold nothing meanwhile but what was sent.
+//!
+//! A handler that meets the head while the log is replayed gives up at once, and with that its place among those that
+//! run; here it is called again when the log is replayed, unless the time of the request is over or its client gone.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequest as _, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use tokio::time::{Instant, timeout_at};
+
+use super::params::Params;
+use super::reply::{ApiError, NeedsReplay, plain_error};
+use super::state::ApiState;
+use super::{MAX_BODY_BYTES, WRITE};
+use crate::tsdb::{self, Tsdb};
+
+/// Waits until the log is replayed.
+///
+/// # Errors
+/// When it cannot be.
+pub(super) async fn replayed(db: &Tsdb) -> Result<(), tsdb::Error> {
+    poll_fn(|cx| db.poll_replayed(cx)).await
+}
+
+/// Answers a request, a second time if the log had to be replayed for it.
+pub(super) async fn wait(State(state): State<Arc<ApiState>>, request: Request, next: Next) -> Response {
+    // Remote write takes bodies as they come and waits by itself.
+    if state.db.is_replayed() || request.uri().path().ends_with(WRITE) {
+        return next.run(request).await;
+    }
+    let begun = Instant::now();
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
+        return plain_error(StatusCode::BAD_REQUEST, "the body of the request cannot be read");
+    };
+    let again = || Request::from_parts(parts.clone(), Body::from(body.clone()));
+    let response = next.clone().run(again()).await;
+    if response.extensions().get::<NeedsReplay>().is_none() {
+        return response;
+    }
+    match timeout_at(begun + timeout(&state, again()).await, replayed(&state.db)).await {
+        Ok(Ok(())) => next.run(again()).await,
+        Ok(Err(error)) => ApiError::internal(error.to_string()).into_response(),
+        Err(_) => ApiError::timeout("query timed out while the write-ahead log was replayed").into_response(),
+    }
+}
+
+/// How long a request may take.
+async fn timeout(state: &Arc<ApiState>, request: Request) -> Duration {
+    // What is wrong with the parameters is for the handler to say.
+    let params = Params::from_request(request, state).await.unwrap_or_default();
+    let own = params.duration("timeout").ok().flatten();
+    let own = own.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default()));
+    own.unwrap_or(state.query_timeout).min(state.query_timeout)
+}
