@@ -283,6 +283,14 @@ impl Inner {
         }
     }
 
+    /// An error while the disk is nearly full.
+    fn check_space(&self) -> Result<()> {
+        if self.space.is_stale() {
+            self.look_at_disk();
+        }
+        self.space.check()
+    }
+
     /// Bytes a live block takes on disk.
     pub(super) fn block_bytes(&self, id: &BlockId) -> u64 {
         if let Some(known) = lock(&self.sizes).get(id) {
@@ -376,7 +384,7 @@ impl DbAppender<'_> {
     /// When the log cannot take it.
     pub fn commit(self, mode: CommitMode) -> Result<CommitStats> {
         let metrics = &self.db.metrics;
-        if let Err(error) = self.db.replay.wait().and_then(|()| self.db.space.check()) {
+        if let Err(error) = self.db.replay.wait().and_then(|()| self.db.check_space()) {
             metrics.wal_appends_failed.inc();
             return Err(error);
         }

@@ -1,11 +1,12 @@
 //! Room on the disk: intake stops while some is left, so that blocks can still be written and expired.
 //!
-//! The state is looked at once a second by the maintenance thread, and after every failed write. Intake begins again
-//! by itself.
+//! The state is looked at once a second by the maintenance thread, after every failed write, and by intake itself
+//! while it is stopped. Intake begins again by itself.
 
 use std::io;
 use std::path::Path;
 use std::sync::RwLock;
+use std::time::{Duration, Instant};
 
 use super::error::Error;
 use crate::util::lock::{read, write};
@@ -43,7 +44,11 @@ struct Seen {
     /// Bytes that intake leaves free.
     reserve: u64,
     full: bool,
+    at: Option<Instant>,
 }
+
+/// While intake is stopped the disk is looked at again after so long, whatever keeps the maintenance thread.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Space {
     /// Looks again. Intake stops below `reserve` bytes, or a fiftieth of a small disk, and begins again at a quarter
@@ -54,7 +59,7 @@ impl Space {
         let enough = if last.full { reserve + reserve / 4 } else { reserve };
         let full = found.available < enough;
         let changed = full != last.full;
-        *last = Seen { space: Some(found), reserve, full };
+        *last = Seen { space: Some(found), reserve, full, at: Some(Instant::now()) };
         changed.then_some(full)
     }
 
@@ -66,6 +71,12 @@ impl Space {
     /// Whether intake is stopped.
     pub(super) fn is_full(&self) -> bool {
         read(&self.last).full
+    }
+
+    /// Whether intake is stopped and nobody has looked for a while.
+    pub(super) fn is_stale(&self) -> bool {
+        let last = read(&self.last);
+        last.full && last.at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN)
     }
 
     /// An error while intake is stopped.

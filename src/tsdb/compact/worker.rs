@@ -25,6 +25,8 @@ use crate::util::lock::lock;
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long it waits after a failure.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(30);
+/// How long it waits when the disk is nearly full: room may come back at any moment.
+const PAUSE_WHILE_FULL: Duration = Duration::from_secs(3);
 
 /// Runs until the database stops.
 pub(in crate::tsdb) fn run(inner: &Inner) {
@@ -50,7 +52,8 @@ fn turn(inner: &Inner) -> Duration {
         Err(error) => {
             inner.metrics.compactions_failed.inc();
             tracing::error!(%error, "maintenance of the database failed, trying again later");
-            PAUSE_AFTER_FAILURE
+            inner.look_at_disk();
+            if inner.space.is_full() { PAUSE_WHILE_FULL } else { PAUSE_AFTER_FAILURE }
         }
     }
 }

@@ -1,0 +1,242 @@
+//! One write-once sled database per block. The only user of sled.
+//!
+//! How sled is used, and why: `docs/decisions/0002-sled-write-once.md`. A block is written under `<id>.tmp`, closed,
+//! opened again and verified ("sealed"), every file synced by us, renamed to `<id>`, and never written by us again.
+//!
+//! A tree of sled that grows by large values rewrites each page several times and keeps the garbage. So the keys come
+//! first, in order and without values, which makes all the splits cheap; then each gets its value, once.
+//!
+//! Read `database` (one of them), then `writer`.
+//!
+//! **Locking**: the list of open databases, never held during an open; then what a database has touched.
+//! **Cost**: an open reads sled's snapshot: some milliseconds. sled keeps every page it has read until its database is
+//! closed, so the least recently used is closed beyond [`MAX_OPEN`], or when all have read `MAX_TOUCHED_BYTES`.
+//! Writing and verifying close it now and then for the same reason; writing also holds up to `BATCH_BYTES` of values.
+
+mod database;
+mod writer;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use super::{BlockId, BlockReader, BlockStore, BlockWriter, MAX_VALUE_BYTES, Recovered, ValueDigest, keys};
+use crate::tsdb::durable;
+use crate::tsdb::error::{IoContext as _, Result};
+use crate::tsdb::points::{Point, reach};
+use crate::util::lock::lock;
+use database::{SEGMENT_BYTES, SledBlock, damaged, failed, open_db};
+use writer::{Bounds, SledWriter};
+
+/// Databases open at once.
+pub const MAX_OPEN: usize = 16;
+/// Bytes that open databases may have read before one is closed.
+const MAX_TOUCHED_BYTES: usize = 64 << 20;
+/// Bytes put before their keys and then their values are handed to sled. At each border one page is written again.
+const BATCH_BYTES: usize = 8 << 20;
+const TEMPORARY: &str = ".tmp";
+const DELETED: &str = ".del";
+const CORRUPT: &str = ".corrupt";
+
+/// Blocks as sled databases in one folder.
+pub struct SledStore {
+    dir: PathBuf,
+    open: Mutex<OpenBlocks>,
+    opened: Condvar,
+    bounds: Bounds,
+}
+
+#[derive(Default)]
+struct OpenBlocks {
+    /// Open databases, the most recently used last.
+    blocks: Vec<Arc<SledBlock>>,
+    /// Those that a thread is opening: a second open of one would find it locked.
+    opening: Vec<BlockId>,
+}
+
+impl SledStore {
+    /// The blocks in folder `dir`, created if absent.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn new(dir: &Path) -> Result<Self> {
+        durable::create_dir(dir).at("create", dir)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            open: Mutex::default(),
+            opened: Condvar::new(),
+            bounds: Bounds::default(),
+        })
+    }
+
+    fn path(&self, id: &BlockId) -> PathBuf {
+        self.dir.join(id.as_str())
+    }
+
+    fn close(&self, id: &BlockId) {
+        lock(&self.open).blocks.retain(|block| block.id != *id);
+    }
+
+    /// Opens with repair of what a kill during an open can leave behind.
+    fn open_guarded(&self, id: &BlockId) -> Result<SledBlock> {
+        let path = self.path(id);
+        if !path.is_dir() {
+            return Err(failed(id, "open", "no such block"));
+        }
+        set_snapshots_aside(&path, |name| name.ends_with(".generating")).at("clean", &path)?;
+        let first = open_db(id, &path, SEGMENT_BYTES).and_then(|db| {
+            let block = SledBlock::new(id, db);
+            // A database that lost its end still opens; the meta record was written last.
+            block.get(keys::META)?.map(|_| ()).ok_or_else(|| damaged(id, "meta record missing"))?;
+            Ok(block)
+        });
+        let error = match first {
+            Err(error) if error.is_damage() => error,
+            other => return other,
+        };
+        tracing::warn!(block = %id, %error, "block does not open, trying without its snapshot");
+        set_snapshots_aside(&path, |_| true).at("clean", &path)?;
+        let block = SledBlock::new(id, open_db(id, &path, SEGMENT_BYTES)?);
+        block.verify()?;
+        block.get(keys::META)?.ok_or_else(|| damaged(id, "meta record missing"))?;
+        Ok(block)
+    }
+}
+
+impl BlockStore for SledStore {
+    fn begin(&self, id: &BlockId) -> Result<Box<dyn BlockWriter>> {
+        Ok(Box::new(SledWriter::new(id, &self.dir, self.bounds)?))
+    }
+
+    fn open(&self, id: &BlockId) -> Result<Arc<dyn BlockReader>> {
+        let mut open = lock(&self.open);
+        while open.opening.contains(id) {
+            open = self.opened.wait(open).unwrap_or_else(PoisonError::into_inner);
+        }
+        close_idle(&mut open.blocks, self.bounds.touched_bytes);
+        if let Some(at) = open.blocks.iter().position(|block| block.id == *id) {
+            let block = open.blocks.remove(at);
+            open.blocks.push(Arc::clone(&block));
+            return Ok(block);
+        }
+        open.opening.push(id.clone());
+        drop(open);
+        // Others are opened meanwhile: one that has to be looked at as a whole takes its time.
+        let _opening = Opening { store: self, id };
+        let block = Arc::new(self.open_guarded(id)?);
+        lock(&self.open).blocks.push(Arc::clone(&block));
+        Ok(block)
+    }
+
+    fn recover(&self) -> Result<Recovered> {
+        let mut found = Recovered::default();
+        for entry in fs::read_dir(&self.dir).at("list", &self.dir)? {
+            let entry = entry.at("list", &self.dir)?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if name.ends_with(TEMPORARY) || name.ends_with(DELETED) {
+                fs::remove_dir_all(entry.path()).at("remove", entry.path())?;
+            } else if let Some(id) = BlockId::parse(&name) {
+                found.blocks.push(id);
+            } else if let Some(id) = name.strip_suffix(CORRUPT).and_then(BlockId::parse) {
+                found.set_aside.push(id);
+            }
+        }
+        found.blocks.sort();
+        Ok(found)
+    }
+
+    fn remove(&self, id: &BlockId) -> Result<()> {
+        self.close(id);
+        let (path, deleted) = (self.path(id), self.dir.join(format!("{id}{DELETED}")));
+        // Renamed first: a kill in the middle must not leave half a block under a valid name.
+        match durable::rename(&path, &deleted) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            renamed => renamed.at("rename", &path)?,
+        }
+        reach(Point::BlockRemoving);
+        fs::remove_dir_all(&deleted).at("remove", &deleted)
+    }
+
+    fn quarantine(&self, id: &BlockId) -> Result<()> {
+        self.close(id);
+        let aside = self.dir.join(format!("{id}{CORRUPT}"));
+        durable::rename(&self.path(id), &aside).at("rename", self.path(id))?;
+        sync_path(&self.dir)
+    }
+
+    fn size_bytes(&self, id: &BlockId) -> u64 {
+        files_below(&self.path(id))
+            .map_or(0, |files| files.iter().filter_map(|file| fs::metadata(file).ok()).map(|m| m.len()).sum())
+    }
+}
+
+/// A block that is being opened; dropping it lets others in.
+struct Opening<'a> {
+    store: &'a SledStore,
+    id: &'a BlockId,
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        lock(&self.store.open).opening.retain(|other| other != self.id);
+        self.store.opened.notify_all();
+    }
+}
+
+/// Closes databases beyond the bounds, the least recently used first. One that is being read stays: a second open of
+/// it would find it locked.
+fn close_idle(open: &mut Vec<Arc<SledBlock>>, max_touched_bytes: usize) {
+    loop {
+        let touched: usize = open.iter().map(|block| lock(&block.touched).bytes).sum();
+        if open.len() < MAX_OPEN && touched <= max_touched_bytes {
+            return;
+        }
+        // New handles are made under the lock of this list only, so one that is alone stays alone.
+        let Some(at) = open.iter().position(|block| Arc::strong_count(block) == 1) else { return };
+        open.remove(at);
+    }
+}
+
+fn sync_path(path: &Path) -> Result<()> {
+    durable::sync(path).at("sync", path)
+}
+
+fn set_snapshots_aside(dir: &Path, which: impl Fn(&str) -> bool) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name.starts_with("snap.") && which(&name) {
+            fs::rename(entry.path(), dir.join(format!("aside.{name}")))?;
+        }
+    }
+    Ok(())
+}
+
+fn files_below(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    walk(dir).map(|(files, _)| files)
+}
+
+fn folders_below(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    walk(dir).map(|(_, folders)| folders)
+}
+
+fn walk(dir: &Path) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let (mut files, mut folders) = (Vec::new(), vec![dir.to_owned()]);
+    let mut next = 0;
+    while next < folders.len() {
+        for entry in fs::read_dir(&folders[next])? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            } else {
+                files.push(entry.path());
+            }
+        }
+        next += 1;
+    }
+    Ok((files, folders))
+}
+
+#[cfg(test)]
+mod tests;
