@@ -2,7 +2,8 @@
 //!
 //! Each `<version>.tar.zst` beside this file is a data directory as that version left it when it was killed: blocks
 //! of two levels, a checkpoint, segments of the log; from `log2-index2` on also tombstones, late samples and native
-//! histograms, from `log3-meta2` on also exemplars and metadata. `<version>.txt` is what it held: for each series its
+//! histograms, from `log3-meta2` on also exemplars and metadata, from `log4` on a position of the log and copies of the
+//! catalog. `<version>.txt` is what it held: for each series its
 //! labels, the number of its samples and a digest of their timestamps and value bits; then the exemplars and the
 //! metadata themselves.
 
