@@ -22,6 +22,9 @@ use crate::util::lock::lock;
 /// The longest a look-up may take.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Pause before a look-up that panicked is begun again.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
+
 /// Look-ups of the same name with the same settings are one, whichever jobs want them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Provider {
@@ -105,7 +108,7 @@ impl DiscoveryManager {
         self.shared.merge();
         for provider in wanted {
             if !self.running.contains_key(&provider) {
-                let task = self.tasks.spawn(Arc::clone(&self.shared).refresh(provider.clone()));
+                let task = self.tasks.spawn(Arc::clone(&self.shared).keep_refreshing(provider.clone()));
                 self.running.insert(provider, task);
             }
         }
@@ -120,7 +123,16 @@ impl DiscoveryManager {
 }
 
 impl Shared {
-    async fn refresh(self: Arc<Self>, provider: Provider) {
+    /// Looks up a name for ever; a panic is a bug, but targets must come and go nevertheless.
+    async fn keep_refreshing(self: Arc<Self>, provider: Provider) {
+        let what = format!("look-up of {}", provider.name);
+        loop {
+            self.metrics.panics.guard_future(&what, self.refresh(&provider)).await;
+            tokio::time::sleep(AFTER_PANIC).await;
+        }
+    }
+
+    async fn refresh(&self, provider: &Provider) {
         let mut timer = tokio::time::interval(provider.config.refresh_interval);
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut failing = false;
@@ -271,6 +283,35 @@ mod tests {
         assert_eq!(target.get("__address__"), Some("host.x:9100"));
         assert_eq!(target.get("__meta_dns_srv_record_target"), Some("host.x."));
         assert_eq!(target.get("__meta_dns_srv_record_port"), Some("9100"));
+        manager.stop().await;
+    }
+
+    /// Panics at first.
+    #[derive(Default)]
+    struct Faulty(std::sync::atomic::AtomicBool);
+
+    impl Resolver for Faulty {
+        fn lookup<'a>(
+            &'a self,
+            _name: &'a str,
+            _kind: RecordKind,
+        ) -> BoxFuture<'a, Result<Vec<DnsRecord>, DnsError>> {
+            assert!(self.0.swap(true, std::sync::atomic::Ordering::Relaxed), "on purpose");
+            Box::pin(async { Ok(vec![ip(1)]) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_does_not_end_the_look_ups() {
+        let mut manager = DiscoveryManager::new(Arc::new(Faulty::default()), &mut Registry::default());
+        let mut targets = manager.targets();
+        let text = "scrape_configs:\n- job_name: a\n  dns_sd_configs: [{names: [x], type: A, port: 80}]\n";
+        manager.commit(&parse(text, "f", &LoadOptions::default()).expect("valid"));
+        targets.borrow_and_update();
+        let published = tokio::time::timeout(Duration::from_secs(60), targets.changed());
+        published.await.expect("looked up again").expect("published");
+        assert_eq!(addresses(&targets.borrow()), ["10.0.0.1:80"]);
+        assert_eq!(manager.shared.metrics.panics.count(), 1);
         manager.stop().await;
     }
 }

@@ -1,7 +1,7 @@
 //! The metrics of discovery, under the names Prometheus' dashboards know.
 
-use crate::telemetry::Registry;
 use crate::telemetry::metrics::{Counter, Family, Gauge};
+use crate::telemetry::{Registry, Restarts};
 
 /// Counters and gauges; clones share their values.
 #[derive(Debug, Default, Clone)]
@@ -9,6 +9,7 @@ pub(super) struct DiscoveryMetrics {
     pub(super) dns_lookups: Counter,
     pub(super) dns_failures: Counter,
     pub(super) discovered: Family<Vec<(String, String)>, Gauge>,
+    pub(super) panics: Restarts,
 }
 
 impl DiscoveryMetrics {
@@ -18,6 +19,11 @@ impl DiscoveryMetrics {
         r.register("dns_lookups", "DNS look-ups of discovery", m.dns_lookups.clone());
         r.register("dns_lookup_failures", "DNS look-ups without a definite answer", m.dns_failures.clone());
         r.register("discovered_targets", "Targets found, by job", m.discovered.clone());
+        r.register(
+            "refresh_panics",
+            "Times looking up a name panicked and was begun again",
+            m.panics.counter(),
+        );
         m
     }
 }

@@ -27,8 +27,8 @@ const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Samples that are refused for their time are told this often for a target.
 const TELL_AGAIN: Duration = Duration::from_secs(300);
-/// Most memory for bodies that a loop keeps, unless its bodies are larger.
-const MIN_BUFFER_BYTES: usize = 64 << 10;
+/// Most memory for bodies that a loop keeps from one scrape to the next.
+const MAX_KEPT_BYTES: usize = 1 << 20;
 
 /// Whether a loop goes on.
 #[derive(Clone)]
@@ -118,7 +118,6 @@ impl ScrapeLoop {
             let (ingest, inbox) = (Arc::clone(&self.ingest), Arc::clone(&self.inbox));
             let blocking = tokio::task::spawn_blocking(move || {
                 let Buffers { body, inflated } = &mut buffers;
-                inflated.clear();
                 let opened = fetched.and_then(|fetched| {
                     fetch::open(&job, &fetched, body, inflated).map_err(|error| {
                         if matches!(error, fetch::FetchError::TooLarge(_)) {
@@ -209,13 +208,11 @@ struct Buffers {
 }
 
 impl Buffers {
-    /// Gives back what bodies took that were much larger than the last one.
+    /// Gives back what large bodies took: between two scrapes nobody needs it, and there are many targets.
     fn give_back(&mut self) {
         for buffer in [&mut self.body, &mut self.inflated] {
-            let needed = (2 * buffer.len()).max(MIN_BUFFER_BYTES);
-            if buffer.capacity() > 2 * needed {
-                buffer.shrink_to(needed);
-            }
+            buffer.clear();
+            buffer.shrink_to(MAX_KEPT_BYTES);
         }
     }
 }

@@ -218,3 +218,24 @@ fn version_of(content_type: &str) -> Result<Version, String> {
     }
     Ok(Version::First)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn bodies_count_while_they_are_in_memory() {
+        let waiting = Waiting(Arc::new(Semaphore::new(10)));
+        let read = async |text: &'static str| {
+            Received::read(Body::from(text).into_data_stream(), &waiting)
+                .await
+                .map_err(|refused| refused.status())
+        };
+        let first = read("123456").await.expect("there is room");
+        assert_eq!((first.bytes.as_slice(), waiting.0.available_permits()), (b"123456".as_slice(), 4));
+        assert_eq!(read("12345").await.err(), Some(StatusCode::SERVICE_UNAVAILABLE));
+        let second = read("1234").await.expect("just fits");
+        drop((first, second));
+        assert_eq!(waiting.0.available_permits(), 10);
+    }
+}
