@@ -97,8 +97,23 @@ impl Anchored {
     }
 
     /// The template filled with the groups of the match, if the whole of `text` matches: `$1`, `$name`, `${name}`.
-    pub fn expand(&self, text: &str, template: &str) -> Option<String> {
-        self.compiled.captures(text).map(|found| expand(template, &found))
+    /// Before it is filled `admit` is told how many bytes that makes; what it answers comes with the text.
+    ///
+    /// # Errors
+    /// Those of `admit`.
+    pub fn expand<T, E>(
+        &self,
+        text: &str,
+        template: &str,
+        admit: impl FnOnce(usize) -> Result<T, E>,
+    ) -> Result<Option<(String, T)>, E> {
+        let Some(found) = self.compiled.captures(text) else { return Ok(None) };
+        let mut bytes = 0;
+        each_part(template, &found, |part| bytes += part.len());
+        let admitted = admit(bytes)?;
+        let mut out = String::with_capacity(bytes);
+        each_part(template, &found, |part| out.push_str(part));
+        Ok(Some((out, admitted)))
     }
 
     /// The compiled expression, for captures.
@@ -198,16 +213,16 @@ fn fast_form(source: &str) -> Fast {
     Fast::Around { before, literal: literal.to_owned(), behind }
 }
 
-/// Fills `$1`, `$name` and `${name}` of a template; groups that are unknown or took no part are empty.
-fn expand(template: &str, found: &regex::Captures<'_>) -> String {
-    let mut out = String::with_capacity(template.len());
+/// Hands over the parts of a template one by one, with groups in place of `$1`, `$name` and `${name}`; those that are
+/// unknown or took no part are empty.
+fn each_part(template: &str, found: &regex::Captures<'_>, mut part: impl FnMut(&str)) {
     let mut rest = template;
     while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
+        part(&rest[..at]);
         rest = &rest[at..];
         let after = &rest[1..];
         if after.starts_with('$') {
-            out.push('$');
+            part("$");
             rest = &rest[2..];
             continue;
         }
@@ -221,7 +236,7 @@ fn expand(template: &str, found: &regex::Captures<'_>) -> String {
         };
         let Some((name, length)) = reference else {
             // Not a reference: the dollar stands for itself.
-            out.push('$');
+            part("$");
             rest = after;
             continue;
         };
@@ -230,11 +245,10 @@ fn expand(template: &str, found: &regex::Captures<'_>) -> String {
         } else {
             found.name(name)
         };
-        out.push_str(group.map_or("", |g| g.as_str()));
+        part(group.map_or("", |g| g.as_str()));
         rest = &rest[length..];
     }
-    out.push_str(rest);
-    out
+    part(rest);
 }
 
 /// Rewrites an RE2 expression for the `regex` crate.
@@ -524,9 +538,13 @@ mod tests {
 
     #[test]
     fn expands_references() {
-        let regex = regex::Regex::new("(?P<first>[a-z]+)-([0-9]+)(x)?").expect("a good expression");
-        let found = regex.captures("abc-42").expect("a match");
-        let check = |template: &str, expected: &str| assert_eq!(expand(template, &found), expected);
+        let regex = Anchored::new("(?P<first>[a-z]+)-([0-9]+)(x)?").expect("a good expression");
+        let check = |template: &str, expected: &str| {
+            let filled = regex.expand("abc-42", template, Ok::<_, ()>);
+            assert_eq!(filled, Ok(Some((expected.to_owned(), expected.len()))));
+        };
+        assert_eq!(regex.expand("abc", "x", Ok::<_, ()>), Ok(None));
+        assert_eq!(regex.expand("abc-42", "x", |_| Err::<(), _>("too long")), Err("too long"));
         check("$1", "abc");
         check("${2}0", "420");
         check("$20", "");

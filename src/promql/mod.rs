@@ -7,6 +7,7 @@
 //! Read `syntax::ast`, `plan::node`, `exec::mod`, then the operators.
 
 mod annotations;
+mod answer;
 mod cache;
 mod engine;
 mod error;

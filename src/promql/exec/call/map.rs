@@ -9,14 +9,14 @@ use crate::promql::exec::batch::{Batch, Row};
 use crate::promql::exec::build::{Opened, drop_name};
 use crate::promql::exec::context::Record;
 use crate::promql::exec::histogram::{scale, variance};
-use crate::promql::exec::{Context, Operator, math};
+use crate::promql::exec::{Column, Context, Operator, math};
 use crate::promql::plan::{Grid, MapFunc};
 
 /// Applies a function to every value.
 pub(crate) struct MapOp<'p> {
     func: MapFunc,
     input: Opened<'p>,
-    params: Vec<Vec<f64>>,
+    params: Vec<Column>,
     /// What was noted about the parameters, which stand behind the input.
     after: Option<Record>,
 }
@@ -25,7 +25,7 @@ impl<'p> MapOp<'p> {
     pub(in crate::promql::exec) fn new(
         func: MapFunc,
         input: Opened<'p>,
-        params: Vec<Vec<f64>>,
+        params: Vec<Column>,
         after: Record,
     ) -> Self {
         Self { func, input, params, after: Some(after) }
@@ -132,6 +132,7 @@ impl Operator for MapOp<'_> {
             return Ok(None);
         };
         for row in &mut batch {
+            cx.work(row.count().max(row.values.len()))?;
             let before = row.count();
             if self.func.is_of_histograms() {
                 self.of_histograms(row);
@@ -181,6 +182,7 @@ impl Operator for TimeOp<'_> {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
         let Some(mut batch) = self.input.next(cx)? else { return Ok(None) };
         for row in &mut batch {
+            cx.work(row.values.len())?;
             for (at, value) in row.values.iter_mut().enumerate() {
                 *value = self.grid.time(at) as f64 / 1000.0;
             }
