@@ -11,7 +11,8 @@ use super::plan::{Grid, Planner, QueryTimes, SelectSet, Shares, Wanted};
 use super::syntax::ast::{Expr, ExprKind, ValueType};
 use super::syntax::quote::lossy;
 use super::value::{MatrixSeries, QueryResult, Stats, Value};
-use super::{Annotations, EngineOptions, Error, ExplainNode, QueryOptions, parse};
+use super::{Annotations, EngineOptions, Error, ExplainNode, QueryOptions, parse_within};
+use crate::model::RegexBudget;
 use crate::storage::{Queryable, SeriesSet};
 
 /// Highest expression that is evaluated on the caller's stack. Queries written by hand are far below.
@@ -19,6 +20,9 @@ const SHALLOW: u16 = 24;
 
 /// Stack for anything higher: the highest accepted expressions need some megabytes without optimisation.
 const DEEP_STACK: usize = 64 << 20;
+
+/// What a character of a query takes at most, as part of the syntax tree and of the plan.
+const BYTES_PER_CHARACTER: usize = 256;
 
 /// Evaluates queries. One serves any number of threads, and one storage: what it keeps of results is of that.
 #[derive(Debug)]
@@ -28,6 +32,16 @@ pub struct Engine {
     results: ResultCache,
     /// Whether equal parts of a query are computed once.
     shares: bool,
+}
+
+/// A query that was asked, with all that holds until it is answered.
+struct Asked<'a> {
+    source: &'a dyn Queryable,
+    options: &'a QueryOptions,
+    limits: Limits,
+    started: Instant,
+    /// What the query takes before it reads anything.
+    _text: Ticket,
 }
 
 impl Engine {
@@ -70,8 +84,7 @@ impl Engine {
         time_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
-        let started = Instant::now();
-        let expr = parse(query, &self.options.features)?;
+        let (expr, asked) = self.read(source, query, options)?;
         if let ExprKind::String(text) = &expr.unwrap_parens().kind {
             let value = Value::String { timestamp: time_ms, value: lossy(text).into_owned() };
             return Ok(QueryResult {
@@ -84,7 +97,7 @@ impl Engine {
             });
         }
         let times = QueryTimes { start: time_ms, end: time_ms, step: 0 };
-        self.run(source, &expr, times, Grid::instant(time_ms), options, started)
+        self.run(&asked, &expr, times, Grid::instant(time_ms))
     }
 
     /// Evaluates `query` at every step from `start_ms` up to at most `end_ms`.
@@ -100,8 +113,7 @@ impl Engine {
         step_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
-        let started = Instant::now();
-        let expr = parse(query, &self.options.features)?;
+        let (expr, asked) = self.read(source, query, options)?;
         if !matches!(expr.value_type(), ValueType::Scalar | ValueType::Vector) {
             return Err(Error::NotRangeable(expr.value_type().documented()));
         }
@@ -114,7 +126,7 @@ impl Engine {
         let grid = Grid::spanning(start_ms, end_ms, step_ms).ok_or(Error::TooManySteps)?;
         let whole = QueryTimes { start: start_ms, end: end_ms, step: step_ms };
         let run = |grid: Grid| {
-            let mut result = self.run(source, &expr, whole, grid, options, started)?;
+            let mut result = self.run(&asked, &expr, whole, grid)?;
             let sorting = Instant::now();
             if let Value::Matrix(series) = &mut result.value {
                 series.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -130,7 +142,7 @@ impl Engine {
         let Some(lookup) = lookup else { return run(grid) };
         let mut result = match lookup.rest() {
             Some(rest) => run(rest)?,
-            None => QueryResult::empty(started.elapsed()),
+            None => QueryResult::empty(asked.started.elapsed()),
         };
         let Value::Matrix(series) = &mut result.value else { return Ok(result) };
         if lookup.known_steps() > 0 {
@@ -153,24 +165,45 @@ impl Engine {
         Ticket::try_new(&memory, Value::bytes_of_series(series))
     }
 
+    /// Reads a query, which counts against its time and memory as what comes after does.
+    fn read<'a>(
+        &self,
+        source: &'a dyn Queryable,
+        query: &str,
+        options: &'a QueryOptions,
+    ) -> Result<(Expr, Asked<'a>), Error> {
+        let started = Instant::now();
+        let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
+        let memory = Memory::new(self.options.max_memory, &self.memory);
+        let text = Ticket::try_new(&memory, query.len().saturating_mul(BYTES_PER_CHARACTER))?;
+        let limits = Limits {
+            max_samples: self.options.max_samples,
+            memory,
+            deadline: started.checked_add(timeout),
+            stop: options.stop.clone(),
+        };
+        let mut patterns = RegexBudget::until(limits.deadline, limits.stop.clone());
+        let expr = parse_within(query, &self.options.features, &mut patterns);
+        limits.check_time()?;
+        Ok((expr?, Asked { source, options, limits, started, _text: text }))
+    }
+
     /// Runs the query where its depth has room: planning and evaluation recurse as deep as the expression.
     fn run(
         &self,
-        source: &dyn Queryable,
+        asked: &Asked<'_>,
         expr: &Expr,
         times: QueryTimes,
         grid: Grid,
-        options: &QueryOptions,
-        started: Instant,
     ) -> Result<QueryResult, Error> {
         if expr.height() <= SHALLOW {
-            return self.run_here(source, expr, times, grid, options, started);
+            return self.run_here(asked, expr, times, grid);
         }
         std::thread::scope(|scope| {
             let deep = std::thread::Builder::new()
                 .name("deep-query".to_owned())
                 .stack_size(DEEP_STACK)
-                .spawn_scoped(scope, || self.run_here(source, expr, times, grid, options, started));
+                .spawn_scoped(scope, || self.run_here(asked, expr, times, grid));
             match deep.map(std::thread::ScopedJoinHandle::join) {
                 Ok(Ok(result)) => result,
                 Ok(Err(panic)) => std::panic::resume_unwind(panic),
@@ -181,21 +214,13 @@ impl Engine {
 
     fn run_here(
         &self,
-        source: &dyn Queryable,
+        asked: &Asked<'_>,
         expr: &Expr,
         times: QueryTimes,
         grid: Grid,
-        options: &QueryOptions,
-        started: Instant,
     ) -> Result<QueryResult, Error> {
-        let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
-        let memory = Memory::new(self.options.max_memory, &self.memory);
-        let limits = Limits {
-            max_samples: self.options.max_samples,
-            memory: Arc::clone(&memory),
-            deadline: started.checked_add(timeout),
-            stop: options.stop.clone(),
-        };
+        let Asked { source, options, limits, started, .. } = asked;
+        let (limits, memory) = (limits.clone(), Arc::clone(&limits.memory));
         let mut planner = Planner {
             times,
             lookback: options.lookback_ms.unwrap_or(self.options.lookback_ms),
@@ -203,10 +228,13 @@ impl Engine {
             max_steps: self.options.max_samples,
             selects: SelectSet::default(),
             wanted: Wanted::default(),
+            patterns: RegexBudget::until(limits.deadline, limits.stop.clone()),
             single: times.is_moment(),
         };
-        let plan = plan(&mut planner, expr, grid)?;
-        let opened = open_selects(source, &planner.selects)?;
+        let plan = plan(&mut planner, expr, grid);
+        limits.check_time()?;
+        let plan = plan?;
+        let opened = open_selects(*source, &planner.selects)?;
         let _selected = Ticket::try_new(&memory, opened.iter().map(|series| series.memory_bytes()).sum())?;
         let is_range = times.step > 0;
         let mut cx = Context::new(&opened, &self.options.features, !times.is_moment(), limits);

@@ -49,6 +49,19 @@ pub(crate) struct Limits {
     pub(crate) stop: StopToken,
 }
 
+impl Limits {
+    /// Fails when there is no time left, or nobody waits any more.
+    pub(crate) fn check_time(&self) -> Result<(), Error> {
+        if self.stop.is_stopped() {
+            return Err(Error::Canceled(PHASE));
+        }
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(Error::Timeout(PHASE));
+        }
+        Ok(())
+    }
+}
+
 /// The shared state of one running query.
 pub(crate) struct Context<'a> {
     /// The series of each selector, by number.
@@ -235,13 +248,7 @@ impl<'a> Context<'a> {
     /// Fails when the query should end early. Called per series and per batch.
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.check_memory()?;
-        if self.limits.stop.is_stopped() {
-            return Err(Error::Canceled(PHASE));
-        }
-        if self.limits.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(Error::Timeout(PHASE));
-        }
-        Ok(())
+        self.limits.check_time()
     }
 
     /// Notes that about so many steps, samples or bytes were or are to be worked on, and fails when the query should end

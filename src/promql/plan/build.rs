@@ -9,7 +9,7 @@ use super::node::{
     Reader, Shows, SortFunc, SortOrder, VectorBinary,
 };
 use super::select_set::SelectSet;
-use crate::model::{Anchored, Labels, LabelsBuf, METRIC_NAME, MatchOp, Matcher};
+use crate::model::{Anchored, Labels, LabelsBuf, METRIC_NAME, MatchOp, Matcher, RegexBudget};
 use crate::promql::error::Error;
 use crate::promql::syntax::ast::{
     Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Expr, ExprKind, Length, Span, Subquery,
@@ -46,6 +46,8 @@ pub(crate) struct Planner {
     pub(crate) max_steps: usize,
     pub(crate) selects: SelectSet,
     pub(crate) wanted: Wanted,
+    /// What regular expressions outside of selectors may still take.
+    pub(crate) patterns: RegexBudget,
     /// Whether what is planned is evaluated at one moment, which need not be the only one of the query.
     pub(crate) single: bool,
 }
@@ -531,7 +533,7 @@ impl Planner {
         };
         let func = match (name, texts.as_slice()) {
             ("label_replace", [dst, replacement, src, regex]) => {
-                let Ok(regex) = Anchored::new(&lossy(regex)) else {
+                let Ok(regex) = Anchored::within(&lossy(regex), &mut self.patterns) else {
                     return wrong("regular expression", regex);
                 };
                 LabelFunc::Replace {

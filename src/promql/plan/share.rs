@@ -341,6 +341,7 @@ mod tests {
             max_steps: 1000,
             selects: SelectSet::default(),
             wanted: Wanted::default(),
+            patterns: crate::model::RegexBudget::default(),
             single: false,
         };
         let grid = Grid::spanning(0, 600_000, 60_000).expect("steps");

@@ -132,7 +132,7 @@ pub async fn tsdb(State(state): Shared, params: Params) -> Reply<Value> {
         Some(_) => return Err(ApiError::bad_data("limit must be a positive number")),
     };
     let data = state
-        .blocking(move |state, _| {
+        .administer(move |state, _| {
             let stats = state.db.head().stats();
             let mut data = state.db.head().with_index(|index| cardinality(&index, limit));
             data["headStats"] = json!({

@@ -36,7 +36,11 @@ impl Operator for LabelOp<'_> {
             let (dst, value, _memory) = match self.func {
                 LabelFunc::Replace { dst, replacement, src, regex } => {
                     let source = row.labels.get(src).unwrap_or("");
-                    let Some((value, memory)) = regex.expand(source, replacement, admit)? else { continue };
+                    let Some(groups) = regex.groups(source) else { continue };
+                    let bytes = groups.expanded_len(replacement);
+                    let memory = admit(bytes)?;
+                    let mut value = String::with_capacity(bytes);
+                    groups.expand(replacement, &mut value);
                     (dst, value, memory)
                 }
                 LabelFunc::Join { dst, separator, src } => {
