@@ -1,7 +1,7 @@
 //! The HTTP surface of the real binary: status codes, headers, error kinds and texts, as Prometheus 3 has them.
 //!
 //! Requests are written to a socket as they are, so that nothing in between mends them. [`admin`] is about deleting and
-//! snapshots, [`cost`] about statistics, [`histograms`] about native ones, [`write`] about remote write, [`load`] about queries that wait, run long
+//! snapshots, [`cost`] about statistics, [`histograms`] about native ones, [`lanes`] about what is looked up, [`write`] about remote write, [`load`] about queries that wait, run long
 //! or are given up, [`long`] about replies that are written while they are sent, [`typed`] about types and units as labels.
 
 #[path = "../support/mod.rs"]
@@ -11,6 +11,7 @@ mod admin;
 mod beside;
 mod cost;
 mod histograms;
+mod lanes;
 mod load;
 mod long;
 mod typed;

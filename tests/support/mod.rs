@@ -5,6 +5,7 @@
 
 pub mod dns;
 pub mod prometheus;
+pub mod queries;
 pub mod query_list;
 pub mod server;
 pub mod services;
