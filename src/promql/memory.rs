@@ -77,6 +77,16 @@ impl Memory {
         self.total.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Adds `bytes` if that many more fit.
+    fn try_add(&self, bytes: usize) -> Result<(), Error> {
+        // Sums of what threads ask for at once stay far from the end of the numbers.
+        if bytes > self.limit {
+            return Err(Error::TooMuchMemory { limit: self.limit });
+        }
+        self.add(bytes);
+        self.check().inspect_err(|_| self.subtract(bytes))
+    }
+
     fn subtract(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
         self.total.used.fetch_sub(bytes, Ordering::Relaxed);
@@ -95,21 +105,17 @@ impl Ticket {
 
     /// Counts `bytes` if that many more fit.
     pub(crate) fn try_new(memory: &Arc<Memory>, bytes: usize) -> Result<Self, Error> {
-        let mut ticket = Self::new(memory, 0);
-        ticket.try_grow(bytes)?;
-        Ok(ticket)
+        memory.try_add(bytes)?;
+        Ok(Self(Some((Arc::clone(memory), bytes))))
     }
 
     /// Counts `more` bytes if they fit. What nobody counts always fits.
     pub(crate) fn try_grow(&mut self, more: usize) -> Result<(), Error> {
-        let Some((memory, _)) = &self.0 else { return Ok(()) };
-        // Sums of what threads ask for at once stay far from the end of the numbers.
-        if more > memory.limit {
-            return Err(Error::TooMuchMemory { limit: memory.limit });
+        if let Some((memory, bytes)) = &mut self.0 {
+            memory.try_add(more)?;
+            *bytes += more;
         }
-        let memory = Arc::clone(memory);
-        self.grow(more);
-        memory.check().inspect_err(|_| self.shrink(more))
+        Ok(())
     }
 
     /// Bytes counted.

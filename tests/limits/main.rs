@@ -22,13 +22,13 @@ use support::Random;
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 /// What a query may hold.
-const BUDGET: usize = 2 << 20;
+const BUDGET: usize = 768 << 10;
 
 /// What is not counted: the text and its tree, the plan, one series at a time for each thread, rows on their way.
-const BESIDE: usize = 2 << 20;
+const BESIDE: usize = 1 << 20;
 
 /// Steps of range queries.
-const STEPS: i64 = 4000;
+const STEPS: i64 = 2000;
 
 const VECTORS: [&str; 5] = ["m", "bucket", "native", "{__name__=~\"m|native\"}", "native smoothed"];
 const MATRICES: [&str; 5] =
@@ -174,7 +174,7 @@ static ALONE: Mutex<()> = Mutex::new(());
 #[test]
 fn expressions_take_little_until_they_are_asked_and_not_much_then() {
     let _alone = ALONE.lock();
-    let matchers = vec!["text=~\"\\\\pL{60}\""; 200].join(",");
+    let matchers = vec!["text!~\"\\\\pL{60}\""; 200].join(",");
     let query = format!("m{{{matchers}}}");
     let (read, took) = taking(|| emberkeep::promql::parse(&query, &Features::all()));
     assert!(read.is_ok(), "{read:?}");

@@ -30,6 +30,9 @@ const MANY_ROWS_CELLS: usize = 1 << 18;
 /// Steps that are set to nothing in the time that others are worked on.
 const STEPS_PER_UNIT: usize = 8;
 
+/// Buffers from this size on are counted.
+const COUNTED_BUFFER: usize = 64 << 10;
+
 /// Rows enough to share between threads.
 const FEW_ROWS: usize = 16;
 
@@ -264,6 +267,15 @@ impl<'a> Context<'a> {
         self.check()
     }
 
+    /// As [`Context::work`], where an early end cannot be told: whether there is no time left. The query fails at the next
+    /// look at its limits then, whatever comes of the work.
+    pub(super) fn is_late(&self, units: usize) -> bool {
+        let unchecked = self.unchecked.get().saturating_add(units);
+        let late = unchecked >= UNCHECKED_WORK && self.limits.check_time().is_err();
+        self.unchecked.set(if late || unchecked < UNCHECKED_WORK { unchecked } else { 0 });
+        late
+    }
+
     /// Whether there is memory for what need not be kept.
     pub(super) fn has_memory_to_spare(&self) -> bool {
         self.limits.memory.is_plenty()
@@ -304,6 +316,11 @@ impl<'a> Context<'a> {
             self.kept.give_up_all();
             Ticket::try_new(&self.limits.memory, bytes)
         })
+    }
+
+    /// As [`Context::reserve`], of a buffer for one series at a time: a small one is not worth counting.
+    pub(crate) fn reserve_buffer(&self, bytes: usize) -> Result<Ticket, Error> {
+        if bytes < COUNTED_BUFFER { Ok(Ticket::default()) } else { self.reserve(bytes) }
     }
 
     /// Counts `more` bytes, which are about to be taken, with others.

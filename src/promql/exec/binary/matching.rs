@@ -91,13 +91,13 @@ impl Results {
 impl Join<'_> {
     fn pairing(&mut self, pairing: &Pairing) -> Result<(), Error> {
         let (fill_many, fill_one) = (self.op.matching.fill_left, self.op.matching.fill_right);
-        let _only = self.cx.reserve(self.steps * size_of::<usize>())?;
+        let _only = self.cx.reserve_buffer(self.steps * size_of::<usize>())?;
         let only = self.only_one(pairing)?;
         let mut results = Results {
             by_labels: HashMap::new(),
             matched: Presence::none(self.steps),
             used: HashMap::new(),
-            memory: self.cx.reserve(self.steps / 8)?,
+            memory: self.cx.reserve(0)?,
         };
         for index in &pairing.left {
             self.cx.work(self.steps)?;
@@ -202,6 +202,9 @@ impl Join<'_> {
     ) -> Result<(), Error> {
         let (op, (at, rank)) = (self.op.op, place);
         let (left, right) = if self.swapped { (one, many) } else { (many, one) };
+        if !matches!((left, right), (Element::Float(_), Element::Float(_))) {
+            self.cx.work(ROW_WORK)?;
+        }
         let mut histogram = None;
         let (mut value, holds) = match (left, right) {
             (Element::Float(left), Element::Float(right)) => {
@@ -212,22 +215,19 @@ impl Join<'_> {
                 }
                 math::binary(op, left, right)
             }
-            _ => {
-                self.cx.work(ROW_WORK)?;
-                match combine(op, left, right) {
-                    Ok(combined) => {
-                        if let Some(info) = combined.info {
-                            self.remarks.note(at, rank, info, self.cx)?;
-                        }
-                        histogram = Some(combined.histogram);
-                        (0.0, combined.keep)
+            _ => match combine(op, left, right) {
+                Ok(combined) => {
+                    if let Some(info) = combined.info {
+                        self.remarks.note(at, rank, info, self.cx)?;
                     }
-                    Err(remark) => {
-                        self.remarks.note(at, rank, remark, self.cx)?;
-                        return Ok(());
-                    }
+                    histogram = Some(combined.histogram);
+                    (0.0, combined.keep)
                 }
-            }
+                Err(remark) => {
+                    self.remarks.note(at, rank, remark, self.cx)?;
+                    return Ok(());
+                }
+            },
         };
         if self.op.return_bool {
             value = f64::from(u8::from(holds));

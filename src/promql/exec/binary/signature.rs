@@ -37,13 +37,12 @@ pub(super) struct Paired {
 pub(super) fn pair(lhs: &[Row], rhs: &[Row], matching: &Matching, cx: &Context<'_>) -> Result<Paired, Error> {
     let of_row =
         |row: &Row| size_of::<Pairing>() + 2 * size_of::<(Labels, usize)>() + row.labels.packed_len();
-    let mut memory = cx.reserve(0)?;
+    let memory = cx.reserve(lhs.iter().chain(rhs).map(of_row).sum())?;
     let mut known: HashMap<Labels, usize> = HashMap::new();
     let mut out: Vec<Pairing> = Vec::new();
     for (rows, is_left) in [(lhs, true), (rhs, false)] {
         for (index, row) in rows.iter().enumerate() {
             cx.work(ROW_WORK)?;
-            cx.grow(&mut memory, of_row(row))?;
             let signature = signature(&row.labels, matching);
             let at = *known.entry(signature).or_insert_with_key(|signature| {
                 out.push(Pairing { signature: signature.clone(), left: Vec::new(), right: Vec::new() });

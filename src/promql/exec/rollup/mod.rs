@@ -158,7 +158,7 @@ impl Windows {
 
     /// Counts the samples of every window, and of them those that the window before did not hold.
     fn count_steps(&self, samples: &Samples, reads: bool, cx: &Context<'_>) -> Result<(), Error> {
-        let _before = cx.reserve((samples.len() + 1) * size_of::<usize>())?;
+        let _before = cx.reserve_buffer((samples.len() + 1) * size_of::<usize>())?;
         cx.work(samples.len() + self.moments.grid.count)?;
         // The weight of all samples before each one.
         let mut before = Vec::with_capacity(samples.len() + 1);
@@ -285,7 +285,7 @@ impl Windows {
         scratch: &mut Vec<f64>,
         cx: &Context<'_>,
     ) -> Result<(), Error> {
-        let _apart = cx.reserve(samples.len() * Apart::BYTES_PER_SAMPLE)?;
+        let _apart = cx.reserve_buffer(samples.len() * Apart::BYTES_PER_SAMPLE)?;
         cx.work(samples.weight() + row.values.len())?;
         let apart = Apart::new(samples, self.asks_for_resets(), self.asks_for_starts(cx));
         let name = row.labels.metric_name().to_owned();
@@ -434,7 +434,7 @@ impl Operator for Rollup<'_> {
                     }
                     let held = scratch.samples.weight();
                     cx.hold(held)?;
-                    let _read = cx.reserve(held * BYTES_PER_SAMPLE)?;
+                    let _read = cx.reserve_buffer(held * BYTES_PER_SAMPLE)?;
                     let row = windows.row(scratch, series.labels(number), false, true, cx);
                     cx.release(held);
                     row
@@ -451,7 +451,7 @@ impl Operator for Rollup<'_> {
                 for row in rows {
                     let held = row.count();
                     cx.work(held)?;
-                    let _samples = cx.reserve(held * BYTES_PER_SAMPLE)?;
+                    let _samples = cx.reserve_buffer(held * BYTES_PER_SAMPLE)?;
                     scratch.samples.clear();
                     row.write_samples(|at| grid.time(at), &mut scratch.samples);
                     forget_resets(&mut scratch.samples);
@@ -564,7 +564,7 @@ pub(crate) fn raw_series(
             let Some(node) = inner else { return Ok((out, memory)) };
             for row in cx.answering(node.grid.count, || super::build::rows(node, cx))? {
                 cx.work(row.values.len())?;
-                let _samples = cx.reserve(row.count() * BYTES_PER_SAMPLE)?;
+                let _samples = cx.reserve_buffer(row.count() * BYTES_PER_SAMPLE)?;
                 samples.clear();
                 row.write_samples(|at| node.grid.time(at), &mut samples);
                 cx.grow(&mut memory, Value::bytes_of_one(&row.labels, &samples))?;
