@@ -31,6 +31,8 @@ pub(super) fn run(
             let any_histograms = row.may_have_histograms();
             for at in row.present.iter() {
                 if any_histograms && let Some(histogram) = row.histogram(at) {
+                    // Every bucket is written out.
+                    cx.work(histogram.weight() * ROW_WORK)?;
                     buf.reset_to(&row.labels);
                     buf.set(label, &plain_text(histogram));
                     let index = counted.find(groups.labels(&buf.to_labels()), cx)?;

@@ -36,11 +36,13 @@ impl<'p> MapOp<'p> {
     }
 
     /// Replaces every histogram by a number it holds. Numbers go.
-    fn of_histograms(&self, row: &mut Row) {
+    fn of_histograms(&self, row: &mut Row, cx: &Context<'_>) -> Result<(), Error> {
         row.drop_floats();
         let histograms = std::mem::take(&mut row.histograms);
         for at in row.present.iter().collect::<Vec<_>>() {
             let Some(Some(histogram)) = histograms.get(at) else { continue };
+            // Each bucket takes powers and logarithms.
+            cx.work(histogram.weight() * 16)?;
             row.put(
                 at,
                 match self.func {
@@ -52,6 +54,7 @@ impl<'p> MapOp<'p> {
                 },
             );
         }
+        Ok(())
     }
 
     /// The result for one value; nothing when the element goes.
@@ -135,7 +138,7 @@ impl Operator for MapOp<'_> {
             cx.work(row.count().max(row.values.len()))?;
             let before = row.count();
             if self.func.is_of_histograms() {
-                self.of_histograms(row);
+                self.of_histograms(row, cx)?;
                 cx.release(before - row.count());
                 drop_name(row, cx);
                 continue;
