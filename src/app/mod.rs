@@ -119,7 +119,7 @@ impl App {
         let state = Arc::new(ApiState {
             db,
             engine: ArcSwap::from_pointee(Engine::new(settings.engine_options(&first))),
-            query_slots: Semaphore::new(settings.query_concurrency),
+            lanes: web::lanes::Lanes::new(settings.query_concurrency),
             write_slots: Semaphore::new(
                 std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             ),

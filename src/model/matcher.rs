@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::name::{Quoted, is_plain_label_name};
-use super::{Anchored, Labels, RegexError};
+use super::{Anchored, Labels, RegexBudget, RegexError};
 
 /// The four comparison operators of a matcher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,10 +45,23 @@ impl Matcher {
     /// # Errors
     /// When `op` is a regular expression operator and `value` does not compile.
     pub fn new(name: impl Into<String>, op: MatchOp, value: impl Into<String>) -> Result<Self, RegexError> {
+        Self::within(name, op, value, &mut RegexBudget::default())
+    }
+
+    /// The same for one of several matchers of a request.
+    ///
+    /// # Errors
+    /// Those of [`Matcher::new`], and when the expressions of the request are too much together.
+    pub fn within(
+        name: impl Into<String>,
+        op: MatchOp,
+        value: impl Into<String>,
+        budget: &mut RegexBudget,
+    ) -> Result<Self, RegexError> {
         let value = value.into();
         let regex = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Regex | MatchOp::NotRegex => Some(Anchored::new(&value)?),
+            MatchOp::Regex | MatchOp::NotRegex => Some(Anchored::within(&value, budget)?),
         };
         Ok(Self { name: name.into(), op, value, regex })
     }

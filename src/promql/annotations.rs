@@ -254,19 +254,21 @@ pub struct Annotations {
 }
 
 impl Annotations {
-    /// Adds a remark about the expression at `span`.
-    pub(crate) fn add(&mut self, remark: Remark, span: Span) {
+    /// Adds a remark about the expression at `span`. How many bytes that took.
+    pub(crate) fn add(&mut self, remark: Remark, span: Span) -> usize {
         let mergeable = matches!(remark, Remark::ForcedMonotonicity { .. } | Remark::StartOverlap { .. });
         let repeats = |entry: &Entry| entry.span == span && entry.remark == remark;
         if !mergeable && self.entries.get(self.last).is_some_and(repeats) {
-            return;
+            return 0;
         }
         let text = remark.text();
         let Some(at) = self.by_text.get(&text).copied() else {
             self.last = self.entries.len();
             self.by_text.insert(text.clone(), self.last);
+            // The names in a remark are part of its text, which is held twice.
+            let bytes = size_of::<Entry>() + size_of::<(String, usize)>() + 3 * text.len();
             self.entries.push(Entry { text, remark, span });
-            return;
+            return bytes;
         };
         self.last = at;
         let entry = &mut self.entries[at];
@@ -280,16 +282,17 @@ impl Annotations {
             }
             _ => entry.span = span,
         }
+        0
     }
 
-    /// Adds the remarks of `other` after its own.
-    pub(crate) fn join(&mut self, other: Self) {
-        other.entries.into_iter().for_each(|entry| self.add(entry.remark, entry.span));
+    /// Adds the remarks of `other` after its own. How many bytes that took.
+    pub(crate) fn join(&mut self, other: Self) -> usize {
+        other.entries.into_iter().map(|entry| self.add(entry.remark, entry.span)).sum()
     }
 
-    /// Adds the remarks of `other` after its own, at other positions.
-    pub(crate) fn repeat(&mut self, other: &Self, position: impl Fn(Span) -> Span) {
-        other.entries.iter().for_each(|entry| self.add(entry.remark.clone(), position(entry.span)));
+    /// Adds the remarks of `other` after its own, at other positions. How many bytes that took.
+    pub(crate) fn repeat(&mut self, other: &Self, position: impl Fn(Span) -> Span) -> usize {
+        other.entries.iter().map(|entry| self.add(entry.remark.clone(), position(entry.span))).sum()
     }
 
     /// Whether there are none.

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::answer::Plan;
 use super::cache::ResultCache;
-use super::exec::{self, Context, Limits, Row, StepCounts, merge_equal, without_name};
+use super::exec::{self, Context, Limits, StepCounts};
 use super::memory::{Memory, Ticket, TotalMemory};
-use super::plan::{Grid, Node, Planner, QueryTimes, RangeSource, SelectSet, Shares, Wanted};
+use super::plan::{Grid, Planner, QueryTimes, SelectSet, Shares, Wanted};
 use super::syntax::ast::{Expr, ExprKind, ValueType};
 use super::syntax::quote::lossy;
-use super::value::{MatrixSeries, QueryResult, Stats, Value, VectorSample};
-use super::{Annotations, EngineOptions, Error, ExplainNode, QueryOptions, parse};
-use crate::model::Samples;
+use super::value::{MatrixSeries, QueryResult, Stats, Value};
+use super::{Annotations, EngineOptions, Error, ExplainNode, QueryOptions, parse_within};
+use crate::model::RegexBudget;
 use crate::storage::{Queryable, SeriesSet};
 
 /// Highest expression that is evaluated on the caller's stack. Queries written by hand are far below.
@@ -19,6 +20,9 @@ const SHALLOW: u16 = 24;
 
 /// Stack for anything higher: the highest accepted expressions need some megabytes without optimisation.
 const DEEP_STACK: usize = 64 << 20;
+
+/// What a character of a query takes at most, as part of the syntax tree and of the plan.
+const BYTES_PER_CHARACTER: usize = 256;
 
 /// Evaluates queries. One serves any number of threads, and one storage: what it keeps of results is of that.
 #[derive(Debug)]
@@ -30,21 +34,14 @@ pub struct Engine {
     shares: bool,
 }
 
-/// What to run once the data is open.
-enum Plan {
-    Scalar(Node),
-    Vector(Node),
-    Raw { source: RangeSource, range: i64 },
-}
-
-impl Plan {
-    /// The topmost node, if there is one.
-    fn root(&self) -> Option<&Node> {
-        match self {
-            Self::Scalar(node) | Self::Vector(node) => Some(node),
-            Self::Raw { source, .. } => source.input(),
-        }
-    }
+/// A query that was asked, with all that holds until it is answered.
+struct Asked<'a> {
+    source: &'a dyn Queryable,
+    options: &'a QueryOptions,
+    limits: Limits,
+    started: Instant,
+    /// What the query takes before it reads anything.
+    _text: Ticket,
 }
 
 impl Engine {
@@ -87,8 +84,7 @@ impl Engine {
         time_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
-        let started = Instant::now();
-        let expr = parse(query, &self.options.features)?;
+        let (expr, asked) = self.read(source, query, options)?;
         if let ExprKind::String(text) = &expr.unwrap_parens().kind {
             let value = Value::String { timestamp: time_ms, value: lossy(text).into_owned() };
             return Ok(QueryResult {
@@ -101,7 +97,7 @@ impl Engine {
             });
         }
         let times = QueryTimes { start: time_ms, end: time_ms, step: 0 };
-        self.run(source, &expr, times, Grid::instant(time_ms), options, started)
+        self.run(&asked, &expr, times, Grid::instant(time_ms))
     }
 
     /// Evaluates `query` at every step from `start_ms` up to at most `end_ms`.
@@ -117,8 +113,7 @@ impl Engine {
         step_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
-        let started = Instant::now();
-        let expr = parse(query, &self.options.features)?;
+        let (expr, asked) = self.read(source, query, options)?;
         if !matches!(expr.value_type(), ValueType::Scalar | ValueType::Vector) {
             return Err(Error::NotRangeable(expr.value_type().documented()));
         }
@@ -130,8 +125,8 @@ impl Engine {
         }
         let grid = Grid::spanning(start_ms, end_ms, step_ms).ok_or(Error::TooManySteps)?;
         let whole = QueryTimes { start: start_ms, end: end_ms, step: step_ms };
-        let run = |times: QueryTimes, grid: Grid| {
-            let mut result = self.run(source, &expr, times, grid, options, started)?;
+        let run = |grid: Grid| {
+            let mut result = self.run(&asked, &expr, whole, grid)?;
             let sorting = Instant::now();
             if let Value::Matrix(series) = &mut result.value {
                 series.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -144,10 +139,10 @@ impl Engine {
         let lookback = options.lookback_ms.unwrap_or(self.options.lookback_ms);
         let lookup =
             if may_keep { self.results.look_up(source, (query, &expr), grid, lookback) } else { None };
-        let Some(lookup) = lookup else { return run(whole, grid) };
+        let Some(lookup) = lookup else { return run(grid) };
         let mut result = match lookup.rest() {
-            Some(rest) => run(QueryTimes { start: rest.start, ..whole }, rest)?,
-            None => QueryResult::empty(started.elapsed()),
+            Some(rest) => run(rest)?,
+            None => QueryResult::empty(asked.started.elapsed()),
         };
         let Value::Matrix(series) = &mut result.value else { return Ok(result) };
         if lookup.known_steps() > 0 {
@@ -167,29 +162,48 @@ impl Engine {
             return Err(Error::TooManySamples);
         }
         let memory = Memory::new(self.options.max_memory, &self.memory);
-        let ticket = Ticket::new(&memory, Value::bytes_of_series(series));
-        memory.check()?;
-        Ok(ticket)
+        Ticket::try_new(&memory, Value::bytes_of_series(series))
+    }
+
+    /// Reads a query, which counts against its time and memory as what comes after does.
+    fn read<'a>(
+        &self,
+        source: &'a dyn Queryable,
+        query: &str,
+        options: &'a QueryOptions,
+    ) -> Result<(Expr, Asked<'a>), Error> {
+        let started = Instant::now();
+        let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
+        let memory = Memory::new(self.options.max_memory, &self.memory);
+        let text = Ticket::try_new(&memory, query.len().saturating_mul(BYTES_PER_CHARACTER))?;
+        let limits = Limits {
+            max_samples: self.options.max_samples,
+            memory,
+            deadline: started.checked_add(timeout),
+            stop: options.stop.clone(),
+        };
+        let mut patterns = RegexBudget::until(limits.deadline, limits.stop.clone());
+        let expr = parse_within(query, &self.options.features, &mut patterns);
+        limits.check_time()?;
+        Ok((expr?, Asked { source, options, limits, started, _text: text }))
     }
 
     /// Runs the query where its depth has room: planning and evaluation recurse as deep as the expression.
     fn run(
         &self,
-        source: &dyn Queryable,
+        asked: &Asked<'_>,
         expr: &Expr,
         times: QueryTimes,
         grid: Grid,
-        options: &QueryOptions,
-        started: Instant,
     ) -> Result<QueryResult, Error> {
         if expr.height() <= SHALLOW {
-            return self.run_here(source, expr, times, grid, options, started);
+            return self.run_here(asked, expr, times, grid);
         }
         std::thread::scope(|scope| {
             let deep = std::thread::Builder::new()
                 .name("deep-query".to_owned())
                 .stack_size(DEEP_STACK)
-                .spawn_scoped(scope, || self.run_here(source, expr, times, grid, options, started));
+                .spawn_scoped(scope, || self.run_here(asked, expr, times, grid));
             match deep.map(std::thread::ScopedJoinHandle::join) {
                 Ok(Ok(result)) => result,
                 Ok(Err(panic)) => std::panic::resume_unwind(panic),
@@ -200,21 +214,13 @@ impl Engine {
 
     fn run_here(
         &self,
-        source: &dyn Queryable,
+        asked: &Asked<'_>,
         expr: &Expr,
         times: QueryTimes,
         grid: Grid,
-        options: &QueryOptions,
-        started: Instant,
     ) -> Result<QueryResult, Error> {
-        let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
-        let memory = Memory::new(self.options.max_memory, &self.memory);
-        let limits = Limits {
-            max_samples: self.options.max_samples,
-            memory: Arc::clone(&memory),
-            deadline: started.checked_add(timeout),
-            stop: options.stop.clone(),
-        };
+        let Asked { source, options, limits, started, .. } = asked;
+        let (limits, memory) = (limits.clone(), Arc::clone(&limits.memory));
         let mut planner = Planner {
             times,
             lookback: options.lookback_ms.unwrap_or(self.options.lookback_ms),
@@ -222,14 +228,18 @@ impl Engine {
             max_steps: self.options.max_samples,
             selects: SelectSet::default(),
             wanted: Wanted::default(),
+            patterns: RegexBudget::until(limits.deadline, limits.stop.clone()),
+            single: times.is_moment(),
         };
-        let plan = plan(&mut planner, expr, grid)?;
-        let opened = open_selects(source, &planner.selects)?;
-        let _selected = Ticket::new(&memory, opened.iter().map(|series| series.memory_bytes()).sum());
+        let plan = plan(&mut planner, expr, grid);
+        limits.check_time()?;
+        let plan = plan?;
+        let opened = open_selects(*source, &planner.selects)?;
+        let _selected = Ticket::try_new(&memory, opened.iter().map(|series| series.memory_bytes()).sum())?;
         let is_range = times.step > 0;
-        let mut cx = Context::new(&opened, &self.options.features, is_range, limits);
+        let mut cx = Context::new(&opened, &self.options.features, !times.is_moment(), limits);
         if options.step_stats {
-            cx.count_steps(grid.count);
+            cx.count_steps(grid.count)?;
         }
         if options.explain {
             cx.measure_nodes();
@@ -239,9 +249,8 @@ impl Engine {
         }
         cx.check()?;
         let prepare = started.elapsed();
-        let (value, took) = exec::measure(&cx, || evaluate(&plan, grid, is_range, &cx));
-        let value = value?;
-        let result = cx.memory(value.bytes());
+        let (answer, took) = exec::measure(&cx, || plan.answer(grid, is_range, &cx));
+        let (value, result) = answer?;
         cx.check()?;
         let left = cx.finish();
         let evaluate = started.elapsed().saturating_sub(prepare);
@@ -291,83 +300,6 @@ fn open_selects(source: &dyn Queryable, selects: &SelectSet) -> Result<Vec<Box<d
     Ok(opened)
 }
 
-fn evaluate(plan: &Plan, grid: Grid, is_range: bool, cx: &Context<'_>) -> Result<Value, Error> {
-    Ok(match plan {
-        Plan::Scalar(node) => {
-            let column = exec::scalar(node, cx)?;
-            if is_range {
-                let samples = Samples {
-                    timestamps: (0..column.len()).map(|at| grid.time(at)).collect(),
-                    values: column,
-                    ..Samples::default()
-                };
-                Value::Matrix(vec![MatrixSeries { labels: crate::model::Labels::empty(), samples }])
-            } else {
-                let value = column.first().copied().unwrap_or(f64::NAN);
-                Value::Scalar { timestamp: grid.start, value }
-            }
-        }
-        Plan::Vector(node) => {
-            let rows = finish_rows(exec::collect(exec::open(node, cx)?, cx)?, cx)?;
-            if is_range {
-                Value::Matrix(rows.into_iter().map(|row| to_series(row, grid)).collect())
-            } else {
-                Value::Vector(rows.into_iter().filter_map(|row| to_sample(row, grid.start)).collect())
-            }
-        }
-        Plan::Raw { source, range } => {
-            let series = exec::raw_series(source, *range, cx)?;
-            let mut out: Vec<MatrixSeries> = series
-                .into_iter()
-                .map(|(mut series, drop)| {
-                    if drop {
-                        series.labels = without_name(&series.labels);
-                    }
-                    series
-                })
-                .collect();
-            out.sort_by(|a, b| a.labels.cmp(&b.labels));
-            Value::Matrix(out)
-        }
-    })
-}
-
-/// Drops the names that are still to go and joins what has become equal.
-fn finish_rows(mut rows: Vec<Row>, cx: &Context<'_>) -> Result<Vec<Row>, Error> {
-    if !cx.delayed_names {
-        return Ok(rows);
-    }
-    for row in rows.iter_mut().filter(|row| row.drop_name) {
-        row.labels = without_name(&row.labels);
-    }
-    merge_equal(rows)
-}
-
-fn to_series(row: Row, grid: Grid) -> MatrixSeries {
-    let samples = if row.present.is_full() && !row.may_have_histograms() {
-        Samples {
-            timestamps: (0..row.values.len()).map(|at| grid.time(at)).collect(),
-            values: row.values,
-            ..Samples::default()
-        }
-    } else {
-        let mut samples = Samples::new();
-        row.write_samples(|at| grid.time(at), &mut samples);
-        samples
-    };
-    MatrixSeries { labels: row.labels, samples }
-}
-
-fn to_sample(row: Row, timestamp: i64) -> Option<VectorSample> {
-    let histogram = row.histogram(0).cloned();
-    row.present.get(0).then_some(VectorSample {
-        labels: row.labels,
-        timestamp,
-        value: row.values[0],
-        histogram,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -376,7 +308,7 @@ mod tests {
 
     use super::*;
     use crate::model::histogram::Buckets;
-    use crate::model::{Histogram, Labels};
+    use crate::model::{Histogram, Labels, Samples};
     use crate::promql::{ErrorClass, Features};
     use crate::storage::fixed::FixedStorage;
     use crate::util::StopToken;

@@ -1,7 +1,7 @@
 //! The memory queries take: what each holds is counted, for the query and for all together.
 //!
-//! **Invariants**: what is counted is given back when its [`Ticket`] is dropped, however the query ends. Counting never
-//! fails; a query looks at [`Memory::check`] after it has taken more, so it may exceed its budget by a row or so.
+//! **Invariants**: what is counted is given back when its [`Ticket`] is dropped, however the query ends. Operators count by
+//! `Context::reserve` and `Context::grow`, which refuse what does not fit, before they take it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -72,9 +72,19 @@ impl Memory {
     }
 
     fn add(&self, bytes: usize) {
-        let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let used = self.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         self.peak.fetch_max(used, Ordering::Relaxed);
         self.total.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Adds `bytes` if that many more fit.
+    fn try_add(&self, bytes: usize) -> Result<(), Error> {
+        // Sums of what threads ask for at once stay far from the end of the numbers.
+        if bytes > self.limit {
+            return Err(Error::TooMuchMemory { limit: self.limit });
+        }
+        self.add(bytes);
+        self.check().inspect_err(|_| self.subtract(bytes))
     }
 
     fn subtract(&self, bytes: usize) {
@@ -93,12 +103,27 @@ impl Ticket {
         Self(Some((Arc::clone(memory), bytes)))
     }
 
+    /// Counts `bytes` if that many more fit.
+    pub(crate) fn try_new(memory: &Arc<Memory>, bytes: usize) -> Result<Self, Error> {
+        memory.try_add(bytes)?;
+        Ok(Self(Some((Arc::clone(memory), bytes))))
+    }
+
+    /// Counts `more` bytes if they fit. What nobody counts always fits.
+    pub(crate) fn try_grow(&mut self, more: usize) -> Result<(), Error> {
+        if let Some((memory, bytes)) = &mut self.0 {
+            memory.try_add(more)?;
+            *bytes += more;
+        }
+        Ok(())
+    }
+
     /// Bytes counted.
     pub(crate) fn bytes(&self) -> usize {
         self.0.as_ref().map_or(0, |(_, bytes)| *bytes)
     }
 
-    /// Counts `more` bytes.
+    /// Counts `more` bytes, whether they fit or not.
     pub(crate) fn grow(&mut self, more: usize) {
         if let Some((memory, bytes)) = &mut self.0 {
             memory.add(more);
@@ -155,6 +180,9 @@ mod tests {
         assert_eq!(total.used(), 200);
         third.shrink(usize::MAX);
         assert_eq!(total.used(), 90);
+        assert!(third.try_grow(161).is_err() && third.try_grow(usize::MAX).is_err());
+        assert!(Ticket::try_new(&one, 11).is_err() && Ticket::try_new(&one, 10).is_ok());
+        assert_eq!(total.used(), 90, "what is refused is not counted");
         drop((ticket, third));
         assert_eq!((total.used(), one.peak(), other.peak()), (0, 180, 170));
     }

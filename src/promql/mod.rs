@@ -7,6 +7,7 @@
 //! Read `syntax::ast`, `plan::node`, `exec::mod`, then the operators.
 
 mod annotations;
+mod answer;
 mod cache;
 mod engine;
 mod error;
@@ -30,14 +31,23 @@ pub use syntax::ast::{Expr, ValueType};
 pub(crate) use syntax::quote::{short_float, short_float_wide};
 pub use value::{MatrixSeries, QueryResult, Stats, StepStats, Value, VectorSample};
 
-use crate::model::Matcher;
+use crate::model::{Matcher, RegexBudget};
+use syntax::ast::ExprKind;
 
 /// Parses and type-checks a query.
 ///
 /// # Errors
 /// When the text is not a query; the error names line and column.
 pub fn parse(query: &str, features: &Features) -> Result<Expr, Error> {
-    syntax::parse(query, features)
+    parse_within(query, features, &mut RegexBudget::default())
+}
+
+/// The same where all regular expressions of a request share `patterns`.
+///
+/// # Errors
+/// When the text is not a query, or its regular expressions are too much.
+pub fn parse_within(query: &str, features: &Features, patterns: &mut RegexBudget) -> Result<Expr, Error> {
+    syntax::parse(query, features, patterns)
 }
 
 /// Parses a plain series selector, as the `match[]` parameters of the API have it.
@@ -45,21 +55,34 @@ pub fn parse(query: &str, features: &Features) -> Result<Expr, Error> {
 /// # Errors
 /// When the text is anything else.
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, Error> {
-    syntax::parse_selector(text)
+    parse_selector_within(text, &mut RegexBudget::default())
+}
+
+/// The same where all regular expressions of a request share `patterns`.
+///
+/// # Errors
+/// When the text is anything else, or its regular expressions are too much.
+pub fn parse_selector_within(text: &str, patterns: &mut RegexBudget) -> Result<Vec<Matcher>, Error> {
+    syntax::parse_selector(text, patterns)
 }
 
 /// The query in the form for people: long expressions split over lines.
-///
-/// # Errors
-/// When the text is not a query.
-pub fn format(query: &str) -> Result<String, Error> {
-    Ok(syntax::pretty(&parse(query, &Features::all())?))
+pub fn format(query: &Expr) -> String {
+    syntax::pretty(query)
 }
 
 /// The syntax tree of the query as JSON.
-///
-/// # Errors
-/// When the text is not a query.
-pub fn parse_to_json(query: &str, features: &Features) -> Result<serde_json::Value, Error> {
-    Ok(syntax::to_json(&parse(query, features)?))
+pub fn to_json(query: &Expr) -> serde_json::Value {
+    syntax::to_json(query)
+}
+
+/// The matchers of every selector of the query, in the order of the text.
+pub fn selectors(query: &Expr) -> Vec<Vec<Matcher>> {
+    let mut out = Vec::new();
+    syntax::visit::walk(query, &mut |expr| match &expr.kind {
+        ExprKind::Vector(selector) => out.push(selector.matchers.clone()),
+        ExprKind::Matrix(matrix) => out.push(matrix.selector.matchers.clone()),
+        _ => {}
+    });
+    out
 }

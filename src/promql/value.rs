@@ -76,11 +76,13 @@ impl Value {
 
     /// Bytes of several series.
     pub(crate) fn bytes_of_series(series: &[MatrixSeries]) -> usize {
-        let of = |s: &MatrixSeries| {
-            let histograms: usize = s.samples.histograms.iter().map(|(_, h)| h.weight() * 16 + 16).sum();
-            size_of::<MatrixSeries>() + s.labels.packed().len() + s.samples.len() * 16 + histograms
-        };
-        series.iter().map(of).sum()
+        series.iter().map(|one| Self::bytes_of_one(&one.labels, &one.samples)).sum()
+    }
+
+    /// Bytes of a series with these labels and samples.
+    pub(crate) fn bytes_of_one(labels: &Labels, samples: &Samples) -> usize {
+        let histograms: usize = samples.histograms.iter().map(|(_, h)| h.weight() * 16 + 16).sum();
+        size_of::<MatrixSeries>() + labels.packed().len() + samples.len() * 16 + histograms
     }
 }
 

@@ -106,11 +106,11 @@ fn replace(rule: &Rule, labels: &mut LabelsBuf) {
         labels.set(&spec.target_label, &value);
         return;
     }
-    let Some(captures) = rule.regex.compiled().captures(&text) else { return };
+    let Some(captures) = rule.regex.groups(&text) else { return };
     let mut name = String::new();
     let mut value = String::new();
-    expand(&captures, &spec.target_label, &mut name);
-    expand(&captures, &spec.replacement, &mut value);
+    captures.expand(&spec.target_label, &mut name);
+    captures.expand(&spec.replacement, &mut value);
     // A name that comes out empty is no label name; anything else of valid UTF-8 is.
     if !name.is_empty() {
         labels.set(&name, &value);
@@ -120,21 +120,15 @@ fn replace(rule: &Rule, labels: &mut LabelsBuf) {
 fn label_map(rule: &Rule, labels: &mut LabelsBuf) {
     let mut copies = Vec::new();
     for (name, value) in labels.iter() {
-        if let Some(captures) = rule.regex.compiled().captures(name) {
+        if let Some(captures) = rule.regex.groups(name) {
             let mut new_name = String::new();
-            expand(&captures, &rule.spec.replacement, &mut new_name);
+            captures.expand(&rule.spec.replacement, &mut new_name);
             copies.push((new_name, value.to_owned()));
         }
     }
     for (name, value) in copies.iter().filter(|(name, _)| !name.is_empty()) {
         labels.set(name, value);
     }
-}
-
-/// Expands `$1`, `${1}`, `$name`, `${name}` and `$$`; an unknown group is empty, a lone `$` stays.
-fn expand(captures: &regex::Captures<'_>, template: &str, out: &mut String) {
-    // The crate's own template syntax is the same: the longest run of letters, digits and underscores is the name.
-    captures.expand(template, out);
 }
 
 /// The last eight bytes of the MD5 sum, read big-endian.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Querier, Queryable, SelectRequest, SeriesSet, StorageError};
+use super::{Bounds, Querier, Queryable, SelectRequest, SeriesSet, StorageError};
 use crate::model::{Histogram, Labels, Matcher, Samples, TimeRange};
 
 /// One sample of a series.
@@ -94,12 +94,17 @@ impl Querier for FixedQuerier {
         Ok(Box::new(FixedSeriesSet { data: Arc::clone(&self.data), series }))
     }
 
-    fn label_names(&self, selectors: &[Vec<Matcher>]) -> Result<Vec<String>, StorageError> {
+    fn label_names(&self, selectors: &[Vec<Matcher>], _: Bounds<'_>) -> Result<Vec<String>, StorageError> {
         let names: BTreeSet<&str> = self.matching(selectors).flat_map(|l| l.iter().map(|(n, _)| n)).collect();
         Ok(names.into_iter().map(str::to_owned).collect())
     }
 
-    fn label_values(&self, name: &str, selectors: &[Vec<Matcher>]) -> Result<Vec<String>, StorageError> {
+    fn label_values(
+        &self,
+        name: &str,
+        selectors: &[Vec<Matcher>],
+        _: Bounds<'_>,
+    ) -> Result<Vec<String>, StorageError> {
         let values: BTreeSet<&str> = self.matching(selectors).filter_map(|l| l.get(name)).collect();
         Ok(values.into_iter().map(str::to_owned).collect())
     }

@@ -93,6 +93,20 @@ impl<'a> SelectRequest<'a> {
     }
 }
 
+/// Where a list of names or values ends.
+#[derive(Clone, Copy)]
+pub struct Bounds<'a> {
+    /// How many are wanted: the first in order, and perhaps some more.
+    pub most: usize,
+    /// Whether nobody wants them any more; the list may then be any part of what it would be.
+    pub is_over: &'a dyn Fn() -> bool,
+}
+
+impl Bounds<'_> {
+    /// No bounds.
+    pub const NONE: Self = Self { most: usize::MAX, is_over: &|| false };
+}
+
 /// A consistent view of the data: the same answers however long it is held.
 pub trait Querier: Send + Sync {
     /// The series that match, in label order, each label set once.
@@ -105,13 +119,22 @@ pub trait Querier: Send + Sync {
     ///
     /// # Errors
     /// When data cannot be read.
-    fn label_names(&self, selectors: &[Vec<Matcher>]) -> Result<Vec<String>, StorageError>;
+    fn label_names(
+        &self,
+        selectors: &[Vec<Matcher>],
+        bounds: Bounds<'_>,
+    ) -> Result<Vec<String>, StorageError>;
 
     /// Sorted values of label `name` of all series, or of those that match at least one of `selectors`.
     ///
     /// # Errors
     /// When data cannot be read.
-    fn label_values(&self, name: &str, selectors: &[Vec<Matcher>]) -> Result<Vec<String>, StorageError>;
+    fn label_values(
+        &self,
+        name: &str,
+        selectors: &[Vec<Matcher>],
+        bounds: Bounds<'_>,
+    ) -> Result<Vec<String>, StorageError>;
 }
 
 /// Series in label order. May be read from several threads at once.

@@ -21,7 +21,7 @@ use super::index::codec::BlockIndex;
 use super::index::resolve::resolve;
 use super::store::BlockId;
 use crate::model::{Labels, Matcher, Samples, TimeRange};
-use crate::storage::{Mark, Querier, Queryable, SelectRequest, SeriesSet, StorageError};
+use crate::storage::{Bounds, Mark, Querier, Queryable, SelectRequest, SeriesSet, StorageError};
 use crate::util::lock::lock;
 
 impl From<Error> for StorageError {
@@ -101,11 +101,23 @@ impl Querier for TsdbQuerier {
         Ok(Box::new(merge(blocks, head, request)?))
     }
 
-    fn label_names(&self, selectors: &[Vec<Matcher>]) -> Result<Vec<String>, StorageError> {
+    fn label_names(
+        &self,
+        selectors: &[Vec<Matcher>],
+        bounds: Bounds<'_>,
+    ) -> Result<Vec<String>, StorageError> {
         let mut names = BTreeSet::new();
         self.each_index(|index| {
+            if (bounds.is_over)() {
+                return;
+            }
             let wanted = (!selectors.is_empty()).then(|| any_of(index, selectors));
+            // Names come in order: of each index the first are enough.
+            let mut found = 0;
             index.each_name(&mut |name| {
+                if found >= bounds.most || (bounds.is_over)() {
+                    return;
+                }
                 let mut held = wanted.is_none();
                 if let Some(wanted) = &wanted {
                     index.each_value(name, "", &mut |_, postings| {
@@ -113,6 +125,7 @@ impl Querier for TsdbQuerier {
                         if held { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                     });
                 }
+                found += usize::from(held);
                 if held && !names.contains(name) {
                     names.insert(name.to_owned());
                 }
@@ -121,16 +134,28 @@ impl Querier for TsdbQuerier {
         Ok(names.into_iter().collect())
     }
 
-    fn label_values(&self, name: &str, selectors: &[Vec<Matcher>]) -> Result<Vec<String>, StorageError> {
+    fn label_values(
+        &self,
+        name: &str,
+        selectors: &[Vec<Matcher>],
+        bounds: Bounds<'_>,
+    ) -> Result<Vec<String>, StorageError> {
         let mut values = BTreeSet::new();
         self.each_index(|index| {
+            if (bounds.is_over)() {
+                return;
+            }
             let wanted = (!selectors.is_empty()).then(|| any_of(index, selectors));
+            // Values come in order too.
+            let mut found = 0;
             index.each_value(name, "", &mut |value, postings| {
                 let held = wanted.as_ref().is_none_or(|wanted| !wanted.is_disjoint(&postings()));
+                found += usize::from(held);
                 if held && !values.contains(value) {
                     values.insert(value.to_owned());
                 }
-                ControlFlow::Continue(())
+                let ends = found >= bounds.most || (bounds.is_over)();
+                if ends { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
         })?;
         Ok(values.into_iter().collect())

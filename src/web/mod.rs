@@ -4,12 +4,13 @@
 //! answered), [`pieces`] (how query results are written), then the handlers under [`api`]; `serve` with `request_line` and
 //! `stall` is what lies below the router: connections.
 //!
-//! Handlers never block: everything that reads data runs on the blocking pool (see [`state::ApiState::blocking`]).
+//! Handlers never block: everything that reads data or a query runs on threads that may, in one of the [`lanes`].
 
 pub mod api;
 mod assets;
 mod cors;
 pub mod json;
+pub mod lanes;
 mod lifecycle;
 mod measure;
 pub mod number;
@@ -122,7 +123,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .fallback(reply::no_such_endpoint)
         .layer(from_fn_with_state(Arc::clone(&state), replay::wait))
         .layer(from_fn(cors::add_headers));
-    state.http_metrics.set_query_slots(state.query_slots.available_permits());
+    state.http_metrics.set_query_slots(state.lanes.queries.width());
     // Small replies are not worth compressing.
     let compress = CompressionLayer::new()
         .gzip(true)

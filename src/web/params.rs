@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
 
+use super::lanes::Turn;
 use super::reply::ApiError;
 use super::state::ApiState;
 use crate::model::{Matcher, TimeRange, parse_duration};
@@ -150,14 +151,16 @@ impl Params {
         }
     }
 
-    /// The selectors of all `match[]` parameters.
+    /// The selectors of all `match[]` parameters. Reading them takes a while where there are many regular expressions.
     ///
     /// # Errors
     /// When one of them is no selector, or would match every series.
-    pub fn selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
-        let mut out = Vec::new();
+    pub fn selectors(&self, turn: &Turn) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        let (mut out, mut patterns) = (Vec::new(), turn.patterns());
         for text in self.all("match[]") {
-            match promql::parse_selector(text) {
+            let read = promql::parse_selector_within(text, &mut patterns);
+            turn.check()?;
+            match read {
                 Ok(matchers) if !matchers.iter().all(Matcher::matches_empty) => out.push(matchers),
                 Err(error) => return Err(ApiError::parameter("match[]", error)),
                 Ok(_) => {
@@ -305,11 +308,12 @@ mod tests {
 
     #[test]
     fn reads_selectors_and_limits() {
+        let turn = Turn::default();
         let selectors =
-            Params::of(&[("match[]", "up"), ("match[]", "{job=\"x\"}")]).selectors().expect("selectors");
+            Params::of(&[("match[]", "up"), ("match[]", "{job=\"x\"}")]).selectors(&turn).expect("selectors");
         assert_eq!(selectors.len(), 2);
-        assert!(Params::of(&[("match[]", "{job=~\".*\"}")]).selectors().is_err());
-        assert!(Params::of(&[("match[]", "rate(up[5m])")]).selectors().is_err());
+        assert!(Params::of(&[("match[]", "{job=~\".*\"}")]).selectors(&turn).is_err());
+        assert!(Params::of(&[("match[]", "rate(up[5m])")]).selectors(&turn).is_err());
         assert_eq!(Params::of(&[("limit", "7")]).limit().ok(), Some(Some(7)));
         assert_eq!(Params::of(&[("limit", "0")]).limit().ok(), Some(None));
         assert!(Params::of(&[("limit", "-1")]).limit().is_err());

@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use super::lanes::Lanes;
 use super::measure::HttpMetrics;
 use super::reply::ApiError;
 use crate::config::Config;
@@ -16,7 +17,7 @@ use crate::remote::Receiver;
 use crate::scrape::ScrapeHandle;
 use crate::telemetry::Registry;
 use crate::tsdb::Tsdb;
-use crate::util::{Clock, StopToken};
+use crate::util::Clock;
 
 /// Asks the application to load its configuration again; the answer is the reason why not.
 pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
@@ -36,8 +37,8 @@ pub struct ApiState {
     pub db: Arc<Tsdb>,
     /// The query engine; replaced when a reload changes the evaluation interval.
     pub engine: ArcSwap<Engine>,
-    /// How many queries run at once.
-    pub query_slots: Semaphore,
+    /// What goes on at once, by kind.
+    pub lanes: Lanes,
     /// Longest time a query may take, waiting included.
     pub query_timeout: Duration,
     /// Targets and their metadata.
@@ -74,33 +75,12 @@ pub struct ApiState {
     pub stopping: AtomicBool,
 }
 
-/// Stops the work behind a request when the request is dropped: the client went away.
-struct StopOnDrop(StopToken);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
-}
-
 impl ApiState {
-    /// Runs `work` on the blocking pool. When the client goes away, the token that `work` is given is stopped.
-    ///
-    /// # Errors
-    /// Those of `work`; a panic in it is an internal error.
-    pub async fn blocking<T: Send + 'static>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&Self, &StopToken) -> Result<T, ApiError> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        if !self.ready.load(Ordering::Acquire) {
-            return Err(ApiError::not_ready(self.stopping.load(Ordering::Acquire)));
+    /// Fails when the server does not answer queries yet, or no longer.
+    pub(super) fn check_ready(&self) -> Result<(), ApiError> {
+        if self.ready.load(Ordering::Acquire) {
+            return Ok(());
         }
-        let stop = StopToken::new();
-        let _guard = StopOnDrop(stop.clone());
-        let state = Arc::clone(self);
-        match tokio::task::spawn_blocking(move || work(&state, &stop)).await {
-            Ok(done) => done,
-            Err(_) => Err(ApiError::internal("the request failed inside the server")),
-        }
+        Err(ApiError::not_ready(self.stopping.load(Ordering::Acquire)))
     }
 }

@@ -1,8 +1,11 @@
 //! The HTTP surface of the real binary: status codes, headers, error kinds and texts, as Prometheus 3 has them.
 //!
 //! Requests are written to a socket as they are, so that nothing in between mends them. [`admin`] is about deleting and
-//! snapshots, [`clocks`] about samples of the future, [`connections`] about their number and time, [`cost`] about statistics, [`framing`] about where requests begin and end, [`histograms`] about native ones, [`write`] about remote write, [`load`] about queries that wait, run long
-//! or are given up, [`long`] about replies that are written while they are sent, [`replay`] about the time while the log is replayed, [`silent`] about logs that cannot be written, [`typed`] about types and units as labels.
+//! snapshots, [`clocks`] about samples of the future, [`connections`] about their number and time, [`cost`] about
+//! statistics, [`framing`] about where requests begin and end, [`histograms`] about native ones, [`lanes`] about what is
+//! looked up, [`write`] about remote write, [`load`] about queries that wait, run long or are given up, [`long`] about
+//! replies that are written while they are sent, [`replay`] about the time while the log is replayed, [`silent`] about
+//! logs that cannot be written, [`typed`] about types and units as labels.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -14,6 +17,7 @@ mod connections;
 mod cost;
 mod framing;
 mod histograms;
+mod lanes;
 mod load;
 mod long;
 mod replay;

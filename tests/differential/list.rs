@@ -1,10 +1,10 @@
 //! The list of queries for comparing two servers, asked here and of a real Prometheus over the data it is about: a demo
 //! service with three instances.
 
-use crate::queries::Level;
 use crate::random::{ask, difference};
 use crate::support::Random;
 use crate::support::prometheus::{is_modern, program};
+use crate::support::queries::Level;
 use crate::support::query_list::{Listed, load};
 use crate::support::server::{Client, Server};
 use crate::{INTERVAL_MS, SCRAPES, Series, start as begin, time_zero, write_all};

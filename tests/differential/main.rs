@@ -9,7 +9,6 @@ mod support;
 
 mod histograms;
 mod list;
-mod queries;
 mod random;
 
 use std::collections::BTreeMap;

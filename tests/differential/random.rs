@@ -5,9 +5,9 @@
 
 use serde_json::Value;
 
-use crate::queries::{Level, Writer};
 use crate::support::Random;
 use crate::support::prometheus::{is_modern, program};
+use crate::support::queries::{Level, Writer};
 use crate::support::server::{Client, Server, number};
 use crate::{SCRAPES, Series, generate, histograms, rows, same, start as begin, time_zero, write_all};
 
@@ -202,8 +202,15 @@ fn random_queries_are_answered_as_by_prometheus() {
 
     let (mut wrong, mut failed) = (Vec::new(), 0);
     for _ in 0..count {
-        let query =
-            Writer { random: &mut random, level, histograms: level == Level::Full, start, end }.query();
+        let query = Writer {
+            random: &mut random,
+            level,
+            changing: false,
+            histograms: level == Level::Full,
+            start,
+            end,
+        }
+        .query();
         let fine = if level == Level::Full && random.below(3) == 0 { random.below(2000) } else { 0 };
         let second = |seconds: i64| format!("{}", seconds as f64 + fine as f64 / 1000.0);
         let back = |random: &mut Random, most: u64| i64::try_from(random.below(most)).expect("small");

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use emberkeep::model::{Labels, Matcher, Samples, TimeRange, is_stale, stale_nan};
-use emberkeep::storage::{Need, Queryable as _, SelectRequest};
+use emberkeep::storage::{Bounds, Need, Queryable as _, SelectRequest};
 use emberkeep::telemetry::Registry;
 use emberkeep::tsdb::{AppendOutcome, CommitMode, CommitStats, Limits, SyncPolicy, Tsdb, TsdbOptions};
 use emberkeep::util::ManualClock;
@@ -609,4 +609,44 @@ fn a_damaged_block_is_set_aside_and_the_rest_is_served() {
     let expected: Vec<_> =
         all.into_values().flatten().filter(|(time, _)| !first.range().contains(*time)).collect();
     assert_eq!(rest, expected);
+}
+
+#[test]
+fn lists_of_names_and_values_end_at_their_bounds() {
+    let dir = tempfile::tempdir().expect("dir");
+    let db = open(dir.path());
+    for part in 0..3 {
+        let mut appender = db.appender(None);
+        for number in (part..600).step_by(3) {
+            let (name, value) = (format!("l{}", number % 50), format!("{number:03}"));
+            let series =
+                appender.series(&Labels::from_pairs([("__name__", "m"), ("n", &value), (&name, "x")]));
+            appender.append(series, i64::from(part) * MINUTE, 1.0);
+        }
+        appender.commit(CommitMode::Each).expect("commit");
+        db.maintain().expect("maintain");
+    }
+    let querier = db.querier(TimeRange::ALL).expect("querier");
+    for selectors in [vec![], vec![vec![Matcher::equal("__name__", "m")]]] {
+        let values = |bounds: Bounds<'_>| querier.label_values("n", &selectors, bounds).expect("values");
+        let names = |bounds: Bounds<'_>| querier.label_names(&selectors, bounds).expect("names");
+        let (all_values, all_names) = (values(Bounds::NONE), names(Bounds::NONE));
+        assert_eq!((all_values.len(), all_names.len()), (600, 52));
+        for most in [1, 7, 599, 600, 601] {
+            let bounds = Bounds { most, ..Bounds::NONE };
+            let some = values(bounds);
+            assert_eq!(some[..most.min(600)], all_values[..most.min(600)], "{most}");
+            assert!(some.len() <= most.saturating_mul(4), "{} for {most}", some.len());
+            let some = names(bounds);
+            assert_eq!(some[..most.min(52)], all_names[..most.min(52)], "{most}");
+        }
+        let left = std::cell::Cell::new(20);
+        let is_over = || {
+            left.set(i32::max(left.get() - 1, 0));
+            left.get() == 0
+        };
+        assert!(values(Bounds { most: usize::MAX, is_over: &is_over }).len() <= 20, "nobody waits any more");
+        left.set(20);
+        assert!(names(Bounds { most: usize::MAX, is_over: &is_over }).len() <= 20, "nobody waits any more");
+    }
 }

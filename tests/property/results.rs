@@ -1,5 +1,8 @@
 //! Results kept of range queries: a graph that is drawn again and again while samples come in, late ones too, while
 //! blocks are cut, merged and expired and samples are deleted, shows what a fresh evaluation shows, bit for bit.
+//!
+//! A list of queries over little data, and queries of the whole language over all that they can name.
+//! `EMBERKEEP_KEPT_ROUNDS` says how many rounds of the latter (400 if absent).
 
 use std::sync::Arc;
 
@@ -11,6 +14,7 @@ use emberkeep::tsdb::{CommitMode, Limits, SyncPolicy, Tsdb, TsdbOptions};
 use emberkeep::util::ManualClock;
 
 use super::support::Random;
+use super::support::queries::{Level, Writer};
 
 const MINUTE: i64 = 60_000;
 const NOW: i64 = 1_000_000 * MINUTE;
@@ -98,16 +102,133 @@ fn add(db: &Tsdb, random: &mut Random, now: i64, counts: &mut [f64; 4]) {
     appender.commit(CommitMode::Each).expect("commit");
 }
 
+/// Asks both engines as a graph does that is drawn at `now`. How many steps that were, and how many were known.
+fn compare(
+    db: &Tsdb,
+    (keeping, fresh): (&Engine, &Engine),
+    query: &str,
+    now: i64,
+    random: &mut Random,
+) -> (u64, u64) {
+    let step = [15_000, 60_000][usize::try_from(random.below(2)).expect("small")];
+    let length = [10 * MINUTE, 60 * MINUTE][usize::try_from(random.below(2)).expect("small")];
+    // Mostly as graphs ask, sometimes into the future.
+    let end = (now + if random.below(5) == 0 { 3 * MINUTE } else { 0 }).div_euclid(step) * step;
+    let options = QueryOptions::default();
+    let kept = keeping.range(db, query, end - length, end, step, &options);
+    let expected = fresh.range(db, query, end - length, end, step, &options);
+    assert_eq!(
+        shown(&kept, query),
+        shown(&expected, query),
+        "{query} from {} to {end} by {step}",
+        end - length
+    );
+    (u64::try_from(length / step + 1).expect("positive"), kept.map_or(0, |kept| kept.stats.known_steps))
+}
+
+/// What the queries of the whole language can name.
+fn add_all(db: &Tsdb, random: &mut Random, now: i64, round: u64) {
+    let mut appender = db.appender(None);
+    for instance in 0..3u64 {
+        let (host, job) = (format!("host{instance}"), format!("job{}", instance % 2));
+        let labels = |name: &str, more: (&str, &str)| {
+            Labels::from_pairs([("__name__", name), ("instance", &host), ("job", &job), more])
+        };
+        let count = (round * (instance + 1)) as f64;
+        let odd =
+            [0.0, -0.0, f64::NAN, f64::INFINITY, 0.1, 1e21][usize::try_from(random.below(6)).expect("small")];
+        let floats = [
+            ("requests_total", ("mode", "0"), count),
+            ("requests_total", ("mode", "1"), count % 50.0),
+            ("temperature", ("sensor", "s"), random.below(1000) as f64 / 7.0),
+            ("version_info", ("version", "v1"), 1.0),
+            ("target_info", ("extra", "yes"), 1.0),
+            ("odd_values", ("", ""), odd),
+            ("sparse", ("sensor", "s"), count / 3.0),
+            ("sparse_total", ("mode", "0"), count),
+            ("latency_seconds_bucket", ("le", "0.5"), count),
+            ("latency_seconds_bucket", ("le", "+Inf"), count * 2.0),
+        ];
+        for (name, more, value) in floats {
+            let often = if name.starts_with("sparse") { 4 } else { 12 };
+            let gap = if often == 4 { random.below(4) > 0 } else { random.below(12) == 0 };
+            if !gap {
+                let series = appender.series(&labels(name, more));
+                appender.append(series, now, value);
+            }
+        }
+        for (name, custom) in [("native", false), ("native_gauge", false), ("native_custom", true)] {
+            let positive = Buckets::from_numbered([(0, count + 1.0), (1, 2.0)]);
+            let histogram = Histogram {
+                schema: if custom { -53 } else { 1 },
+                custom_values: if custom { vec![1.0, 2.0] } else { Vec::new() },
+                count: count + 3.0,
+                sum: count,
+                positive,
+                ..Histogram::default()
+            };
+            let series = appender.series(&labels(name, ("", "")));
+            appender.append_histogram(series, now, Arc::new(histogram));
+        }
+    }
+    appender.commit(CommitMode::Each).expect("commit");
+}
+
+/// Queries whose steps seem to stand for themselves and do not.
+const TANGLED: [&str; 8] = [
+    "topk(time() - 60000000, vector(1))",
+    "limitk(time() - 60000300, vector(1))",
+    "limit_ratio((time() - 60000000) / 1e4, vector(1))",
+    "quantile((time() - 60000000) / 1e4, vector(1))",
+    "max_over_time(topk(time() - 60000300, vector(1))[5m:1m])",
+    "topk(scalar(sparse{instance=\"host1\"}) - 100, requests_total)",
+    "histogram_quantiles(native, \"q\", (time() - 60000000) / 1e4)",
+    "vector(step())",
+];
+
+#[test]
+fn kept_results_of_any_query_show_what_fresh_ones_show() {
+    let mut random = Random::from_env(29);
+    let rounds = std::env::var("EMBERKEEP_KEPT_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(400);
+    let dir = tempfile::tempdir().expect("dir");
+    let db = open(dir.path());
+    let (keeping, fresh) = (engine(8 << 20), engine(0));
+    let (start, end) = (NOW / 1000, (NOW + rounds * 15_000) / 1000);
+    let mut queries: Vec<String> = TANGLED.map(str::to_owned).to_vec();
+    let (mut now, mut steps, mut known) = (NOW, 0, 0);
+    for round in 0..u64::try_from(rounds).expect("positive") {
+        now += 15_000;
+        add_all(&db, &mut random, now, round);
+        // Some queries are asked again and again, others come and go.
+        let random = &mut random;
+        let mut writer = Writer { random, level: Level::Full, histograms: true, changing: true, start, end };
+        let fresh_query = writer.query();
+        if queries.len() < 40 {
+            queries.push(fresh_query);
+        } else {
+            let at = TANGLED.len() + usize::try_from(random.below(32)).expect("small");
+            queries[at] = if random.below(3) == 0 { fresh_query } else { queries[at].clone() };
+        }
+        for _ in 0..4 {
+            let query = queries[usize::try_from(random.below(queries.len() as u64)).expect("small")].clone();
+            let (asked, found) = compare(&db, (&keeping, &fresh), &query, now, random);
+            steps += asked;
+            known += found;
+        }
+    }
+    println!("{known} of {steps} steps were known");
+    assert!(known > steps / 40 && known < steps, "{known} of {steps} steps were known");
+}
+
 #[test]
 fn kept_results_show_what_fresh_ones_show() {
     let mut random = Random::from_env(23);
     let dir = tempfile::tempdir().expect("dir");
     let db = open(dir.path());
     let (keeping, fresh) = (engine(1 << 20), engine(0));
-    let options = QueryOptions::default();
     let (mut now, mut counts) = (NOW, [0.0; 4]);
     let (mut steps, mut known) = (0, 0);
-    for round in 0..1000 {
+    for _ in 0..1000 {
         now += 5_000 + i64::try_from(random.below(20_000)).expect("small");
         add(&db, &mut random, now, &mut counts);
         match random.below(150) {
@@ -121,15 +242,9 @@ fn kept_results_show_what_fresh_ones_show() {
         }
         for _ in 0..2 {
             let query = QUERIES[usize::try_from(random.below(QUERIES.len() as u64)).expect("small")];
-            let step = [15_000, 60_000][usize::try_from(random.below(2)).expect("small")];
-            let length = [10 * MINUTE, 60 * MINUTE][usize::try_from(random.below(2)).expect("small")];
-            // Mostly as graphs ask, sometimes into the future.
-            let end = (now + if random.below(5) == 0 { 3 * MINUTE } else { 0 }).div_euclid(step) * step;
-            let kept = keeping.range(&db, query, end - length, end, step, &options);
-            let expected = fresh.range(&db, query, end - length, end, step, &options);
-            assert_eq!(shown(&kept, query), shown(&expected, query), "round {round}: {query} at {end}");
-            steps += u64::try_from(length / step + 1).expect("positive");
-            known += kept.map_or(0, |kept| kept.stats.known_steps);
+            let (asked, found) = compare(&db, (&keeping, &fresh), query, now, &mut random);
+            steps += asked;
+            known += found;
         }
         assert!(keeping.kept_bytes() <= 1 << 20);
     }

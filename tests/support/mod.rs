@@ -6,6 +6,7 @@
 pub mod dns;
 pub mod files;
 pub mod prometheus;
+pub mod queries;
 pub mod query_list;
 pub mod server;
 pub mod services;

@@ -12,10 +12,14 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
+use super::Context;
 use crate::model::name::{Quoted, is_plain_label_name};
 use crate::model::{Histogram, Labels, METRIC_NAME, Samples};
 use crate::promql::error::Error;
 use crate::promql::memory::Ticket;
+
+/// The work of looking at the labels of a row, in steps.
+pub(super) const ROW_WORK: usize = 64;
 
 /// Which steps of a row have a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,7 +160,32 @@ impl Row {
 
     /// Bytes it takes, histograms aside.
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.values.len() * 8 + self.values.len() / 8 + self.labels.packed().len()
+        Self::bytes_of(&self.labels, self.values.len())
+    }
+
+    /// Bytes that a row of these labels and so many steps takes, histograms aside.
+    pub(crate) fn bytes_of(labels: &Labels, steps: usize) -> usize {
+        let columns = steps.saturating_mul(8).saturating_add(steps / 8);
+        columns.saturating_add(size_of::<Self>() + labels.packed().len())
+    }
+
+    /// Bytes that its samples take outside of a row.
+    pub(crate) fn bytes_of_samples(&self) -> usize {
+        let histograms = self.present.iter().filter_map(|at| self.histogram(at));
+        let histograms = if self.may_have_histograms() {
+            histograms.map(|histogram| histogram.weight() * 16 + 16).sum()
+        } else {
+            0
+        };
+        self.present.count() * 16 + histograms
+    }
+
+    /// Gives it other labels, which are counted where they are longer.
+    pub(crate) fn relabel(&mut self, labels: Labels, cx: &Context<'_>) -> Result<(), Error> {
+        let more = labels.packed().len().saturating_sub(self.labels.packed().len());
+        cx.grow(&mut self.memory, more)?;
+        self.labels = labels;
+        Ok(())
     }
 
     /// Sets the value of step `at`.
@@ -170,23 +199,41 @@ impl Row {
     }
 
     /// Makes step `at` a histogram.
-    pub(crate) fn put_histogram(&mut self, at: usize, histogram: Arc<Histogram>) {
+    pub(crate) fn put_histogram(
+        &mut self,
+        at: usize,
+        histogram: Arc<Histogram>,
+        cx: &Context<'_>,
+    ) -> Result<(), Error> {
+        let column = if self.histograms.is_empty() { self.values.len() * 8 } else { 0 };
+        let before = self.histograms.get(at).and_then(Option::as_ref).map_or(0, |before| before.weight());
+        // As if nothing else held it: it may be the last to do so.
+        let more = column + histogram.weight().saturating_sub(before) * 16;
+        cx.grow(&mut self.memory, more)?;
+        self.set_histogram(at, histogram);
+        Ok(())
+    }
+
+    fn set_histogram(&mut self, at: usize, histogram: Arc<Histogram>) {
         if self.histograms.is_empty() {
             self.histograms.resize(self.values.len(), None);
-            self.memory.grow(self.values.len() * 8);
         }
-        // As if nothing else held it: it may be the last to do so.
-        self.memory.grow(histogram.weight() * 16);
         self.histograms[at] = Some(histogram);
         self.present.set(at);
     }
 
     /// Sets step `at`.
-    pub(crate) fn put_element(&mut self, at: usize, element: Element<'_>) {
+    pub(crate) fn put_element(
+        &mut self,
+        at: usize,
+        element: Element<'_>,
+        cx: &Context<'_>,
+    ) -> Result<(), Error> {
         match element {
             Element::Float(value) => self.put(at, value),
-            Element::Histogram(histogram) => self.put_histogram(at, Arc::clone(histogram)),
+            Element::Histogram(histogram) => self.put_histogram(at, Arc::clone(histogram), cx)?,
         }
+        Ok(())
     }
 
     /// The number of step `at`, if it has one.
@@ -312,10 +359,12 @@ pub(crate) fn braced(labels: &Labels) -> String {
 }
 
 /// Joins rows with equal labels, first come first; an error when two have a value at the same step.
-pub(crate) fn merge_equal(rows: Batch) -> Result<Batch, Error> {
+pub(crate) fn merge_equal(rows: Batch, cx: &Context<'_>) -> Result<Batch, Error> {
+    let _memory = cx.reserve(rows.len() * (size_of::<Row>() + 2 * size_of::<(Labels, usize)>()))?;
     let mut known: HashMap<Labels, usize> = HashMap::with_capacity(rows.len());
     let mut out: Batch = Vec::with_capacity(rows.len());
     for row in rows {
+        cx.work(ROW_WORK)?;
         match known.entry(row.labels.clone()) {
             Entry::Vacant(slot) => {
                 slot.insert(out.len());
@@ -323,12 +372,13 @@ pub(crate) fn merge_equal(rows: Batch) -> Result<Batch, Error> {
             }
             Entry::Occupied(slot) => {
                 let into = &mut out[*slot.get()];
+                cx.work(row.values.len())?;
                 if into.present.overlaps(&row.present) {
                     return Err(Error::DuplicateLabels);
                 }
                 if into.may_have_histograms() || row.may_have_histograms() {
                     for at in row.present.iter() {
-                        into.put_element(at, row.existing(at));
+                        into.put_element(at, row.existing(at), cx)?;
                     }
                     continue;
                 }
@@ -372,13 +422,14 @@ mod tests {
             row.put(at, 1.0);
             row
         };
-        let merged = merge_equal(vec![row(0), row(2)]).expect("no overlap");
+        let cx = Context::unlimited();
+        let merged = merge_equal(vec![row(0), row(2)], &cx).expect("no overlap");
         assert_eq!(merged.len(), 1);
         assert_eq!(merged[0].count(), 2);
-        assert!(merge_equal(vec![row(0), row(0)]).is_err());
+        assert!(merge_equal(vec![row(0), row(0)], &cx).is_err());
         let mut histogram = Row::empty(Labels::empty(), 3);
-        histogram.put_histogram(1, Arc::new(Histogram::default()));
-        let merged = merge_equal(vec![row(0), histogram]).expect("no overlap");
+        histogram.set_histogram(1, Arc::new(Histogram::default()));
+        let merged = merge_equal(vec![row(0), histogram], &cx).expect("no overlap");
         assert_eq!((merged[0].get(0), merged[0].get(1)), (Some(1.0), None));
         assert!(merged[0].histogram(1).is_some());
     }
@@ -386,7 +437,7 @@ mod tests {
     #[test]
     fn steps_are_numbers_or_histograms() {
         let mut row = Row::empty(Labels::empty(), 3);
-        row.put_histogram(0, Arc::new(Histogram::default()));
+        row.set_histogram(0, Arc::new(Histogram::default()));
         row.put(1, 5.0);
         assert_eq!(row.count(), 12);
         assert!(matches!(row.existing(0), Element::Histogram(_)));

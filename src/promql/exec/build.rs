@@ -1,12 +1,12 @@
 //! Plan to operators, and scalars to columns.
 
-use super::batch::{Batch, Row, merge_equal, without_name};
+use super::batch::{Batch, ROW_WORK, Row, merge_equal, without_name};
 use super::call::{HistogramOp, InfoOp, LabelOp, MapOp, TimeOp, sort_rows};
 use super::profile::{probed, probed_scalar};
 use super::rollup::Rollup;
 use super::scan::Scan;
 use super::share::shared;
-use super::{Context, Operator, Ready, aggregate, binary, math};
+use super::{Column, Context, Operator, Ready, aggregate, binary, math};
 use crate::model::Labels;
 use crate::promql::error::Error;
 use crate::promql::plan::{Node, NodeKind, Shows};
@@ -47,9 +47,9 @@ pub(super) fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Ope
         | NodeKind::VectorOf(_) => {
             let column =
                 if let NodeKind::VectorOf(inner) = &node.kind { scalar(inner, cx) } else { column(node, cx) };
-            let mut row = cx.row(Labels::empty(), steps);
-            for (at, value) in column?.into_iter().enumerate() {
-                row.put(at, value);
+            let mut row = cx.row(Labels::empty(), steps)?;
+            for (at, value) in column?.iter().enumerate() {
+                row.put(at, *value);
             }
             cx.hold(row.count())?;
             Box::new(Ready::new(vec![row]))
@@ -77,6 +77,7 @@ pub(super) fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Ope
                 Box::new(rollup)
             } else {
                 let rows = collect(Box::new(rollup), cx)?;
+                let _seen = cx.reserve(rows.len() * 2 * size_of::<Labels>())?;
                 let mut seen = hashbrown::HashSet::with_capacity(rows.len());
                 if !rows.iter().all(|row| seen.insert(row.labels.clone())) {
                     return Err(Error::DuplicateLabels);
@@ -99,7 +100,7 @@ pub(super) fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Ope
         }
         NodeKind::Label { func, input } => {
             let rows = collect(Box::new(LabelOp::new(func, open(input, cx)?)), cx)?;
-            Box::new(Ready::new(merge_equal(rows)?))
+            Box::new(Ready::new(merge_equal(rows, cx)?))
         }
         NodeKind::Sort { func, input } => {
             let rows = collect(open(input, cx)?, cx)?;
@@ -113,7 +114,7 @@ pub(super) fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Ope
             let input = collect(open(input, cx)?, cx)?;
             let op = HistogramOp { func, params: scalars, span: *span, grid: node.grid };
             let rows = op.run(&input, cx)?;
-            Box::new(Ready::new(if cx.delayed_names && !cx.is_range { rows } else { merge_equal(rows)? }))
+            Box::new(Ready::new(if cx.delayed_names && !cx.is_range { rows } else { merge_equal(rows, cx)? }))
         }
         NodeKind::Info { input, reader, lookback, names, data } => {
             let base = collect(open(input, cx)?, cx)?;
@@ -164,7 +165,7 @@ fn unique<'p>(operator: Opened<'p>, node: &Node, cx: &Context<'_>) -> Result<Ope
     if node.distinct || cx.delayed_names {
         return Ok(operator);
     }
-    Ok(Box::new(Ready::new(merge_equal(collect(operator, cx)?)?)))
+    Ok(Box::new(Ready::new(merge_equal(collect(operator, cx)?, cx)?)))
 }
 
 /// Drops the name of a row, at once or at the end.
@@ -177,29 +178,30 @@ pub(crate) fn drop_name(row: &mut Row, cx: &Context<'_>) {
 }
 
 /// The columns of several scalars.
-pub(crate) fn columns(nodes: &[Node], cx: &Context<'_>) -> Result<Vec<Vec<f64>>, Error> {
+pub(crate) fn columns(nodes: &[Node], cx: &Context<'_>) -> Result<Vec<Column>, Error> {
     nodes.iter().map(|node| scalar(node, cx)).collect()
 }
 
 /// The number of each step.
-pub(crate) fn scalar(node: &Node, cx: &Context<'_>) -> Result<Vec<f64>, Error> {
+pub(crate) fn scalar(node: &Node, cx: &Context<'_>) -> Result<Column, Error> {
     probed_scalar(node, cx, || column(node, cx))
 }
 
-fn column(node: &Node, cx: &Context<'_>) -> Result<Vec<f64>, Error> {
+fn column(node: &Node, cx: &Context<'_>) -> Result<Column, Error> {
     let steps = node.grid.count;
     let pairs = |lhs: &Node, rhs: &Node, of: &dyn Fn(f64, f64) -> f64| {
         let (lhs, rhs) = (scalar(lhs, cx)?, scalar(rhs, cx)?);
-        Ok(lhs.into_iter().zip(rhs).map(|(a, b)| of(a, b)).collect())
+        cx.work(steps)?;
+        Ok(lhs.map(|at, value| of(value, rhs[at])))
     };
     match &node.kind {
-        NodeKind::Number(value) => Ok(vec![*value; steps]),
-        NodeKind::Time => Ok((0..steps).map(|at| node.grid.time(at) as f64 / 1000.0).collect()),
+        NodeKind::Number(value) => Column::new(cx, steps, |_| *value),
+        NodeKind::Time => Column::new(cx, steps, |at| node.grid.time(at) as f64 / 1000.0),
         NodeKind::Repeat(inner) => {
             let value = cx.repeating(steps, || scalar(inner, cx))?.first().copied().unwrap_or(f64::NAN);
-            Ok(vec![value; steps])
+            Column::new(cx, steps, |_| value)
         }
-        NodeKind::ScalarNegate(inner) => Ok(scalar(inner, cx)?.into_iter().map(|v| -v).collect()),
+        NodeKind::ScalarNegate(inner) => Ok(scalar(inner, cx)?.map(|_, value| -value)),
         NodeKind::ScalarBinary { op, lhs, rhs } => pairs(lhs, rhs, &|a, b| math::scalar(*op, a, b)),
         NodeKind::ScalarPick { max: true, lhs, rhs } => pairs(lhs, rhs, &math::max_of),
         NodeKind::ScalarPick { max: false, lhs, rhs } => pairs(lhs, rhs, &math::min_of),
@@ -209,15 +211,16 @@ fn column(node: &Node, cx: &Context<'_>) -> Result<Vec<f64>, Error> {
 }
 
 /// The value of the only element of each step, NaN where there are none or several.
-fn scalar_of(mut input: Opened<'_>, steps: usize, cx: &Context<'_>) -> Result<Vec<f64>, Error> {
-    let mut out = vec![f64::NAN; steps];
+fn scalar_of(mut input: Opened<'_>, steps: usize, cx: &Context<'_>) -> Result<Column, Error> {
+    let mut out = Column::new(cx, steps, |_| f64::NAN)?;
     let mut seen = super::batch::Presence::none(steps);
     while let Some(batch) = input.next(cx)? {
         for mut row in batch {
+            cx.work(steps)?;
             let held = row.count();
             row.drop_histograms();
             for at in row.present.iter() {
-                out[at] = if seen.set(at) { row.values[at] } else { f64::NAN };
+                out.set(at, if seen.set(at) { row.values[at] } else { f64::NAN });
             }
             cx.release(held);
         }
@@ -235,6 +238,7 @@ fn absent(
     let mut seen = super::batch::Presence::none(steps);
     while let Some(batch) = input.next(cx)? {
         for row in batch {
+            cx.work(ROW_WORK)?;
             seen.union(&row.present);
             cx.release(row.count());
         }
@@ -242,7 +246,7 @@ fn absent(
             return Ok(Vec::new());
         }
     }
-    let mut row = cx.row(labels.clone(), steps);
+    let mut row = cx.row(labels.clone(), steps)?;
     for at in (0..steps).filter(|at| !seen.get(*at)) {
         row.put(at, 1.0);
     }
@@ -264,6 +268,10 @@ impl Operator for Repeat<'_> {
                 continue;
             }
             cx.hold(row.count() * (self.steps - 1))?;
+            // One histogram is there, however often it is shown.
+            let of_histograms = if row.may_have_histograms() { self.steps * 8 } else { 0 };
+            let memory = cx.reserve(Row::bytes_of(&row.labels, self.steps) + of_histograms)?;
+            cx.work(self.steps)?;
             if let Some(histogram) = row.histogram(0).cloned() {
                 row.histograms = vec![Some(histogram); self.steps];
             } else {
@@ -271,7 +279,7 @@ impl Operator for Repeat<'_> {
             }
             row.values = vec![row.values[0]; self.steps];
             row.present = super::batch::Presence::all(self.steps);
-            row.memory = cx.memory(row.bytes() + row.histograms.len() * 8);
+            row.memory = memory;
         }
         Ok(Some(batch))
     }

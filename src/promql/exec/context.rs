@@ -27,11 +27,21 @@ const BATCH_CELLS: usize = 1 << 20;
 /// Cells of a batch that has more rows than [`FEW_ROWS`].
 const MANY_ROWS_CELLS: usize = 1 << 18;
 
+/// Steps that are set to nothing in the time that others are worked on.
+const STEPS_PER_UNIT: usize = 8;
+
+/// Buffers from this size on are counted.
+const COUNTED_BUFFER: usize = 64 << 10;
+
 /// Rows enough to share between threads.
 const FEW_ROWS: usize = 16;
 
 /// Most rows of one batch.
 const BATCH_ROWS: usize = 4096;
+
+/// Steps, samples or bytes that are worked on between two looks at deadline and cancellation: below a millisecond for
+/// most, a few for the slowest.
+const UNCHECKED_WORK: usize = 1 << 16;
 
 /// Bounds of one query.
 #[derive(Debug, Clone)]
@@ -42,13 +52,26 @@ pub(crate) struct Limits {
     pub(crate) stop: StopToken,
 }
 
+impl Limits {
+    /// Fails when there is no time left, or nobody waits any more.
+    pub(crate) fn check_time(&self) -> Result<(), Error> {
+        if self.stop.is_stopped() {
+            return Err(Error::Canceled(PHASE));
+        }
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(Error::Timeout(PHASE));
+        }
+        Ok(())
+    }
+}
+
 /// The shared state of one running query.
 pub(crate) struct Context<'a> {
     /// The series of each selector, by number.
     pub(crate) selects: &'a [Box<dyn SeriesSet>],
     /// Whether names are dropped at the end instead of by each operation.
     pub(crate) delayed_names: bool,
-    /// Whether the query has more than one step.
+    /// Whether the query is about more than one moment.
     pub(crate) is_range: bool,
     /// The parts of the language that are on.
     pub(crate) features: &'a Features,
@@ -58,7 +81,11 @@ pub(crate) struct Context<'a> {
     shares: Shares,
     kept: Arc<Kept>,
     total: Cell<u64>,
+    /// Work done since the last look at the limits.
+    unchecked: Cell<usize>,
     annotations: RefCell<Annotations>,
+    /// What the annotations take.
+    remarked: RefCell<Ticket>,
     /// Series and samples read from the storage.
     reads: Cell<Reads>,
     /// Kept when asked for.
@@ -130,6 +157,7 @@ impl<'a> Context<'a> {
         is_range: bool,
         limits: Limits,
     ) -> Self {
+        let remarked = Ticket::new(&limits.memory, 0);
         Self {
             selects,
             delayed_names: features.delayed_name_removal,
@@ -140,7 +168,9 @@ impl<'a> Context<'a> {
             shares: Shares::default(),
             kept: Arc::default(),
             total: Cell::new(0),
+            unchecked: Cell::new(0),
             annotations: RefCell::default(),
+            remarked: RefCell::new(remarked),
             reads: Cell::default(),
             steps: None,
             profile: None,
@@ -148,8 +178,9 @@ impl<'a> Context<'a> {
     }
 
     /// Counts samples for each of `steps` from now on.
-    pub(crate) fn count_steps(&mut self, steps: usize) {
-        self.steps = Some(RefCell::new(StepCounts::new(steps)));
+    pub(crate) fn count_steps(&mut self, steps: usize) -> Result<(), Error> {
+        self.steps = Some(RefCell::new(StepCounts::counted(steps, self)?));
+        Ok(())
     }
 
     /// Computes equal parts of the plan once from now on.
@@ -197,10 +228,12 @@ impl<'a> Context<'a> {
             shares: Shares::default(),
             kept: Arc::clone(&self.kept),
             total: Cell::new(0),
+            unchecked: Cell::new(0),
             annotations: RefCell::default(),
+            remarked: RefCell::new(Ticket::new(&self.limits.memory, 0)),
             reads: Cell::default(),
             profile: None,
-            steps: self.steps.as_ref().map(|own| RefCell::new(StepCounts::new(own.borrow().steps()))),
+            steps: self.steps.as_ref().map(|own| RefCell::new(own.borrow().emptied())),
         }
     }
 
@@ -208,7 +241,8 @@ impl<'a> Context<'a> {
     pub(crate) fn join(&self, fork: Self) {
         self.looked_at_more(fork.total.get());
         self.reads.set(self.reads.get().plus(fork.reads.get()));
-        self.annotations.borrow_mut().join(fork.annotations.into_inner());
+        let grown = self.annotations.borrow_mut().join(fork.annotations.into_inner());
+        self.remarked.borrow_mut().grow(grown);
         if let (Some(own), Some(theirs)) = (&self.steps, fork.steps) {
             own.borrow_mut().join(&theirs.into_inner());
         }
@@ -217,13 +251,29 @@ impl<'a> Context<'a> {
     /// Fails when the query should end early. Called per series and per batch.
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.check_memory()?;
-        if self.limits.stop.is_stopped() {
-            return Err(Error::Canceled(PHASE));
+        self.limits.check_time()
+    }
+
+    /// Notes that about so many steps, samples or bytes were or are to be worked on, and fails when the query should end
+    /// early. Called in loops within a series, so that none goes on for long.
+    #[inline]
+    pub(crate) fn work(&self, units: usize) -> Result<(), Error> {
+        let unchecked = self.unchecked.get().saturating_add(units);
+        if unchecked < UNCHECKED_WORK {
+            self.unchecked.set(unchecked);
+            return Ok(());
         }
-        if self.limits.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(Error::Timeout(PHASE));
-        }
-        Ok(())
+        self.unchecked.set(0);
+        self.check()
+    }
+
+    /// As [`Context::work`], where an early end cannot be told: whether there is no time left. The query fails at the next
+    /// look at its limits then, whatever comes of the work.
+    pub(super) fn is_late(&self, units: usize) -> bool {
+        let unchecked = self.unchecked.get().saturating_add(units);
+        let late = unchecked >= UNCHECKED_WORK && self.limits.check_time().is_err();
+        self.unchecked.set(if late || unchecked < UNCHECKED_WORK { unchecked } else { 0 });
+        late
     }
 
     /// Whether there is memory for what need not be kept.
@@ -254,15 +304,32 @@ impl<'a> Context<'a> {
     }
 
     /// A row without values, counted as memory of the query.
-    pub(crate) fn row(&self, labels: Labels, steps: usize) -> Row {
-        let mut row = Row::empty(labels, steps);
-        row.memory = Ticket::new(&self.limits.memory, row.bytes());
-        row
+    pub(crate) fn row(&self, labels: Labels, steps: usize) -> Result<Row, Error> {
+        let memory = self.reserve(Row::bytes_of(&labels, steps))?;
+        self.work(steps / STEPS_PER_UNIT)?;
+        Ok(Row { memory, ..Row::empty(labels, steps) })
     }
 
-    /// Counts `bytes` of memory as long as the ticket lives.
-    pub(crate) fn memory(&self, bytes: usize) -> Ticket {
-        Ticket::new(&self.limits.memory, bytes)
+    /// Counts `bytes` of memory, which are about to be taken, as long as the ticket lives.
+    pub(crate) fn reserve(&self, bytes: usize) -> Result<Ticket, Error> {
+        Ticket::try_new(&self.limits.memory, bytes).or_else(|_| {
+            self.kept.give_up_all();
+            Ticket::try_new(&self.limits.memory, bytes)
+        })
+    }
+
+    /// As [`Context::reserve`], of a buffer for one series at a time: a small one is not worth counting.
+    pub(crate) fn reserve_buffer(&self, bytes: usize) -> Result<Ticket, Error> {
+        if bytes < COUNTED_BUFFER { Ok(Ticket::default()) } else { self.reserve(bytes) }
+    }
+
+    /// Counts `more` bytes, which are about to be taken, with others.
+    #[inline]
+    pub(crate) fn grow(&self, ticket: &mut Ticket, more: usize) -> Result<(), Error> {
+        ticket.try_grow(more).or_else(|_| {
+            self.kept.give_up_all();
+            ticket.try_grow(more)
+        })
     }
 
     /// Most samples that may be held.
@@ -297,17 +364,29 @@ impl<'a> Context<'a> {
 
     /// Runs `work` and gives back what it noted, which does not count for the query unless it is [noted](Self::note).
     pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> (T, Record) {
+        self.apart(StepCounts::emptied, work)
+    }
+
+    /// The same for what is to be kept, by whom the numbers of samples are counted.
+    pub(super) fn aside_kept<T>(&self, work: impl FnOnce() -> T) -> (T, Record) {
+        self.apart(|counts| counts.emptied().uncounted(), work)
+    }
+
+    fn apart<T>(&self, emptied: fn(&StepCounts) -> StepCounts, work: impl FnOnce() -> T) -> (T, Record) {
         let annotations = self.annotations.take();
+        // What is noted later is counted then.
+        let remarked = self.remarked.replace(Ticket::new(&self.limits.memory, 0));
         let total = self.total.replace(0);
         let steps = self.steps.as_ref().map(|counts| {
-            let empty = StepCounts::new(counts.borrow().steps());
+            let empty = emptied(&counts.borrow());
             counts.replace(empty)
         });
         let result = work();
+        self.remarked.replace(remarked);
         let record = Record {
             annotations: self.annotations.replace(annotations),
             total: self.total.replace(total),
-            steps: self.steps.as_ref().zip(steps).map(|(counts, steps)| counts.replace(steps)),
+            steps: self.steps.as_ref().zip(steps).map(|(counts, steps)| counts.replace(steps).uncounted()),
         };
         (result, record)
     }
@@ -315,7 +394,8 @@ impl<'a> Context<'a> {
     /// Notes everything in `record`, the remarks at other positions.
     pub(super) fn note(&self, record: &Record, position: impl Fn(Span) -> Span) {
         self.looked_at_more(record.total);
-        self.annotations.borrow_mut().repeat(&record.annotations, position);
+        let grown = self.annotations.borrow_mut().repeat(&record.annotations, position);
+        self.remarked.borrow_mut().grow(grown);
         if let (Some(own), Some(steps)) = (&self.steps, &record.steps) {
             own.borrow_mut().join(steps);
         }
@@ -341,6 +421,11 @@ impl<'a> Context<'a> {
         self.steps.is_none() && self.profile.is_none()
     }
 
+    /// What the numbers of samples of each step take, which every fork has its own of.
+    pub(super) fn bytes_of_counts(&self) -> usize {
+        self.steps.as_ref().map_or(0, |counts| counts.borrow().bytes())
+    }
+
     /// Counts samples looked at and read in step `at`, if that is asked for.
     pub(super) fn at_step(&self, at: usize, looked_at: usize, read: usize) {
         if let Some(counts) = &self.steps {
@@ -353,10 +438,10 @@ impl<'a> Context<'a> {
         &self,
         steps: usize,
         add: impl FnOnce(&mut StepCounts, &StepCounts),
-        work: impl FnOnce() -> T,
-    ) -> T {
+        work: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let Some(counts) = &self.steps else { return work() };
-        let around = counts.replace(StepCounts::new(steps));
+        let around = counts.replace(StepCounts::counted(steps, self)?);
         let result = work();
         let inside = counts.replace(around);
         add(&mut counts.borrow_mut(), &inside);
@@ -365,7 +450,10 @@ impl<'a> Context<'a> {
 
     /// Adds a remark about the expression at `span`.
     pub(crate) fn remark(&self, remark: Remark, span: Span) {
-        self.annotations.borrow_mut().add(remark, span);
+        let grown = self.annotations.borrow_mut().add(remark, span);
+        if grown > 0 {
+            self.remarked.borrow_mut().grow(grown);
+        }
     }
 
     /// Rows per batch for rows of `steps` columns.
@@ -384,5 +472,17 @@ impl<'a> Context<'a> {
             steps: self.steps.map(RefCell::into_inner),
             profile: self.profile,
         }
+    }
+}
+
+#[cfg(test)]
+impl Context<'static> {
+    /// A context without data that nothing is too much for.
+    pub(crate) fn unlimited() -> Self {
+        use crate::promql::memory::TotalMemory;
+        static FEATURES: std::sync::LazyLock<Features> = std::sync::LazyLock::new(Features::all);
+        let memory = Memory::new(usize::MAX, &Arc::new(TotalMemory::new(usize::MAX)));
+        let limits = Limits { max_samples: usize::MAX, memory, deadline: None, stop: StopToken::new() };
+        Self::new(&[], &FEATURES, true, limits)
     }
 }

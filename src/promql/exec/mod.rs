@@ -3,6 +3,9 @@
 //! A row is one series over all steps. Operators pull batches from those below them; aggregations fold rows as they
 //! come, everything that must see whole groups collects rows within the sample budget.
 //!
+//! Memory is counted before it is taken (`Context::reserve`), and loops within a series look at deadline and
+//! cancellation (`Context::work`).
+//!
 //! **Cost**: a row holds eight bytes and a bit per step. Series are decoded once, front to back, into a reused
 //! buffer. Rows do not depend on each other below aggregations, so the reading of series is spread over threads
 //! (`parallel`).
@@ -15,6 +18,7 @@ mod batch;
 mod binary;
 mod build;
 mod call;
+mod column;
 mod context;
 pub(crate) mod histogram;
 pub(crate) mod math;
@@ -27,6 +31,7 @@ mod steps;
 
 pub(crate) use batch::{Batch, Row, merge_equal, without_name};
 pub(crate) use build::{collect, open, scalar};
+pub(crate) use column::Column;
 pub(crate) use context::{Context, Limits};
 pub(crate) use profile::{Profile, Reads, Took, measure};
 pub(crate) use rollup::raw_series;

@@ -41,6 +41,8 @@ pub(super) fn gather<S: Default, T: Send>(
         return run(cx, range);
     }
     let size = range.len().div_ceil(threads * PARTS_PER_THREAD);
+    // Forks count for themselves, but cannot refuse.
+    drop(cx.reserve(threads * PARTS_PER_THREAD * cx.bytes_of_counts())?);
     let parts = range.clone().step_by(size).map(|start| (cx.fork(), start..range.end.min(start + size)));
     let parts: Vec<_> = parts.collect();
     let done: Vec<_> = parts

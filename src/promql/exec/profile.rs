@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 
 use super::build::Opened;
-use super::{Batch, Context, Operator};
+use super::{Batch, Column, Context, Operator};
 use crate::promql::Value;
 use crate::promql::error::Error;
 use crate::promql::plan::Node;
@@ -127,8 +127,8 @@ pub(super) fn probed<'p>(
 pub(super) fn probed_scalar(
     node: &Node,
     cx: &Context<'_>,
-    work: impl FnOnce() -> Result<Vec<f64>, Error>,
-) -> Result<Vec<f64>, Error> {
+    work: impl FnOnce() -> Result<Column, Error>,
+) -> Result<Column, Error> {
     let Some(profile) = cx.profile() else { return work() };
     let (column, mut took) = measure(cx, work);
     if let Ok(column) = &column {

@@ -48,9 +48,10 @@ impl Scan {
         }
     }
 
-    fn fill(&self, samples: &Samples, row: &mut Row) {
+    fn fill(&self, samples: &Samples, row: &mut Row, cx: &Context<'_>) -> Result<(), Error> {
         if samples.histograms.is_empty() && self.shows == Shows::Value {
-            return self.fill_floats(samples, row);
+            self.fill_floats(samples, row);
+            return Ok(());
         }
         let Samples { timestamps, values, histograms, .. } = samples;
         let any_histograms = !histograms.is_empty();
@@ -71,7 +72,7 @@ impl Scan {
                     continue;
                 }
                 if matches!(self.shows, Shows::Value | Shows::Milliseconds) {
-                    row.put_histogram(at, Arc::clone(histogram));
+                    row.put_histogram(at, Arc::clone(histogram), cx)?;
                     continue;
                 }
             }
@@ -85,6 +86,7 @@ impl Scan {
                 },
             );
         }
+        Ok(())
     }
 }
 
@@ -117,13 +119,20 @@ impl Scan {
     }
 
     /// The same for series with native histograms. Steps that look at both kinds have no value.
-    fn fill_smoothed_histograms(&self, samples: &Samples, row: &mut Row, notes: Notes<'_>) {
+    fn fill_smoothed_histograms(
+        &self,
+        samples: &Samples,
+        row: &mut Row,
+        notes: Notes<'_>,
+    ) -> Result<(), Error> {
         let Samples { timestamps, values, histograms, .. } = samples;
         for at in 0..row.values.len() {
             let moment = self.reader.moments.get(at);
             let (first, last) = (moment.saturating_sub(self.lookback), moment.saturating_add(self.lookback));
             let from = timestamps.partition_point(|t| *t <= first);
             let to = timestamps.partition_point(|t| *t <= last);
+            // The lookback is as long as the client likes.
+            notes.cx.work(to - from)?;
             let mut kinds = [0, 0];
             let of = |index: usize| {
                 let found = histograms.binary_search_by_key(&index, |(at, _)| *at);
@@ -139,7 +148,7 @@ impl Scan {
             let earlier = next.checked_sub(1).filter(|index| *index >= from);
             let exact = later.filter(|index| timestamps[*index] == moment);
             match (exact, earlier, later) {
-                (Some(index), ..) => row.put_element(at, element(samples, index)),
+                (Some(index), ..) => row.put_element(at, element(samples, index), notes.cx)?,
                 (None, Some(before), Some(after)) => {
                     let (times, after_time) = (timestamps[before], timestamps[after]);
                     let (Some(a), Some(b)) = (of(before), of(after)) else {
@@ -153,7 +162,7 @@ impl Scan {
                     }
                     let gauge = [a, b].iter().all(|h| h.reset_hint == ResetHint::Gauge);
                     if let Some(histogram) = between((times, a), (after_time, b), moment, !gauge, notes) {
-                        row.put_histogram(at, Arc::new(histogram));
+                        row.put_histogram(at, Arc::new(histogram), notes.cx)?;
                     }
                 }
                 (None, Some(before), None) => match of(before) {
@@ -161,12 +170,13 @@ impl Scan {
                     Some(histogram) => {
                         // The hint is about the sample before, not about the value.
                         let unhinted = Histogram { reset_hint: ResetHint::Unknown, ..(**histogram).clone() };
-                        row.put_histogram(at, Arc::new(unhinted));
+                        row.put_histogram(at, Arc::new(unhinted), notes.cx)?;
                     }
                 },
                 (None, None, _) => {}
             }
         }
+        Ok(())
     }
 }
 
@@ -189,17 +199,19 @@ impl Scan {
         if samples.is_empty() {
             return Ok(None);
         }
-        let mut row = cx.row(series.labels(number), self.reader.moments.grid.count);
+        let steps = self.reader.moments.grid.count;
+        cx.work(samples.len() + steps)?;
+        let mut row = cx.row(series.labels(number), steps)?;
         if let Some(span) = self.smoothed {
             samples.drop_stale();
             if samples.histograms.is_empty() {
                 self.fill_smoothed(samples, &mut row);
             } else {
                 let name = row.labels.metric_name().to_owned();
-                self.fill_smoothed_histograms(samples, &mut row, Notes { cx, span, name: &name });
+                self.fill_smoothed_histograms(samples, &mut row, Notes { cx, span, name: &name })?;
             }
         } else {
-            self.fill(samples, &mut row);
+            self.fill(samples, &mut row, cx)?;
         }
         if row.is_empty() {
             return Ok(None);

@@ -72,10 +72,11 @@ enum Part {
 }
 
 impl Entry {
-    /// Drops the rows: from now on each use computes for itself.
+    /// Drops the rows and what happened: from now on each use computes for itself.
     fn give_up(&mut self, held: &Held) {
         self.state = State::GivenUp;
         self.bytes = 0;
+        (self.opened, self.pulled) = (Record::default(), Record::default());
         let batches = std::mem::take(&mut self.batches);
         held.release(batches.iter().flatten().map(Row::count).sum());
     }
@@ -115,13 +116,19 @@ impl Kept {
         lock(&self.entries).get_mut(group).map(|entry| work(entry, &self.held))
     }
 
-    /// Begins a use of `group`.
-    fn begin(&self, group: usize) -> Part {
-        let part = self.with(group, |entry, _| {
+    /// Begins a use of `group`. What is noted beside the rows takes `bytes_noted`, which are counted here alone.
+    fn begin(&self, group: usize, bytes_noted: usize) -> Part {
+        let others: usize = lock(&self.entries).iter().map(|entry| entry.bytes).sum();
+        let part = self.with(group, |entry, held| {
             entry.to_come = entry.to_come.saturating_sub(1);
             match entry.state {
+                State::Open if others + bytes_noted > self.max_bytes => {
+                    entry.give_up(held);
+                    Part::Alone
+                }
                 State::Open if entry.to_come > 0 => {
                     entry.state = State::Writing;
+                    entry.bytes = bytes_noted;
                     Part::Write
                 }
                 State::Complete => {
@@ -229,7 +236,7 @@ enum Turn<'p> {
 impl User<'_> {
     /// Finds out what to do.
     fn begin(&mut self, cx: &Context<'_>) -> Result<(), Error> {
-        self.turn = match self.kept.begin(self.group) {
+        self.turn = match self.kept.begin(self.group, 2 * cx.bytes_of_counts()) {
             Part::Alone => Turn::Alone(open_unwatched(self.node, cx)?),
             Part::Read { batches, opened, pulled } => {
                 cx.shares_result_of(self.node, true);
@@ -237,7 +244,7 @@ impl User<'_> {
                 Turn::Reading { taken: 0, batches, pulled: Some(pulled) }
             }
             Part::Write => {
-                let (input, record) = cx.aside(|| open_unwatched(self.node, cx));
+                let (input, record) = cx.aside_kept(|| open_unwatched(self.node, cx));
                 cx.note(&record, |span| span);
                 let input = input?;
                 self.kept.with(self.group, |entry, _| {
@@ -267,7 +274,7 @@ impl User<'_> {
     /// The next rows of the first use.
     fn write(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
         let Turn::Writing(input) = &mut self.turn else { return Ok(None) };
-        let (batch, record) = cx.aside(|| input.next(cx));
+        let (batch, record) = cx.aside_kept(|| input.next(cx));
         cx.note(&record, |span| span);
         let batch = batch?;
         let Some(rows) = &batch else {
@@ -314,7 +321,7 @@ impl User<'_> {
         self.leave();
         cx.shares_result_of(self.node, false);
         // What it notes is noted already.
-        let (input, _) = cx.aside(|| open_unwatched(self.node, cx));
+        let (input, _) = cx.aside_kept(|| open_unwatched(self.node, cx));
         self.turn = Turn::Again { input: input?, known: at };
         self.next(cx)
     }
@@ -339,7 +346,7 @@ impl Operator for User<'_> {
             Turn::Writing(_) => self.write(cx),
             Turn::Reading { .. } => self.read(cx),
             Turn::Again { input, known } => loop {
-                let (batch, _) = cx.aside(|| input.next(cx));
+                let (batch, _) = cx.aside_kept(|| input.next(cx));
                 let batch = batch?;
                 if *known == 0 {
                     return Ok(batch);
@@ -619,20 +626,20 @@ mod tests {
         let shares = Shares::default();
         let mut kept = Kept::new(&shares, &Arc::default(), 1 << 20);
         kept.entries = Mutex::new(vec![Entry { to_come: 3, ..Entry::default() }]);
-        assert!(matches!(kept.begin(0), Part::Write));
+        assert!(matches!(kept.begin(0, 0), Part::Write));
         assert!(kept.add(0, &[row(1.0), row(2.0)]) && kept.add(0, &[row(3.0)]));
         kept.with(0, |entry, _| entry.state = State::Complete);
-        assert!(matches!(kept.begin(0), Part::Read { .. }));
+        assert!(matches!(kept.begin(0, 0), Part::Read { .. }));
         let values = |taken: Option<(Batch, usize)>| {
             taken.map(|(rows, copied)| (rows.iter().map(|row| row.values[0]).collect::<Vec<_>>(), copied))
         };
         assert_eq!(values(kept.take(0, 0)), Some((vec![1.0, 2.0], 2)), "another one comes, so it is a copy");
-        assert!(matches!(kept.begin(0), Part::Read { batches: 2, .. }));
+        assert!(matches!(kept.begin(0, 0), Part::Read { batches: 2, .. }));
         assert_eq!(values(kept.take(0, 1)), Some((vec![3.0], 1)), "another one is at it");
         kept.with(0, |entry, _| entry.readers -= 1);
         assert_eq!(values(kept.take(0, 0)), Some((vec![1.0, 2.0], 0)), "the last one takes it");
         kept.give_up_all();
         assert_eq!(values(kept.take(0, 1)), None);
-        assert!(matches!(kept.begin(0), Part::Alone));
+        assert!(matches!(kept.begin(0, 0), Part::Alone));
     }
 }

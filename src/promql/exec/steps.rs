@@ -7,6 +7,8 @@
 //! **Cost**: nothing unless asked for; else two numbers per step and thread.
 
 use super::Context;
+use crate::promql::error::Error;
+use crate::promql::memory::Ticket;
 use crate::promql::plan::{Grid, Moments};
 use crate::promql::value::StepStats;
 
@@ -15,6 +17,8 @@ use crate::promql::value::StepStats;
 pub(crate) struct StepCounts {
     looked_at: Vec<u64>,
     read: Vec<u64>,
+    /// What they take, as counted for the query.
+    memory: Ticket,
 }
 
 fn number(count: usize) -> u64 {
@@ -23,11 +27,28 @@ fn number(count: usize) -> u64 {
 
 impl StepCounts {
     pub(crate) fn new(steps: usize) -> Self {
-        Self { looked_at: vec![0; steps], read: vec![0; steps] }
+        Self { looked_at: vec![0; steps], read: vec![0; steps], memory: Ticket::default() }
     }
 
-    pub(super) fn steps(&self) -> usize {
-        self.looked_at.len()
+    /// Counts of nothing, which are counted as memory of the query.
+    pub(super) fn counted(steps: usize, cx: &Context<'_>) -> Result<Self, Error> {
+        let memory = cx.reserve(steps.saturating_mul(2 * size_of::<u64>()))?;
+        Ok(Self { memory, ..Self::new(steps) })
+    }
+
+    /// Counts of nothing for as many steps, for parts of the work.
+    pub(super) fn emptied(&self) -> Self {
+        Self { memory: self.memory.clone(), ..Self::new(self.looked_at.len()) }
+    }
+
+    /// The same, no longer counted as memory of the query.
+    pub(super) fn uncounted(self) -> Self {
+        Self { memory: Ticket::default(), ..self }
+    }
+
+    /// Bytes they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.looked_at.len() * 2 * size_of::<u64>()
     }
 
     pub(super) fn add(&mut self, at: usize, looked_at: usize, read: usize) {
@@ -83,7 +104,11 @@ impl StepCounts {
 
 impl Context<'_> {
     /// Runs `work`, which computes one step to be shown at `steps`, and counts accordingly.
-    pub(super) fn repeating<T>(&self, steps: usize, work: impl FnOnce() -> T) -> T {
+    pub(super) fn repeating<T>(
+        &self,
+        steps: usize,
+        work: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
         self.within(1, StepCounts::repeat, || self.counting(steps, work))
     }
 
@@ -94,14 +119,18 @@ impl Context<'_> {
         grid: Grid,
         moments: Moments,
         range: i64,
-        work: impl FnOnce() -> T,
-    ) -> T {
+        work: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let add = |outer: &mut StepCounts, inner: &StepCounts| outer.windows(inner, grid, moments, range);
         self.within(grid.count, add, || self.counting(0, work))
     }
 
     /// Runs `work`, which computes a subquery of `steps` that is the answer itself.
-    pub(super) fn answering<T>(&self, steps: usize, work: impl FnOnce() -> T) -> T {
+    pub(super) fn answering<T>(
+        &self,
+        steps: usize,
+        work: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
         self.within(steps, StepCounts::repeat, work)
     }
 }

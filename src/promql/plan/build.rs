@@ -6,10 +6,10 @@
 use super::grid::{Grid, Moments};
 use super::node::{
     Aggregation, Extension, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc, RangeSource,
-    Reader, Shows, SortFunc, VectorBinary,
+    Reader, Shows, SortFunc, SortOrder, VectorBinary,
 };
 use super::select_set::SelectSet;
-use crate::model::{Anchored, Labels, LabelsBuf, METRIC_NAME, MatchOp, Matcher};
+use crate::model::{Anchored, Labels, LabelsBuf, METRIC_NAME, MatchOp, Matcher, RegexBudget};
 use crate::promql::error::Error;
 use crate::promql::syntax::ast::{
     Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Expr, ExprKind, Length, Span, Subquery,
@@ -29,6 +29,13 @@ pub(crate) struct QueryTimes {
     pub(crate) step: i64,
 }
 
+impl QueryTimes {
+    /// Whether it is one moment: an instant query, or a range that ends where it starts.
+    pub(crate) fn is_moment(self) -> bool {
+        self.start == self.end
+    }
+}
+
 /// Builds one plan.
 #[derive(Debug)]
 pub(crate) struct Planner {
@@ -39,6 +46,10 @@ pub(crate) struct Planner {
     pub(crate) max_steps: usize,
     pub(crate) selects: SelectSet,
     pub(crate) wanted: Wanted,
+    /// What regular expressions outside of selectors may still take.
+    pub(crate) patterns: RegexBudget,
+    /// Whether what is planned is evaluated at one moment, which need not be the only one of the query.
+    pub(crate) single: bool,
 }
 
 /// What of native histograms the expressions around a selector want.
@@ -94,11 +105,19 @@ impl Planner {
             && !matches!(expr.kind, ExprKind::Number { .. } | ExprKind::String(_))
             && invariant(expr);
         if repeats {
-            let inner = self.plain(expr, grid.first_only(), values)?;
+            let inner = self.within(true, |planner| planner.plain(expr, grid.first_only(), values))?;
             let distinct = inner.distinct;
             return Ok(Node { kind: NodeKind::Repeat(Box::new(inner)), grid, distinct });
         }
         self.plain(expr, grid, values)
+    }
+
+    /// Plans what is evaluated at a `single` moment, or at several, unlike what is around it.
+    fn within<T>(&mut self, single: bool, plan: impl FnOnce(&mut Self) -> T) -> T {
+        let outside = std::mem::replace(&mut self.single, single);
+        let planned = plan(self);
+        self.single = outside;
+        planned
     }
 
     fn boxed(&mut self, expr: &Expr, grid: Grid) -> Planned<Box<Node>> {
@@ -216,7 +235,11 @@ impl Planner {
                 let grid = self.subquery_grid(subquery, moments, range)?;
                 let outside = self.wanted;
                 self.wanted = outside.inside(expr);
-                let inner = grid.map(|grid| self.boxed(&subquery.expr, grid)).transpose()?;
+                let inner = grid.map(|grid| {
+                    let single = grid.start == moments.covered(range).end;
+                    self.within(single, |planner| planner.boxed(&subquery.expr, grid))
+                });
+                let inner = inner.transpose()?;
                 self.wanted = outside;
                 let distinct = inner.as_ref().is_some_and(|node| node.distinct);
                 Ok((RangeSource::Subquery { inner, moments }, range, distinct))
@@ -344,6 +367,8 @@ impl Planner {
             "pi" => return node(NodeKind::Number(std::f64::consts::PI)),
             "start" => return node(seconds(self.times.start)),
             "end" => return node(seconds(self.times.end)),
+            // As in Prometheus a single moment has none, though lengths of time take it as it was asked for.
+            "step" if self.times.is_moment() => return node(seconds(0)),
             "step" => return node(seconds(self.times.step)),
             "range" => return node(seconds(self.times.end.saturating_sub(self.times.start))),
             "scalar" => return node(NodeKind::ScalarOf(self.boxed(arg(0), grid)?)),
@@ -508,7 +533,7 @@ impl Planner {
         };
         let func = match (name, texts.as_slice()) {
             ("label_replace", [dst, replacement, src, regex]) => {
-                let Ok(regex) = Anchored::new(&lossy(regex)) else {
+                let Ok(regex) = Anchored::within(&lossy(regex), &mut self.patterns) else {
                     return wrong("regular expression", regex);
                 };
                 LabelFunc::Replace {
@@ -541,11 +566,12 @@ impl Planner {
     fn sort(&mut self, call: &Call, expr: &Expr, grid: Grid) -> Planned<Node> {
         let name = call.function.name;
         let descending = name.ends_with("_desc");
-        let func = if name.starts_with("sort_by_label") {
-            SortFunc::ByLabel { labels: strings(&call.args[1..])?, descending, span: expr.span }
+        let order = if name.starts_with("sort_by_label") {
+            SortOrder::ByLabels(strings(&call.args[1..])?)
         } else {
-            SortFunc::ByValue { descending, span: expr.span }
+            SortOrder::ByValue
         };
+        let func = SortFunc { order, descending, in_range: !self.single, span: expr.span };
         let input = self.boxed(&call.args[0], grid)?;
         let distinct = input.distinct;
         Ok(Node { kind: NodeKind::Sort { func, input }, grid, distinct })

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::build::{map_function, range_function};
 use super::{
     Aggregation, Extension, HistogramFunc, LabelFunc, MapFunc, Moments, Node, NodeKind, RangeFunc,
-    RangeSource, SelectSet, Shows, SortFunc,
+    RangeSource, SelectSet, Shows, SortFunc, SortOrder,
 };
 use crate::model::{METRIC_NAME, MatchOp, Matcher};
 use crate::promql::functions::FUNCTIONS;
@@ -51,10 +51,10 @@ impl Node {
             }
             .to_owned(),
             NodeKind::Sort { func, .. } => match func {
-                SortFunc::ByValue { descending: false, .. } => "sort()",
-                SortFunc::ByValue { .. } => "sort_desc()",
-                SortFunc::ByLabel { descending: false, .. } => "sort_by_label()",
-                SortFunc::ByLabel { .. } => "sort_by_label_desc()",
+                SortFunc { order: SortOrder::ByValue, descending: false, .. } => "sort()",
+                SortFunc { order: SortOrder::ByValue, .. } => "sort_desc()",
+                SortFunc { descending: false, .. } => "sort_by_label()",
+                SortFunc { .. } => "sort_by_label_desc()",
             }
             .to_owned(),
             NodeKind::Histogram { func, .. } => match func {

@@ -17,7 +17,7 @@ pub(crate) use build::{Planner, QueryTimes, Wanted};
 pub(crate) use grid::{Grid, Moments};
 pub(crate) use node::{
     Aggregation, Extension, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc, RangeSource,
-    Reader, Shows, SortFunc, VectorBinary,
+    Reader, Shows, SortFunc, SortOrder, VectorBinary,
 };
 pub(crate) use reach::reach;
 pub(crate) use select_set::SelectSet;

@@ -307,11 +307,21 @@ pub(crate) enum LabelFunc {
     Join { dst: String, separator: String, src: Vec<String> },
 }
 
-/// Functions that put rows in order.
+/// What rows are put in order by.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum SortOrder {
+    ByValue,
+    ByLabels(Vec<String>),
+}
+
+/// A function that puts rows in order.
 #[derive(Debug)]
-pub(crate) enum SortFunc {
-    ByValue { descending: bool, span: Span },
-    ByLabel { labels: Vec<String>, descending: bool, span: Span },
+pub(crate) struct SortFunc {
+    pub(crate) order: SortOrder,
+    pub(crate) descending: bool,
+    /// Whether it is evaluated over more than one moment, where no order lasts.
+    pub(crate) in_range: bool,
+    pub(crate) span: Span,
 }
 
 /// Functions over classic buckets.

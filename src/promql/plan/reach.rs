@@ -34,6 +34,11 @@ impl Reach {
                 self.of(expr, shift.saturating_sub(literal(offset)?))
             }
             ExprKind::Call(call) if depends_on_other_steps(call) => None,
+            // Parameters are checked over all steps, and those over an operand that never changes are taken from the
+            // first step.
+            ExprKind::Aggregate(aggregate) if aggregate.param.as_ref().is_some_and(|p| !is_constant(p)) => {
+                None
+            }
             _ => {
                 let mut reach = i64::MIN;
                 for child in children(expr) {
@@ -64,8 +69,19 @@ fn literal(length: &Length) -> Option<i64> {
 fn depends_on_other_steps(call: &Call) -> bool {
     match call.function.name {
         // Which info series matter follows from all steps.
-        "start" | "end" | "range" | "info" => true,
+        "start" | "end" | "range" | "step" | "info" => true,
         _ => call.args.iter().any(may_collide),
+    }
+}
+
+/// Whether an expression is made of numbers and texts alone.
+fn is_constant(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Number { .. } | ExprKind::String(_) => true,
+        ExprKind::Paren(_) | ExprKind::Unary { .. } | ExprKind::Binary(_) => {
+            children(expr).into_iter().all(is_constant)
+        }
+        _ => false,
     }
 }
 
@@ -114,6 +130,8 @@ mod tests {
         check("absent(a)", Some(0));
         check("{x=\"1\"} or b", Some(0));
         check("rate({__name__=\"a\"}[5m])", Some(0));
+        check("topk(1 + 2, a)", Some(0));
+        check("count_values(\"x\", a)", Some(0));
     }
 
     #[test]
@@ -134,6 +152,13 @@ mod tests {
             "max_over_time((a or b)[5m:])",
             "max_over_time(label_replace(a, \"__name__\", \"b\", \"\", \"\")[5m:])",
             "max_over_time(count_values(\"__name__\", a)[5m:])",
+            "vector(step())",
+            "topk(time() - 5, vector(1))",
+            "bottomk(scalar(b), a)",
+            "limitk(scalar(b), a)",
+            "limit_ratio(time() / 9, vector(1))",
+            "quantile by (x) (scalar(b), a)",
+            "sum(max_over_time(topk(time() - 5, vector(1))[5m:1m]))",
         ] {
             let expr = parse(query, &Features::all()).expect(query);
             assert_eq!(reach(&expr, 300_000), None, "{query}");

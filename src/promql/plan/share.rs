@@ -70,11 +70,7 @@ impl Node {
         match &self.kind {
             NodeKind::Select { span, .. } | NodeKind::VectorScalar { span, .. } => out.push(*span),
             NodeKind::Rollup { span, first_span, .. } => out.extend([*span, *first_span]),
-            NodeKind::Sort {
-                func: SortFunc::ByValue { span, .. } | SortFunc::ByLabel { span, .. }, ..
-            } => {
-                out.push(*span);
-            }
+            NodeKind::Sort { func, .. } => out.push(func.span),
             NodeKind::Histogram { params, span, .. } => {
                 out.push(*span);
                 out.extend(params.iter().map(|(_, span)| *span));
@@ -317,16 +313,8 @@ fn same_labelling(a: &LabelFunc, b: &LabelFunc) -> bool {
 }
 
 fn same_order(a: &SortFunc, b: &SortFunc) -> bool {
-    match (a, b) {
-        (SortFunc::ByValue { descending: a, span: _ }, SortFunc::ByValue { descending: b, span: _ }) => {
-            a == b
-        }
-        (
-            SortFunc::ByLabel { labels, descending, span: _ },
-            SortFunc::ByLabel { labels: b_labels, descending: b_descending, span: _ },
-        ) => (labels, descending) == (b_labels, b_descending),
-        _ => false,
-    }
+    let SortFunc { order, descending, in_range, span: _ } = a;
+    (order, descending, in_range) == (&b.order, &b.descending, &b.in_range)
 }
 
 fn same_aggregation(a: &Aggregation, b: &Aggregation) -> bool {
@@ -353,6 +341,8 @@ mod tests {
             max_steps: 1000,
             selects: SelectSet::default(),
             wanted: Wanted::default(),
+            patterns: crate::model::RegexBudget::default(),
+            single: false,
         };
         let grid = Grid::spanning(0, 600_000, 60_000).expect("steps");
         let node = planner.build(&expr, grid).unwrap_or_else(|error| panic!("{query}: {error}"));

@@ -72,6 +72,28 @@ pub enum BinaryOp {
 }
 
 impl BinaryOp {
+    /// Every operator there is.
+    pub const ALL: [Self; 18] = [
+        Self::Add,
+        Self::Sub,
+        Self::Mul,
+        Self::Div,
+        Self::Mod,
+        Self::Pow,
+        Self::Atan2,
+        Self::Equal,
+        Self::NotEqual,
+        Self::Less,
+        Self::LessEqual,
+        Self::Greater,
+        Self::GreaterEqual,
+        Self::TrimUpper,
+        Self::TrimLower,
+        Self::And,
+        Self::Or,
+        Self::Unless,
+    ];
+
     /// The operator as written.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -155,7 +177,8 @@ pub enum AggregateOp {
 }
 
 impl AggregateOp {
-    const ALL: [Self; 14] = [
+    /// Every aggregation there is.
+    pub const ALL: [Self; 14] = [
         Self::Avg,
         Self::BottomK,
         Self::Count,

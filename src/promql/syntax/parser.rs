@@ -11,7 +11,7 @@ use super::check::check;
 use super::lexer::Lexer;
 use super::quote::{has_raw_bytes, quote, unquote};
 use super::token::{Keyword, Span, Token, TokenKind};
-use crate::model::{Matcher, parse_duration};
+use crate::model::{Matcher, RegexBudget, parse_duration};
 use crate::promql::error::Error;
 use crate::promql::functions;
 use crate::promql::{Features, short_float};
@@ -30,6 +30,8 @@ pub(super) struct Parser<'a> {
     lexer: Lexer<'a>,
     peeked: Option<Token>,
     pub(super) features: &'a Features,
+    /// What the regular expressions may still take.
+    pub(super) patterns: &'a mut RegexBudget,
     depth: u16,
     /// How many aggregations the current token is an argument of.
     aggregations: u16,
@@ -38,8 +40,8 @@ pub(super) struct Parser<'a> {
 }
 
 /// Parses and type-checks a whole query.
-pub(crate) fn parse(text: &str, features: &Features) -> Parsed<Expr> {
-    let mut parser = Parser::new(text, features);
+pub(crate) fn parse(text: &str, features: &Features, patterns: &mut RegexBudget) -> Parsed<Expr> {
+    let mut parser = Parser::new(text, features, patterns);
     let token = parser.peek()?;
     if token.kind == TokenKind::Eof {
         return parser.fail(Span::default(), "no expression found in input");
@@ -54,9 +56,9 @@ pub(crate) fn parse(text: &str, features: &Features) -> Parsed<Expr> {
 }
 
 /// Parses a series selector without modifiers. It may match everything.
-pub(crate) fn parse_selector(text: &str) -> Parsed<Vec<Matcher>> {
+pub(crate) fn parse_selector(text: &str, patterns: &mut RegexBudget) -> Parsed<Vec<Matcher>> {
     let features = Features::default();
-    let mut parser = Parser::new(text, &features);
+    let mut parser = Parser::new(text, &features, patterns);
     let token = parser.peek()?;
     let expr = match token.kind {
         TokenKind::LeftBrace => parser.selector(None)?,
@@ -87,12 +89,13 @@ fn is_metric_name(kind: TokenKind) -> bool {
 }
 
 impl<'a> Parser<'a> {
-    fn new(text: &'a str, features: &'a Features) -> Self {
+    fn new(text: &'a str, features: &'a Features, patterns: &'a mut RegexBudget) -> Self {
         Self {
             text,
             lexer: Lexer::new(text),
             peeked: None,
             features,
+            patterns,
             depth: 0,
             aggregations: 0,
             last_closing: 0,

@@ -75,7 +75,8 @@ impl Parser<'_> {
         let Some(value) = self.accept(TokenKind::String)? else {
             return self.unexpected(CONTEXT, "string");
         };
-        match Matcher::new(name, op, self.unquoted(value)?) {
+        let text = self.unquoted(value)?;
+        match Matcher::within(name, op, text, self.patterns) {
             Ok(matcher) => Ok(matcher),
             Err(error) => self.fail(label.span.to(value.span), error.to_string()),
         }

@@ -1,8 +1,8 @@
 //! Corpus tests of the parser: what parses, how it prints, which errors come where.
 
 use super::ast::{BinaryOp, ExprKind};
-use super::*;
-use crate::promql::{Error, Features};
+use super::{pretty, to_json};
+use crate::promql::{Error, Features, parse};
 
 fn error_of(query: &str, features: &Features) -> (usize, String) {
     match parse(query, features) {

@@ -32,10 +32,11 @@ pub async fn delete_series(State(state): Shared, params: Params) -> Result<Respo
     if params.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let (range, selectors) = (params.range()?, params.selectors()?);
+    let range = params.range()?;
     let dry_run = params.flag("dry_run")?;
     let counted = state
-        .blocking(move |state, _| {
+        .administer(move |state, turn| {
+            let selectors = params.selectors(turn)?;
             if dry_run {
                 return Ok(Some(state.db.count_deletion(&selectors, range)?));
             }
@@ -55,7 +56,7 @@ pub async fn delete_series(State(state): Shared, params: Params) -> Result<Respo
 pub async fn clean_tombstones(State(state): Shared) -> Result<Response, ApiError> {
     allowed(&state)?;
     let clean = |state: &ApiState| state.db.clean_tombstones().map_err(failed);
-    state.blocking(move |state, _| clean(state)).await?;
+    state.administer(move |state, _| clean(state)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -64,6 +65,6 @@ pub async fn snapshot(State(state): Shared, params: Params) -> Result<Response, 
     allowed(&state)?;
     let skip_head = params.flag("skip_head")?;
     let make = move |state: &ApiState| state.db.snapshot(skip_head).map_err(failed);
-    let name = state.blocking(move |state, _| make(state)).await?;
+    let name = state.administer(move |state, _| make(state)).await?;
     Ok(Success::new(json!({ "name": name })).into_response())
 }

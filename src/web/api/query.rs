@@ -1,17 +1,16 @@
 //! Queries: instant, range, and what only looks at the text of a query.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
-use tokio::sync::SemaphorePermit;
 
 use super::cost::{ExplainReply, StatsReply};
 use crate::promql;
-use crate::promql::{Engine, Features, QueryOptions, QueryResult, Value};
+use crate::promql::{Engine, Expr, Features, QueryOptions, QueryResult, Value};
 use crate::tsdb::Tsdb;
-use crate::util::StopToken;
+use crate::web::lanes::Turn;
 use crate::web::params::Params;
 use crate::web::pieces::{PIECE_BYTES, Pieces};
 use crate::web::reply::{ApiError, Reply, Success, json_response};
@@ -90,25 +89,18 @@ where
     let fresh = params.switch("nocache")?;
     let query = params.get("query").unwrap_or_default().to_owned();
 
-    // Waiting for a slot counts against the timeout.
-    let queued = Instant::now();
+    // Waiting for a place counts against the timeout.
     let counted = state.http_metrics.query_began();
-    let waiting = tokio::time::timeout(timeout, state.query_slots.acquire());
-    let Ok(Ok(slot)) = waiting.await else {
-        return Err(ApiError::timeout("query timed out in query queue"));
-    };
-    let slot = SlotHeld::new(&state, slot);
-    let queue_time = queued.elapsed();
-    let left = timeout.saturating_sub(queue_time);
+    let lane = state.lanes.queries.clone();
     let (first, pieces) = state
-        .blocking(move |state, stop: &StopToken| {
-            // Held until the work ends, not only until the client loses interest. Nor until the client has read all of a
-            // long reply: one that reads slowly holds memory, which the engine counts, and no place.
-            let (_slot, _counted) = (slot, counted);
+        .run_in(&lane, timeout, move |state, turn| {
+            // Nor is the place held until the client has read all of a long reply: one that reads slowly holds memory, which
+            // the engine counts, and no place.
+            let (_counted, queue_time) = (counted, turn.queued);
             let options = QueryOptions {
                 lookback_ms,
-                timeout: Some(left),
-                stop: stop.clone(),
+                timeout: Some(turn.left()),
+                stop: turn.stop.clone(),
                 limit,
                 fresh,
                 step_stats: stats.is_some(),
@@ -131,23 +123,6 @@ where
         })
         .await?;
     Ok(json_response(pieces.into_body(first)))
-}
-
-/// A place among the queries that run. Dropping it lets the next one in.
-struct SlotHeld(Arc<ApiState>);
-
-impl SlotHeld {
-    fn new(state: &Arc<ApiState>, permit: SemaphorePermit<'_>) -> Self {
-        // The permit borrows the state, which cannot follow the work to another thread; it is given back below.
-        permit.forget();
-        Self(Arc::clone(state))
-    }
-}
-
-impl Drop for SlotHeld {
-    fn drop(&mut self) {
-        self.0.query_slots.add_permits(1);
-    }
 }
 
 fn truncate(value: &mut Value, limit: Option<usize>) -> bool {
@@ -192,15 +167,22 @@ pub(super) fn features(state: &ApiState) -> Features {
     state.engine.load().options().features.clone()
 }
 
+/// Reads the query of a request within its turn.
+pub(super) fn read(state: &ApiState, params: &Params, turn: &Turn) -> Result<Expr, ApiError> {
+    let query = params.get("query").unwrap_or_default();
+    let read = promql::parse_within(query, &features(state), &mut turn.patterns());
+    turn.check()?;
+    Ok(read?)
+}
+
 /// `GET|POST /format_query`
 pub async fn format(State(state): Shared, params: Params) -> Reply<String> {
-    let query = params.get("query").unwrap_or_default();
-    promql::parse(query, &features(&state))?;
-    Ok(Success::new(promql::format(query)?))
+    let text = state.look_up(move |state, turn| Ok(promql::format(&read(state, &params, turn)?))).await?;
+    Ok(Success::new(text))
 }
 
 /// `GET|POST /parse_query`
 pub async fn parse(State(state): Shared, params: Params) -> Reply<serde_json::Value> {
-    let query = params.get("query").unwrap_or_default();
-    Ok(Success::new(promql::parse_to_json(query, &features(&state))?))
+    let tree = state.look_up(move |state, turn| Ok(promql::to_json(&read(state, &params, turn)?))).await?;
+    Ok(Success::new(tree))
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 
-use crate::model::{Labels, Samples};
-use crate::storage::{Need, Queryable as _, SelectRequest};
+use crate::model::{Labels, Matcher, Samples};
+use crate::storage::{Bounds, Need, Querier, Queryable as _, SelectRequest, StorageError};
 use crate::web::json;
 use crate::web::params::Params;
-use crate::web::reply::{ApiError, Reply, Success, json_response, truncate};
+use crate::web::reply::{ApiError, Reply, json_response, truncate};
 use crate::web::state::ApiState;
 
 type Shared = State<Arc<ApiState>>;
@@ -21,12 +21,13 @@ pub async fn series(State(state): Shared, params: Params) -> Result<Response, Ap
     if params.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let (limit, range, selectors) = (params.limit()?, params.range()?, params.selectors()?);
-    if range.end < range.start {
-        return Ok(Success::new([(); 0]).into_response());
-    }
+    let (limit, range) = (params.limit()?, params.range()?);
     let body = state
-        .blocking(move |state, _| {
+        .look_up(move |state, turn| {
+            let selectors = params.selectors(turn)?;
+            if range.end < range.start {
+                return Ok(b"{\"status\":\"success\",\"data\":[]}".to_vec());
+            }
             let querier = state.db.querier(range)?;
             let mut found: BTreeSet<Labels> = BTreeSet::new();
             // Without bounds every series has samples; within bounds it takes a look.
@@ -35,7 +36,13 @@ pub async fn series(State(state): Shared, params: Params) -> Result<Response, Ap
             for matchers in &selectors {
                 let set = querier.select(&SelectRequest { matchers, range, need, values: false })?;
                 let mut samples = Samples::new();
+                // Series come in label order: beyond the limit of each selector is beyond the limit of all.
+                let mut left = limit.map_or(usize::MAX, |limit| limit.saturating_add(1));
                 for index in 0..set.len() {
+                    turn.check()?;
+                    if left == 0 {
+                        break;
+                    }
                     if bounded {
                         set.read(index, range, &mut samples)?;
                         if samples.is_empty() {
@@ -43,6 +50,7 @@ pub async fn series(State(state): Shared, params: Params) -> Result<Response, Ap
                         }
                     }
                     found.insert(set.labels(index));
+                    left -= 1;
                 }
             }
             let cut = limit.filter(|limit| found.len() > *limit);
@@ -66,13 +74,34 @@ pub async fn series(State(state): Shared, params: Params) -> Result<Response, Ap
 
 /// `GET|POST /labels`
 pub async fn label_names(State(state): Shared, params: Params) -> Reply<Vec<String>> {
+    let list = |querier: &dyn Querier, selectors: &[Vec<Matcher>], bounds: Bounds<'_>| {
+        querier.label_names(selectors, bounds)
+    };
+    names(&state, params, list).await
+}
+
+/// What `list` finds for the selectors of a request, in order, up to its limit.
+async fn names(
+    state: &Arc<ApiState>,
+    params: Params,
+    list: impl FnOnce(&dyn Querier, &[Vec<Matcher>], Bounds<'_>) -> Result<Vec<String>, StorageError>
+    + Send
+    + 'static,
+) -> Reply<Vec<String>> {
     let (limit, range) = (params.limit()?, params.range()?);
-    let selectors = params.selectors().map_err(ApiError::bare)?;
-    if range.end < range.start {
-        return Ok(Success::new(Vec::new()));
-    }
-    let names = state.blocking(move |state, _| Ok(state.db.querier(range)?.label_names(&selectors)?)).await?;
-    Ok(truncate(names, limit))
+    let found = state.look_up(move |state, turn| {
+        let selectors = params.selectors(turn).map_err(ApiError::bare)?;
+        if range.end < range.start {
+            return Ok(Vec::new());
+        }
+        let querier = state.db.querier(range)?;
+        // One more than is shown tells that there are more.
+        let most = limit.map_or(usize::MAX, |limit| limit.saturating_add(1));
+        let found = list(&*querier, &selectors, Bounds { most, is_over: &|| turn.is_over() });
+        turn.check()?;
+        Ok(found?)
+    });
+    Ok(truncate(found.await?, limit))
 }
 
 /// `GET /label/{name}/values`
@@ -88,14 +117,10 @@ pub async fn label_values(
     if name.is_empty() {
         return Err(ApiError::bad_data("invalid label name: \"\""));
     }
-    let (limit, range) = (params.limit()?, params.range()?);
-    let selectors = params.selectors().map_err(ApiError::bare)?;
-    if range.end < range.start {
-        return Ok(Success::new(Vec::new()));
-    }
-    let values =
-        state.blocking(move |state, _| Ok(state.db.querier(range)?.label_values(&name, &selectors)?)).await?;
-    Ok(truncate(values, limit))
+    let list = move |querier: &dyn Querier, selectors: &[Vec<Matcher>], bounds: Bounds<'_>| {
+        querier.label_values(&name, selectors, bounds)
+    };
+    names(&state, params, list).await
 }
 
 /// Undoes the `values` escaping of names: `__` is `_`, `_<hex>_` a character.

@@ -137,7 +137,7 @@ pub async fn tsdb(State(state): Shared, params: Params) -> Reply<Value> {
         return Err(ApiError::unavailable("the write-ahead log is still being replayed"));
     }
     let data = state
-        .blocking(move |state, _| {
+        .administer(move |state, _| {
             let stats = state.db.head().stats();
             let mut data = state.db.head().with_index(|index| cardinality(&index, limit));
             data["headStats"] = json!({

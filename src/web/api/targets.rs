@@ -10,6 +10,7 @@ use crate::model::Labels;
 use crate::promql;
 use crate::scrape::status::{ActiveTarget, Health, Refused};
 use crate::storage::StorageError;
+use crate::web::lanes::Turn;
 use crate::web::params::{Params, parse_integer};
 use crate::web::reply::{ApiError, Reply, Success};
 use crate::web::state::ApiState;
@@ -118,7 +119,7 @@ pub async fn metadata(State(state): Shared, params: Params) -> Reply<Value> {
     }
     let only = params.get("metric").map(str::to_owned);
     let stored =
-        state.blocking(move |state, _| Ok(state.db.metadata(only.as_deref()).map_err(StorageError::from)?));
+        state.look_up(move |state, _| Ok(state.db.metadata(only.as_deref()).map_err(StorageError::from)?));
     for (name, known) in stored.await? {
         let value = || json!({ "type": known.kind.name(), "unit": known.unit, "help": known.help });
         // Targets know better: what the database has of their families may be older.
@@ -131,21 +132,32 @@ pub async fn metadata(State(state): Shared, params: Params) -> Reply<Value> {
 /// `GET /targets/metadata`
 pub async fn target_metadata(State(state): Shared, params: Params) -> Reply<Value> {
     let limit = number(&params, "limit")?.unwrap_or(usize::MAX);
+    let found = state.look_up(move |state, turn| metadata_by_target(state, &params, limit, turn));
+    Ok(Success::new(found.await?))
+}
+
+fn metadata_by_target(
+    state: &ApiState,
+    params: &Params,
+    limit: usize,
+    turn: &Turn,
+) -> Result<Value, ApiError> {
     let matchers = params
         .get("match_target")
-        .map(promql::parse_selector)
+        .map(|text| promql::parse_selector_within(text, &mut turn.patterns()))
         .transpose()
         .map_err(|error| ApiError::parameter("match_target", error))?
         .unwrap_or_default();
     let wanted = params.get("metric");
     let mut out = Vec::new();
     for target in state.scrape.metadata() {
+        turn.check()?;
         if !matchers.iter().all(|m| m.matches_labels(&target.labels)) {
             continue;
         }
         for entry in target.families.iter().filter(|e| wanted.is_none_or(|w| w == e.name)) {
             if out.len() >= limit {
-                return Ok(Success::new(json!(out)));
+                return Ok(json!(out));
             }
             let mut row = json!({
                 "target": labels_json(&target.labels),
@@ -157,12 +169,14 @@ pub async fn target_metadata(State(state): Shared, params: Params) -> Reply<Valu
             out.push(row);
         }
     }
-    Ok(Success::new(json!(out)))
+    Ok(json!(out))
 }
 
 /// `GET /rules`: rule files are refused by the configuration, so there are no groups.
-pub async fn rules(params: Params) -> Reply<Value> {
-    params.selectors().map_err(ApiError::bare)?;
+pub async fn rules(State(state): Shared, params: Params) -> Reply<Value> {
+    let params = Arc::new(params);
+    let asked = Arc::clone(&params);
+    state.look_up(move |_, turn| asked.selectors(turn).map_err(ApiError::bare)).await?;
     if let Some(kind) = params.get("type").filter(|k| !["alert", "record"].contains(&&*k.to_lowercase())) {
         return Err(ApiError::parameter("type", format!("not supported value {kind:?}")));
     }

@@ -31,6 +31,8 @@ struct Variance {
 }
 
 struct Group {
+    /// What it takes.
+    memory: Ticket,
     labels: Labels,
     drop_name: bool,
     /// Steps with floats, or with anything where that does not matter.
@@ -52,14 +54,17 @@ pub(super) fn run(
     while let Some(batch) = input.next(cx)? {
         cx.check()?;
         for mut row in batch {
+            cx.work(row.values.len())?;
             let held = row.count();
             let (at, labels) = groups.find(&row.labels);
             if at == folded.len() {
                 cx.hold(steps)?;
+                let per_step = Columns::bytes_per_step(op) * steps + steps / 8;
+                let memory = cx.reserve(per_step + size_of::<Group>() + 2 * labels.packed_len())?;
                 let columns = Columns::new(op, steps);
                 let histograms = HistogramColumn::default();
                 let present = Presence::none(steps);
-                folded.push(Group { labels, drop_name: false, present, columns, histograms });
+                folded.push(Group { memory, labels, drop_name: false, present, columns, histograms });
             }
             let group = &mut folded[at];
             group.drop_name |= inherits_drop(&group.labels, row.drop_name);
@@ -85,16 +90,18 @@ pub(super) fn run(
     let held = folded.len() * steps;
     let mut rows: Batch = Vec::with_capacity(folded.len());
     for group in folded {
+        cx.work(steps)?;
+        let memory = cx.reserve(Row::bytes_of(&group.labels, steps))?;
         let mut row = Row {
             labels: group.labels,
             drop_name: group.drop_name,
             values: group.columns.finish(op),
             present: group.present,
             histograms: Vec::new(),
-            memory: Ticket::default(),
+            memory,
         };
-        row.memory = cx.memory(row.bytes());
-        group.histograms.finish(&mut row, span, cx);
+        drop(group.memory);
+        group.histograms.finish(&mut row, span, cx)?;
         if !row.is_empty() {
             rows.push(row);
         }
@@ -111,6 +118,15 @@ impl Columns {
             AggregateOp::Avg => Self::Mean(vec![Mean::default(); steps]),
             AggregateOp::Stddev | AggregateOp::Stdvar => Self::Variance(vec![Variance::default(); steps]),
             _ => Self::Plain(vec![0.0; steps]),
+        }
+    }
+
+    fn bytes_per_step(op: AggregateOp) -> usize {
+        match op {
+            AggregateOp::Sum => size_of::<Sum>(),
+            AggregateOp::Avg => size_of::<Mean>(),
+            AggregateOp::Stddev | AggregateOp::Stdvar => size_of::<Variance>(),
+            _ => size_of::<f64>(),
         }
     }
 

@@ -7,8 +7,9 @@ use crate::model::{Histogram, METRIC_NAME};
 use crate::promql::annotations::{HistogramOperation, Remark};
 use crate::promql::error::Error;
 use crate::promql::exec::Context;
-use crate::promql::exec::batch::{Presence, Row};
+use crate::promql::exec::batch::{Presence, ROW_WORK, Row};
 use crate::promql::exec::histogram::{Accumulator, MeanAccumulator, MixedSchemas, Reconciled, Sign};
+use crate::promql::memory::Ticket;
 use crate::promql::syntax::ast::Span;
 
 /// A running sum or mean.
@@ -23,6 +24,13 @@ impl Running {
             Self::Mean(MeanAccumulator::new(first))
         } else {
             Self::Sum(Accumulator::compensated(first))
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Sum(sum) => sum.bytes(),
+            Self::Mean(mean) => mean.bytes(),
         }
     }
 
@@ -57,6 +65,8 @@ struct Cell {
 #[derive(Default)]
 pub(super) struct HistogramColumn {
     cells: Vec<Option<Cell>>,
+    /// What the cells take.
+    memory: Ticket,
     /// What the cells count as against the limit on samples.
     held: usize,
 }
@@ -71,16 +81,22 @@ impl HistogramColumn {
         span: Span,
         cx: &Context<'_>,
     ) -> Result<(), Error> {
-        self.cells.resize_with(row.values.len(), || None);
+        if self.cells.is_empty() {
+            self.memory = cx.reserve(row.values.len() * size_of::<Option<Cell>>())?;
+            self.cells.resize_with(row.values.len(), || None);
+        }
         for at in row.present.iter() {
             let Some(histogram) = row.histogram(at) else { continue };
+            cx.work(histogram.weight())?;
             let seen = |hint| histogram.reset_hint == hint;
             let Some(cell) = &mut self.cells[at] else {
                 let weight = histogram.weight();
                 cx.hold(weight)?;
                 self.held += weight;
+                let running = Running::new(mean, histogram);
+                cx.grow(&mut self.memory, running.bytes())?;
                 self.cells[at] = Some(Cell {
-                    running: Some(Running::new(mean, histogram)),
+                    running: Some(running),
                     floats_before: false,
                     reset_seen: seen(ResetHint::Reset),
                     not_reset_seen: seen(ResetHint::NotReset),
@@ -90,7 +106,11 @@ impl HistogramColumn {
             let Some(running) = &mut cell.running else { continue };
             cell.reset_seen |= seen(ResetHint::Reset);
             cell.not_reset_seen |= seen(ResetHint::NotReset);
-            match running.add(histogram) {
+            let before = running.bytes();
+            let added = running.add(histogram);
+            // Buckets that only this one has are new ones of the sum.
+            cx.grow(&mut self.memory, running.bytes().saturating_sub(before))?;
+            match added {
                 Ok(reconciled) if reconciled.bounds => {
                     cx.remark(Remark::BoundsReconciled(HistogramOperation::Aggregation), span);
                 }
@@ -107,7 +127,7 @@ impl HistogramColumn {
     }
 
     /// Moves the results into the row of the group, which holds the floats. Steps with both kinds have no value.
-    pub(super) fn finish(self, row: &mut Row, span: Span, cx: &Context<'_>) {
+    pub(super) fn finish(self, row: &mut Row, span: Span, cx: &Context<'_>) -> Result<(), Error> {
         for (at, cell) in self.cells.into_iter().enumerate() {
             let Some(cell) = cell else { continue };
             let floats = row.present.get(at);
@@ -118,11 +138,13 @@ impl HistogramColumn {
                 continue;
             }
             let Some(running) = cell.running else { continue };
-            row.put_histogram(at, Arc::new(running.finish()));
+            cx.work(ROW_WORK)?;
+            row.put_histogram(at, Arc::new(running.finish()), cx)?;
             if cell.reset_seen && cell.not_reset_seen {
                 cx.remark(Remark::ConflictingResets(HistogramOperation::Aggregation), span);
             }
         }
         cx.release(self.held);
+        Ok(())
     }
 }

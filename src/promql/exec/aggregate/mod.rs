@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 
 use super::batch::{Batch, is_metadata};
 use super::build::{open, scalar};
-use super::{Context, merge_equal};
+use super::{Column, Context, merge_equal};
 use crate::model::{Labels, METRIC_NAME};
 use crate::promql::error::Error;
 use crate::promql::plan::{Aggregation, Grid};
@@ -23,7 +23,7 @@ use crate::promql::syntax::ast::AggregateOp;
 pub(super) fn run(aggregation: &Aggregation, grid: Grid, cx: &Context<'_>) -> Result<Batch, Error> {
     let param = match &aggregation.param {
         Some(node) => scalar(node, cx)?,
-        None => Vec::new(),
+        None => Column::new(cx, 0, |_| 0.0)?,
     };
     let input = open(&aggregation.input, cx)?;
     let groups = Groups::new(&aggregation.grouping, aggregation.without);
@@ -34,7 +34,7 @@ pub(super) fn run(aggregation: &Aggregation, grid: Grid, cx: &Context<'_>) -> Re
         AggregateOp::Quantile => quantile::run(aggregation, groups, &param, input, grid.count, cx),
         AggregateOp::CountValues => {
             let rows = count_values::run(&groups, &aggregation.label, input, grid.count, cx)?;
-            merge_equal(rows)
+            merge_equal(rows, cx)
         }
         _ => fold::run(aggregation, groups, input, grid.count, cx),
     }

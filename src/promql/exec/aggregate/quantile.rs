@@ -4,7 +4,7 @@ use super::{Groups, inherits_drop};
 use crate::model::Labels;
 use crate::promql::annotations::Remark;
 use crate::promql::error::Error;
-use crate::promql::exec::batch::{Batch, Row};
+use crate::promql::exec::batch::{Batch, ROW_WORK, Row};
 use crate::promql::exec::build::Opened;
 use crate::promql::exec::{Context, math};
 use crate::promql::plan::Aggregation;
@@ -28,6 +28,7 @@ pub(super) fn run(
     while let Some(batch) = input.next(cx)? {
         cx.check()?;
         for mut row in batch {
+            cx.work(ROW_WORK)?;
             if row.may_have_histograms() {
                 let before = row.count();
                 if row.drop_histograms() {
@@ -46,12 +47,15 @@ pub(super) fn run(
     }
     remark_params(param, aggregation, cx);
     let mut out = Vec::with_capacity(collected.len());
-    let mut scratch = Vec::new();
+    let most = collected.iter().map(|group| group.members.len()).max().unwrap_or(0);
+    let _scratch = cx.reserve(most * size_of::<f64>())?;
+    let mut scratch = Vec::with_capacity(most);
     for group in collected {
         cx.check()?;
-        let mut row = cx.row(group.labels, steps);
+        let mut row = cx.row(group.labels, steps)?;
         row.drop_name = group.drop_name;
         for (at, q) in param.iter().enumerate().take(steps) {
+            cx.work(group.members.len())?;
             scratch.clear();
             scratch.extend(group.members.iter().filter_map(|member| member.get(at)));
             if !scratch.is_empty() {

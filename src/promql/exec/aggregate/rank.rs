@@ -8,20 +8,19 @@ use std::cmp::Ordering;
 use super::Groups;
 use crate::promql::annotations::Remark;
 use crate::promql::error::Error;
-use crate::promql::exec::Context;
 use crate::promql::exec::batch::{Batch, Presence, Row};
 use crate::promql::exec::build::Opened;
 use crate::promql::exec::call::sample_offset;
+use crate::promql::exec::{Context, math};
 use crate::promql::memory::Ticket;
 use crate::promql::plan::Aggregation;
 use crate::promql::syntax::ast::AggregateOp;
 use crate::promql::syntax::quote::short_float;
 
-/// Smallest and largest parameter, NaN aside.
+/// Smallest and largest parameter. A NaN makes both NaN, but for an infinite one that nothing can go beyond.
 pub(super) fn bounds(param: &[f64]) -> (f64, f64) {
-    param.iter().filter(|p| !p.is_nan()).fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), p| {
-        (if *p < min { *p } else { min }, if *p > max { *p } else { max })
-    })
+    let all = || param.iter().copied();
+    (all().fold(f64::MAX, math::min_of), all().fold(f64::MIN, math::max_of))
 }
 
 /// The members that stay.
@@ -33,6 +32,7 @@ pub(super) fn run(
     steps: usize,
     cx: &Context<'_>,
 ) -> Result<Batch, Error> {
+    let _counts = cx.reserve(steps * size_of::<usize>())?;
     let counts: Vec<usize> = param.iter().take(steps).map(|k| count(*k)).collect();
     let one_group = aggregation.grouping.is_empty() && !aggregation.without;
     let may_end = cx.may_end_early() && one_group && aggregation.input.is_quiet();
@@ -41,14 +41,15 @@ pub(super) fn run(
     while let Some(batch) = input.next(cx)? {
         cx.check()?;
         for mut row in batch {
+            cx.work(steps)?;
             if aggregation.op == AggregateOp::LimitRatio {
                 limit_ratio(&mut row, param, cx);
             }
             let (group, _) = groups.find(&row.labels);
             if group == ranks.len() {
-                ranks.push(Ranking::new(aggregation.op, steps));
+                ranks.push(Ranking::new(aggregation.op, steps, cx)?);
             }
-            ranks[group].add(number, row, &counts, cx);
+            ranks[group].add(number, row, &counts, cx)?;
             number += 1;
         }
         if may_end && ranks.first().is_some_and(|group| group.is_full(&counts)) {
@@ -71,7 +72,7 @@ pub(super) fn run(
             cx.remark(Remark::IgnoredInAggregation(aggregation.op.as_str()), aggregation.span);
         }
         let first = out.len();
-        group.finish(&counts, &mut out);
+        group.finish(&counts, &mut out, cx)?;
         cx.release(held);
         cx.hold(out[first..].iter().map(Row::count).sum())?;
     }
@@ -99,15 +100,19 @@ struct Ranking {
     ignored: Option<Presence>,
     /// What the heaps take.
     memory: Ticket,
+    /// What the numbers of members take.
+    _taken: Ticket,
 }
 
 /// The best values of one step and the numbers of their members, the worst on top.
 type Heap = Vec<(f64, usize)>;
 
 impl Ranking {
-    fn new(op: AggregateOp, steps: usize) -> Self {
+    fn new(op: AggregateOp, steps: usize, cx: &Context<'_>) -> Result<Self, Error> {
+        let counted = if op == AggregateOp::LimitK { steps * size_of::<usize>() } else { 0 };
+        let memory = cx.reserve(counted + size_of::<Self>())?;
         let taken = if op == AggregateOp::LimitK { vec![0; steps] } else { Vec::new() };
-        Self {
+        Ok(Self {
             op,
             sign: if op == AggregateOp::BottomK { -1.0 } else { 1.0 },
             members: Vec::new(),
@@ -117,12 +122,13 @@ impl Ranking {
             look_again: 0,
             taken,
             ignored: None,
-            memory: Ticket::default(),
-        }
+            memory: cx.reserve(0)?,
+            _taken: memory,
+        })
     }
 
     /// Adds a member, which comes after all others.
-    fn add(&mut self, number: usize, mut row: Row, counts: &[usize], cx: &Context<'_>) {
+    fn add(&mut self, number: usize, mut row: Row, counts: &[usize], cx: &Context<'_>) -> Result<(), Error> {
         let before = row.count();
         match self.op {
             AggregateOp::LimitRatio => {}
@@ -150,25 +156,26 @@ impl Ranking {
         }
         cx.release(before - row.count());
         if row.is_empty() {
-            return;
+            return Ok(());
         }
         self.members.push((number, row));
         if matches!(self.op, AggregateOp::TopK | AggregateOp::BottomK) {
-            self.drop_losers(counts, cx);
+            self.drop_losers(counts, cx)?;
         }
+        Ok(())
     }
 
     /// Forgets members that are beaten at every step. Looking costs, so it waits until there may be many of them.
-    fn drop_losers(&mut self, counts: &[usize], cx: &Context<'_>) {
+    fn drop_losers(&mut self, counts: &[usize], cx: &Context<'_>) -> Result<(), Error> {
         if self.look_again == 0 {
             let most = counts.iter().max().copied().unwrap_or(0);
             // Heaps take less than that many rows.
             self.look_again = most.saturating_add(1).saturating_mul(4).max(64);
         }
         if self.members.len() < self.look_again {
-            return;
+            return Ok(());
         }
-        self.rank(counts);
+        self.rank(counts, cx)?;
         let mut numbers: Vec<usize> = self.heaps.iter().flatten().map(|(_, number)| *number).collect();
         numbers.sort_unstable();
         numbers.dedup();
@@ -181,16 +188,24 @@ impl Ranking {
         cx.release(freed);
         self.ranked = self.members.len();
         self.look_again = self.look_again.max(self.members.len() * 2);
-        let entries: usize = self.heaps.iter().map(Heap::capacity).sum();
-        self.memory =
-            cx.memory(self.heaps.len() * (size_of::<Heap>() + 8) + entries * size_of::<(f64, usize)>());
+        Ok(())
     }
 
     /// Puts members that are not there yet into the heaps.
-    fn rank(&mut self, counts: &[usize]) {
+    fn rank(&mut self, counts: &[usize], cx: &Context<'_>) -> Result<(), Error> {
+        if self.heaps.is_empty() {
+            cx.grow(&mut self.memory, counts.len() * (size_of::<Heap>() + size_of::<f64>()))?;
+        }
+        // No heap grows beyond its count, nor by more than there are new members.
+        let new = self.members.len() - self.ranked;
+        let room = |heap: usize, k: usize| (k - heap.min(k)).min(new);
+        let heaps = self.heaps.iter().map(Vec::len).chain(std::iter::repeat(0));
+        let more: usize = heaps.zip(counts).map(|(heap, k)| room(heap, *k)).sum();
+        cx.grow(&mut self.memory, more * size_of::<(f64, usize)>())?;
         self.heaps.resize_with(counts.len(), Heap::new);
         self.floors.resize(counts.len(), f64::NAN);
         for (number, row) in &self.members[self.ranked..] {
+            cx.work(counts.len())?;
             for (at, (value, floor)) in row.values.iter().zip(&mut self.floors).enumerate() {
                 let value = self.sign * value;
                 // Nearly all values lose, and nothing is as cheap as this.
@@ -205,6 +220,7 @@ impl Ranking {
             }
         }
         self.ranked = self.members.len();
+        Ok(())
     }
 
     /// Whether no further member can stay.
@@ -218,19 +234,22 @@ impl Ranking {
     }
 
     /// Appends the members that stay to `out`.
-    fn finish(mut self, counts: &[usize], out: &mut Batch) {
+    fn finish(mut self, counts: &[usize], out: &mut Batch, cx: &Context<'_>) -> Result<(), Error> {
         if matches!(self.op, AggregateOp::LimitK | AggregateOp::LimitRatio) {
             out.extend(self.members.into_iter().map(|(_, row)| row));
-            return;
+            return Ok(());
         }
         let steps = counts.len();
+        let _kept =
+            cx.reserve(self.members.len() * (size_of::<Presence>() + size_of::<Row>() + steps / 8))?;
         let mut kept: Vec<Presence> = self.members.iter().map(|_| Presence::none(steps)).collect();
         let lasting = !self.heaps.is_empty();
         if lasting {
-            self.rank(counts);
+            self.rank(counts, cx)?;
         }
         let (mut heap, mut best) = (Heap::new(), Vec::new());
         for (at, k) in counts.iter().enumerate() {
+            cx.work(self.members.len())?;
             if lasting {
                 heap = std::mem::take(&mut self.heaps[at]);
             } else {
@@ -262,6 +281,7 @@ impl Ranking {
         } else {
             out.extend(rows.into_iter().flatten());
         }
+        Ok(())
     }
 }
 
@@ -340,12 +360,11 @@ fn check_params(aggregation: &Aggregation, param: &[f64], cx: &Context<'_>) -> R
         }
         return Ok(!(min == 0.0 && max == 0.0));
     }
-    // A NaN parameter beside others that are all below one still means an empty result.
-    if max < 1.0 && !(has_nan && max == f64::NEG_INFINITY) {
-        return Ok(false);
-    }
     if has_nan {
         return fail("Parameter value is NaN".to_owned());
+    }
+    if max < 1.0 {
+        return Ok(false);
     }
     let limit = i64::MAX as f64;
     if min <= -limit {

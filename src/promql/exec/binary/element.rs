@@ -5,9 +5,11 @@ use std::sync::Arc;
 use crate::model::Histogram;
 use crate::model::histogram::ResetHint;
 use crate::promql::annotations::{HistogramOperation, Remark};
+use crate::promql::error::Error;
 use crate::promql::exec::Context;
 use crate::promql::exec::batch::Element;
 use crate::promql::exec::histogram::{Accumulator, Sign, divide, scale, trim};
+use crate::promql::memory::Ticket;
 use crate::promql::syntax::ast::{BinaryOp, Span};
 
 /// What an operator yields, and whether the element stays.
@@ -80,18 +82,33 @@ fn sum(op: BinaryOp, a: &Histogram, b: &Histogram, sign: Sign) -> Result<Combine
 #[derive(Default)]
 pub(in crate::promql::exec) struct LastRemarks {
     by_step: Vec<Option<(usize, Remark)>>,
+    /// What they take.
+    memory: Option<Ticket>,
 }
 
 impl LastRemarks {
     /// Notes a remark about element number `rank` of step `at`.
-    pub(super) fn note(&mut self, at: usize, rank: usize, remark: Remark) {
+    pub(super) fn note(
+        &mut self,
+        at: usize,
+        rank: usize,
+        remark: Remark,
+        cx: &Context<'_>,
+    ) -> Result<(), Error> {
+        let memory = match &mut self.memory {
+            Some(memory) => memory,
+            none => none.insert(cx.reserve(0)?),
+        };
         if self.by_step.len() <= at {
+            let more = at + 1 - self.by_step.len();
+            cx.grow(memory, more * size_of::<Option<(usize, Remark)>>())?;
             self.by_step.resize(at + 1, None);
         }
         let slot = &mut self.by_step[at];
         if slot.as_ref().is_none_or(|(other, _)| *other <= rank) {
             *slot = Some((rank, remark));
         }
+        Ok(())
     }
 
     /// Hands over what is left.

@@ -8,8 +8,9 @@ use super::signature::{Pairing, pair};
 use crate::model::{Labels, LabelsBuf};
 use crate::promql::annotations::Remark;
 use crate::promql::error::Error;
-use crate::promql::exec::batch::{Batch, Element, Presence, Row, braced, is_metadata};
+use crate::promql::exec::batch::{Batch, Element, Presence, ROW_WORK, Row, braced, is_metadata};
 use crate::promql::exec::{Context, math};
+use crate::promql::memory::Ticket;
 use crate::promql::plan::VectorBinary;
 use crate::promql::syntax::ast::{BinaryOp, Cardinality, Matching};
 
@@ -40,7 +41,7 @@ pub(super) fn run(
     }
     let mut join =
         Join { op, many, one, swapped, steps, active, out: Vec::new(), remarks: LastRemarks::default(), cx };
-    for pairing in pair(many, one, &op.matching) {
+    for pairing in pair(many, one, &op.matching, cx)?.pairings {
         cx.check()?;
         join.pairing(&pairing)?;
     }
@@ -69,15 +70,37 @@ struct Results {
     matched: Presence,
     /// Steps already used, per result row: rejected elements count too.
     used: HashMap<usize, Presence>,
+    /// What that takes.
+    memory: Ticket,
+}
+
+impl Results {
+    /// Marks step `at` of a result row as used; says whether it was not before.
+    fn use_up(&mut self, row: usize, at: usize, steps: usize, cx: &Context<'_>) -> Result<bool, Error> {
+        if let Some(used) = self.used.get_mut(&row) {
+            return Ok(used.set(at));
+        }
+        cx.grow(&mut self.memory, steps / 8 + size_of::<(usize, Presence)>())?;
+        let mut used = Presence::none(steps);
+        used.set(at);
+        self.used.insert(row, used);
+        Ok(true)
+    }
 }
 
 impl Join<'_> {
     fn pairing(&mut self, pairing: &Pairing) -> Result<(), Error> {
         let (fill_many, fill_one) = (self.op.matching.fill_left, self.op.matching.fill_right);
+        let _only = self.cx.reserve_buffer(self.steps * size_of::<usize>())?;
         let only = self.only_one(pairing)?;
-        let mut results =
-            Results { by_labels: HashMap::new(), matched: Presence::none(self.steps), used: HashMap::new() };
+        let mut results = Results {
+            by_labels: HashMap::new(),
+            matched: Presence::none(self.steps),
+            used: HashMap::new(),
+            memory: self.cx.reserve(0)?,
+        };
         for index in &pairing.left {
+            self.cx.work(self.steps)?;
             let many = &self.many[*index];
             // Which row of the one side is there can change from step to step.
             let mut target: Option<(usize, usize)> = None;
@@ -94,7 +117,7 @@ impl Join<'_> {
                     Some((key, row)) if key == partner_key => row,
                     _ => {
                         let one = self.one.get(partner).map_or(&pairing.signature, |row| &row.labels);
-                        let row = self.target(&many.labels, one, &mut results);
+                        let row = self.target(&many.labels, one, &mut results)?;
                         target = Some((partner_key, row));
                         row
                     }
@@ -104,8 +127,9 @@ impl Join<'_> {
         }
         let Some(fill) = fill_many else { return Ok(()) };
         for index in &pairing.right {
+            self.cx.work(self.steps)?;
             let one = &self.one[*index];
-            let row = self.target(&pairing.signature, &one.labels, &mut results);
+            let row = self.target(&pairing.signature, &one.labels, &mut results)?;
             for at in self.active_steps(one).iter() {
                 if !results.matched.get(at) {
                     let place = (at, self.many.len() + index);
@@ -126,6 +150,7 @@ impl Join<'_> {
     fn only_one(&self, pairing: &Pairing) -> Result<Vec<usize>, Error> {
         let mut only = vec![usize::MAX; self.steps];
         for index in &pairing.right {
+            self.cx.work(self.steps)?;
             for at in self.one[*index].present.iter().filter(|at| self.active.get(*at)) {
                 if only[at] != usize::MAX {
                     return Err(self.duplicate(&self.one[*index], &self.one[only[at]], pairing));
@@ -150,19 +175,20 @@ impl Join<'_> {
     }
 
     /// The result row for these two elements.
-    fn target(&mut self, many: &Labels, one: &Labels, results: &mut Results) -> usize {
+    fn target(&mut self, many: &Labels, one: &Labels, results: &mut Results) -> Result<usize, Error> {
         let drop_name = !self.cx.delayed_names && self.op.return_bool;
         let labels = result_labels(many, one, self.op.op.changes_schema() || drop_name, &self.op.matching);
-        match results.by_labels.entry(labels) {
+        self.cx.work(ROW_WORK)?;
+        Ok(match results.by_labels.entry(labels) {
             Entry::Occupied(slot) => *slot.get(),
             Entry::Vacant(slot) => {
-                let mut row = self.cx.row(slot.key().clone(), self.steps);
+                let mut row = self.cx.row(slot.key().clone(), self.steps)?;
                 row.drop_name = self.op.return_bool && self.cx.delayed_names;
                 self.out.push(row);
                 slot.insert(self.out.len() - 1);
                 self.out.len() - 1
             }
-        }
+        })
     }
 
     /// The result of two elements at a step; `place` is the step and where in the vector the element stands.
@@ -176,12 +202,15 @@ impl Join<'_> {
     ) -> Result<(), Error> {
         let (op, (at, rank)) = (self.op.op, place);
         let (left, right) = if self.swapped { (one, many) } else { (many, one) };
+        if !matches!((left, right), (Element::Float(_), Element::Float(_))) {
+            self.cx.work(ROW_WORK)?;
+        }
         let mut histogram = None;
         let (mut value, holds) = match (left, right) {
             (Element::Float(left), Element::Float(right)) => {
                 if matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower) {
                     let remark = Remark::IncompatibleTypes { op: op.as_str(), left: "float", right: "float" };
-                    self.remarks.note(at, rank, remark);
+                    self.remarks.note(at, rank, remark, self.cx)?;
                     return Ok(());
                 }
                 math::binary(op, left, right)
@@ -189,13 +218,13 @@ impl Join<'_> {
             _ => match combine(op, left, right) {
                 Ok(combined) => {
                     if let Some(info) = combined.info {
-                        self.remarks.note(at, rank, info);
+                        self.remarks.note(at, rank, info, self.cx)?;
                     }
                     histogram = Some(combined.histogram);
                     (0.0, combined.keep)
                 }
                 Err(remark) => {
-                    self.remarks.note(at, rank, remark);
+                    self.remarks.note(at, rank, remark, self.cx)?;
                     return Ok(());
                 }
             },
@@ -212,14 +241,14 @@ impl Join<'_> {
                         .to_owned(),
                 ));
             }
-        } else if !results.used.entry(row).or_insert_with(|| Presence::none(self.steps)).set(at) {
+        } else if !results.use_up(row, at, self.steps, self.cx)? {
             return Err(Error::Execution(
                 "multiple matches for labels: grouping labels must ensure unique matches".to_owned(),
             ));
         }
         if holds || self.op.return_bool {
             match histogram {
-                Some(histogram) => self.out[row].put_histogram(at, histogram),
+                Some(histogram) => self.out[row].put_histogram(at, histogram, self.cx)?,
                 None => self.out[row].put(at, value),
             }
         }

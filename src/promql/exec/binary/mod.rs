@@ -32,5 +32,5 @@ pub(super) fn vectors(
     };
     cx.release(before);
     cx.hold(rows.iter().map(Row::count).sum())?;
-    merge_equal(rows)
+    merge_equal(rows, cx)
 }

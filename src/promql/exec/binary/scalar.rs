@@ -6,14 +6,14 @@ use crate::promql::error::Error;
 use crate::promql::exec::batch::{Batch, Element, Row};
 use crate::promql::exec::build::{Opened, drop_name};
 use crate::promql::exec::context::Record;
-use crate::promql::exec::{Context, Operator, math};
+use crate::promql::exec::{Column, Context, Operator, math};
 use crate::promql::syntax::ast::{BinaryOp, Span};
 
 /// Applies an operator between every element and a number per step.
 pub(crate) struct VectorScalar<'p> {
     pub(crate) op: BinaryOp,
     pub(crate) input: Opened<'p>,
-    pub(crate) scalar: Vec<f64>,
+    pub(crate) scalar: Column,
     /// What was noted about a scalar on the right.
     pub(in crate::promql::exec) after: Option<Record>,
     /// Whether the scalar is the left operand.
@@ -27,21 +27,23 @@ pub(crate) struct VectorScalar<'p> {
 
 impl VectorScalar<'_> {
     /// The histograms of a row; the floats are done with afterwards.
-    fn histograms(&mut self, row: &mut Row) {
+    fn histograms(&mut self, row: &mut Row, cx: &Context<'_>) -> Result<(), Error> {
         for at in 0..row.values.len() {
             let Some(histogram) = row.histogram(at).cloned() else { continue };
+            cx.work(histogram.weight())?;
             let (element, scalar) = (Element::Histogram(&histogram), Element::Float(self.scalar[at]));
             let (left, right) = if self.scalar_left { (scalar, element) } else { (element, scalar) };
             match combine(self.op, left, right) {
                 // No comparison of a histogram with a number yields anything.
-                Ok(combined) => row.put_histogram(at, combined.histogram),
+                Ok(combined) => row.put_histogram(at, combined.histogram, cx)?,
                 Err(remark) => {
-                    self.remarks.note(at, self.rows, remark);
+                    self.remarks.note(at, self.rows, remark, cx)?;
                     row.present.clear(at);
                     row.histograms[at] = None;
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -58,17 +60,18 @@ impl Operator for VectorScalar<'_> {
         let compares = op.is_comparison();
         let trims = matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
         for row in &mut batch {
+            cx.work(row.values.len())?;
             let before = row.count();
             self.rows += 1;
             if row.may_have_histograms() {
-                self.histograms(row);
+                self.histograms(row, cx)?;
             }
             if trims {
                 for at in 0..row.values.len() {
                     if row.get(at).is_some() {
                         let remark =
                             Remark::IncompatibleTypes { op: op.as_str(), left: "float", right: "float" };
-                        self.remarks.note(at, self.rows, remark);
+                        self.remarks.note(at, self.rows, remark, cx)?;
                     }
                 }
                 row.drop_floats();

@@ -3,7 +3,7 @@
 use super::signature::pair;
 use crate::promql::error::Error;
 use crate::promql::exec::Context;
-use crate::promql::exec::batch::{Batch, Presence};
+use crate::promql::exec::batch::{Batch, Presence, ROW_WORK};
 use crate::promql::plan::VectorBinary;
 use crate::promql::syntax::ast::BinaryOp;
 
@@ -15,8 +15,9 @@ pub(super) fn run(
     steps: usize,
     cx: &Context<'_>,
 ) -> Result<Batch, Error> {
-    for pairing in pair(&lhs, &rhs, &op.matching) {
+    for pairing in pair(&lhs, &rhs, &op.matching, cx)?.pairings {
         cx.check()?;
+        cx.work((pairing.left.len() + pairing.right.len()).saturating_mul(ROW_WORK + steps / 64))?;
         let (other, indexes) = match op.op {
             BinaryOp::Or => (&lhs, &pairing.left),
             _ => (&rhs, &pairing.right),

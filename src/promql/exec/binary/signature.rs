@@ -3,7 +3,10 @@
 use hashbrown::HashMap;
 
 use crate::model::{Labels, METRIC_NAME};
-use crate::promql::exec::batch::Row;
+use crate::promql::error::Error;
+use crate::promql::exec::Context;
+use crate::promql::exec::batch::{ROW_WORK, Row};
+use crate::promql::memory::Ticket;
 use crate::promql::syntax::ast::Matching;
 
 /// The labels of an element that decide what it matches.
@@ -23,12 +26,23 @@ pub(super) struct Pairing {
     pub(super) right: Vec<usize>,
 }
 
+/// The pairings of two vectors.
+pub(super) struct Paired {
+    pub(super) pairings: Vec<Pairing>,
+    /// What they take.
+    _memory: Ticket,
+}
+
 /// Sorts the rows of both sides by signature, in order of first appearance.
-pub(super) fn pair(lhs: &[Row], rhs: &[Row], matching: &Matching) -> Vec<Pairing> {
-    let mut known: HashMap<Labels, usize> = HashMap::with_capacity(lhs.len());
-    let mut out: Vec<Pairing> = Vec::with_capacity(lhs.len());
+pub(super) fn pair(lhs: &[Row], rhs: &[Row], matching: &Matching, cx: &Context<'_>) -> Result<Paired, Error> {
+    let of_row =
+        |row: &Row| size_of::<Pairing>() + 2 * size_of::<(Labels, usize)>() + row.labels.packed_len();
+    let memory = cx.reserve(lhs.iter().chain(rhs).map(of_row).sum())?;
+    let mut known: HashMap<Labels, usize> = HashMap::new();
+    let mut out: Vec<Pairing> = Vec::new();
     for (rows, is_left) in [(lhs, true), (rhs, false)] {
         for (index, row) in rows.iter().enumerate() {
+            cx.work(ROW_WORK)?;
             let signature = signature(&row.labels, matching);
             let at = *known.entry(signature).or_insert_with_key(|signature| {
                 out.push(Pairing { signature: signature.clone(), left: Vec::new(), right: Vec::new() });
@@ -38,5 +52,5 @@ pub(super) fn pair(lhs: &[Row], rhs: &[Row], matching: &Matching) -> Vec<Pairing
             side.push(index);
         }
     }
-    out
+    Ok(Paired { pairings: out, _memory: memory })
 }

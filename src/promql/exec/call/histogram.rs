@@ -5,10 +5,11 @@ use hashbrown::HashMap;
 use crate::model::{Labels, LabelsBuf};
 use crate::promql::annotations::{MonotonicityFix, Remark};
 use crate::promql::error::Error;
-use crate::promql::exec::Context;
-use crate::promql::exec::batch::{Batch, Presence, Row};
+use crate::promql::exec::batch::{Batch, Presence, ROW_WORK, Row};
 use crate::promql::exec::build::drop_name;
 use crate::promql::exec::histogram::{self as native, Doubt};
+use crate::promql::exec::{Column, Context};
+use crate::promql::memory::Ticket;
 use crate::promql::plan::{Grid, HistogramFunc};
 use crate::promql::syntax::ast::Span;
 use crate::promql::syntax::quote::plain_float;
@@ -28,7 +29,7 @@ struct Bucket {
 /// A function over buckets.
 pub(crate) struct HistogramOp<'p> {
     pub(crate) func: &'p HistogramFunc,
-    pub(crate) params: Vec<(Vec<f64>, Span)>,
+    pub(crate) params: Vec<(Column, Span)>,
     pub(crate) span: Span,
     pub(crate) grid: Grid,
 }
@@ -52,58 +53,55 @@ impl HistogramOp<'_> {
                 }
             }
         }
-        let mut series = self.group(input, cx);
-        let native = self.native(input, &mut series, cx);
-        let mut out = Vec::with_capacity(series.len() + native.len());
-        let columns: Vec<&[f64]> = self.params.iter().map(|(column, _)| column.as_slice()).collect();
+        let mut series = self.group(input, cx)?;
+        let native = self.native(input, &mut series, cx)?;
+        let (series, native) = (series.as_slice(), native.as_slice());
+        let mut out = Vec::new();
+        let column = |at: usize| self.params.get(at).map_or(&[] as &[f64], |(column, _)| column);
         match self.func {
             HistogramFunc::Quantile => {
-                for (row, steps) in &native {
-                    cx.check()?;
-                    out.push(self.native_quantiles(row, steps, columns[0], row.labels.clone(), cx));
-                }
-                for series in &series {
-                    cx.check()?;
-                    out.push(self.quantiles(series, columns[0], input, series.labels.clone(), cx));
-                }
+                let all = Presence::all(self.grid.count);
+                self.quantiles((native, series), (column(0), &all), input, &mut Labels::clone, &mut out, cx)?;
             }
             HistogramFunc::Quantiles { label } => {
                 let mut buf = LabelsBuf::new();
-                for column in columns {
-                    let text = open_metrics_float(column.first().copied().unwrap_or(f64::NAN));
-                    let mut labelled = |labels: &Labels| {
-                        buf.reset_to(labels);
-                        buf.set(label, &text);
-                        buf.to_labels()
-                    };
-                    for (row, steps) in &native {
-                        cx.check()?;
-                        out.push(self.native_quantiles(row, steps, column, labelled(&row.labels), cx));
-                    }
-                    for series in &series {
-                        cx.check()?;
-                        out.push(self.quantiles(series, column, input, labelled(&series.labels), cx));
+                for (column, _) in &self.params {
+                    for (q, steps) in distinct(column, cx)?.quantiles {
+                        let text = open_metrics_float(q);
+                        let mut labelled = |labels: &Labels| {
+                            buf.reset_to(labels);
+                            buf.set(label, &text);
+                            buf.to_labels()
+                        };
+                        self.quantiles(
+                            (native, series),
+                            (column, &steps),
+                            input,
+                            &mut labelled,
+                            &mut out,
+                            cx,
+                        )?;
                     }
                 }
             }
             HistogramFunc::Fraction => {
-                for (row, steps) in &native {
-                    cx.check()?;
-                    let mut result = cx.row(row.labels.clone(), self.grid.count);
+                for (row, steps) in native {
+                    let mut result = cx.row(row.labels.clone(), self.grid.count)?;
                     result.drop_name = row.drop_name;
                     for at in steps.iter() {
                         let Some(histogram) = row.histogram(at) else { continue };
-                        let (value, doubt) = native::fraction(columns[0][at], columns[1][at], histogram);
+                        cx.work(histogram.weight())?;
+                        let (value, doubt) = native::fraction(column(0)[at], column(1)[at], histogram);
                         result.put(at, value);
                         self.remark_doubt(doubt, row, cx);
                     }
                     out.push(result);
                 }
-                for series in &series {
-                    cx.check()?;
-                    let mut row = self.empty(series, series.labels.clone(), cx);
+                for series in series {
+                    let mut row = self.empty(series, series.labels.clone(), cx)?;
                     let mut buckets = Vec::new();
-                    for (at, (lower, upper)) in columns[0].iter().zip(columns[1]).enumerate() {
+                    for (at, (lower, upper)) in column(0).iter().zip(column(1)).enumerate() {
+                        cx.work(series.members.len())?;
                         collect(series, input, at, &mut buckets);
                         if !buckets.is_empty() {
                             row.put(at, fraction(*lower, *upper, &mut buckets));
@@ -122,6 +120,27 @@ impl HistogramOp<'_> {
         Ok(out)
     }
 
+    /// Adds a row for each histogram: its quantiles at `steps`, under the labels that `labelled` makes of its own.
+    fn quantiles(
+        &self,
+        (native, series): (&[(&Row, Presence)], &[Series]),
+        (column, steps): (&[f64], &Presence),
+        input: &[Row],
+        labelled: &mut dyn FnMut(&Labels) -> Labels,
+        out: &mut Batch,
+        cx: &Context<'_>,
+    ) -> Result<(), Error> {
+        for (row, own) in native {
+            let mut steps = steps.clone();
+            steps.intersect(own);
+            out.push(self.native_quantiles(row, &steps, column, labelled(&row.labels), cx)?);
+        }
+        for series in series {
+            out.push(self.classic_quantiles(series, (column, steps), input, labelled(&series.labels), cx)?);
+        }
+        Ok(())
+    }
+
     /// Rows with native histograms and the steps of those. Where classic buckets have the same labels neither
     /// counts.
     fn native<'r>(
@@ -129,17 +148,19 @@ impl HistogramOp<'_> {
         input: &'r [Row],
         series: &mut [Series],
         cx: &Context<'_>,
-    ) -> Vec<(&'r Row, Presence)> {
+    ) -> Result<Vec<(&'r Row, Presence)>, Error> {
         let mut out = Vec::new();
         if !input.iter().any(Row::may_have_histograms) {
-            return out;
+            return Ok(out);
         }
         let classic: HashMap<Labels, usize> =
             series.iter().enumerate().map(|(at, series)| (series.labels.clone(), at)).collect();
         for row in input.iter().filter(|row| row.may_have_histograms()) {
+            cx.work(self.grid.count)?;
             let mut steps = row.histogram_steps();
             if let Some(classic) = classic.get(&row.labels).map(|at| &mut series[*at]) {
                 for at in 0..self.grid.count {
+                    cx.work(classic.members.len())?;
                     let buckets = classic.members.iter().any(|(_, index)| input[*index].get(at).is_some());
                     if steps.get(at) && buckets {
                         let metric = metric_of(&row.labels, cx);
@@ -151,7 +172,7 @@ impl HistogramOp<'_> {
             }
             out.push((row, steps));
         }
-        out
+        Ok(out)
     }
 
     fn native_quantiles(
@@ -161,16 +182,17 @@ impl HistogramOp<'_> {
         column: &[f64],
         labels: Labels,
         cx: &Context<'_>,
-    ) -> Row {
-        let mut out = cx.row(labels, self.grid.count);
+    ) -> Result<Row, Error> {
+        let mut out = cx.row(labels, self.grid.count)?;
         out.drop_name = row.drop_name;
         for at in steps.iter() {
             let Some(histogram) = row.histogram(at) else { continue };
+            cx.work(histogram.weight())?;
             let (value, doubt) = native::quantile(column[at], histogram);
             out.put(at, value);
             self.remark_doubt(doubt, row, cx);
         }
-        out
+        Ok(out)
     }
 
     fn remark_doubt(&self, doubt: Option<Doubt>, row: &Row, cx: &Context<'_>) {
@@ -184,28 +206,30 @@ impl HistogramOp<'_> {
         cx.remark(remark, self.span);
     }
 
-    fn empty(&self, series: &Series, labels: Labels, cx: &Context<'_>) -> Row {
-        let mut row = cx.row(labels, self.grid.count);
+    fn empty(&self, series: &Series, labels: Labels, cx: &Context<'_>) -> Result<Row, Error> {
+        let mut row = cx.row(labels, self.grid.count)?;
         row.drop_name = series.drop_name;
-        row
+        Ok(row)
     }
 
-    fn quantiles(
+    fn classic_quantiles(
         &self,
         series: &Series,
-        column: &[f64],
+        (column, steps): (&[f64], &Presence),
         input: &[Row],
         labels: Labels,
         cx: &Context<'_>,
-    ) -> Row {
-        let mut row = self.empty(series, labels, cx);
+    ) -> Result<Row, Error> {
+        let mut row = self.empty(series, labels, cx)?;
         let mut buckets = Vec::new();
-        for (at, q) in column.iter().enumerate() {
+        for at in steps.iter() {
+            cx.work(series.members.len())?;
+            let q = column[at];
             collect(series, input, at, &mut buckets);
             if buckets.is_empty() {
                 continue;
             }
-            let (value, fix) = quantile(*q, &mut buckets);
+            let (value, fix) = quantile(q, &mut buckets);
             row.put(at, value);
             if let Some(mut fix) = fix {
                 let time = self.grid.time(at);
@@ -214,13 +238,14 @@ impl HistogramOp<'_> {
                 cx.remark(Remark::ForcedMonotonicity { metric, fix }, self.span);
             }
         }
-        row
+        Ok(row)
     }
 
-    fn group(&self, input: &[Row], cx: &Context<'_>) -> Vec<Series> {
+    fn group(&self, input: &[Row], cx: &Context<'_>) -> Result<Vec<Series>, Error> {
         let mut known: HashMap<Labels, usize> = HashMap::new();
         let mut out: Vec<Series> = Vec::new();
         for (index, row) in input.iter().enumerate() {
+            cx.work(ROW_WORK)?;
             if row.may_have_histograms() && !row.present.iter().any(|at| row.get(at).is_some()) {
                 continue;
             }
@@ -246,8 +271,36 @@ impl HistogramOp<'_> {
         for series in &mut out {
             series.members.sort_by(|a, b| a.0.partial_cmp(&b.0).unwrap_or(std::cmp::Ordering::Equal));
         }
-        out
+        Ok(out)
     }
+}
+
+/// The quantiles that a column asks for, each with the steps at which it does.
+struct Distinct {
+    quantiles: Vec<(f64, Presence)>,
+    _memory: Ticket,
+}
+
+fn distinct(column: &[f64], cx: &Context<'_>) -> Result<Distinct, Error> {
+    let mut memory = cx.reserve(0)?;
+    let mut known: HashMap<u64, usize> = HashMap::new();
+    let mut quantiles: Vec<(f64, Presence)> = Vec::new();
+    let mut last = (u64::MAX, 0);
+    for (at, q) in column.iter().enumerate() {
+        cx.work(1)?;
+        // All that is not a number reads alike, and so do both zeros.
+        let key = if q.is_nan() { f64::NAN.to_bits() } else { (*q + 0.0).to_bits() };
+        if quantiles.is_empty() || last.0 != key {
+            let index = *known.entry(key).or_insert(quantiles.len());
+            if index == quantiles.len() {
+                cx.grow(&mut memory, column.len() / 8 + 128)?;
+                quantiles.push((*q, Presence::none(column.len())));
+            }
+            last = (key, index);
+        }
+        quantiles[last.1].1.set(at);
+    }
+    Ok(Distinct { quantiles, _memory: memory })
 }
 
 /// The name that remarks call a metric by: known only if names are dropped at the end.

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
 use crate::model::{Labels, LabelsBuf, METRIC_NAME, Matcher};
 use crate::promql::error::Error;
 use crate::promql::exec::Context;
-use crate::promql::exec::batch::{Batch, Presence, Row, braced};
+use crate::promql::exec::batch::{Batch, Presence, ROW_WORK, Row, braced};
+use crate::promql::memory::Ticket;
 
 /// Labels by which a series and its info series find each other.
 const IDENTIFYING: [&str; 2] = ["instance", "job"];
@@ -44,32 +46,40 @@ impl InfoOp<'_> {
             there.union(&row.present);
         }
         let info: Vec<&Row> = self.relevant(base, info);
-        let index = self.index(&info, &there)?;
+        let mut memory = cx.reserve(0)?;
+        let index = self.index(&info, &there, &mut memory, cx)?;
         let mut known: HashMap<Labels, usize> = HashMap::new();
         let mut out: Batch = Vec::new();
         for row in base {
             cx.check()?;
             let candidates = self.candidates(row, &index);
+            cx.work(self.steps)?;
+            let winner_count = candidates.len();
             let mut last: Option<(Vec<usize>, Option<usize>)> = None;
             for at in row.present.iter() {
                 let winners: Vec<usize> = candidates.iter().map(|c| c.winners[at]).collect();
                 let target = match &last {
                     Some((same, target)) if *same == winners => *target,
-                    _ => self.labels(row, &winners, &info)?.map(|labels| {
-                        *known.entry(labels).or_insert_with_key(|labels| {
-                            let mut fresh = cx.row(labels.clone(), self.steps);
-                            fresh.drop_name = row.drop_name;
-                            out.push(fresh);
-                            out.len() - 1
-                        })
-                    }),
+                    _ => match self.labels(row, &winners, &info)? {
+                        None => None,
+                        Some(labels) => Some(match known.entry(labels) {
+                            Entry::Occupied(slot) => *slot.get(),
+                            Entry::Vacant(slot) => {
+                                let mut fresh = cx.row(slot.key().clone(), self.steps)?;
+                                fresh.drop_name = row.drop_name;
+                                out.push(fresh);
+                                *slot.insert(out.len() - 1)
+                            }
+                        }),
+                    },
                 };
                 last = Some((winners, target));
                 let Some(target) = target else { continue };
                 if out[target].present.get(at) {
                     return Err(Error::DuplicateLabels);
                 }
-                out[target].put_element(at, row.existing(at));
+                out[target].put_element(at, row.existing(at), cx)?;
+                cx.work(winner_count)?;
             }
         }
         cx.release(base.iter().map(Row::count).sum());
@@ -100,13 +110,24 @@ impl InfoOp<'_> {
         info.iter().filter(fits).collect()
     }
 
-    fn index(&self, info: &[&Row], there: &Presence) -> Result<Index, Error> {
+    fn index(
+        &self,
+        info: &[&Row],
+        there: &Presence,
+        memory: &mut Ticket,
+        cx: &Context<'_>,
+    ) -> Result<Index, Error> {
         let mut index = Index::new();
         for (at, row) in info.iter().enumerate() {
+            cx.work(self.steps + ROW_WORK)?;
             let of_name = index.entry(row.labels.metric_name().to_owned()).or_default();
-            let candidates = of_name
-                .entry(identity(&row.labels))
-                .or_insert_with(|| Candidates { winners: vec![NONE; self.steps] });
+            let candidates = match of_name.entry(identity(&row.labels)) {
+                Entry::Occupied(slot) => slot.into_mut(),
+                Entry::Vacant(slot) => {
+                    cx.grow(memory, self.steps * size_of::<usize>() + 2 * row.labels.packed_len())?;
+                    slot.insert(Candidates { winners: vec![NONE; self.steps] })
+                }
+            };
             for step in row.present.iter().filter(|step| there.get(*step)) {
                 if row.histogram(step).is_some() {
                     return Err(Error::Execution("info sample should be float".to_owned()));

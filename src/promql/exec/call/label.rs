@@ -2,10 +2,13 @@
 
 use crate::model::{LabelsBuf, METRIC_NAME};
 use crate::promql::error::Error;
-use crate::promql::exec::batch::Batch;
+use crate::promql::exec::batch::{Batch, ROW_WORK};
 use crate::promql::exec::build::Opened;
 use crate::promql::exec::{Context, Operator};
 use crate::promql::plan::LabelFunc;
+
+/// How often the labels of a row are there at most while they are rewritten.
+const COPIES: usize = 4;
 
 /// Rewrites the labels of every row.
 pub(crate) struct LabelOp<'p> {
@@ -24,21 +27,38 @@ impl Operator for LabelOp<'_> {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
         let Some(mut batch) = self.input.next(cx)? else { return Ok(None) };
         for row in &mut batch {
-            let (dst, value) = match self.func {
+            cx.work(ROW_WORK + row.labels.packed_len())?;
+            // The text, and the labels with it: in the buffer, packed, and as they stay.
+            let admit = |bytes: usize| {
+                cx.work(bytes)?;
+                cx.reserve(bytes.saturating_add(row.labels.packed_len()).saturating_mul(COPIES))
+            };
+            let (dst, value, _memory) = match self.func {
                 LabelFunc::Replace { dst, replacement, src, regex } => {
                     let source = row.labels.get(src).unwrap_or("");
-                    let Some(value) = regex.expand(source, replacement) else { continue };
-                    (dst, value)
+                    let Some(groups) = regex.groups(source) else { continue };
+                    let bytes = groups.expanded_len(replacement);
+                    let memory = admit(bytes)?;
+                    let mut value = String::with_capacity(bytes);
+                    groups.expand(replacement, &mut value);
+                    (dst, value, memory)
                 }
                 LabelFunc::Join { dst, separator, src } => {
-                    let parts: Vec<&str> =
-                        src.iter().map(|name| row.labels.get(name).unwrap_or("")).collect();
-                    (dst, parts.join(separator))
+                    let parts = || src.iter().map(|name| row.labels.get(name).unwrap_or(""));
+                    let bytes = parts().map(|part| part.len() + separator.len()).sum();
+                    let memory = admit(bytes)?;
+                    let mut value = String::with_capacity(bytes);
+                    for (number, part) in parts().enumerate() {
+                        value.push_str(if number == 0 { "" } else { separator });
+                        value.push_str(part);
+                    }
+                    (dst, value, memory)
                 }
             };
             self.buf.reset_to(&row.labels);
             self.buf.set(dst, &value);
-            row.labels = self.buf.to_labels();
+            let labels = self.buf.to_labels();
+            row.relabel(labels, cx)?;
             if dst == METRIC_NAME {
                 row.drop_name = false;
             }

@@ -9,14 +9,14 @@ use crate::promql::exec::batch::{Batch, Row};
 use crate::promql::exec::build::{Opened, drop_name};
 use crate::promql::exec::context::Record;
 use crate::promql::exec::histogram::{scale, variance};
-use crate::promql::exec::{Context, Operator, math};
+use crate::promql::exec::{Column, Context, Operator, math};
 use crate::promql::plan::{Grid, MapFunc};
 
 /// Applies a function to every value.
 pub(crate) struct MapOp<'p> {
     func: MapFunc,
     input: Opened<'p>,
-    params: Vec<Vec<f64>>,
+    params: Vec<Column>,
     /// What was noted about the parameters, which stand behind the input.
     after: Option<Record>,
 }
@@ -25,7 +25,7 @@ impl<'p> MapOp<'p> {
     pub(in crate::promql::exec) fn new(
         func: MapFunc,
         input: Opened<'p>,
-        params: Vec<Vec<f64>>,
+        params: Vec<Column>,
         after: Record,
     ) -> Self {
         Self { func, input, params, after: Some(after) }
@@ -36,11 +36,13 @@ impl<'p> MapOp<'p> {
     }
 
     /// Replaces every histogram by a number it holds. Numbers go.
-    fn of_histograms(&self, row: &mut Row) {
+    fn of_histograms(&self, row: &mut Row, cx: &Context<'_>) -> Result<(), Error> {
         row.drop_floats();
         let histograms = std::mem::take(&mut row.histograms);
         for at in row.present.iter().collect::<Vec<_>>() {
             let Some(Some(histogram)) = histograms.get(at) else { continue };
+            // Each bucket takes powers and logarithms.
+            cx.work(histogram.weight() * 16)?;
             row.put(
                 at,
                 match self.func {
@@ -52,6 +54,7 @@ impl<'p> MapOp<'p> {
                 },
             );
         }
+        Ok(())
     }
 
     /// The result for one value; nothing when the element goes.
@@ -132,9 +135,10 @@ impl Operator for MapOp<'_> {
             return Ok(None);
         };
         for row in &mut batch {
+            cx.work(row.count().max(row.values.len()))?;
             let before = row.count();
             if self.func.is_of_histograms() {
-                self.of_histograms(row);
+                self.of_histograms(row, cx)?;
                 cx.release(before - row.count());
                 drop_name(row, cx);
                 continue;
@@ -181,6 +185,7 @@ impl Operator for TimeOp<'_> {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
         let Some(mut batch) = self.input.next(cx)? else { return Ok(None) };
         for row in &mut batch {
+            cx.work(row.values.len())?;
             for (at, value) in row.values.iter_mut().enumerate() {
                 *value = self.grid.time(at) as f64 / 1000.0;
             }

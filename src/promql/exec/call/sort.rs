@@ -6,12 +6,11 @@ use crate::model::Labels;
 use crate::promql::annotations::Remark;
 use crate::promql::exec::Context;
 use crate::promql::exec::batch::{Batch, Row};
-use crate::promql::plan::SortFunc;
+use crate::promql::plan::{SortFunc, SortOrder};
 
 /// Sorts the rows by their only value or by labels. Range queries end up in label order whatever happens here.
 pub(crate) fn sort_rows(func: &SortFunc, mut rows: Batch, cx: &Context<'_>) -> Batch {
-    let (SortFunc::ByValue { span, .. } | SortFunc::ByLabel { span, .. }) = func;
-    if matches!(func, SortFunc::ByValue { .. }) && rows.iter().any(Row::may_have_histograms) {
+    if func.order == SortOrder::ByValue && rows.iter().any(Row::may_have_histograms) {
         for row in &mut rows {
             let before = row.count();
             row.drop_histograms();
@@ -19,12 +18,12 @@ pub(crate) fn sort_rows(func: &SortFunc, mut rows: Batch, cx: &Context<'_>) -> B
         }
         rows.retain(|row| !row.is_empty());
     }
-    if cx.is_range {
-        cx.remark(Remark::SortInRange, *span);
+    if func.in_range {
+        cx.remark(Remark::SortInRange, func.span);
         return rows;
     }
-    match func {
-        SortFunc::ByValue { descending, .. } => rows.sort_by(|a, b| {
+    match &func.order {
+        SortOrder::ByValue => rows.sort_by(|a, b| {
             let value = |row: &Row| row.get(0).unwrap_or(f64::NAN);
             let (a, b) = (value(a), value(b));
             match (a.is_nan(), b.is_nan()) {
@@ -33,13 +32,13 @@ pub(crate) fn sort_rows(func: &SortFunc, mut rows: Batch, cx: &Context<'_>) -> B
                 (false, true) => Ordering::Less,
                 (false, false) => {
                     let order = a.partial_cmp(&b).unwrap_or(Ordering::Equal);
-                    if *descending { order.reverse() } else { order }
+                    if func.descending { order.reverse() } else { order }
                 }
             }
         }),
-        SortFunc::ByLabel { labels, descending, .. } => rows.sort_by(|a, b| {
+        SortOrder::ByLabels(labels) => rows.sort_by(|a, b| {
             let order = by_labels(labels, &a.labels, &b.labels);
-            if *descending { order.reverse() } else { order }
+            if func.descending { order.reverse() } else { order }
         }),
     }
     rows

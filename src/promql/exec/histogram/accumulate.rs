@@ -71,6 +71,12 @@ impl Accumulator {
         }
     }
 
+    /// Bytes its buckets take.
+    pub(crate) fn bytes(&self) -> usize {
+        let buckets = self.positive.len() + self.negative.len();
+        size_of::<Self>() + buckets * size_of::<(i32, Sum)>() + self.custom_values.len() * 8
+    }
+
     /// The sum so far, with buckets that have become empty.
     pub(crate) fn finish(self) -> Histogram {
         self.values(Sum::total)
@@ -293,6 +299,11 @@ impl MeanAccumulator {
     pub(crate) fn new(histogram: &Histogram) -> Self {
         let sum = Accumulator::compensated(histogram);
         Self { sum, mass: mass(histogram), members: 1.0, incremental: false }
+    }
+
+    /// Bytes its buckets take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.sum.bytes()
     }
 
     /// Adds a histogram.

@@ -47,6 +47,9 @@ impl Notes<'_> {
 
     /// Adds to a sum; nothing is left of it when the two do not fit together.
     fn combine(&self, sum: &mut Accumulator, other: &Histogram, sign: Sign) -> Option<()> {
+        if self.cx.is_late(other.weight()) {
+            return None;
+        }
         let Ok(reconciled) = sum.add(other, sign) else {
             self.add(Remark::MixedSchemas);
             return None;
@@ -191,15 +194,15 @@ pub(super) fn instant(window: &HistogramWindow<'_>, counter: bool, notes: Notes<
 pub(super) fn total(histograms: &[Arc<Histogram>], mean: bool, notes: Notes<'_>) -> Option<Histogram> {
     let (first, rest) = histograms.split_first()?;
     let mut bounds = false;
+    // A window may hold years.
+    let rest = || rest.iter().take_while(|next| !notes.cx.is_late(next.weight()));
     let sum = if mean {
         let mut sum = MeanAccumulator::new(first);
-        rest.iter()
-            .try_for_each(|next| sum.add(next).map(|done| bounds |= done.bounds))
-            .map(|()| sum.finish())
+        rest().try_for_each(|next| sum.add(next).map(|done| bounds |= done.bounds)).map(|()| sum.finish())
     } else {
         let mut sum = Accumulator::compensated(first);
         let mut add = |next: &Arc<Histogram>| sum.add(next, Sign::Plus).map(|done| bounds |= done.bounds);
-        rest.iter().try_for_each(&mut add).map(|()| sum.finish())
+        rest().try_for_each(&mut add).map(|()| sum.finish())
     };
     let Ok(sum) = sum else {
         notes.add(Remark::MixedSchemas);
@@ -261,6 +264,9 @@ pub(super) fn extended(
     }
     let custom = histograms[first].has_custom_bounds();
     for histogram in &histograms[first..=last] {
+        if notes.cx.is_late(1) {
+            return None;
+        }
         if histogram.has_custom_bounds() != custom {
             notes.add(Remark::MixedSchemas);
             return None;

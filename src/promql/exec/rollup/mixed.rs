@@ -24,6 +24,9 @@ pub(super) struct Apart {
 }
 
 impl Apart {
+    /// What it takes for each sample at most.
+    pub(super) const BYTES_PER_SAMPLE: usize = 48;
+
     /// Takes the samples apart. Resets are looked for only if somebody `asks`, once for all windows.
     pub(super) fn new(samples: &Samples, asks: bool, with_starts: bool) -> Self {
         let mut out = Self { weights: vec![0], ..Self::default() };

@@ -20,14 +20,15 @@ use super::batch::{Batch, Row};
 use super::build::{columns, drop_name, open};
 use super::histogram::keep_totals;
 use super::parallel::gather;
-use super::{Context, Operator};
+use super::{Column, Context, Operator};
 use crate::model::histogram::ResetHint;
 use crate::model::{Histogram, Labels, METRIC_NAME, Samples};
 use crate::promql::annotations::Remark;
 use crate::promql::error::Error;
+use crate::promql::memory::Ticket;
 use crate::promql::plan::{Extension, Moments, Node, NodeKind, RangeFunc, RangeSource};
 use crate::promql::syntax::ast::Span;
-use crate::promql::{MatrixSeries, short_float};
+use crate::promql::{MatrixSeries, Value, short_float};
 pub(super) use extended::line;
 use histogram::HistogramWindow;
 pub(super) use histogram::{Notes, between};
@@ -35,8 +36,11 @@ use mixed::{Apart, Mixed, Outcome};
 use sliding::Sliding;
 use window::Window;
 
-/// Samples that are looked at between two looks at deadline and cancellation.
-const CHECK_SAMPLES: usize = 1 << 17;
+/// Samples of windows that are added side by side.
+const SIDE_BY_SIDE: usize = 1 << 16;
+
+/// What a sample takes while its series is looked at; a native histogram weighs as many as it is larger.
+const BYTES_PER_SAMPLE: usize = 16;
 
 /// A window function over a selector or subquery.
 pub(crate) struct Rollup<'p> {
@@ -51,7 +55,7 @@ struct Windows {
     range: i64,
     moments: Moments,
     extension: Extension,
-    params: Vec<Vec<f64>>,
+    params: Vec<Column>,
     span: Span,
     first_span: Span,
 }
@@ -126,9 +130,9 @@ impl Windows {
             return Ok(None);
         }
         if cx.counts_steps() {
-            self.count_steps(samples, reads, cx);
+            self.count_steps(samples, reads, cx)?;
         }
-        let mut row = cx.row(labels, self.moments.grid.count);
+        let mut row = cx.row(labels, self.moments.grid.count)?;
         row.drop_name = drop;
         if !samples.starts.is_empty() {
             // Unknown ones at the end may have been left out.
@@ -153,7 +157,9 @@ impl Windows {
     }
 
     /// Counts the samples of every window, and of them those that the window before did not hold.
-    fn count_steps(&self, samples: &Samples, reads: bool, cx: &Context<'_>) {
+    fn count_steps(&self, samples: &Samples, reads: bool, cx: &Context<'_>) -> Result<(), Error> {
+        let _before = cx.reserve_buffer((samples.len() + 1) * size_of::<usize>())?;
+        cx.work(samples.len() + self.moments.grid.count)?;
         // The weight of all samples before each one.
         let mut before = Vec::with_capacity(samples.len() + 1);
         let mut sum = 0;
@@ -169,6 +175,7 @@ impl Windows {
             let read = if reads { before[to] - before[from.max(known)] } else { 0 };
             cx.at_step(at, before[to] - before[from], read);
         }
+        Ok(())
     }
 
     /// Whether the function looks at resets of counters.
@@ -206,7 +213,8 @@ impl Windows {
         if plain && sliding.is_none() && overlap >= 2 && lanes::takes(self.func) {
             return self.fill_side_by_side(row, samples, cx);
         }
-        let (mut looked_at, mut unchecked) = (0, 0);
+        let mut looked_at = 0;
+        cx.work(row.values.len())?;
         for at in 0..row.values.len() {
             let ((start, end), reach) = self.ends(at);
             let Slide { from, to, .. } = slide.to(timestamps, reach);
@@ -214,12 +222,8 @@ impl Windows {
                 continue;
             }
             looked_at += to - from;
-            unchecked += to - from;
             // Wide windows at many steps: one row alone can take minutes.
-            if unchecked > CHECK_SAMPLES {
-                unchecked = 0;
-                cx.check()?;
-            }
+            cx.work(to - from)?;
             let starts = starts.get(from..to).unwrap_or_default();
             let window =
                 Window { timestamps: &timestamps[from..to], values: &values[from..to], starts, start, end };
@@ -255,7 +259,7 @@ impl Windows {
             windows.clear();
             steps.clear();
             let mut unchecked = 0;
-            while at < row.values.len() && unchecked <= CHECK_SAMPLES {
+            while at < row.values.len() && unchecked <= SIDE_BY_SIDE {
                 let Slide { from, to, .. } = slide.to(&samples.timestamps, self.ends(at).1);
                 if from < to {
                     windows.push((from, to));
@@ -265,7 +269,7 @@ impl Windows {
                 at += 1;
             }
             looked_at += unchecked;
-            cx.check()?;
+            cx.work(unchecked + steps.len())?;
             lanes::fold_each(self.func, &samples.values, &windows, |number, value| {
                 row.put(steps[number], value);
             });
@@ -281,6 +285,8 @@ impl Windows {
         scratch: &mut Vec<f64>,
         cx: &Context<'_>,
     ) -> Result<(), Error> {
+        let _apart = cx.reserve_buffer(samples.len() * Apart::BYTES_PER_SAMPLE)?;
+        cx.work(samples.weight() + row.values.len())?;
         let apart = Apart::new(samples, self.asks_for_resets(), self.asks_for_starts(cx));
         let name = row.labels.metric_name().to_owned();
         let notes = Notes { cx, span: self.span, name: &name };
@@ -299,6 +305,7 @@ impl Windows {
             });
             let float_count = to - from;
             let Slide { from, to, .. } = histograms.to(&apart.times, reach);
+            cx.work(float_count)?;
             cx.looked_at(float_count + apart.weights[to] - apart.weights[from]);
             if from == to {
                 if let Some(window) = window
@@ -308,7 +315,7 @@ impl Windows {
                 }
                 continue;
             }
-            cx.check()?;
+            cx.work(apart.weights[to] - apart.weights[from])?;
             let mixed = Mixed {
                 floats: window,
                 histograms: HistogramWindow {
@@ -329,7 +336,7 @@ impl Windows {
             match outcome {
                 Outcome::Nothing => {}
                 Outcome::Float(value) => row.put(at, value),
-                Outcome::Histogram(histogram) => row.put_histogram(at, histogram),
+                Outcome::Histogram(histogram) => row.put_histogram(at, histogram, cx)?,
                 Outcome::OfFloats => {
                     if let Some(window) = window
                         && let Some(value) = self.of_floats(&window, at, scratch, cx)?
@@ -427,6 +434,7 @@ impl Operator for Rollup<'_> {
                     }
                     let held = scratch.samples.weight();
                     cx.hold(held)?;
+                    let _read = cx.reserve_buffer(held * BYTES_PER_SAMPLE)?;
                     let row = windows.row(scratch, series.labels(number), false, true, cx);
                     cx.release(held);
                     row
@@ -441,12 +449,14 @@ impl Operator for Rollup<'_> {
                 let Some(rows) = next else { return Ok(None) };
                 let mut batch = Vec::with_capacity(rows.len());
                 for row in rows {
-                    cx.check()?;
+                    let held = row.count();
+                    cx.work(held)?;
+                    let _samples = cx.reserve_buffer(held * BYTES_PER_SAMPLE)?;
                     scratch.samples.clear();
                     row.write_samples(|at| grid.time(at), &mut scratch.samples);
                     forget_resets(&mut scratch.samples);
                     batch.extend(windows.row(scratch, row.labels.clone(), row.drop_name, false, cx)?);
-                    cx.release(row.count());
+                    cx.release(held);
                 }
                 Ok(Some(batch))
             }
@@ -509,13 +519,14 @@ fn behind(timestamps: &[i64], mut at: usize, stride: usize, time: i64) -> usize 
     at
 }
 
-/// The samples inside the only window of a range vector, with their own times.
+/// The samples inside the only window of a range vector, with their own times, and what they are counted by.
 pub(crate) fn raw_series(
     source: &RangeSource,
     range: i64,
     cx: &Context<'_>,
-) -> Result<Vec<(MatrixSeries, bool)>, Error> {
+) -> Result<(Vec<(MatrixSeries, bool)>, Ticket), Error> {
     let mut out = Vec::new();
+    let mut memory = cx.reserve(0)?;
     let mut samples = Samples::new();
     match source {
         RangeSource::Select(reader, extension) => {
@@ -544,19 +555,23 @@ pub(crate) fn raw_series(
                     cx.looked_at(weight);
                     cx.at_step(0, weight, weight);
                     let labels = series.labels(at);
+                    cx.grow(&mut memory, Value::bytes_of_one(&labels, &samples))?;
                     out.push((MatrixSeries { labels, samples: samples.clone() }, false));
                 }
             }
         }
         RangeSource::Subquery { inner, .. } => {
-            let Some(node) = inner else { return Ok(out) };
+            let Some(node) = inner else { return Ok((out, memory)) };
             for row in cx.answering(node.grid.count, || super::build::rows(node, cx))? {
+                cx.work(row.values.len())?;
+                let _samples = cx.reserve_buffer(row.count() * BYTES_PER_SAMPLE)?;
                 samples.clear();
                 row.write_samples(|at| node.grid.time(at), &mut samples);
+                cx.grow(&mut memory, Value::bytes_of_one(&row.labels, &samples))?;
                 let series = MatrixSeries { labels: row.labels.clone(), samples: samples.clone() };
                 out.push((series, row.drop_name));
             }
         }
     }
-    Ok(out)
+    Ok((out, memory))
 }

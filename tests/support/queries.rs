@@ -2,7 +2,10 @@
 //!
 //! Most of them are well formed and find something; some do not fit the data and must fail on both sides.
 
-use crate::support::Random;
+// Not every test binary that has it uses it.
+#![allow(dead_code, unreachable_pub)]
+
+use super::Random;
 
 /// What both sides understand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub(crate) struct Writer<'a> {
     pub(crate) level: Level,
     /// Whether there are native histograms among the data.
     pub(crate) histograms: bool,
+    /// Whether parameters may change from step to step, and members be taken in the order of series.
+    pub(crate) changing: bool,
     /// First and last second with data.
     pub(crate) start: i64,
     pub(crate) end: i64,
@@ -293,6 +298,17 @@ impl Writer<'_> {
         let (grouping, inner) = (self.grouping(), self.vector(depth - 1));
         // Which of equal values are kept depends on the order of series: these have hardly any.
         let distinct = format!("temperature{}{}", self.matchers(), self.at_and_offset());
+        if self.changing && self.one_in(3) {
+            let op = self.pick(&["topk", "bottomk", "limitk", "limit_ratio", "quantile"]);
+            let param = match self.random.below(4) {
+                0 => format!("time() - {}", self.end - i64::try_from(self.random.below(600)).expect("small")),
+                1 => format!("scalar({})", self.vector(depth - 1)),
+                2 => format!("step() / {}", self.scalar(0)),
+                _ => self.scalar(1),
+            };
+            let inner = if self.one_in(3) { format!("vector({})", self.scalar(0)) } else { inner };
+            return format!("{op}{grouping} ({param}, {inner})");
+        }
         match self.random.below(12) {
             0 => format!("topk{grouping} ({}, {distinct})", self.pick(&["1", "3", "0", "2.7", "100"])),
             1 => format!("bottomk{grouping} ({}, {distinct})", self.pick(&["1", "3", "-1", "5"])),
@@ -427,6 +443,7 @@ impl Writer<'_> {
             3 => format!("histogram_avg({buckets})"),
             4 => format!("histogram_stddev({buckets})"),
             5 => format!("histogram_stdvar({buckets})"),
+            6 if self.changing => format!("histogram_quantiles({buckets}, \"q\", {phi}, {})", self.scalar(1)),
             6 => format!("histogram_quantiles({buckets}, \"q\", {phi}, 0.25)"),
             _ => format!("histogram_quantile({phi}, {buckets})"),
         }

@@ -1,0 +1,197 @@
+//! Lanes: work of one kind has a number of places, so that it never takes the threads that other work waits for.
+//!
+//! The threads that may block are a pool of hundreds; all places together are far fewer. Scrapes, `/metrics` and what else
+//! has no lane find a thread whatever queries and metadata do. Remote write has places of its own.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::reply::ApiError;
+use super::state::ApiState;
+use crate::model::RegexBudget;
+use crate::util::StopToken;
+
+/// Places for what only looks at labels, exemplars, or at the text of a query.
+const METADATA_PLACES: usize = 8;
+
+/// Places for what operators ask: status, deletion, snapshots.
+const ADMINISTRATION_PLACES: usize = 4;
+
+/// The lanes of a server.
+#[derive(Debug, Clone)]
+pub struct Lanes {
+    /// Queries.
+    pub queries: Lane,
+    /// Labels, exemplars, metadata, and the text of queries.
+    pub metadata: Lane,
+    /// Status and administration.
+    pub administration: Lane,
+}
+
+impl Lanes {
+    /// Lanes with places for as many queries.
+    pub fn new(queries: usize) -> Self {
+        Self {
+            queries: Lane::new("query", queries),
+            metadata: Lane::new("request", METADATA_PLACES),
+            administration: Lane::new("request", ADMINISTRATION_PLACES),
+        }
+    }
+}
+
+/// Places for work of one kind. Cloning shares them.
+#[derive(Debug, Clone)]
+pub struct Lane {
+    what: &'static str,
+    places: Arc<Semaphore>,
+    width: usize,
+}
+
+impl Lane {
+    fn new(what: &'static str, width: usize) -> Self {
+        Self { what, places: Arc::new(Semaphore::new(width)), width }
+    }
+
+    /// How much goes on at once at most.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Waits for a place, no longer than `timeout`.
+    async fn enter(&self, timeout: Duration) -> Result<OwnedSemaphorePermit, ApiError> {
+        match tokio::time::timeout(timeout, Arc::clone(&self.places).acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(ApiError::timeout(format!("{} timed out in {} queue", self.what, self.what))),
+        }
+    }
+}
+
+/// What is left to a request whose turn has come.
+#[derive(Debug, Clone, Default)]
+pub struct Turn {
+    /// Stopped when nobody waits for the reply any more.
+    pub stop: StopToken,
+    /// When it has to be there.
+    pub deadline: Option<Instant>,
+    /// How long it has waited.
+    pub queued: Duration,
+}
+
+impl Turn {
+    /// Whether the work is to end.
+    pub fn is_over(&self) -> bool {
+        self.stop.is_stopped() || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Fails when the work is to end.
+    ///
+    /// # Errors
+    /// When the time is over, or nobody waits for the reply any more.
+    pub fn check(&self) -> Result<(), ApiError> {
+        if self.is_over() { Err(ApiError::timeout("request timed out")) } else { Ok(()) }
+    }
+
+    /// What the regular expressions of the request may take.
+    pub fn patterns(&self) -> RegexBudget {
+        RegexBudget::until(self.deadline, self.stop.clone())
+    }
+
+    /// Time that is left.
+    pub fn left(&self) -> Duration {
+        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        self.deadline.map_or(Duration::MAX, left)
+    }
+}
+
+/// Stops the work behind a request when the request is dropped: the client went away.
+struct StopOnDrop(StopToken);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+impl ApiState {
+    /// Runs `work` in `lane`, on a thread that may block. The place is held until the work ends, also when the client loses
+    /// interest before; it is told by its turn then.
+    ///
+    /// # Errors
+    /// Those of `work`; when the server answers no queries; when no place was free for `timeout`; a panic in `work` is an
+    /// internal error.
+    pub async fn run_in<T: Send + 'static>(
+        self: &Arc<Self>,
+        lane: &Lane,
+        timeout: Duration,
+        work: impl FnOnce(&Self, &Turn) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.check_ready()?;
+        let began = Instant::now();
+        let place = lane.enter(timeout).await?;
+        let stop = StopToken::new();
+        let _guard = StopOnDrop(stop.clone());
+        let turn = Turn { stop, deadline: began.checked_add(timeout), queued: began.elapsed() };
+        let state = Arc::clone(self);
+        let working = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            work(&state, &turn)
+        });
+        working.await.unwrap_or_else(|_| Err(ApiError::internal("the request failed inside the server")))
+    }
+
+    /// As [`ApiState::run_in`] in the lane of metadata, within the time of a query. The reply does not wait for work that
+    /// is late.
+    ///
+    /// # Errors
+    /// Those of [`ApiState::run_in`]; when the time is over.
+    pub async fn look_up<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self, &Turn) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let running = self.run_in(&self.lanes.metadata, self.query_timeout, work);
+        let late = ApiError::timeout("request timed out");
+        tokio::time::timeout(self.query_timeout, running).await.unwrap_or(Err(late))
+    }
+
+    /// As [`ApiState::run_in`] in the lane of administration, however long it takes.
+    ///
+    /// # Errors
+    /// Those of [`ApiState::run_in`].
+    pub async fn administer<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self, &Turn) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let waits = self.query_timeout;
+        let endless = move |state: &Self, turn: &Turn| work(state, &Turn { deadline: None, ..turn.clone() });
+        self.run_in(&self.lanes.administration, waits, endless).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_that_is_full_refuses_when_the_time_is_over() {
+        let lanes = Lanes::new(1);
+        let long = Duration::from_secs(60);
+        let place = lanes.queries.enter(long).await.expect("a place");
+        let refused = lanes.queries.enter(long).await.expect_err("it is taken");
+        assert_eq!(refused.message(), "query timed out in query queue");
+        assert!(lanes.metadata.enter(long).await.is_ok(), "each lane has places of its own");
+        drop(place);
+        assert!(lanes.queries.enter(Duration::ZERO).await.is_ok());
+    }
+
+    #[test]
+    fn a_turn_ends_with_its_time_or_its_client() {
+        let turn = Turn::default();
+        assert!(turn.check().is_ok() && turn.left() == Duration::MAX);
+        let late = Turn { deadline: Some(Instant::now()), ..turn.clone() };
+        assert!(late.check().is_err() && late.left() == Duration::ZERO);
+        turn.stop.stop();
+        assert!(turn.check().is_err());
+    }
+}
