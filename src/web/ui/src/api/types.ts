@@ -40,6 +40,14 @@ export type MetadataMap = Record<string, MetricMetadata[]>;
 
 export type TargetHealth = 'up' | 'down' | 'unknown';
 
+/** Samples of a scrape that were not taken for their time. */
+export interface RefusedSamples {
+  outOfOrder: number;
+  duplicate: number;
+  tooOld: number;
+  tooFarAhead: number;
+}
+
 export interface ActiveTarget {
   discoveredLabels?: Labels;
   labels: Labels;
@@ -52,6 +60,7 @@ export interface ActiveTarget {
   health: TargetHealth;
   scrapeInterval?: string;
   scrapeTimeout?: string;
+  refusedSamples?: RefusedSamples;
 }
 
 export interface DroppedTarget {
@@ -84,4 +93,4 @@ export interface TsdbStatus {
   seriesCountByLabelValuePair?: NamedCount[] | null;
 }
 
-export type StatusMap = Record<string, string | number | boolean | null>;
+export type StatusMap = Record<string, string | number | boolean | null | Record<string, number>>;

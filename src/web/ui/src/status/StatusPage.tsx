@@ -19,6 +19,7 @@ const RUNTIME: Readonly<Record<string, string>> = {
   lastConfigTime: 'Last successful reload',
   storageRetention: 'Storage retention',
   corruptionCount: 'Log corruptions',
+  restarts: 'Work begun again after a panic',
 };
 
 const BUILD: Readonly<Record<string, string>> = {
@@ -39,6 +40,10 @@ function show(key: string, value: StatusMap[string], zone: Zone): string {
     const whole = Math.floor(at / 1000) * 1000;
     const text = `${formatTime(whole, zone)} ${zoneSuffix(at, zone)}`;
     return key === 'startTime' ? `${text} (${humanizeDuration(Date.now() - at)} ago)` : text;
+  }
+  if (typeof value === 'object') {
+    const counts = Object.entries(value).filter(([, count]) => count > 0);
+    return counts.map(([name, count]) => `${name} ${count}`).join(', ') || 'Never';
   }
   return String(value);
 }

@@ -2,7 +2,7 @@
 import { Anchor, Badge, Paper, Table, UnstyledButton } from '@mantine/core';
 import { IconChevronDown, IconChevronRight } from '@tabler/icons-react';
 import { useState } from 'react';
-import type { ActiveTarget, TargetHealth } from '../api/types';
+import type { ActiveTarget, RefusedSamples, TargetHealth } from '../api/types';
 import { humanizeDuration, parseDuration } from '../lib/duration';
 import { formatCount } from '../lib/number';
 import { useStore } from '../lib/store';
@@ -73,6 +73,18 @@ function LastScrape({ target, nowMs }: { target: ActiveTarget; nowMs: number }) 
   );
 }
 
+/** What of the last scrape was not taken, in words. */
+function refusedText(refused: RefusedSamples): string {
+  const parts = [
+    [refused.outOfOrder, 'out of order'],
+    [refused.duplicate, 'duplicate'],
+    [refused.tooOld, 'too old'],
+    [refused.tooFarAhead, 'ahead of the clock'],
+  ] as const;
+  const told = parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
+  return `Samples not taken: ${told.join(', ')}`;
+}
+
 function TargetRow({ target, nowMs }: { target: ActiveTarget; nowMs: number }) {
   return (
     <Table.Tr data-testid="target-row" data-health={target.health}>
@@ -88,6 +100,11 @@ function TargetRow({ target, nowMs }: { target: ActiveTarget; nowMs: number }) {
       <Table.Td data-label="State">
         <HealthBadge health={target.health} />
         {target.lastError && <div className="ek-target-error">{target.lastError}</div>}
+        {target.refusedSamples && (
+          <div className="ek-target-error" data-testid="refused-samples">
+            {refusedText(target.refusedSamples)}
+          </div>
+        )}
       </Table.Td>
     </Table.Tr>
   );
