@@ -16,6 +16,7 @@ use crate::config::ScrapeConfig;
 use crate::expfmt::{
     Entry, ExemplarText, Format, ParseError, Parser, Sample, SeriesError, parse_labels, parse_series,
 };
+use crate::model::bounds::{self, OverBound};
 use crate::model::{Exemplar, Labels, LabelsBuf, Metadata, MetricType, TYPE_LABEL, UNIT_LABEL, stale_nan};
 use crate::relabel;
 use crate::tsdb::chunk::open::TimelineId;
@@ -39,6 +40,8 @@ pub(super) enum IngestError {
     Labels { series: String, count: usize, limit: u64 },
     #[error("length limit exceeded: {what} of label {label:?} has {length} bytes, the limit is {limit}")]
     Length { what: &'static str, label: String, length: usize, limit: u64 },
+    #[error("{fault}: {series}")]
+    Bounds { series: String, fault: OverBound },
 }
 
 /// The counts of one scrape.
@@ -362,7 +365,10 @@ impl Ingest {
         if !store {
             return Ok(None);
         }
-        let series = appender.series(&self.buffer.to_labels());
+        let labels = self.buffer.to_labels();
+        bounds::check_labels(&labels)
+            .map_err(|fault| IngestError::Bounds { series: labels.shortened(), fault })?;
+        let series = appender.series(&labels);
         Ok(Some(self.cache.insert(sample.series, told, Known::Series(series))))
     }
 

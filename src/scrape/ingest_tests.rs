@@ -449,3 +449,22 @@ fn a_target_that_once_had_many_series_gives_their_memory_back() {
     b.scrape("a 1\n");
     assert!(b.ingest.cache.room() < 100, "{}", b.ingest.cache.room());
 }
+
+#[test]
+fn a_series_that_no_database_takes_fails_the_scrape_by_name() {
+    let mut b = Bench::new("");
+    let labels: Vec<String> = (0..70_000).map(|n| format!("label_{n:05}=\"v\"")).collect();
+    let long = "v".repeat(2 << 20);
+    for (body, reason) in [
+        (
+            format!("a 1\nmany{{{}}} 1\n", labels.join(",")),
+            "series has 70003 labels, at most 65536 are taken: many{",
+        ),
+        (format!("a 1\nlong{{l=\"{long}\"}} 1\n"), "at most 1048576 are taken: long{"),
+    ] {
+        let error = b.scrape(&body).error.expect("it fails");
+        assert!(error.contains(reason) && error.len() < 500, "{error}");
+    }
+    assert_eq!(b.scrape("a 1\n").error, None);
+    assert_eq!(b.values("a"), own("1"));
+}

@@ -367,6 +367,10 @@ fn recover_catalog(
     let Recovered { blocks: found, set_aside } = store.recover()?;
     match Catalog::load(&options.dir) {
         Ok(Some(catalog)) => {
+            // A process that ended between the two left an older copy, which names blocks that are about to go.
+            if !catalog.is_saved(&options.dir) {
+                catalog.save(&options.dir)?;
+            }
             for id in found.iter().filter(|id| !catalog.blocks.iter().any(|b| b.id == **id)) {
                 // Published by name but not yet in the catalog: its samples are still in the log or in its sources.
                 store.remove(id)?;

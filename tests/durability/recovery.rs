@@ -296,3 +296,27 @@ fn a_series_that_was_deleted_and_cut_is_no_damage_at_the_next_start() {
     assert_eq!((db.status().lost_samples, db.status().corruptions), (0, 0));
     assert_eq!((read(&db, "deleted").len(), read(&db, "stays").len()), (0, 85));
 }
+
+#[test]
+fn an_older_copy_of_the_catalog_is_made_good_at_the_start() {
+    let dir = tempfile::tempdir().expect("dir");
+    let db = open(dir.path());
+    (0..95).for_each(|second| {
+        push(&db, &[("own", second * 1000, 1.0)]);
+    });
+    db.maintain().expect("maintain");
+    let older = std::fs::read(dir.path().join("catalog.copy")).expect("read");
+    (95..800).for_each(|second| {
+        push(&db, &[("own", second * 1000, 1.0)]);
+    });
+    db.maintain().expect("maintain");
+    db.close().expect("close");
+    drop(db);
+    // As if the process had ended between the two files; then the newer one is damaged.
+    std::fs::write(dir.path().join("catalog.copy"), older).expect("write");
+    open(dir.path()).close().expect("close");
+    std::fs::write(dir.path().join("catalog"), "damaged").expect("write");
+    let db = open(dir.path());
+    assert_eq!(db.status().missing.len(), 0);
+    assert_eq!(read(&db, "own").len(), 800);
+}

@@ -83,6 +83,14 @@ impl Catalog {
         Self { tombstones, ..self.clone() }
     }
 
+    /// Whether the catalog of data directory `dir` and its copy are there and hold this one.
+    pub(in crate::tsdb) fn is_saved(&self, dir: &Path) -> bool {
+        [NAME, COPY].iter().all(|name| {
+            let found = Self::load_file(&dir.join(name)).ok().flatten();
+            found.is_some_and(|found| found.blocks == self.blocks && found.head_start == self.head_start)
+        })
+    }
+
     /// Reads the catalog of data directory `dir`; none if there is none. A file that is damaged or lost is made up for
     /// by its copy.
     ///
