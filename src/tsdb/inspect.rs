@@ -43,7 +43,7 @@ impl Tsdb {
     /// # Errors
     /// As [`Tsdb::open`].
     pub fn inspect(
-        options: TsdbOptions,
+        options: &TsdbOptions,
         beside: Beside,
         clock: Arc<dyn Clock>,
         registry: &mut Registry,
@@ -59,7 +59,7 @@ impl Tsdb {
             copy_file(&dir.join(name), &copy.path().join(name))?;
         }
         let store = CopiedStore::new(&dir.join("blocks"), &copy.path().join("blocks"))?;
-        let options = TsdbOptions { dir: copy.path().to_owned(), background: false, ..options };
+        let options = TsdbOptions { dir: copy.path().to_owned(), background: false, ..options.clone() };
         let db = Self::begin_on(
             options,
             Arc::new(store),

@@ -11,7 +11,7 @@ use crate::tsdb::{Beside, Error, Tsdb};
 pub(in crate::cli) struct BackupArgs {
     /// The data directory.
     path: PathBuf,
-    /// Folder to copy to, which must not be there yet.
+    /// Folder to copy to; it must be absent or empty.
     target: PathBuf,
 }
 
@@ -45,10 +45,8 @@ pub(super) fn restore(args: &RestoreArgs) -> Result<(), Failure> {
     if !args.backup.join("catalog").is_file() {
         return Err(format!("{} is no backup: it has no catalog", args.backup.display()).into());
     }
-    if args.path.is_dir() {
-        if std::fs::read_dir(&args.path)?.next().is_some() {
-            return Err(format!("{} is not empty; nothing is written over", args.path.display()).into());
-        }
+    if args.path.is_dir() && std::fs::read_dir(&args.path)?.next().is_some() {
+        return Err(format!("{} is not empty; nothing is written over", args.path.display()).into());
     }
     let backup = look_at(&args.backup, Beside::Nobody)?;
     refuse_missing(&backup, "nothing is restored")?;

@@ -89,7 +89,7 @@ fn open(path: &Path) -> Result<Tsdb, Failure> {
 /// Opens a data directory that is there, to look at it: it stays as it is.
 fn look_at(path: &Path, beside: Beside) -> Result<Tsdb, Failure> {
     check_is_there(path)?;
-    Ok(Tsdb::inspect(options(path), beside, Arc::new(SystemClock), &mut Registry::default())?)
+    Ok(Tsdb::inspect(&options(path), beside, Arc::new(SystemClock), &mut Registry::default())?)
 }
 
 pub(super) fn open_or_create(path: &Path) -> Result<Tsdb, Failure> {
