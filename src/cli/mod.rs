@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 the command line itself is wrong.
 
+mod adopt;
 mod bench;
 mod check;
 mod output;

@@ -52,6 +52,10 @@ pub(super) struct ServeArgs {
     /// Data directory.
     #[arg(long = "storage.tsdb.path", value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     data_dir: PathBuf,
+    /// When the data directory is one of Prometheus: import it into a new one beside it, called <DIR>-emberkeep, and
+    /// serve from that. Done once; Prometheus must not be running.
+    #[arg(long = "storage.tsdb.adopt")]
+    adopt: bool,
     /// How long samples are kept; 0 for ever. 15d unless a size is given. The configuration file goes before it.
     #[arg(long = "storage.tsdb.retention.time", value_name = "DURATION", value_parser = parse_duration)]
     retention: Option<Duration>,
@@ -194,7 +198,7 @@ pub(super) fn flag_values(matches: &ArgMatches) -> BTreeMap<String, String> {
     out
 }
 
-pub(super) fn run(args: ServeArgs, flags: BTreeMap<String, String>) -> Result<(), Failure> {
+pub(super) fn run(mut args: ServeArgs, flags: BTreeMap<String, String>) -> Result<(), Failure> {
     let level = match args.log_level {
         Level::Debug => log::LevelFilter::DEBUG,
         Level::Info => log::LevelFilter::INFO,
@@ -206,6 +210,9 @@ pub(super) fn run(args: ServeArgs, flags: BTreeMap<String, String>) -> Result<()
         LogFormat::Json => log::Format::Json,
     };
     log::init(level, format);
+    if args.adopt {
+        args.data_dir = super::adopt::adopt(&args.data_dir)?;
+    }
     let settings = settings(args, flags);
     if settings.config_file.is_none() {
         tracing::info!("no configuration file: the server scrapes itself");

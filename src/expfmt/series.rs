@@ -9,6 +9,7 @@ use memchr::memchr;
 use super::number::canonical_label;
 use crate::model::MetricType;
 use crate::model::{LabelsBuf, METRIC_NAME};
+use crate::util::brief;
 
 /// Why the text of a series is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +34,7 @@ pub enum SeriesError {
 /// When the text is not UTF-8, malformed, or gives a label twice.
 pub fn parse_series(series: &[u8], kind: MetricType, out: &mut LabelsBuf) -> Result<(), SeriesError> {
     let text = std::str::from_utf8(series).map_err(|_| SeriesError::Utf8)?;
-    let malformed = || SeriesError::Malformed(text.to_owned());
+    let malformed = || SeriesError::Malformed(brief(text));
     out.clear();
     let (name, inside) = match text.find('{') {
         None => (text.trim_end(), None),
@@ -67,7 +68,7 @@ pub fn parse_labels(labels: &[u8], out: &mut LabelsBuf) -> Result<(), SeriesErro
 
 /// Reads what stands between braces; a quoted text alone is the metric name, unless it is known.
 fn read_labels(inside: &str, normal: &str, named: &mut bool, out: &mut LabelsBuf) -> Result<(), SeriesError> {
-    let malformed = || SeriesError::Malformed(inside.to_owned());
+    let malformed = || SeriesError::Malformed(brief(inside));
     let mut rest = inside.trim_start();
     // Labels seen with an empty value are not in the buffer, but count as given.
     let mut empty: Vec<String> = Vec::new();
@@ -98,7 +99,7 @@ fn read_labels(inside: &str, normal: &str, named: &mut bool, out: &mut LabelsBuf
             return Err(malformed());
         }
         if out.get(&label).is_some() || empty.iter().any(|name| **name == *label) {
-            return Err(SeriesError::Duplicate(label.into_owned()));
+            return Err(SeriesError::Duplicate(brief(label)));
         }
         if value.is_empty() {
             empty.push(label.into_owned());

@@ -70,21 +70,33 @@ impl Series {
 impl Gathered {
     /// The number of the series with `labels`, made if it is new.
     pub fn series(&mut self, labels: Labels) -> usize {
-        let next = self.series.len();
-        let number = *self.numbers.entry(labels.clone()).or_insert(next);
-        if number == next {
-            self.series.push(Series {
-                labels,
-                chunks: Vec::new(),
-                floats: FloatChunk::default(),
-                histograms: None,
-                floats_range: None,
-                histograms_range: None,
-                deleted: Vec::new(),
-                exemplars: Vec::new(),
-            });
+        if let Some(number) = self.numbers.get(&labels) {
+            return *number;
         }
+        let number = self.series_apart(labels.clone());
+        self.numbers.insert(labels, number);
         number
+    }
+
+    /// The number of a new series with `labels`, though others may have the same: what is deleted from one of them stays
+    /// in the others.
+    pub fn series_apart(&mut self, labels: Labels) -> usize {
+        self.series.push(Series {
+            labels,
+            chunks: Vec::new(),
+            floats: FloatChunk::default(),
+            histograms: None,
+            floats_range: None,
+            histograms_range: None,
+            deleted: Vec::new(),
+            exemplars: Vec::new(),
+        });
+        self.series.len() - 1
+    }
+
+    /// Whether series `number` has `labels`.
+    pub fn has_labels(&self, number: usize, labels: &Labels) -> bool {
+        self.series.get(number).is_some_and(|series| series.labels == *labels)
     }
 
     /// Adds a sample to series `number`, which must be one that [`Gathered::series`] gave.
@@ -140,23 +152,27 @@ impl Gathered {
         self.samples
     }
 
-    /// The series in label order, of which those without samples may be some.
+    /// The series in label order, of which those without samples may be some. Those of [`Gathered::series_apart`] may have
+    /// equal labels.
     pub fn finish(mut self) -> GatheredSet {
         for series in &mut self.series {
             series.end_floats();
             series.end_histograms();
         }
+        // Stable: of equal labels and times the first to come stays.
         self.series.sort_by(|a, b| a.labels.cmp(&b.labels));
         let ranges = self.series.iter().flat_map(|series| series.chunks.iter().map(|chunk| chunk.range));
         let range = ranges.reduce(|a, b| TimeRange::new(a.start.min(b.start), a.end.max(b.end)));
-        let mut exemplars = Vec::new();
+        let mut exemplars: Vec<(Labels, Vec<Exemplar>)> = Vec::new();
         for series in &mut self.series {
-            let mut all = mem::take(&mut series.exemplars);
-            sort_exemplars(&mut all);
-            if !all.is_empty() {
-                exemplars.push((series.labels.clone(), all));
+            let all = mem::take(&mut series.exemplars);
+            match exemplars.last_mut() {
+                _ if all.is_empty() => {}
+                Some((labels, before)) if *labels == series.labels => before.extend(all),
+                _ => exemplars.push((series.labels.clone(), all)),
             }
         }
+        exemplars.iter_mut().for_each(|(_, all)| sort_exemplars(all));
         let newest = exemplars.iter().filter_map(|(_, all)| all.last()).map(|last| last.timestamp).max();
         let range = range.map(|range| TimeRange { end: range.end.max(newest.unwrap_or(range.end)), ..range });
         // So that the last block ends behind all of them.

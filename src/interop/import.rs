@@ -80,12 +80,13 @@ pub fn prometheus(source: &Path, db: &Tsdb, mut note: impl FnMut(&str)) -> Resul
 }
 
 /// Writes gathered samples as blocks: all of them, or none in the case of an error.
-pub(super) fn gathered(set: &GatheredSet, db: &Tsdb) -> Result<ImportReport> {
+pub(super) fn gathered(set: &mut GatheredSet, db: &Tsdb) -> Result<ImportReport> {
     let mut report = ImportReport::default();
     let spans: Vec<(i64, i64)> = set.range().map(|range| (range.start, range.end)).into_iter().collect();
     let mut import = db.import()?;
     for window in windows(&[], set)? {
-        write_window(&mut import, set, &Vec::new(), window, &spans, &mut report)?;
+        let exemplars = set.take_exemplars(window.end.saturating_add(1));
+        write_window(&mut import, set, &exemplars, window, &spans, &mut report)?;
     }
     import.publish()?;
     Ok(report)
@@ -140,7 +141,7 @@ fn read_head(source: &Path, found: &[FoundBlock], report: &mut ImportReport) -> 
     let wal = source.join("wal");
     if wal.is_dir() {
         // As Prometheus does at its start: what is in blocks may have been deleted from them since.
-        let in_blocks = found.iter().filter(|block| !block.out_of_order).map(|block| block.max_time).max();
+        let in_blocks = found.iter().filter(|block| !block.partial).map(|block| block.max_time).max();
         let mut log = LogReader::new(&mut gathered, in_blocks.unwrap_or(i64::MIN));
         log.read(&wal)?;
         let late = source.join("wbl");

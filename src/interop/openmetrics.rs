@@ -7,8 +7,8 @@ use std::path::Path;
 use super::error::{Error, IoContext as _, Result};
 use super::gathered::Gathered;
 use super::import::{self, ImportReport};
-use crate::expfmt::{Entry, Format, Parser, parse_series};
-use crate::model::LabelsBuf;
+use crate::expfmt::{Entry, Format, Parser, parse_labels, parse_series};
+use crate::model::{Exemplar, LabelsBuf};
 use crate::tsdb::Tsdb;
 
 /// What an import of a file did.
@@ -28,7 +28,7 @@ pub fn import(path: &Path, db: &Tsdb) -> Result<FileReport> {
     let body = std::fs::read(path).at("read", path)?;
     let gathered = read(path, &body)?;
     let read = gathered.samples();
-    Ok(FileReport { read, import: import::gathered(&gathered.finish(), db)? })
+    Ok(FileReport { read, import: import::gathered(&mut gathered.finish(), db)? })
 }
 
 /// The samples in `body`, which is what `path` holds.
@@ -64,6 +64,13 @@ fn read(path: &Path, body: &[u8]) -> Result<Gathered> {
         };
         last = Some((sample.series, number));
         gathered.push(number, timestamp, sample.value);
+        if let Some(text) = parser.exemplar() {
+            parse_labels(text.labels, &mut labels)
+                .map_err(|error| at_line(parser.line(), error.to_string()))?;
+            let timestamp = text.timestamp.unwrap_or(timestamp);
+            gathered
+                .push_exemplar(number, Exemplar { labels: labels.to_labels(), value: text.value, timestamp });
+        }
     }
 }
 

@@ -57,10 +57,12 @@ pub(crate) fn check_packed(bytes: usize, count: impl FnOnce() -> usize) -> Resul
     if bytes / MIN_PACKED_BYTES <= MAX_LABELS {
         return Ok(());
     }
-    match count() {
-        count if count > MAX_LABELS => Err(OverBound::Labels { count }),
-        _ => Ok(()),
-    }
+    check_label_count(count())
+}
+
+/// Whether a series may have so many labels.
+pub(crate) fn check_label_count(count: usize) -> Result<(), OverBound> {
+    if count > MAX_LABELS { Err(OverBound::Labels { count }) } else { Ok(()) }
 }
 
 /// Whether a histogram may be a sample.

@@ -7,6 +7,7 @@
 use super::wire::{Field, Result, each_field, push_floats, push_varints, sint32, uint32};
 use crate::codec::reader::unzigzag;
 use crate::model::Histogram;
+use crate::model::bounds::{self, OverBound};
 use crate::model::histogram::{Buckets, CUSTOM_SCHEMA, ResetHint, Span};
 
 /// Schemas with exponential buckets. Finer ones are brought to the last.
@@ -81,6 +82,9 @@ pub enum HistogramFault {
     /// Exponential buckets have no custom bounds.
     #[error("histogram with exponential schema must not have custom bounds")]
     CustomBounds,
+    /// It is larger than what is taken.
+    #[error(transparent)]
+    TooLarge(#[from] OverBound),
 }
 
 /// A histogram as it was sent.
@@ -115,7 +119,11 @@ struct Side {
 pub fn read(bytes: &[u8]) -> Result<(i64, std::result::Result<Histogram, HistogramFault>)> {
     let message = decode(bytes)?;
     let timestamp = message.timestamp;
-    Ok((timestamp, message.check()))
+    let found = message.check().and_then(|histogram| {
+        bounds::check_histogram(&histogram)?;
+        Ok(histogram)
+    });
+    Ok((timestamp, found))
 }
 
 fn decode(bytes: &[u8]) -> Result<Message> {

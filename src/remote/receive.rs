@@ -2,16 +2,18 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::histogram::{self, HistogramFault};
+use super::histogram;
 use super::message::{self, ExemplarParts, Series};
 use super::receive_v2::Written;
 use crate::codec::CodecError;
+use crate::model::bounds::{self, OverBound};
 use crate::model::{Exemplar, Labels, LabelsBuf, METRIC_NAME};
 use crate::telemetry::Registry;
 use crate::telemetry::metrics::Counter;
 use crate::tsdb::{
     AppendOutcome, CommitMode, DbAppender, Error as TsdbError, SeriesRef, Tsdb, fingerprint_packed,
 };
+use crate::util::brief;
 use crate::util::lock::lock;
 
 /// Inflated requests larger than this are refused.
@@ -43,24 +45,15 @@ pub enum ReceiveError {
         /// Of the sample, in milliseconds.
         timestamp: i64,
     },
-    /// Native histograms are invalid; the rest of the request was kept.
-    #[error("{fault} for series {labels}{}", and_more(*others))]
-    Histograms {
-        /// What is wrong with the first.
-        fault: HistogramFault,
-        /// Its series.
-        labels: String,
-        /// How many more are invalid.
-        others: usize,
-    },
-    /// Parts of a request of version 2.0 are wrong; the rest was kept.
+    /// Parts of a request are wrong: native histograms that are invalid, series that are too large, and with version 2.0
+    /// whatever cannot be taken. The rest was kept.
     #[error("{first}{}", and_more(*others))]
     Parts {
         /// What is wrong with the first.
         first: String,
         /// How many more are wrong.
         others: usize,
-        /// What was kept.
+        /// What was kept; told with version 2.0 only.
         written: Written,
     },
     /// Series of the request were removed again and again while it was being stored.
@@ -182,6 +175,11 @@ impl Receiver {
             if series.samples.is_empty() && series.histograms.is_empty() && series.exemplars.is_empty() {
                 return;
             }
+            if let Err(over) = labels.check() {
+                self.invalid_labels.inc();
+                beside.bad.add(1, || format!("{over} for series {}", labels.text()));
+                return;
+            }
             let fingerprint = fingerprint_packed(&labels.packed);
             let reference = match appender.find(fingerprint) {
                 Some(known) => known,
@@ -203,22 +201,28 @@ impl Receiver {
             message::each_family(body, |name, metadata| appender.set_metadata(name, metadata))?;
         }
         let samples = appender.staged() - beside.histograms;
-        let stats = appender.commit(CommitMode::Whole)?;
+        let stats = appender.commit(CommitMode::Ordered)?;
         match stats.first_refused {
             Some((_, AppendOutcome::UnknownSeries)) => return Ok(false),
-            Some((at, outcome)) => return Err(refused(body, at, samples, outcome)),
+            // What was there before refuses a sample, so nothing was kept: where others of the request do, those were.
+            Some((at, outcome)) if stats.committed == 0 => {
+                return Err(refused(body, at, samples, outcome));
+            }
+            // As Prometheus does.
+            Some((at, outcome)) => {
+                tracing::debug!(
+                    refused = stats.out_of_order + stats.duplicate,
+                    first = %refused(body, at, samples, outcome),
+                    "samples of a remote write request are out of order among themselves"
+                );
+            }
             None => {}
         }
         self.samples.inc_by(stats.committed as u64);
         self.histograms.inc_by(stats.histograms as u64);
         self.exemplars.inc_by(stats.exemplars.committed as u64);
-        match beside.refused.take() {
-            Some((fault, labels)) => {
-                self.histograms_refused.inc_by(beside.others as u64 + 1);
-                Err(ReceiveError::Histograms { fault, labels, others: beside.others })
-            }
-            None => Ok(true),
-        }
+        self.histograms_refused.inc_by(beside.refused as u64);
+        beside.bad.into_result(Written::default()).map(|_| true)
     }
 }
 
@@ -227,9 +231,9 @@ impl Receiver {
 struct Beside {
     /// Native histograms that were staged.
     histograms: usize,
-    /// The first invalid one, with its series, and how many more there are.
-    refused: Option<(HistogramFault, String)>,
-    others: usize,
+    /// Native histograms that are invalid.
+    refused: usize,
+    bad: Bad,
     buf: LabelsBuf,
 }
 
@@ -248,8 +252,10 @@ impl Beside {
                     appender.append_histogram(reference, timestamp, Arc::new(histogram));
                     self.histograms += 1;
                 }
-                Err(_) if self.refused.is_some() => self.others += 1,
-                Err(fault) => self.refused = Some((fault, labels.text())),
+                Err(fault) => {
+                    self.refused += 1;
+                    self.bad.add(1, || format!("{fault} for series {}", labels.text()));
+                }
             }
         }
         for message in &series.exemplars {
@@ -260,6 +266,31 @@ impl Beside {
             }
         }
         Ok(())
+    }
+}
+
+/// The bad parts of a request: what is wrong with the first, and how many there are.
+#[derive(Default)]
+pub(super) struct Bad {
+    first: Option<String>,
+    count: usize,
+}
+
+impl Bad {
+    /// Notes `count` more; `text` says what is wrong with them.
+    pub(super) fn add(&mut self, count: usize, text: impl FnOnce() -> String) {
+        if count > 0 {
+            self.first.get_or_insert_with(text);
+            self.count += count;
+        }
+    }
+
+    /// An error if there are any; `written` is what was kept.
+    pub(super) fn into_result(self, written: Written) -> Result<Written, ReceiveError> {
+        match self.first {
+            Some(first) => Err(ReceiveError::Parts { first, others: self.count - 1, written }),
+            None => Ok(written),
+        }
     }
 }
 
@@ -346,9 +377,14 @@ pub(super) struct SeriesLabels {
 }
 
 impl SeriesLabels {
-    /// The labels as people write them.
+    /// The labels as people write them, cut where they are long.
     pub(super) fn text(&self) -> String {
-        Labels::from_packed(&self.packed).to_string()
+        brief(Labels::from_packed(&self.packed))
+    }
+
+    /// Whether they may be those of a series.
+    pub(super) fn check(&self) -> Result<(), OverBound> {
+        bounds::check_packed(self.packed.len(), || Labels::from_packed(&self.packed).len())
     }
 
     /// Takes `labels`, bytes of names and values; false when they are not the labels of a series.

@@ -1,16 +1,20 @@
 //! One remote write request of version 2.0 -> one commit, of which the good parts are kept.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 use super::histogram;
 use super::receive::{
-    Inflated, MAX_ATTEMPTS, ReceiveError, Receiver, SeriesLabels, exemplar_labels, reason_of,
+    Bad, Inflated, MAX_ATTEMPTS, MAX_REQUEST_BYTES, ReceiveError, Receiver, SeriesLabels, exemplar_labels,
+    reason_of,
 };
 use super::v2::{self, Request, Series};
 use crate::codec::CodecError;
+use crate::model::bounds;
 use crate::model::{Exemplar, Labels, LabelsBuf, METRIC_NAME, Metadata, MetricType, TYPE_LABEL, UNIT_LABEL};
 use crate::tsdb::{AppendOutcome, CommitMode, DbAppender, SeriesRef, fingerprint_packed};
+use crate::util::brief;
 
 /// What was kept of a request, what was there already included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,21 +27,9 @@ pub struct Written {
     pub exemplars: usize,
 }
 
-/// The bad parts of a request: what is wrong with the first, and how many there are.
-#[derive(Default)]
-struct Bad {
-    first: Option<String>,
-    count: usize,
-}
-
-impl Bad {
-    fn add(&mut self, count: usize, text: impl FnOnce() -> String) {
-        if count > 0 {
-            self.first.get_or_insert_with(text);
-            self.count += count;
-        }
-    }
-}
+/// Bytes of text that the symbols of one request stand for at most, in what is kept of it: as many as a request of
+/// version 1.0, which spells them out, can have.
+const MAX_TEXT_BYTES: usize = MAX_REQUEST_BYTES;
 
 /// One request being staged.
 #[derive(Default)]
@@ -46,10 +38,23 @@ struct Staging<'a> {
     pairs: Vec<(&'a [u8], &'a [u8])>,
     buf: LabelsBuf,
     bad: Bad,
-    samples: usize,
-    histograms: usize,
+    /// Number of the series in the request.
+    number: usize,
+    counts: Counts,
+    /// The series of which something was staged: number, and counts behind it.
+    staged: Vec<(usize, Counts)>,
+    /// Bytes of text that symbols stood for so far.
+    text_bytes: usize,
     /// Families that were staged already.
     families: HashSet<&'a [u8]>,
+}
+
+/// How much was staged.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    samples: usize,
+    histograms: usize,
+    exemplars: usize,
 }
 
 impl Receiver {
@@ -77,6 +82,7 @@ impl Receiver {
             if failed.is_none() {
                 failed = staging.series(self, &mut appender, request, series).err();
             }
+            staging.number += 1;
         })?;
         if let Some(error) = failed {
             return Err(error.into());
@@ -93,23 +99,27 @@ impl Receiver {
         self.samples.inc_by(stats.committed as u64);
         self.histograms.inc_by(stats.histograms as u64);
         self.exemplars.inc_by(stats.exemplars.committed as u64);
-        let refused = staging.samples + staging.histograms - written.samples - written.histograms;
-        let mut bad = staging.bad;
-        let typed = self.type_and_unit_labels;
-        let is_known = |packed: &str| self.db.appender(None).find(fingerprint_packed(packed)).is_some();
+        let Staging { mut bad, counts, staged, .. } = staging;
+        let refused = counts.samples + counts.histograms - written.samples - written.histograms;
+        // Of what was staged, the one behind which `count` says that there are more than `at`.
+        let owner = |at: usize, count: fn(&Counts) -> usize| {
+            let owner = staged.get(staged.partition_point(|(_, counts)| count(counts) <= at));
+            owner.map_or_else(String::new, |(number, _)| name_of(request, self.type_and_unit_labels, *number))
+        };
         let first = stats.first_refused;
         bad.add(refused, || {
             let (at, outcome) = first.unwrap_or((0, AppendOutcome::DuplicateTimestamp));
-            format!("{} for series {}", reason_of(outcome), owner(request, typed, at, staging.samples))
+            let owner = match at.checked_sub(counts.samples) {
+                Some(at) => owner(at, |counts| counts.histograms),
+                None => owner(at, |counts| counts.samples),
+            };
+            format!("{} for series {owner}", reason_of(outcome))
         });
         bad.add(stats.exemplars.out_of_order, || {
             let at = stats.exemplars.first_out_of_order.unwrap_or(0);
-            format!("out of order exemplar for series {}", exemplar_owner(request, typed, at, is_known))
+            format!("out of order exemplar for series {}", owner(at, |counts| counts.exemplars))
         });
-        match bad.first {
-            Some(first) => Err(ReceiveError::Parts { first, others: bad.count - 1, written }),
-            None => Ok(Some(written)),
-        }
+        bad.into_result(written).map(Some)
     }
 }
 
@@ -121,31 +131,51 @@ impl<'a> Staging<'a> {
         request: &Request<'a>,
         series: &Series<'a>,
     ) -> Result<(), CodecError> {
+        if let Err(over) = bounds::check_label_count(series.labels.len() / 2) {
+            receiver.invalid_labels.inc();
+            let number = self.number;
+            self.bad.add(1, || format!("{over} for series number {number} of the request"));
+            return Ok(());
+        }
         if !request.labels(&series.labels, &mut self.pairs) {
             receiver.invalid_labels.inc();
             let numbers = &series.labels;
-            self.bad.add(1, || format!("parsing labels for series {numbers:?}: a number stands for no text"));
+            self.bad.add(1, || {
+                format!("parsing labels for series {}: a number stands for no text", brief(Numbers(numbers)))
+            });
             return Ok(());
         }
         let Some(metadata) = metadata(request, series) else {
             let pairs = &self.pairs;
             self.bad.add(1, || {
-                format!("parsing metadata for series {}: a number stands for no text", shown(pairs))
+                format!("parsing metadata for series {}: a number stands for no text", brief(Pairs(pairs)))
             });
             return Ok(());
         };
         if receiver.type_and_unit_labels {
             set_type_and_unit(&mut self.pairs, &metadata);
         }
+        let bytes = text_bytes(&self.pairs);
+        let fits = bounds::check_packed(bytes, || 0).map_err(|over| over.to_string());
+        if let Err(fault) = fits.and_then(|()| self.take_text(bytes).map_err(|fault| fault.to_string())) {
+            receiver.invalid_labels.inc();
+            let pairs = &self.pairs;
+            self.bad.add(1, || format!("{fault} for series {}", brief(Pairs(pairs))));
+            return Ok(());
+        }
         if !self.labels.set(&self.pairs) {
             receiver.invalid_labels.inc();
             let pairs = &self.pairs;
-            self.bad.add(1, || format!("invalid metric name or labels, got {}", shown(pairs)));
+            self.bad.add(1, || format!("invalid metric name or labels, got {}", brief(Pairs(pairs))));
             return Ok(());
         }
-        let sampled = is_sampled(series);
-        // Prometheus sends exemplars apart from the samples of their series.
-        if !sampled && series.exemplars.is_empty() {
+        if let Err(over) = self.labels.check() {
+            receiver.invalid_labels.inc();
+            let labels = &self.labels;
+            self.bad.add(1, || format!("{over} for series {}", labels.text()));
+            return Ok(());
+        }
+        if series.samples.is_empty() && series.histograms.is_empty() {
             let labels = &self.labels;
             let text = "TimeSeries must contain at least one sample or histogram for series";
             self.bad.add(1, || format!("{text} {}", labels.text()));
@@ -154,20 +184,18 @@ impl<'a> Staging<'a> {
         let fingerprint = fingerprint_packed(&self.labels.packed);
         let reference = match appender.find(fingerprint) {
             Some(known) => known,
-            // An exemplar alone does not make a series.
-            None if !sampled => return Ok(()),
             None => appender.series(&Labels::from_packed(&self.labels.packed)),
         };
         for (timestamp, value) in &series.samples {
             appender.append(reference, *timestamp, *value);
         }
-        self.samples += series.samples.len();
+        self.counts.samples += series.samples.len();
         for message in &series.histograms {
             let (timestamp, found) = histogram::read(message)?;
             match found {
                 Ok(found) => {
                     appender.append_histogram(reference, timestamp, Arc::new(found));
-                    self.histograms += 1;
+                    self.counts.histograms += 1;
                 }
                 Err(fault) => {
                     receiver.histograms_refused.inc();
@@ -177,7 +205,18 @@ impl<'a> Staging<'a> {
             }
         }
         self.family(appender, &metadata);
-        self.exemplars(appender, request, series, reference)
+        self.exemplars(appender, request, series, reference)?;
+        self.staged.push((self.number, self.counts));
+        Ok(())
+    }
+
+    /// Counts `bytes` of text that are about to be written out.
+    fn take_text(&mut self, bytes: usize) -> Result<(), TooMuchText> {
+        if self.text_bytes + bytes > MAX_TEXT_BYTES {
+            return Err(TooMuchText);
+        }
+        self.text_bytes += bytes;
+        Ok(())
     }
 
     fn exemplars(
@@ -190,12 +229,18 @@ impl<'a> Staging<'a> {
         for message in &series.exemplars {
             let v2::ExemplarParts { labels, value, timestamp } = v2::read_exemplar(message)?;
             let known = request.labels(&labels, &mut self.pairs);
-            if let Some(labels) = exemplar_labels(&mut self.buf, &self.pairs).filter(|_| known) {
+            let fault = if known { self.take_text(text_bytes(&self.pairs)).err() } else { None };
+            let usable = known && fault.is_none();
+            if let Some(labels) = usable.then(|| exemplar_labels(&mut self.buf, &self.pairs)).flatten() {
                 let exemplar = Exemplar { labels, value, timestamp };
                 appender.append_exemplar(reference, exemplar, timestamp != 0);
+                self.counts.exemplars += 1;
             } else {
                 let labels = &self.labels;
-                self.bad.add(1, || format!("parsing exemplar for series {}", labels.text()));
+                self.bad.add(1, || match fault {
+                    Some(fault) => format!("{fault} for an exemplar of series {}", labels.text()),
+                    None => format!("parsing exemplar for series {}", labels.text()),
+                });
             }
         }
         Ok(())
@@ -212,6 +257,10 @@ impl<'a> Staging<'a> {
         let name = self.pairs.iter().find(|(name, _)| *name == METRIC_NAME.as_bytes()).map(|(_, name)| *name);
         let name = name.map(|name| family_name(name, kind)).filter(|name| self.families.insert(name));
         if let Some(name) = name.and_then(|name| std::str::from_utf8(name).ok()) {
+            if let Err(fault) = self.take_text(help.len() + unit.len()) {
+                self.bad.add(1, || format!("{fault} for the metadata of {}", brief(name)));
+                return;
+            }
             appender.set_metadata(name, Metadata { kind, unit: unit.to_owned(), help: help.to_owned() });
         }
     }
@@ -248,10 +297,6 @@ fn set_type_and_unit<'a>(pairs: &mut Vec<(&'a [u8], &'a [u8])>, metadata: &Serie
     pairs.sort_by_key(|(name, _)| *name);
 }
 
-fn is_sampled(series: &Series<'_>) -> bool {
-    !series.samples.is_empty() || !series.histograms.is_empty()
-}
-
 /// The family of a series called `name`: its parts are told apart by what the name ends with.
 fn family_name(name: &[u8], kind: MetricType) -> &[u8] {
     let endings: &[&[u8]] = match kind {
@@ -263,64 +308,55 @@ fn family_name(name: &[u8], kind: MetricType) -> &[u8] {
     endings.iter().find_map(|ending| name.strip_suffix(*ending)).unwrap_or(name)
 }
 
-fn shown(pairs: &[(&[u8], &[u8])]) -> String {
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    let pairs: Vec<String> =
-        pairs.iter().map(|(name, value)| format!("{}={:?}", text(name), text(value))).collect();
-    format!("{{{}}}", pairs.join(", "))
+/// The symbols of the request before these took all the text there may be.
+#[derive(Debug, thiserror::Error)]
+#[error("the symbols of the request stand for more than {MAX_TEXT_BYTES} bytes of text")]
+struct TooMuchText;
+
+fn text_bytes(pairs: &[(&[u8], &[u8])]) -> usize {
+    pairs.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
-/// Calls `visit` with the series that may have been staged.
-fn each_staged<'a>(request: &Request<'a>, typed: bool, mut visit: impl FnMut(&SeriesLabels, &Series<'a>)) {
+/// Labels as they were sent, which need not be labels of a series.
+struct Pairs<'a>(&'a [(&'a [u8], &'a [u8])]);
+
+impl fmt::Display for Pairs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // More of one text than is shown is not looked at.
+        let text = |bytes: &[u8]| {
+            String::from_utf8_lossy(&bytes[..bytes.len().min(2 * brief::MAX_BYTES)]).into_owned()
+        };
+        f.write_str("{")?;
+        for (at, (name, value)) in self.0.iter().enumerate() {
+            let between = if at == 0 { "" } else { ", " };
+            write!(f, "{between}{}={:?}", text(name), text(value))?;
+        }
+        f.write_str("}")
+    }
+}
+
+/// Numbers of texts.
+struct Numbers<'a>(&'a [u32]);
+
+impl fmt::Display for Numbers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+/// The labels of series `number` of the request, which was staged.
+fn name_of(request: &Request<'_>, typed: bool, number: usize) -> String {
     let mut labels = SeriesLabels::default();
-    let mut pairs = Vec::new();
+    let (mut pairs, mut at) = (Vec::new(), 0);
     // The request was read before, so it can be read again.
     let _ = request.each_series(|series| {
-        let (true, Some(metadata)) = (request.labels(&series.labels, &mut pairs), metadata(request, series))
-        else {
-            return;
-        };
-        if typed {
-            set_type_and_unit(&mut pairs, &metadata);
+        if at == number && request.labels(&series.labels, &mut pairs) {
+            if let Some(metadata) = metadata(request, series).filter(|_| typed) {
+                set_type_and_unit(&mut pairs, &metadata);
+            }
+            labels.set(&pairs);
         }
-        if labels.set(&pairs) {
-            visit(&labels, series);
-        }
+        at += 1;
     });
-}
-
-/// The series of number `at` of the `samples` samples that were staged, and the native histograms behind them.
-fn owner(request: &Request<'_>, typed: bool, at: usize, samples: usize) -> String {
-    let mut left = if at < samples { at } else { at - samples };
-    let mut found = None;
-    each_staged(request, typed, |labels, series| {
-        let valid = |message: &&&[u8]| histogram::read(message).is_ok_and(|(_, found)| found.is_ok());
-        let here =
-            if at < samples { series.samples.len() } else { series.histograms.iter().filter(valid).count() };
-        if found.is_none() && left < here {
-            found = Some(labels.text());
-        }
-        left = left.saturating_sub(here);
-    });
-    found.unwrap_or_default()
-}
-
-/// The series of exemplar number `at` of those that were staged; they are of series that are known.
-fn exemplar_owner(request: &Request<'_>, typed: bool, at: usize, is_known: impl Fn(&str) -> bool) -> String {
-    let mut left = at;
-    let mut found = None;
-    let (mut pairs, mut buf) = (Vec::new(), LabelsBuf::new());
-    each_staged(request, typed, |labels, series| {
-        let staged = series.exemplars.iter().filter(|message| {
-            v2::read_exemplar(message).is_ok_and(|parts| {
-                request.labels(&parts.labels, &mut pairs) && exemplar_labels(&mut buf, &pairs).is_some()
-            })
-        });
-        let here = if is_known(&labels.packed) { staged.count() } else { 0 };
-        if found.is_none() && left < here {
-            found = Some(labels.text());
-        }
-        left = left.saturating_sub(here);
-    });
-    found.unwrap_or_default()
+    labels.text()
 }

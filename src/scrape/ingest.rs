@@ -21,6 +21,7 @@ use crate::model::{Exemplar, Labels, LabelsBuf, Metadata, MetricType, TYPE_LABEL
 use crate::relabel;
 use crate::tsdb::chunk::open::TimelineId;
 use crate::tsdb::{CommitMode, CommitStats, DbAppender, SeriesRef, Tsdb};
+use crate::util::brief;
 
 /// A series that gets a stale marker when it vanishes.
 pub(super) type Live = SeriesRef;
@@ -376,7 +377,7 @@ impl Ingest {
         let limits = &self.job.limits;
         let over = |length: usize, limit: u64| limit > 0 && length as u64 > limit;
         if over(self.buffer.len(), limits.label_limit) {
-            let series = self.buffer.to_labels().to_string();
+            let series = brief(self.buffer.to_labels());
             return Err(IngestError::Labels { series, count: self.buffer.len(), limit: limits.label_limit });
         }
         if limits.label_name_length_limit == 0 && limits.label_value_length_limit == 0 {
@@ -389,7 +390,7 @@ impl Ingest {
             ];
             for (what, length, limit) in parts {
                 if over(length, limit) {
-                    return Err(IngestError::Length { what, label: name.to_owned(), length, limit });
+                    return Err(IngestError::Length { what, label: brief(name), length, limit });
                 }
             }
         }

@@ -214,6 +214,20 @@ fn limits_fail_the_scrape() {
 }
 
 #[test]
+fn an_error_echoes_no_more_than_a_part_of_long_labels() {
+    let long = "v".repeat(100_000);
+    for (job, body) in [
+        ("  label_limit: 1\n", format!("a{{b=\"{long}\"}} 1\n")),
+        ("  label_name_length_limit: 10\n", format!("a{{b{long}=\"c\"}} 1\n")),
+        ("", format!("a{{b{long}=\"c\",b{long}=\"c\"}} 1\n")),
+        ("", format!("a{{{long}}} 1\n")),
+    ] {
+        let error = Bench::new(job).scrape(&body).error.expect("fails");
+        assert!(error.len() < 500, "{} bytes: {error:.500}", error.len());
+    }
+}
+
+#[test]
 fn a_scrape_within_the_sample_limit_after_relabelling_is_fine() {
     let rule = "  metric_relabel_configs: [{action: drop, source_labels: [__name__], regex: 'b|c'}]\n";
     let mut b = Bench::new(&format!("  sample_limit: 1\n{rule}"));

@@ -15,9 +15,8 @@ use super::compact::worker;
 use super::error::Result;
 use super::head::Head;
 use super::head::appender::{Appender, CommitMode, CommitStats, TimeLimits};
-use super::lock::DirLock;
 use super::metrics::TsdbMetrics;
-use super::open::ReplayState;
+use super::open::{Held, ReplayState};
 use super::options::{Limits, TsdbOptions};
 use super::read::Suspects;
 use super::space::Space;
@@ -55,7 +54,8 @@ pub(super) struct Inner {
     /// Whoever changes the catalog takes a turn.
     pub(super) maintenance: Turns,
     pub(super) replay: ReplayState,
-    pub(super) _lock: DirLock,
+    /// The last to be dropped.
+    pub(super) _held: Held,
 }
 
 /// The database. Dropping it without [`Tsdb::close`] loses nothing, but leaves its threads to end by themselves.

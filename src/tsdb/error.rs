@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::foreign::Owner;
 use crate::codec::CodecError;
 
 /// Errors of the database. Per-sample outcomes (out of order, too old) are not errors: see
@@ -15,6 +16,18 @@ pub enum Error {
     Locked {
         /// The data directory.
         dir: PathBuf,
+    },
+    /// The directory is not ours; nothing in it was changed.
+    #[error("directory {} holds {}; nothing was changed", dir.display(), match owner {
+        Owner::Prometheus => "data of Prometheus: import it with `emberkeep tsdb import prometheus`, or start the server with --storage.tsdb.adopt",
+        Owner::VictoriaMetrics => "data of VictoriaMetrics: export it there in the OpenMetrics or Prometheus format, and import that into another directory with `emberkeep tsdb import`",
+        Owner::Unknown => "files that are not of this server: choose another directory, or import with `emberkeep tsdb import`",
+    })]
+    Foreign {
+        /// The directory.
+        dir: PathBuf,
+        /// Whose it seems to be.
+        owner: Owner,
     },
     /// The operating system refused something.
     #[error("cannot {action} {}: {source}", path.display())]

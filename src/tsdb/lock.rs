@@ -14,6 +14,25 @@ pub(super) struct DirLock {
 }
 
 impl DirLock {
+    /// Keeps servers from starting on `dir`, without changing anything in it. None if it has no lock file, or if one is
+    /// running and `beside` says that this does no harm.
+    ///
+    /// # Errors
+    /// When a server is running and `beside` does not say so, or the file cannot be locked.
+    pub(super) fn share(dir: &Path, beside: bool) -> Result<Option<Self>> {
+        let path = dir.join("lock");
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.at("open", &path)?,
+        };
+        match fs4::FileExt::try_lock_shared(&file) {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(fs4::TryLockError::WouldBlock) if beside => Ok(None),
+            Err(fs4::TryLockError::WouldBlock) => Err(Error::Locked { dir: dir.to_owned() }),
+            Err(fs4::TryLockError::Error(source)) => Err(Error::Io { action: "lock", path, source }),
+        }
+    }
+
     /// Locks `dir`, which is created if absent.
     ///
     /// # Errors

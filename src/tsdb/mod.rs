@@ -2,7 +2,7 @@
 //!
 //! Read [`db`] (the door), then [`wal`] and [`record`] (what makes it durable), [`head`] (what is in memory),
 //! [`chunk`] (how samples are encoded), [`index`], [`store`] and [`block`] (what is on disk), [`compact`] (how blocks
-//! come and go), `read` (how all of it answers a query). It knows nothing of configuration, PromQL or HTTP.
+//! come and go), `read` (how all of it answers a query), `foreign` and `inspect` (directories that are not to be changed). It knows nothing of configuration, PromQL or HTTP.
 
 pub mod block;
 mod changes;
@@ -13,9 +13,11 @@ pub mod delete;
 mod durable;
 pub mod error;
 pub mod exemplars;
+pub mod foreign;
 pub mod head;
 pub mod import;
 pub mod index;
+mod inspect;
 mod lock;
 pub mod metrics;
 mod open;
@@ -36,6 +38,7 @@ pub use error::{Error, Result};
 pub use head::appender::{CommitMode, CommitStats};
 pub use head::exemplars::ExemplarStats;
 pub(crate) use head::fingerprint_packed;
+pub use inspect::Beside;
 pub use options::{Limits, TsdbOptions};
 pub use wal::SyncPolicy;
 

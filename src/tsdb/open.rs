@@ -20,6 +20,7 @@ use super::block::tombstones::Tombstones;
 use super::compact::worker;
 use super::db::{Inner, Tsdb};
 use super::error::{Error, IoContext as _, Result};
+use super::foreign;
 use super::head::Head;
 use super::lock::DirLock;
 use super::metrics::TsdbMetrics;
@@ -35,6 +36,14 @@ use super::wal::{SyncPolicy, Wal};
 use crate::telemetry::Registry;
 use crate::util::lock::lock;
 use crate::util::{Clock, StopToken};
+
+/// What an open database holds on to until it is dropped.
+pub(super) enum Held {
+    /// The directory, for itself.
+    Directory { _lock: DirLock },
+    /// A copy, removed with it, of a directory that is only looked at.
+    Copy { _lock: Option<DirLock>, _copy: tempfile::TempDir },
+}
 
 /// How far the replay is.
 #[derive(Debug, Default)]
@@ -137,10 +146,22 @@ impl Tsdb {
     /// As [`Tsdb::open`], but for what the replay meets.
     pub fn begin(options: TsdbOptions, clock: Arc<dyn Clock>, registry: &mut Registry) -> Result<Self> {
         options.validate()?;
+        foreign::check(&options.dir)?;
+        let held = Held::Directory { _lock: DirLock::acquire(&options.dir)? };
+        let store = Arc::new(SledStore::new(&options.dir.join("blocks"))?);
+        Self::begin_on(options, store, held, clock, registry)
+    }
+
+    /// As [`Tsdb::begin`], on blocks in `store`.
+    pub(super) fn begin_on(
+        options: TsdbOptions,
+        store: Arc<dyn BlockStore>,
+        held: Held,
+        clock: Arc<dyn Clock>,
+        registry: &mut Registry,
+    ) -> Result<Self> {
         let dir = options.dir.clone();
-        let dir_lock = DirLock::acquire(&dir)?;
         let metrics = TsdbMetrics::new(registry);
-        let store: Arc<dyn BlockStore> = Arc::new(SledStore::new(&dir.join("blocks"))?);
         let RecoveredCatalog { catalog, missing } = recover_catalog(&options, &*store, &metrics)?;
         super::snapshot::remove_unfinished(&dir)?;
         let (tombstones, damage) = Tombstones::load(&dir)?;
@@ -175,7 +196,7 @@ impl Tsdb {
             space: Space::default(),
             sizes: Mutex::new(HashMap::new()),
             options,
-            _lock: dir_lock,
+            _held: held,
         });
         inner.look_at_disk();
         inner.head.set_max_exemplars(inner.options.limits.max_exemplars);

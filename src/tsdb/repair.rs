@@ -15,6 +15,16 @@ impl Tsdb {
         self.inner.replay.report().map(|report| report.damage.clone()).unwrap_or_default()
     }
 
+    /// Takes the blocks that the disk does not have out of the catalog for good, so that they are not told again.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn forget_missing(&self) -> Result<()> {
+        let inner = &*self.inner;
+        let _alone = inner.maintenance.take();
+        inner.catalog.load().save(&inner.options.dir)
+    }
+
     /// Sets block `meta` aside if it is damaged; says whether it was.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::block::BlockMeta;
 use super::block::catalog::Catalog;
@@ -80,15 +80,16 @@ impl Tsdb {
         inner.replay.check()?;
         // No block may leave while it is being copied.
         let _alone = inner.maintenance.take();
-        if target.exists() {
+        // An empty folder is as good as none: the copy takes its place.
+        if target.exists() && !fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none()) {
             let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
             return Err(Error::Io { action: "create", path: target.to_owned(), source });
         }
-        let unfinished = target.with_extension(UNFINISHED);
-        if unfinished.exists() {
-            fs::remove_dir_all(&unfinished).at("remove", &unfinished)?;
-        }
-        durable::create_dir(&unfinished).at("create", &unfinished)?;
+        // That of a relative name of one part is empty.
+        let parent =
+            target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        durable::create_dir(parent).at("create", parent)?;
+        let unfinished = create_unfinished(parent, target).at("create", target)?;
         let copied = copy(inner, &unfinished, skip_head)
             .and_then(|()| {
                 reach(Point::CopyWritten);
@@ -96,13 +97,30 @@ impl Tsdb {
             })
             .and_then(|()| {
                 reach(Point::CopyRenamed);
-                let parent = target.parent().unwrap_or(target);
                 durable::sync(parent).at("sync", parent)
             });
         if copied.is_err() {
             let _ = fs::remove_dir_all(&unfinished);
         }
         copied
+    }
+}
+
+/// Makes a folder beside `target` that was not there before, for a copy that is not complete.
+fn create_unfinished(parent: &Path, target: &Path) -> std::io::Result<PathBuf> {
+    let name = target.file_name().ok_or(std::io::ErrorKind::InvalidInput)?.to_string_lossy();
+    let mut number = 0u64;
+    loop {
+        let path = parent.join(format!("{name}.{number}.{UNFINISHED}"));
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            created => {
+                created?;
+                durable::note(durable::Step::Created, &path);
+                durable::sync(parent)?;
+                return Ok(path);
+            }
+        }
     }
 }
 

@@ -5,3 +5,4 @@ mod dns;
 mod end_to_end;
 mod remote;
 mod target;
+mod window;

@@ -356,14 +356,18 @@ fn requests_of_the_second_version_are_stored() {
     assert_eq!(b.exemplars(), [("h_bucket".to_owned(), vec![exemplar("x", 0.5, NOW - 10)])]);
     assert_eq!(b.read("n").histograms, [(0, Arc::new(integer(1.0)))]);
     assert_eq!(b.read("c").histograms, [(0, Arc::new(custom()))]);
-    // Exemplars may come alone, as Prometheus sends them; they do not make a series.
+    // Exemplars that come alone are refused, as Prometheus' receiver does, though its sender sends them so.
     let mut alone = Request::default();
     let (one, other) = (alone.exemplar("y", 0.5, NOW), alone.exemplar("y", 0.5, NOW));
     alone.series("h_bucket", &[(4, one)]);
     alone.series("nobody", &[(4, other)]);
-    let written = b.write_v2(&alone.body()).expect("stored");
-    assert_eq!(written, Written { exemplars: 1, ..Written::default() });
-    assert_eq!(b.exemplars()[0].1.len(), 2);
+    alone.series("n2", &[(2, sample(1.0, NOW))]);
+    let Err(ReceiveError::Parts { first, others, written }) = b.write_v2(&alone.body()) else {
+        panic!("exemplars alone are bad parts");
+    };
+    assert_eq!(first, "TimeSeries must contain at least one sample or histogram for series h_bucket");
+    assert_eq!((others, written), (1, Written { samples: 1, ..Written::default() }));
+    assert_eq!(b.exemplars()[0].1.len(), 1);
     let known = b.db.metadata(None).expect("metadata");
     assert_eq!(
         known.iter().map(|(name, said)| (name.as_str(), said.kind)).collect::<Vec<_>>(),
@@ -454,4 +458,197 @@ fn bad_parts_of_a_request_are_named_and_the_rest_is_kept() {
     );
     assert!(matches!(b.write_v2(&series("a", &[])), Err(ReceiveError::Message(_))));
     assert_eq!(b.write_v2(b"").expect("an empty request"), Written::default());
+}
+
+/// Parts of a series of version 1.0.
+fn sample_v1(value: f64, timestamp: i64) -> (u64, Vec<u8>) {
+    (
+        2,
+        message(|m| {
+            put_float(m, 1, value);
+            put_varint(m, 2, timestamp.cast_unsigned());
+        }),
+    )
+}
+
+#[test]
+fn what_is_in_order_of_a_disordered_request_is_kept() {
+    let b = Bench::new();
+    let body = [
+        series("ga", &[sample_v1(1.0, NOW)]),
+        series("gb", &[sample_v1(3.0, NOW - 1000), sample_v1(1.0, NOW - 3000)]),
+        series("gc", &[sample_v1(1.0, NOW), sample_v1(2.0, NOW), sample_v1(3.0, NOW + 1)]),
+    ];
+    b.write(&body.concat()).expect("kept as far as it is in order");
+    let floats = |name: &str| b.read(name).iter().collect::<Vec<_>>();
+    assert_eq!(floats("ga"), [(NOW, 1.0)]);
+    assert_eq!(floats("gb"), [(NOW - 1000, 3.0)]);
+    assert_eq!(floats("gc"), [(NOW, 1.0), (NOW + 1, 3.0)]);
+    // What was there before refuses the whole of a request, whatever else is wrong with it.
+    let body = [
+        series("gd", &[sample_v1(2.0, NOW), sample_v1(1.0, NOW - 1)]),
+        series("gb", &[sample_v1(3.0, NOW - 2000)]),
+    ];
+    let error = b.write(&body.concat()).expect_err("older than what is there").to_string();
+    assert_eq!(error, format!("out of order sample for series gb at {} ms", NOW - 2000));
+    assert!(b.read("gd").is_empty());
+}
+
+#[test]
+fn histograms_and_floats_of_a_series_are_kept_wherever_they_stand() {
+    let dir = tempfile::tempdir().expect("dir");
+    let open = || {
+        let mut registry = Registry::default();
+        let clock = Arc::new(ManualClock::new(NOW));
+        let db = Arc::new(Tsdb::open(TsdbOptions::new(dir.path()), clock, &mut registry).expect("open"));
+        Bench {
+            receiver: Receiver::new(Arc::clone(&db), &mut registry),
+            db,
+            _dir: tempfile::tempdir().expect("dir"),
+        }
+    };
+    let mut b = open();
+    // The histogram is older and stands behind; in another part of the request; and in turns.
+    let body = [
+        series("one", &[sample_v1(1.0, NOW), (4, integer_message(NOW - 1000, 1))]),
+        series("two", &[sample_v1(1.0, NOW)]),
+        series("two", &[(4, integer_message(NOW - 1000, 1))]),
+        series(
+            "turns",
+            &[
+                (4, integer_message(NOW - 4, 1)),
+                (4, integer_message(NOW - 2, 2)),
+                sample_v1(3.0, NOW - 3),
+                sample_v1(1.0, NOW - 1),
+            ],
+        ),
+    ];
+    b.write(&body.concat()).expect("all is kept");
+    let mut request = Request::default();
+    request.series("second", &[(3, integer_message(NOW - 1, 1)), (2, sample(1.0, NOW))]);
+    b.write_v2(&request.body()).expect("all is kept");
+    for after in ["the commit", "a restart"] {
+        let shown = |name: &str| {
+            let samples = b.read(name);
+            let at: Vec<usize> = samples.histograms.iter().map(|(at, _)| *at).collect();
+            (samples.timestamps, at)
+        };
+        assert_eq!(shown("one"), (vec![NOW - 1000, NOW], vec![0]), "{after}");
+        assert_eq!(shown("two"), (vec![NOW - 1000, NOW], vec![0]), "{after}");
+        assert_eq!(shown("turns"), (vec![NOW - 4, NOW - 3, NOW - 2, NOW - 1], vec![0, 2]), "{after}");
+        assert_eq!(shown("second"), (vec![NOW - 1, NOW], vec![0]), "{after}");
+        b.db.close().expect("close");
+        drop(b);
+        b = open();
+    }
+}
+
+/// A histogram with more buckets than are taken.
+fn wide_message(timestamp: i64) -> Vec<u8> {
+    let count: u32 = 70_000;
+    message(|m| {
+        put_float(m, 2, f64::from(count));
+        put_float(m, 3, 1.0);
+        put_varint(m, 4, signed(3));
+        put_bytes(m, 11, &span(0, count.into()));
+        put_bytes(m, 13, &1f64.to_le_bytes().repeat(70_000));
+        put_varint(m, 15, timestamp.cast_unsigned());
+    })
+}
+
+#[test]
+fn what_is_too_large_is_named_and_the_rest_is_kept() {
+    let b = Bench::new();
+    let long = "v".repeat(2 << 20);
+    let wide: Vec<(String, String)> = (0..70_000).map(|n| (format!("l{n:05}"), "v".to_owned())).collect();
+    let too_wide = message(|m| {
+        let series = message(|m| {
+            put_bytes(m, 1, &label("__name__", "many"));
+            wide.iter().for_each(|(name, value)| put_bytes(m, 1, &label(name, value)));
+            put_bytes(m, 2, &sample_v1(1.0, NOW).1);
+        });
+        put_bytes(m, 1, &series);
+    });
+    let too_long = message(|m| {
+        let series = message(|m| {
+            put_bytes(m, 1, &label("__name__", "long"));
+            put_bytes(m, 1, &label("value", &long));
+            put_bytes(m, 2, &sample_v1(1.0, NOW).1);
+        });
+        put_bytes(m, 1, &series);
+    });
+    let check = |body: &[u8], expected: &str| {
+        let error = b.write(body).expect_err("too large");
+        assert!(error.is_bad_request());
+        let text = error.to_string();
+        assert!(text.contains(expected) && text.len() < 700, "{} bytes: {text:.700}", text.len());
+    };
+    let good = |at: i64| series("good", &[sample_v1(1.0, at)]);
+    check(&[too_long, good(NOW)].concat(), "at most 1048576 are taken for series long{value=\"vvv");
+    check(
+        &[too_wide, good(NOW + 1)].concat(),
+        "series has 70001 labels, at most 65536 are taken for series many{l0",
+    );
+    let histogram = series("wide", &[(4, wide_message(NOW)), (4, integer_message(NOW + 1, 1))]);
+    check(
+        &[histogram, good(NOW + 2)].concat(),
+        "70005 buckets, bounds and numbers of spans, at most 65536 are taken for series wide",
+    );
+    assert_eq!((b.read("good").len(), b.read("wide").len()), (3, 1));
+
+    let mut request = Request::default();
+    request.series("long_2", &[(2, sample(1.0, NOW))]);
+    request.series.clear();
+    let labels = request.numbers(&["__name__", "long_2", "value", &long]);
+    request.series.push(message(|m| {
+        put_bytes(m, 1, &labels);
+        put_bytes(m, 2, &sample(1.0, NOW));
+    }));
+    request.series("wide", &[(3, wide_message(NOW + 5))]);
+    request.series("good", &[(2, sample(1.0, NOW + 3))]);
+    let error = b.write_v2(&request.body()).expect_err("too large").to_string();
+    assert!(error.starts_with("labels of the series have 2097171 bytes"), "{error:.200}");
+    assert!(error.ends_with("... (and 1 more)") && error.len() < 700, "{} bytes", error.len());
+    assert_eq!(b.read("good").len(), 4);
+}
+
+#[test]
+fn symbols_of_a_request_are_written_out_to_a_bound() {
+    let b = Bench::new();
+    let mut request = Request::default();
+    // 40 MB of labels in a body of one.
+    let long = "v".repeat(1_000_000);
+    for number in 0..40 {
+        let labels = request.numbers(&["__name__", &format!("m{number}"), "value", &long]);
+        let metadata = request.metadata(1, &long);
+        request.series.push(message(|m| {
+            put_bytes(m, 1, &labels);
+            put_bytes(m, 2, &sample(1.0, NOW));
+            if number == 0 {
+                put_bytes(m, 5, &metadata);
+            }
+        }));
+    }
+    let Err(ReceiveError::Parts { first, others, written }) = b.write_v2(&request.body()) else {
+        panic!("the last series are bad parts");
+    };
+    let expected = "the symbols of the request stand for more than 33554432 bytes of text for series {__name__=\"m32\", value=\"vv";
+    assert!(first.starts_with(expected) && first.len() < 400, "{first:.400}");
+    // One of them is what help takes.
+    assert_eq!((written.samples, others), (32, 7));
+    assert_eq!((b.read("m31").len(), b.read("m32").len()), (1, 0));
+
+    // One symbol of 4 MiB in many series: none of them is written out.
+    let mut request = Request::default();
+    let longer = "w".repeat(4 << 20);
+    for number in 0..300 {
+        let number = request.numbers(&["__name__", "x", "value", &longer, "n", "n"]).len() + number;
+        let labels = request.numbers(&["__name__", "x", "value", &longer]);
+        request.series.push(message(|m| {
+            put_bytes(m, 1, &labels);
+            put_bytes(m, 2, &sample(1.0, NOW + i64::try_from(number).expect("small")));
+        }));
+    }
+    let error = b.write_v2(&request.body()).expect_err("too large").to_string();
+    assert!(error.starts_with("labels of the series have 4194") && error.len() < 500, "{error:.500}");
 }

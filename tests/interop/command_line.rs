@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::{failure, ok, open_metrics, sorted, tsdb};
 
 /// A data directory with 7,200 samples of 10 series.
-fn filled(dir: &tempfile::TempDir) -> PathBuf {
+pub(crate) fn filled(dir: &tempfile::TempDir) -> PathBuf {
     let (file, data) = (dir.path().join("in.om"), dir.path().join("data"));
     open_metrics(&file, 1_700_006_400);
     let told = ok(&tsdb(&["import", "openmetrics"], &[&file, &data]));

@@ -7,6 +7,8 @@ mod support;
 
 mod command_line;
 mod damage;
+mod directories;
+mod imports;
 mod prometheus;
 mod remote_write;
 

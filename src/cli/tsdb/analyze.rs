@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, open, output};
+use super::{Failure, look_at, output};
 use crate::model::{Labels, TimeRange};
 use crate::storage::{Need, Queryable as _, SelectRequest};
+use crate::tsdb::Beside;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AnalyzeArgs {
@@ -20,7 +21,7 @@ pub(in crate::cli) struct AnalyzeArgs {
 }
 
 pub(super) fn run(args: &AnalyzeArgs) -> Result<(), Failure> {
-    let db = open(&args.path)?;
+    let db = look_at(&args.path, Beside::Server)?;
     let series_in = |range: TimeRange| -> Result<Vec<Labels>, Failure> {
         let set = db
             .querier(range)?

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Failure, open, output};
-use crate::tsdb::{Error, Tsdb};
+use super::{Failure, look_at, output, tell_missing};
+use crate::tsdb::{Beside, Error, Tsdb};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct BackupArgs {
     /// The data directory.
     path: PathBuf,
-    /// Folder to copy to, which must not be there yet.
+    /// Folder to copy to; it must be absent or empty.
     target: PathBuf,
 }
 
@@ -24,7 +24,7 @@ pub(in crate::cli) struct RestoreArgs {
 }
 
 pub(super) fn backup(args: &BackupArgs) -> Result<(), Failure> {
-    let db = open(&args.path).map_err(|error| match error.downcast_ref::<Error>() {
+    let db = look_at(&args.path, Beside::Nobody).map_err(|error| match error.downcast_ref::<Error>() {
         Some(Error::Locked { .. }) => {
             let hint = "a server is running on it: have it make a snapshot instead, by POST to /api/v1/admin/tsdb/snapshot";
             format!("{error}; {hint}").into()
@@ -34,6 +34,7 @@ pub(super) fn backup(args: &BackupArgs) -> Result<(), Failure> {
     if db.status().corruptions > 0 {
         output::error("the write-ahead log was damaged; the backup has what could be read of it");
     }
+    refuse_missing(&db, "nothing is copied; `tsdb repair` makes the directory whole without them")?;
     db.copy_to(&args.target, false)?;
     db.close()?;
     tell(&args.target, "backup")
@@ -44,14 +45,11 @@ pub(super) fn restore(args: &RestoreArgs) -> Result<(), Failure> {
     if !args.backup.join("catalog").is_file() {
         return Err(format!("{} is no backup: it has no catalog", args.backup.display()).into());
     }
-    if args.path.is_dir() {
-        if std::fs::read_dir(&args.path)?.next().is_some() {
-            return Err(format!("{} is not empty; nothing is written over", args.path.display()).into());
-        }
-        // The copy is made beside and renamed.
-        std::fs::remove_dir(&args.path)?;
+    if args.path.is_dir() && std::fs::read_dir(&args.path)?.next().is_some() {
+        return Err(format!("{} is not empty; nothing is written over", args.path.display()).into());
     }
-    let backup = open(&args.backup)?;
+    let backup = look_at(&args.backup, Beside::Nobody)?;
+    refuse_missing(&backup, "nothing is restored")?;
     let damaged = check(&backup);
     if damaged > 0 {
         return Err(format!("{damaged} blocks of the backup are damaged, nothing is restored").into());
@@ -59,6 +57,14 @@ pub(super) fn restore(args: &RestoreArgs) -> Result<(), Failure> {
     backup.copy_to(&args.path, false)?;
     backup.close()?;
     tell(&args.path, "restored")
+}
+
+/// Fails, having told of each block that is missing, if there are any.
+fn refuse_missing(db: &Tsdb, then: &str) -> Result<(), Failure> {
+    match tell_missing(db) {
+        0 => Ok(()),
+        missing => Err(format!("{missing} blocks are missing, {then}").into()),
+    }
 }
 
 /// Checks every block; tells of each that is damaged and returns how many are.
@@ -79,7 +85,8 @@ fn check(db: &Tsdb) -> usize {
 
 /// Opens what was copied, and says what it holds.
 fn tell(path: &Path, verb: &str) -> Result<(), Failure> {
-    let db = open(path)?;
+    let db = look_at(path, Beside::Nobody)?;
+    refuse_missing(&db, "the copy is not whole")?;
     let blocks = db.status().blocks;
     let samples: u64 = blocks.iter().map(|block| block.samples).sum();
     output::line(&format!("{verb}: {samples} samples in {} blocks at {}", blocks.len(), path.display()));

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, Selector, open, output, selector, time};
+use super::{Failure, Selector, look_at, open, output, selector, time};
 use crate::model::TimeRange;
+use crate::tsdb::Beside;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DeleteArgs {
@@ -31,7 +32,7 @@ pub(super) fn run(args: &DeleteArgs) -> Result<(), Failure> {
         return Err("a selector must have a matcher that does not match everything".into());
     }
     let range = TimeRange::new(args.start.unwrap_or(i64::MIN), args.end.unwrap_or(i64::MAX));
-    let db = open(&args.path)?;
+    let db = if args.dry_run { look_at(&args.path, Beside::Server)? } else { open(&args.path)? };
     let affected = db.count_deletion(&selectors, range)?;
     let what = format!("{} samples of {} series", affected.samples, affected.series);
     if args.dry_run {

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, Selection, open};
+use super::{Failure, Selection, look_at};
 use crate::model::histogram::{Buckets, CUSTOM_SCHEMA};
 use crate::model::name::{Quoted, is_plain_label_name};
 use crate::model::{Exemplar, Histogram, Labels, Samples};
 use crate::storage::{Queryable as _, SelectRequest, SeriesSet};
+use crate::tsdb::Beside;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DumpArgs {
@@ -26,7 +27,7 @@ pub(in crate::cli) struct DumpArgs {
 }
 
 pub(super) fn run(args: &DumpArgs) -> Result<(), Failure> {
-    let db = open(&args.path)?;
+    let db = look_at(&args.path, Beside::Server)?;
     let range = args.selection.range();
     let querier = db.querier(range)?;
     let mut selectors = args.selection.selectors();

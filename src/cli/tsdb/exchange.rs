@@ -1,14 +1,15 @@
 //! `tsdb import` and `tsdb export`: data of other servers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Failure, Selection, open, open_or_create, output};
+use super::{Failure, Selection, look_at, open_or_create, output};
 use crate::interop::export::{ExportPlan, export as write_blocks};
 use crate::interop::import::ImportReport;
 use crate::interop::{import, openmetrics};
 use crate::model::TimeRange;
+use crate::tsdb::Beside;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ImportCommand {
@@ -67,6 +68,7 @@ pub(super) fn import(command: ImportCommand) -> Result<(), Failure> {
             if !source.is_dir() {
                 return Err(format!("{} is no directory", source.display()).into());
             }
+            check_apart(&source, &path)?;
             let db = open_or_create(&path)?;
             let report = import::prometheus(&source, &db, output::note)?;
             db.close()?;
@@ -87,7 +89,21 @@ pub(super) fn import(command: ImportCommand) -> Result<(), Failure> {
     }
 }
 
-fn tell(report: &ImportReport) -> Result<(), Failure> {
+/// Fails unless the two are different directories and neither is inside the other: what is read is never written to.
+pub(in crate::cli) fn check_apart(source: &Path, target: &Path) -> Result<(), Failure> {
+    let source = source.canonicalize()?;
+    let absolute = std::path::absolute(target)?;
+    // What is not there yet has no links in it.
+    let there = absolute.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let target = there.canonicalize()?.join(absolute.strip_prefix(there)?);
+    if source.starts_with(&target) || target.starts_with(&source) {
+        let text = "are the same directory, or one is inside the other: choose another one to import to";
+        return Err(format!("{} and {} {text}", source.display(), target.display()).into());
+    }
+    Ok(())
+}
+
+pub(in crate::cli) fn tell(report: &ImportReport) -> Result<(), Failure> {
     if report.source_blocks > 0 {
         output::line(&format!("read {} blocks", report.source_blocks));
     }
@@ -121,7 +137,7 @@ fn tell(report: &ImportReport) -> Result<(), Failure> {
 
 pub(super) fn export(args: &ExportArgs) -> Result<(), Failure> {
     let ExportFormat::Prometheus = args.format;
-    let db = open(&args.path)?;
+    let db = look_at(&args.path, Beside::Server)?;
     let wanted = args.selection.range();
     let mut found = Vec::new();
     if let Some(held) = db.time_range() {

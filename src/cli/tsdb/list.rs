@@ -1,9 +1,10 @@
 //! `tsdb list` and `tsdb verify`: what blocks there are, and whether they are sound.
 
-use super::{Dir, Failure, open, output};
+use super::{Dir, Failure, look_at, output, tell_missing};
+use crate::tsdb::Beside;
 
 pub(super) fn list(dir: &Dir) -> Result<(), Failure> {
-    let db = open(&dir.path)?;
+    let db = look_at(&dir.path, Beside::Server)?;
     let head = ["block", "start", "end", "level", "series", "samples", "bytes", "bytes/sample"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let status = db.status();
@@ -31,12 +32,13 @@ pub(super) fn list(dir: &Dir) -> Result<(), Failure> {
 }
 
 pub(super) fn verify(dir: &Dir) -> Result<(), Failure> {
-    let db = open(&dir.path)?;
+    let db = look_at(&dir.path, Beside::Server)?;
     let status = db.status();
-    let mut damaged = status.corruptions;
-    if damaged > 0 {
+    let mut damaged = status.corruptions + tell_missing(&db);
+    for place in db.log_damage() {
         output::error(&format!(
-            "the write-ahead log was damaged in {damaged} places; what was cut off is kept aside"
+            "the write-ahead log is damaged: {} at byte {}, {} bytes cannot be read: {}",
+            place.file, place.offset, place.lost_bytes, place.cause
         ));
     }
     let bar = output::progress(status.blocks.len() as u64, "blocks");

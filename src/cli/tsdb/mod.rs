@@ -1,4 +1,4 @@
-//! `tsdb`: look into a data directory that no server is running on, change it, move data in and out.
+//! `tsdb`: look into a data directory, change one that no server is running on, move data in and out.
 
 mod analyze;
 mod copy;
@@ -8,6 +8,7 @@ mod exchange;
 mod list;
 mod repair;
 
+pub(super) use exchange::tell as import_tell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use clap::{Args, Subcommand};
 use super::{Failure, output};
 use crate::model::{Matcher, TimeRange};
 use crate::telemetry::Registry;
-use crate::tsdb::{Limits, Tsdb, TsdbOptions};
+use crate::tsdb::{Beside, Limits, Tsdb, TsdbOptions};
 use crate::util::SystemClock;
 
 #[derive(Debug, Subcommand)]
@@ -66,22 +67,48 @@ pub(super) fn run(command: TsdbCommand) -> Result<(), Failure> {
     }
 }
 
-/// Opens a data directory that is there.
-fn open(path: &Path) -> Result<Tsdb, Failure> {
-    if !path.is_dir() {
-        return Err(format!("{} is no directory", path.display()).into());
-    }
-    open_or_create(path)
-}
-
-fn open_or_create(path: &Path) -> Result<Tsdb, Failure> {
-    // Nothing happens that was not asked for.
-    let options = TsdbOptions {
+/// Options with which nothing happens that was not asked for.
+fn options(path: &Path) -> TsdbOptions {
+    TsdbOptions {
         limits: Limits { retention_ms: 0, ..Limits::default() },
         background: false,
         ..TsdbOptions::new(path)
-    };
-    Ok(Tsdb::open(options, Arc::new(SystemClock), &mut Registry::default())?)
+    }
+}
+
+fn check_is_there(path: &Path) -> Result<(), Failure> {
+    if path.is_dir() { Ok(()) } else { Err(format!("{} is no directory", path.display()).into()) }
+}
+
+/// Opens a data directory that is there, to change it.
+fn open(path: &Path) -> Result<Tsdb, Failure> {
+    check_is_there(path)?;
+    open_or_create(path)
+}
+
+/// Opens a data directory that is there, to look at it: it stays as it is.
+fn look_at(path: &Path, beside: Beside) -> Result<Tsdb, Failure> {
+    check_is_there(path)?;
+    Ok(Tsdb::inspect(&options(path), beside, Arc::new(SystemClock), &mut Registry::default())?)
+}
+
+pub(super) fn open_or_create(path: &Path) -> Result<Tsdb, Failure> {
+    Ok(Tsdb::open(options(path), Arc::new(SystemClock), &mut Registry::default())?)
+}
+
+/// Tells of each block that the catalog names and the disk does not have; returns how many there are.
+fn tell_missing(db: &Tsdb) -> usize {
+    let missing = db.status().missing;
+    for block in &missing {
+        output::error(&format!(
+            "block {} is missing: the catalog names it and the disk does not have it: {} samples from {} to {}",
+            block.id,
+            block.samples,
+            output::time(block.start),
+            output::time(block.end)
+        ));
+    }
+    missing.len()
 }
 
 /// Which samples a command is about.

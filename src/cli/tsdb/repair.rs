@@ -1,6 +1,6 @@
 //! `tsdb repair`: make a damaged data directory usable, and say what was lost.
 
-use super::{Dir, Failure, open, output};
+use super::{Dir, Failure, open, output, tell_missing};
 
 pub(super) fn run(dir: &Dir) -> Result<(), Failure> {
     let had_catalog = dir.path.join("catalog").is_file();
@@ -48,5 +48,13 @@ pub(super) fn run(dir: &Dir) -> Result<(), Failure> {
     }
     let left = db.status().blocks.len();
     output::line(&format!("{left} blocks are sound, {set_aside} were set aside"));
-    Ok(db.close()?)
+    let missing = tell_missing(&db);
+    if missing > 0 {
+        db.forget_missing()?;
+    }
+    db.close()?;
+    if missing > 0 {
+        return Err(format!("{missing} blocks are lost; the catalog no longer names them").into());
+    }
+    Ok(())
 }

@@ -38,8 +38,8 @@ pub struct FoundBlock {
     pub max_time: i64,
     /// Samples, as it says itself.
     pub samples: u64,
-    /// Whether it holds samples that came late.
-    pub out_of_order: bool,
+    /// Whether it holds samples that came late, or those of some series only: the log may have others of its time.
+    pub partial: bool,
 }
 
 impl FoundBlock {
@@ -66,7 +66,7 @@ pub fn find(dir: &Path) -> Result<Vec<FoundBlock>> {
             min_time: meta.min_time,
             max_time: meta.max_time,
             samples: meta.stats.samples,
-            out_of_order: meta.is_out_of_order(),
+            partial: meta.is_partial(),
             path,
         });
     }

@@ -78,9 +78,11 @@ impl Meta {
         Ok(meta)
     }
 
-    /// Whether its samples came late, and so say nothing of where the head begins.
-    pub(super) fn is_out_of_order(&self) -> bool {
-        self.compaction.hints.iter().any(|hint| hint == "from-out-of-order")
+    /// Whether it holds a part of the samples of its time only, late ones or those of some series, and so says nothing of
+    /// where the head begins.
+    pub(super) fn is_partial(&self) -> bool {
+        let partial = ["from-out-of-order", "from-stale-series", "from-selected-series"];
+        self.compaction.hints.iter().any(|hint| partial.contains(&hint.as_str()))
     }
 }
 

@@ -211,7 +211,11 @@ impl<'a> LogReader<'a> {
         while !reader.is_empty() {
             let number = reader.be64()?;
             let labels = self.labels(reader)?;
-            self.known.insert(number, self.into.series(labels));
+            // Each reference by itself, as what is deleted is; a checkpoint says again what was said before.
+            let said = self.known.get(&number).is_some_and(|known| self.into.has_labels(*known, &labels));
+            if !said {
+                self.known.insert(number, self.into.series_apart(labels));
+            }
         }
         Ok(())
     }

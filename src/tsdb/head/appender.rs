@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 
 use super::Head;
 use super::exemplars::{ExemplarStats, Verdict};
+use super::order::{Round, rounds};
 use super::pairs::{LogPlace, PairId};
 use super::series::MemSeries;
 use super::table::Table;
@@ -46,6 +47,9 @@ pub enum CommitMode {
     Each,
     /// Keep nothing.
     Whole,
+    /// Keep nothing if one is refused by what was there before the commit; what only others of the commit refuse, as
+    /// of a series that goes back in time, is left out.
+    Ordered,
 }
 
 /// What a commit did.
@@ -104,7 +108,8 @@ pub struct TimeLimits {
     pub min: i64,
     /// Newer samples are too far ahead of the clock.
     pub max: i64,
-    /// How far behind its series' newest sample a sample may be; 0 takes none out of order.
+    /// How far behind the head's newest sample a sample may be that is older than its series' newest or than `min`; 0
+    /// takes none.
     pub out_of_order: i64,
 }
 
@@ -123,7 +128,9 @@ pub(super) struct Intake {
     segment: u32,
     pairs_in_segment: u32,
     logged: Vec<LoggedSample>,
-    /// Those that are behind their series. They are logged without a base and are no base of others.
+    /// In what parts these and the native histograms go to the log.
+    rounds: Vec<Round>,
+    /// Those that are behind their series or the head. They are logged without a base and are no base of others.
     late: Vec<LoggedSample>,
     histograms: Vec<LoggedHistogram>,
     exemplars: Vec<LoggedExemplar>,
@@ -233,9 +240,17 @@ impl<'a> Appender<'a> {
             let segment = self.wal.begin()?;
             intake.begin(segment);
             let refused = self.judge(&mut write(&self.head.table), &mut intake, &mut stats);
-            if mode == CommitMode::Whole && refused {
-                intake.undo(&mut write(&self.head.table));
-                return Ok(CommitStats { committed: 0, ..stats });
+            if refused && mode != CommitMode::Each {
+                let mut table = write(&self.head.table);
+                intake.undo(&mut table);
+                let alone =
+                    if mode == CommitMode::Whole { stats.first_refused } else { self.refused_alone(&table) };
+                if alone.is_some() {
+                    return Ok(CommitStats { committed: 0, first_refused: alone, ..stats });
+                }
+                intake.begin(segment);
+                stats = CommitStats::default();
+                self.judge(&mut table, &mut intake, &mut stats);
             }
             if beside {
                 self.judge_beside(&mut write(&self.head.table), &mut intake, &mut stats);
@@ -263,78 +278,133 @@ impl<'a> Appender<'a> {
         Ok(stats)
     }
 
+    /// The limits as they are now.
+    fn limits(&self) -> TimeLimits {
+        TimeLimits { min: self.limits.min.max(self.head.min_valid()), ..self.limits }
+    }
+
+    /// From when on samples are taken that are out of order or older than the head.
+    fn open_from(&self) -> i64 {
+        // Measured from the newest sample; after a start without a log, from the end of the blocks.
+        let newest = self.head.time_range().map_or(i64::MIN, |range| range.end);
+        newest.max(self.head.min_valid()).saturating_sub(self.limits.out_of_order)
+    }
+
     /// Decides on every staged sample; says whether one was refused. Accepted ones count at once for those after them.
     fn judge(&self, table: &mut Table, intake: &mut Intake, stats: &mut CommitStats) -> bool {
         intake.unfinished = true;
-        let limits = TimeLimits { min: self.limits.min.max(self.head.min_valid()), ..self.limits };
-        for (at, staged) in self.staged.iter().enumerate() {
-            let Some((series, _)) = table.get_mut(staged.series) else {
-                stats.refuse(at, absent(staged.series));
-                continue;
-            };
-            let time = staged.timestamp;
-            let late = limits.is_late(series, time);
-            let outcome = if late {
-                AppendOutcome::Accepted
-            } else {
-                limits.judge(series.last_time, time, || {
-                    staged.bits == series.last_bits && series.histogram_at(time).is_none()
-                })
-            };
-            if outcome != AppendOutcome::Accepted {
-                stats.refuse(at, outcome);
-                continue;
-            }
-            if !series.logged {
-                intake.fresh.push(staged.series);
-            }
-            let mut logged =
-                LoggedSample { series: staged.series, timestamp: time, bits: staged.bits, base: 0 };
-            if late {
-                intake.late.push(logged);
-                continue;
-            }
-            intake.undo.push(Undo::of(series));
-            if series.log_segment == intake.segment {
-                logged.base = series.log_bits;
-            }
-            intake.logged.push(logged);
-            series.log_segment = intake.segment;
-            series.log_bits = staged.bits;
-            series.last_time = time;
-            series.last_bits = staged.bits;
+        let (limits, open_from) = (self.limits(), self.open_from());
+        if self.staged.is_empty() || self.histograms.is_empty() {
+            (0..self.staged()).for_each(|at| self.judge_one(at, limits, open_from, table, intake, stats));
+            intake.end_round();
+            return stats.first_refused.is_some();
         }
-        for (at, staged) in self.histograms.iter().enumerate() {
-            let at = self.staged.len() + at;
-            let (reference, time, histogram) = staged;
-            let Some((series, _)) = table.get_mut(*reference) else {
-                stats.refuse(at, absent(*reference));
-                continue;
-            };
-            if bounds::check_histogram(histogram).is_err() {
-                stats.refuse(at, AppendOutcome::TooLarge);
-                continue;
+        let floats = self.staged.iter().map(|staged| (staged.series, staged.timestamp));
+        let histograms = self.histograms.iter().map(|(series, time, _)| (*series, *time));
+        let mut current = 0;
+        for (round, at) in rounds(floats, histograms) {
+            if round != std::mem::replace(&mut current, round) {
+                intake.end_round();
             }
-            let outcome = limits.judge(series.last_time, *time, || {
-                let staged = intake.histograms.iter().rev().find(|(r, t, _)| (r, t) == (reference, time));
-                let there =
-                    staged.map(|(.., there)| Arc::clone(there)).or_else(|| series.histogram_at(*time));
-                there.is_some_and(|there| there.same_data(histogram))
-            });
-            if outcome != AppendOutcome::Accepted {
-                stats.histograms += usize::from(outcome == AppendOutcome::Repeated);
-                stats.refuse(at, outcome);
-                continue;
-            }
-            if !series.logged {
-                intake.fresh.push(*reference);
-            }
-            intake.undo.push(Undo::of(series));
-            intake.histograms.push(staged.clone());
-            series.last_time = *time;
-            series.last_bits = histogram.sum.to_bits();
+            self.judge_one(at, limits, open_from, table, intake, stats);
         }
+        intake.end_round();
         stats.first_refused.is_some()
+    }
+
+    /// Decides on the sample of number `at`.
+    fn judge_one(
+        &self,
+        at: usize,
+        limits: TimeLimits,
+        open_from: i64,
+        table: &mut Table,
+        intake: &mut Intake,
+        stats: &mut CommitStats,
+    ) {
+        if let Some(number) = at.checked_sub(self.staged.len()) {
+            return self.judge_histogram(number, limits, table, intake, stats);
+        }
+        let staged = &self.staged[at];
+        let Some((series, _)) = table.get_mut(staged.series) else {
+            stats.refuse(at, absent(staged.series));
+            return;
+        };
+        let time = staged.timestamp;
+        let late = limits.is_late(series, time, open_from);
+        let outcome = if late { AppendOutcome::Accepted } else { limits.judge_float(series, staged) };
+        if outcome != AppendOutcome::Accepted {
+            stats.refuse(at, outcome);
+            return;
+        }
+        if !series.logged {
+            intake.fresh.push(staged.series);
+        }
+        let mut logged = LoggedSample { series: staged.series, timestamp: time, bits: staged.bits, base: 0 };
+        if late {
+            intake.late.push(logged);
+            return;
+        }
+        intake.undo.push(Undo::of(series));
+        if series.log_segment == intake.segment {
+            logged.base = series.log_bits;
+        }
+        intake.logged.push(logged);
+        series.log_segment = intake.segment;
+        series.log_bits = staged.bits;
+        series.last_time = time;
+        series.last_bits = staged.bits;
+    }
+
+    /// Decides on native histogram `number`.
+    fn judge_histogram(
+        &self,
+        number: usize,
+        limits: TimeLimits,
+        table: &mut Table,
+        intake: &mut Intake,
+        stats: &mut CommitStats,
+    ) {
+        let at = self.staged.len() + number;
+        let (reference, time, histogram) = &self.histograms[number];
+        let Some((series, _)) = table.get_mut(*reference) else {
+            stats.refuse(at, absent(*reference));
+            return;
+        };
+        let staged = || intake.histograms.iter().rev().find(|(r, t, _)| (r, t) == (reference, time));
+        let outcome = limits.judge_histogram(series, *time, histogram, || staged().map(|(.., there)| there));
+        if outcome != AppendOutcome::Accepted {
+            stats.histograms += usize::from(outcome == AppendOutcome::Repeated);
+            stats.refuse(at, outcome);
+            return;
+        }
+        if !series.logged {
+            intake.fresh.push(*reference);
+        }
+        intake.undo.push(Undo::of(series));
+        intake.histograms.push(self.histograms[number].clone());
+        series.last_time = *time;
+        series.last_bits = histogram.sum.to_bits();
+    }
+
+    /// The first sample that would be refused if it were the only one.
+    fn refused_alone(&self, table: &Table) -> Option<(usize, AppendOutcome)> {
+        let (limits, open_from) = (self.limits(), self.open_from());
+        let floats = self.staged.iter().map(|staged| match table.get(staged.series) {
+            None => absent(staged.series),
+            Some(series) if limits.is_late(series, staged.timestamp, open_from) => AppendOutcome::Accepted,
+            Some(series) => limits.judge_float(series, staged),
+        });
+        let histograms = self.histograms.iter().map(|(reference, time, histogram)| {
+            let series = table.get(*reference);
+            series.map_or_else(
+                || absent(*reference),
+                |series| limits.judge_histogram(series, *time, histogram, || None),
+            )
+        });
+        let refused =
+            |outcome: &AppendOutcome| !matches!(outcome, AppendOutcome::Accepted | AppendOutcome::Repeated);
+        floats.chain(histograms).enumerate().find(|(_, outcome)| refused(outcome))
     }
 
     /// Decides on the staged exemplars and metadata.
@@ -384,23 +454,16 @@ impl<'a> Appender<'a> {
             intake.put_new_series(&mut write(&self.head.table));
         }
         let out = &mut intake.buffer;
-        for part in intake.logged.chunks(MAX_RECORD_SAMPLES) {
-            frame::put_record(out, |out| record::samples::put(out, self.timeline, part));
+        let mut from = Round::default();
+        for round in &intake.rounds {
+            for part in intake.logged[from.floats..round.floats].chunks(MAX_RECORD_SAMPLES) {
+                frame::put_record(out, |out| record::samples::put(out, self.timeline, part));
+            }
+            put_histograms(out, &intake.histograms[from.histograms..round.histograms]);
+            from = *round;
         }
         for part in intake.late.chunks(MAX_RECORD_SAMPLES) {
             frame::put_record(out, |out| record::samples::put_late(out, part));
-        }
-        let mut left = intake.histograms.as_slice();
-        while !left.is_empty() {
-            let mut cells = 0;
-            let fits = |(_, _, histogram): &&LoggedHistogram| {
-                let begins = cells < MAX_RECORD_CELLS;
-                cells += histogram.cells();
-                begins
-            };
-            let (part, others) = left.split_at(left.iter().take_while(fits).count());
-            frame::put_record(out, |out| record::histograms::put(out, part));
-            left = others;
         }
         for part in intake.exemplars.chunks(MAX_RECORD_TEXTS) {
             frame::put_record(out, |out| record::exemplars::put(out, part));
@@ -419,15 +482,30 @@ impl<'a> Appender<'a> {
         let place = self.timeline.filter(|_| !intake.logged.is_empty());
         let place = place.and_then(|id| table.timelines.push(id, first));
         let (mut oldest, mut newest) = (i64::MAX, i64::MIN);
-        for sample in &intake.logged {
-            let Some((series, timelines)) = table.get_mut(sample.series) else { continue };
-            series.logged = true;
-            oldest = oldest.min(sample.timestamp);
-            newest = newest.max(sample.timestamp);
-            let place = place.filter(|_| sample.timestamp == first);
-            series.append(sample.timestamp, sample.bits, place, timelines);
-            stats.committed += 1;
+        let mut histograms = intake.histograms.drain(..);
+        let mut from = Round::default();
+        for round in &intake.rounds {
+            for sample in &intake.logged[from.floats..round.floats] {
+                let Some((series, timelines)) = table.get_mut(sample.series) else { continue };
+                series.logged = true;
+                oldest = oldest.min(sample.timestamp);
+                newest = newest.max(sample.timestamp);
+                let place = place.filter(|_| sample.timestamp == first);
+                series.append(sample.timestamp, sample.bits, place, timelines);
+                stats.committed += 1;
+            }
+            for (reference, time, histogram) in histograms.by_ref().take(round.histograms - from.histograms) {
+                let Some((series, _)) = table.get_mut(reference) else { continue };
+                series.logged = true;
+                oldest = oldest.min(time);
+                newest = newest.max(time);
+                series.append_histogram(time, histogram);
+                stats.committed += 1;
+                stats.histograms += 1;
+            }
+            from = *round;
         }
+        drop(histograms);
         for sample in &intake.late {
             let Some((series, _)) = table.get_mut(sample.series) else { continue };
             series.logged = true;
@@ -438,15 +516,6 @@ impl<'a> Appender<'a> {
             } else {
                 stats.duplicate += 1;
             }
-        }
-        for (reference, time, histogram) in intake.histograms.drain(..) {
-            let Some((series, _)) = table.get_mut(reference) else { continue };
-            series.logged = true;
-            oldest = oldest.min(time);
-            newest = newest.max(time);
-            series.append_histogram(time, histogram);
-            stats.committed += 1;
-            stats.histograms += 1;
         }
         for one in intake.exemplars.drain(..) {
             if let Some((series, _)) = table.get_mut(one.series) {
@@ -466,16 +535,57 @@ impl<'a> Appender<'a> {
     }
 }
 
+/// Puts records of native histograms, none with too many cells.
+fn put_histograms(out: &mut Vec<u8>, histograms: &[LoggedHistogram]) {
+    let mut left = histograms;
+    while !left.is_empty() {
+        let mut cells = 0;
+        let fits = |(_, _, histogram): &&LoggedHistogram| {
+            let begins = cells < MAX_RECORD_CELLS;
+            cells += histogram.cells();
+            begins
+        };
+        let (part, others) = left.split_at(left.iter().take_while(fits).count());
+        frame::put_record(out, |out| record::histograms::put(out, part));
+        left = others;
+    }
+}
+
 /// What becomes of a sample whose series is not there.
 fn absent(series: SeriesRef) -> AppendOutcome {
     if series == SeriesRef::REFUSED { AppendOutcome::TooLarge } else { AppendOutcome::UnknownSeries }
 }
 
 impl TimeLimits {
-    /// Whether the sample is behind its series, and its window still open. It may be older than the head.
-    fn is_late(&self, series: &MemSeries, time: i64) -> bool {
-        let open = self.out_of_order > 0 && time <= self.max;
-        open && time < series.last_time && time >= series.last_time.saturating_sub(self.out_of_order)
+    /// Whether the sample is behind its series or older than the head takes in order, and not older than `open_from`,
+    /// where the window for such samples begins.
+    fn is_late(&self, series: &MemSeries, time: i64, open_from: i64) -> bool {
+        let open = self.out_of_order > 0 && time >= open_from && time <= self.max;
+        open && time != series.last_time && time < series.last_time.max(self.min)
+    }
+
+    /// What becomes of a float that is not late.
+    fn judge_float(&self, series: &MemSeries, staged: &Staged) -> AppendOutcome {
+        self.judge(series.last_time, staged.timestamp, || {
+            staged.bits == series.last_bits && series.histogram_at(staged.timestamp).is_none()
+        })
+    }
+
+    /// What becomes of a native histogram; `staged` gives one of the same series and time that was accepted before.
+    fn judge_histogram<'h>(
+        &self,
+        series: &MemSeries,
+        time: i64,
+        histogram: &Histogram,
+        staged: impl FnOnce() -> Option<&'h Arc<Histogram>>,
+    ) -> AppendOutcome {
+        if bounds::check_histogram(histogram).is_err() {
+            return AppendOutcome::TooLarge;
+        }
+        self.judge(series.last_time, time, || {
+            let there = staged().map(Arc::clone).or_else(|| series.histogram_at(time));
+            there.is_some_and(|there| there.same_data(histogram))
+        })
     }
 
     /// What becomes of a sample that is not late, of a series whose newest is at `last_time`; `is_same` is asked whether
@@ -527,6 +637,7 @@ impl Intake {
             self.pairs_in_segment = 0;
         }
         self.logged.clear();
+        self.rounds.clear();
         self.late.clear();
         self.histograms.clear();
         self.exemplars.clear();
@@ -540,6 +651,11 @@ impl Intake {
         self.late.shrink_to(MAX_RECORD_SAMPLES);
         self.undo.shrink_to(MAX_RECORD_SAMPLES);
         self.buffer.shrink_to(1 << 20);
+    }
+
+    /// What was accepted since the last round makes a round.
+    fn end_round(&mut self) {
+        self.rounds.push(Round { floats: self.logged.len(), histograms: self.histograms.len() });
     }
 
     /// Puts records for the series the log does not know yet, and the label pairs its file does not have.

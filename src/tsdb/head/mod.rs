@@ -1,7 +1,7 @@
 //! The head: recent samples in memory, everything of which is also in the log.
 //!
 //! Read `series` (one series), [`timeline`] (shared timestamps), `pairs` (labels and the inverted index), `table`
-//! (all series), [`exemplars`] and `families` (what stands beside samples), then [`appender`] (the way in), [`read`] (the way out), [`truncate`] (what leaves once it is in a
+//! (all series), [`exemplars`] and `families` (what stands beside samples), then [`appender`] and `order` (the way in), [`read`] (the way out), [`truncate`] (what leaves once it is in a
 //! block) and [`replay`] (how it comes back from the log).
 //!
 //! **Invariants**: a sample is applied only after the log has it; a commit is visible whole or not at all, because it
@@ -13,6 +13,7 @@
 pub mod appender;
 pub mod exemplars;
 mod families;
+mod order;
 mod pairs;
 pub mod read;
 pub mod replay;

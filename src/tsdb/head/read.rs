@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::Head;
 use super::pairs::{PairId, PairTexts};
-use super::series::{self, MemSeries, SealedChunk, SealedHistograms};
+use super::series::{self, MemSeries, Rest, SealedChunk, SealedHistograms};
 use super::table::Table;
 use super::timeline::Stamps;
 use crate::model::{Histogram, Labels, Samples, TimeRange};
@@ -167,7 +167,8 @@ fn label_order(texts: &PairTexts, pairs: &[PairId], spans: impl Iterator<Item = 
 /// The newest sample of the series where that is known at once and lies inside `visible`.
 fn newest(series: &MemSeries, table: &Table, visible: TimeRange) -> Option<(i64, u64)> {
     let time = series.last_time;
-    if !visible.contains(time) || series.rest.as_ref().is_some_and(|rest| rest.has_histograms()) {
+    let beside = |rest: &Rest| rest.has_histograms() || rest.has_late_after(time);
+    if !visible.contains(time) || series.rest.as_ref().is_some_and(|rest| beside(rest)) {
         return None;
     }
     // What is known of the newest sample stays when it is deleted; the chunk tells.

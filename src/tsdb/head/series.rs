@@ -57,6 +57,11 @@ impl Rest {
     pub(super) fn has_histograms(&self) -> bool {
         !self.histograms.is_empty() || !self.sealed_histograms.is_empty()
     }
+
+    /// Whether a late sample is newer than `time`: it was older than the head takes in order, not than its series.
+    pub(super) fn has_late_after(&self, time: i64) -> bool {
+        [&self.late, &self.leaving].iter().any(|late| late.last().is_some_and(|(t, _)| *t > time))
+    }
 }
 
 /// A full chunk of native histograms.

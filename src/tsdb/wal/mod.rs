@@ -23,6 +23,7 @@ use super::error::{Error, IoContext as _, Result};
 use super::points::{Point, reach};
 use crate::util::lock::lock;
 use fs::{LogFile, LogFs};
+pub(super) use position::NAME as POSITION_NAME;
 use position::Position;
 use reader::LogFiles;
 

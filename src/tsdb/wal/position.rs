@@ -10,7 +10,7 @@ use super::fs::LogFs;
 use crate::codec::envelope::{self, Control};
 use crate::tsdb::error::{Error, IoContext as _, Result};
 
-const NAME: &str = "position";
+pub(in crate::tsdb) const NAME: &str = "position";
 const TEMPORARY: &str = "new-position";
 
 /// Where the log ends.

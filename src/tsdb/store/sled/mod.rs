@@ -6,13 +6,14 @@
 //! A tree of sled that grows by large values rewrites each page several times and keeps the garbage. So the keys come
 //! first, in order and without values, which makes all the splits cheap; then each gets its value, once.
 //!
-//! Read `database` (one of them), then `writer`.
+//! Read `database` (one of them), then `writer` and `copied` (a folder that is only looked at).
 //!
 //! **Locking**: the list of open databases, never held during an open; then what a database has touched.
 //! **Cost**: an open reads sled's snapshot: some milliseconds. sled keeps every page it has read until its database is
 //! closed, so the least recently used is closed beyond [`MAX_OPEN`], or when all have read `MAX_TOUCHED_BYTES`.
 //! Writing and verifying close it now and then for the same reason; writing also holds up to `BATCH_BYTES` of values.
 
+mod copied;
 mod database;
 mod writer;
 
@@ -26,6 +27,7 @@ use crate::tsdb::durable;
 use crate::tsdb::error::{IoContext as _, Result};
 use crate::tsdb::points::{Point, reach};
 use crate::util::lock::lock;
+pub use copied::CopiedStore;
 use database::{SEGMENT_BYTES, SledBlock, damaged, failed, open_db};
 use writer::{Bounds, SledWriter};
 
@@ -130,20 +132,7 @@ impl BlockStore for SledStore {
     }
 
     fn recover(&self) -> Result<Recovered> {
-        let mut found = Recovered::default();
-        for entry in fs::read_dir(&self.dir).at("list", &self.dir)? {
-            let entry = entry.at("list", &self.dir)?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            if name.ends_with(TEMPORARY) || name.ends_with(DELETED) {
-                fs::remove_dir_all(entry.path()).at("remove", entry.path())?;
-            } else if let Some(id) = BlockId::parse(&name) {
-                found.blocks.push(id);
-            } else if let Some(id) = name.strip_suffix(CORRUPT).and_then(BlockId::parse) {
-                found.set_aside.push(id);
-            }
-        }
-        found.blocks.sort();
-        Ok(found)
+        list(&self.dir, |unfinished| fs::remove_dir_all(unfinished).at("remove", unfinished))
     }
 
     fn remove(&self, id: &BlockId) -> Result<()> {
@@ -166,9 +155,32 @@ impl BlockStore for SledStore {
     }
 
     fn size_bytes(&self, id: &BlockId) -> u64 {
-        files_below(&self.path(id))
-            .map_or(0, |files| files.iter().filter_map(|file| fs::metadata(file).ok()).map(|m| m.len()).sum())
+        size_of(&self.path(id))
     }
+}
+
+/// What is in folder `dir`; `unfinished` is called with each folder that was not published.
+fn list(dir: &Path, unfinished: impl Fn(&Path) -> Result<()>) -> Result<Recovered> {
+    let mut found = Recovered::default();
+    for entry in fs::read_dir(dir).at("list", dir)? {
+        let entry = entry.at("list", dir)?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name.ends_with(TEMPORARY) || name.ends_with(DELETED) {
+            unfinished(&entry.path())?;
+        } else if let Some(id) = BlockId::parse(&name) {
+            found.blocks.push(id);
+        } else if let Some(id) = name.strip_suffix(CORRUPT).and_then(BlockId::parse) {
+            found.set_aside.push(id);
+        }
+    }
+    found.blocks.sort();
+    Ok(found)
+}
+
+/// Bytes of the files below `path`.
+fn size_of(path: &Path) -> u64 {
+    files_below(path)
+        .map_or(0, |files| files.iter().filter_map(|file| fs::metadata(file).ok()).map(|m| m.len()).sum())
 }
 
 /// A block that is being opened; dropping it lets others in.
