@@ -43,6 +43,16 @@ fn anchors_and_lets_the_dot_match_newlines() {
 }
 
 #[test]
+fn a_bracket_that_closes_nothing_is_refused() {
+    // The second would else close the anchored group and open another.
+    for source in ["a)", "a)|(b", "(a))", r"\Q(\E)", "[(])"] {
+        let error = Anchored::new(source).expect_err(source);
+        assert_eq!(error.to_string(), format!("error parsing regexp: unexpected ): `{source}`"));
+    }
+    check(r"(a\))|\Q)\E[)]", "))", true);
+}
+
+#[test]
 fn classes_are_ascii() {
     let arabic_four = "\u{664}";
     check(r"\d", "4", true);

@@ -42,6 +42,7 @@ impl Translator<'_> {
     fn run(&mut self) -> Result<(), RegexError> {
         // Whether a repetition came right before, which another one must not follow.
         let mut repeated = false;
+        let mut open_groups = 0usize;
         while let Some(c) = self.next() {
             let is_repeat = match c {
                 '*' | '+' | '?' => true,
@@ -57,8 +58,15 @@ impl Translator<'_> {
                 '{' => self.brace()?,
                 '}' => self.out.push_str("\\}"),
                 '(' => {
+                    open_groups += 1;
                     self.out.push('(');
                     self.group()?;
+                }
+                // It would close the group that the anchors stand around, and what follows would not be anchored.
+                ')' if open_groups == 0 => return self.fail("unexpected )"),
+                ')' => {
+                    open_groups -= 1;
+                    self.out.push(')');
                 }
                 c => self.out.push(c),
             }
