@@ -43,6 +43,18 @@ fn anchors_and_lets_the_dot_match_newlines() {
 }
 
 #[test]
+fn repetitions_of_what_may_be_nothing_prefer_the_same() {
+    for source in
+        ["(|a)*(|b|.)*", "(|a)*?(a|)", "(|a)+(|b|.)+", "(|a){2,}(.*)", "(a?)*(.)?", "()*(a?)", "(a*)+(|a)*"]
+    {
+        for text in ["", "a", "aa", "aaaa"] {
+            let matches = Anchored::new(source).expect(source).is_match(text);
+            check(source, text, matches);
+        }
+    }
+}
+
+#[test]
 fn a_bracket_that_closes_nothing_is_refused() {
     // The second would else close the anchored group and open another.
     for source in ["a)", "a)|(b", "(a))", r"\Q(\E)", "[(])"] {
