@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use emberkeep::codec::frame;
+use emberkeep::codec::{CodecError, frame};
 use emberkeep::model::{Labels, Samples, TimeRange};
 use emberkeep::storage::SelectRequest;
 use emberkeep::tsdb::head::Head;
 use emberkeep::tsdb::wal::fs::LogFs;
-use emberkeep::tsdb::wal::reader::{self, ReplayReport};
+use emberkeep::tsdb::wal::reader::{self, Damage, ReplayReport};
 use emberkeep::tsdb::wal::{SEGMENT_MAGIC, VERSION};
 use emberkeep_fuzz::fs::MemoryFs;
 use emberkeep_fuzz::input::assert_same;
@@ -28,8 +28,16 @@ fuzz_target!(
             let _ = fs.remove("position");
             let (again, second) = replay(&fs);
             assert!(again.damage.is_empty(), "{again:?} after {report:?}");
-            assert_eq!((again.orphans, again.undecodable), (report.orphans, report.undecodable));
             assert_eq!(again.records, report.records);
+            // A record that ends in the middle of a series, though its checksum says that it is whole, has done a part
+            // of its work before it is left out.
+            let by_content = |damage: &Damage| {
+                matches!(damage.cause, CodecError::UnexpectedEnd { .. } | CodecError::Invalid { .. })
+            };
+            if report.damage.iter().any(by_content) {
+                return;
+            }
+            assert_eq!((again.orphans, again.undecodable), (report.orphans, report.undecodable));
             assert_eq!(first.len(), second.len());
             for ((labels, samples), (other, others)) in first.iter().zip(&second) {
                 assert_eq!(labels, other);
