@@ -65,6 +65,19 @@ fn a_bracket_that_closes_nothing_is_refused() {
 }
 
 #[test]
+fn named_classes_end_where_both_syntaxes_say() {
+    for source in ["[[:alp:]]", "[^[:a^b:]]", "[[::]]", "x[^[:al:::]]|[=.:|a)]b[:]]|(a"] {
+        let error = Anchored::new(source).expect_err(source).to_string();
+        assert_eq!(error, format!("error parsing regexp: invalid character class range: `{source}`"));
+    }
+    let error = Anchored::new("[[:]|(a").expect_err("a group without an end").to_string();
+    assert_eq!(error, "error parsing regexp: missing closing ): `[[:]|(a`");
+    check("[[:]+", "[:", true);
+    check("[[:^alpha:]x[:digit:]:]+", "-x1:", true);
+    check("[[:word:]-]+", "a_1-", true);
+}
+
+#[test]
 fn classes_are_ascii() {
     let arabic_four = "\u{664}";
     check(r"\d", "4", true);
