@@ -321,7 +321,9 @@ impl<'h> Builder<'h> {
         let split = |first: u32, second: u32| {
             if *greedy { Instruction::Split(first, second) } else { Instruction::Split(second, first) }
         };
-        for _ in 0..*min {
+        // Without a maximum the last one that must be there is the one that is repeated.
+        let apart = if max.is_none() { min.saturating_sub(1) } else { *min };
+        for _ in 0..apart {
             let before = self.instructions.len();
             self.add(sub)?;
             if self.instructions.len() == before {
@@ -330,11 +332,16 @@ impl<'h> Builder<'h> {
             }
         }
         let Some(max) = max else {
-            let start = self.push(Instruction::Match)?;
+            // The choice stands behind what is repeated. Before it, where that can match nothing, it would come up a
+            // second time at the same place, and the way out would be less preferred than it is.
+            let optional = if *min == 0 { Some(self.push(Instruction::Match)?) } else { None };
             let inside = self.here();
             self.add(sub)?;
-            self.push(Instruction::Jump(u32::try_from(start).unwrap_or(u32::MAX)))?;
-            self.instructions[start] = split(inside, self.here());
+            let again = self.push(Instruction::Match)?;
+            let end = self.here();
+            for at in optional.into_iter().chain([again]) {
+                self.instructions[at] = split(inside, end);
+            }
             return Ok(());
         };
         let mut splits = Vec::new();

@@ -43,6 +43,41 @@ fn anchors_and_lets_the_dot_match_newlines() {
 }
 
 #[test]
+fn repetitions_of_what_may_be_nothing_prefer_the_same() {
+    for source in
+        ["(|a)*(|b|.)*", "(|a)*?(a|)", "(|a)+(|b|.)+", "(|a){2,}(.*)", "(a?)*(.)?", "()*(a?)", "(a*)+(|a)*"]
+    {
+        for text in ["", "a", "aa", "aaaa"] {
+            let matches = Anchored::new(source).expect(source).is_match(text);
+            check(source, text, matches);
+        }
+    }
+}
+
+#[test]
+fn a_bracket_that_closes_nothing_is_refused() {
+    // The second would else close the anchored group and open another.
+    for source in ["a)", "a)|(b", "(a))", r"\Q(\E)", "[(])"] {
+        let error = Anchored::new(source).expect_err(source);
+        assert_eq!(error.to_string(), format!("error parsing regexp: unexpected ): `{source}`"));
+    }
+    check(r"(a\))|\Q)\E[)]", "))", true);
+}
+
+#[test]
+fn named_classes_end_where_both_syntaxes_say() {
+    for source in ["[[:alp:]]", "[^[:a^b:]]", "[[::]]", "x[^[:al:::]]|[=.:|a)]b[:]]|(a"] {
+        let error = Anchored::new(source).expect_err(source).to_string();
+        assert_eq!(error, format!("error parsing regexp: invalid character class range: `{source}`"));
+    }
+    let error = Anchored::new("[[:]|(a").expect_err("a group without an end").to_string();
+    assert_eq!(error, "error parsing regexp: missing closing ): `[[:]|(a`");
+    check("[[:]+", "[:", true);
+    check("[[:^alpha:]x[:digit:]:]+", "-x1:", true);
+    check("[[:word:]-]+", "a_1-", true);
+}
+
+#[test]
 fn classes_are_ascii() {
     let arabic_four = "\u{664}";
     check(r"\d", "4", true);

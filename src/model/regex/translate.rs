@@ -27,6 +27,11 @@ struct Translator<'a> {
 const DIGIT: &str = "0-9";
 const WORD: &str = "0-9A-Za-z_";
 const SPACE: &str = r"\t\n\x0C\r ";
+/// Classes that are named inside of others, as in `[[:alpha:]]`.
+const CLASS_NAMES: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
+    "upper", "word", "xdigit",
+];
 
 impl Translator<'_> {
     fn fail<T>(&self, what: &str) -> Result<T, RegexError> {
@@ -42,6 +47,7 @@ impl Translator<'_> {
     fn run(&mut self) -> Result<(), RegexError> {
         // Whether a repetition came right before, which another one must not follow.
         let mut repeated = false;
+        let mut open_groups = 0usize;
         while let Some(c) = self.next() {
             let is_repeat = match c {
                 '*' | '+' | '?' => true,
@@ -57,8 +63,15 @@ impl Translator<'_> {
                 '{' => self.brace()?,
                 '}' => self.out.push_str("\\}"),
                 '(' => {
+                    open_groups += 1;
                     self.out.push('(');
                     self.group()?;
+                }
+                // It would close the group that the anchors stand around, and what follows would not be anchored.
+                ')' if open_groups == 0 => return self.fail("unexpected )"),
+                ')' => {
+                    open_groups -= 1;
+                    self.out.push(')');
                 }
                 c => self.out.push(c),
             }
@@ -69,7 +82,7 @@ impl Translator<'_> {
                 self.out.push('?');
             }
         }
-        Ok(())
+        if open_groups == 0 { Ok(()) } else { self.fail("missing closing )") }
     }
 
     /// Length of `n}`, `n,}` or `n,m}` at the start of the rest.
@@ -181,7 +194,7 @@ impl Translator<'_> {
                     self.out.push(']');
                     return Ok(());
                 }
-                '[' if self.rest.starts_with(':') && self.rest.contains(":]") => self.out.push('['),
+                '[' if self.named_class()? => {}
                 // These have a meaning of their own in the other syntax.
                 '[' | '&' | '~' => {
                     self.out.push('\\');
@@ -189,14 +202,24 @@ impl Translator<'_> {
                 }
                 '-' if after_dash => self.out.push_str("\\-"),
                 '\\' => self.escape(true)?,
-                ':' if self.rest.starts_with(']') && self.out.rfind("[:").is_some_and(|at| at > 0) => {
-                    // The end of a named class such as `[:alpha:]`.
-                    self.next();
-                    self.out.push_str(":]");
-                }
                 c => self.out.push(c),
             }
             after_dash = c == '-';
         }
+    }
+
+    /// A class such as `[:alpha:]`, if there is one; the opening bracket has been read.
+    fn named_class(&mut self) -> Result<bool, RegexError> {
+        let named = self.rest.strip_prefix(':').and_then(|rest| rest.split_once(":]"));
+        let Some((name, rest)) = named else { return Ok(false) };
+        // The other syntax takes another name for single characters, and the class would end elsewhere.
+        if !CLASS_NAMES.contains(&name.strip_prefix('^').unwrap_or(name)) {
+            return self.fail("invalid character class range");
+        }
+        self.out.push_str("[:");
+        self.out.push_str(name);
+        self.out.push_str(":]");
+        self.rest = rest;
+        Ok(true)
     }
 }

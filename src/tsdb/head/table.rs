@@ -197,8 +197,11 @@ impl Table {
     pub(super) fn remove(&mut self, number: u32) {
         self.take(number);
         let slot = &mut self.pages[number as usize / PAGE][number as usize % PAGE];
-        slot.generation = self.generation.max(slot.generation + 1);
-        self.free.push(number);
+        // A slot that was given away as often as can be counted is not given away again.
+        if let Some(next) = slot.generation.checked_add(1) {
+            slot.generation = self.generation.max(next);
+            self.free.push(number);
+        }
     }
 
     /// Notes that the log names a series of this generation: of a slot that is not there any more, perhaps.
@@ -209,7 +212,9 @@ impl Table {
     /// After a replay: slots without series may be given away, with a generation the log has not seen.
     pub(super) fn collect_free_slots(&mut self) {
         self.free.clear();
-        self.generation += 1;
+        // Behind the last generation there is none that a free slot could have; damage alone gets there.
+        let Some(next) = self.generation.checked_add(1) else { return };
+        self.generation = next;
         for (page, slots) in self.pages.iter_mut().enumerate() {
             for (at, slot) in slots.iter_mut().enumerate().filter(|(_, slot)| slot.series.is_none()) {
                 slot.generation = self.generation;
@@ -218,5 +223,21 @@ impl Table {
         }
         // The lowest is given away first.
         self.free.reverse();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_of_the_last_generation_is_not_given_away_again() {
+        let mut table = Table::default();
+        let labels = |text: &str| Labels::from_pairs([("a", text)]);
+        table.insert_logged(SeriesRef::new(u32::MAX, 1), &labels("x"));
+        table.collect_free_slots();
+        table.remove(1);
+        let made = table.insert(&labels("y"), fingerprint(&labels("y")));
+        assert_eq!(made.slot(), 2);
     }
 }

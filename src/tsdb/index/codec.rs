@@ -467,6 +467,15 @@ impl Rows {
         self.value_ends.push(as_u32(self.values.len())?);
         Ok(())
     }
+
+    /// Whether the last value sorts behind the one before it.
+    fn last_value_is_behind(&self) -> bool {
+        let value = |from_end: usize| {
+            let number = as_u32(self.value_ends.len().checked_sub(from_end)?).ok()?;
+            self.values.get(span(&self.value_ends, number))
+        };
+        value(2) < value(1)
+    }
 }
 
 fn read_rows(reader: &mut ByteReader<'_>) -> Result<(Rows, Columns), CodecError> {
@@ -481,6 +490,9 @@ fn read_rows(reader: &mut ByteReader<'_>) -> Result<(Rows, Columns), CodecError>
         for at in 0..reader.len("value count", reader.remaining())? {
             let shared = reader.len("shared text", if at == 0 { 0 } else { usize::MAX })?;
             rows.push_value(shared, reader.text()?)?;
+            if at > 0 && !rows.last_value_is_behind() {
+                return Err(reader.invalid("order of values"));
+            }
             if rows.values.len() > max_values {
                 return Err(reader.invalid("length of values"));
             }

@@ -77,6 +77,19 @@ fn comes_back_whole() {
     }
 }
 
+#[test]
+fn values_out_of_order_are_refused() {
+    // One label name with two values and no series.
+    let check = |values: &[&[u8]], expected: bool| {
+        let body = [&b"\x01\x01a\x02"[..], &values.concat(), &[0; 8]].concat();
+        assert_eq!(BlockIndex::read(&body, VERSION).is_ok(), expected, "{values:?}");
+    };
+    check(&[b"\0\x01x", b"\x01\x01y"], true);
+    check(&[b"\0\x01x", b"\0\x01y"], true);
+    check(&[b"\0\x01x", b"\0\x01x"], false);
+    check(&[b"\0\x01y", b"\0\x01x"], false);
+}
+
 fn many_series() -> Vec<Labels> {
     let mut series = Vec::new();
     for metric in 0..40 {
