@@ -98,16 +98,6 @@ impl Labels {
         self.packed.len()
     }
 
-    /// The labels as people write them, for an error: the beginning of them if they are long.
-    pub fn shortened(&self) -> String {
-        let mut out = Beginning(String::new());
-        // An error of the writer ends the formatting.
-        if fmt::write(&mut out, format_args!("{self}")).is_err() {
-            out.0.push_str("...");
-        }
-        out.0
-    }
-
     /// A copy without the labels for which `drop` says true.
     #[must_use]
     pub fn without(&self, mut drop: impl FnMut(&str) -> bool) -> Self {
@@ -142,19 +132,6 @@ impl Labels {
             packed.push(u8::try_from(len).unwrap_or(0));
             packed.extend_from_slice(part);
         }
-    }
-}
-
-/// Takes the beginning of a text.
-struct Beginning(String);
-
-impl fmt::Write for Beginning {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        const MOST: usize = 256;
-        let room = MOST - self.0.len();
-        let end = (0..=room.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        self.0.push_str(&text[..end]);
-        if end == text.len() { Ok(()) } else { Err(fmt::Error) }
     }
 }
 
@@ -282,16 +259,6 @@ mod tests {
         assert_eq!(labels.get("z"), Some(long.as_str()));
         assert_eq!(labels.get("a"), None);
         assert_eq!(labels.without(|n| n == "z").to_string(), "up{b=\"2\"}");
-    }
-
-    #[test]
-    fn an_error_shows_the_beginning_of_long_labels() {
-        let short = Labels::from_pairs([("__name__", "up"), ("a", "1")]);
-        assert_eq!(short.shortened(), "up{a=\"1\"}");
-        let long = Labels::from_pairs([("__name__", "up".to_owned()), ("a", "\u{e9}".repeat(1 << 20))]);
-        let text = long.shortened();
-        assert!(text.starts_with("up{a=\"\u{e9}") && text.ends_with("..."), "{text}");
-        assert!(text.len() < 300);
     }
 
     #[test]

@@ -368,7 +368,7 @@ impl Ingest {
         }
         let labels = self.buffer.to_labels();
         bounds::check_labels(&labels)
-            .map_err(|fault| IngestError::Bounds { series: labels.shortened(), fault })?;
+            .map_err(|fault| IngestError::Bounds { series: brief(&labels), fault })?;
         let series = appender.series(&labels);
         Ok(Some(self.cache.insert(sample.series, told, Known::Series(series))))
     }

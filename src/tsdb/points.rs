@@ -1,6 +1,6 @@
 //! The steps between which a process may die: each has a name, so that a test can end the process at it.
 //!
-//! Steps of single files (created, appended, synced, renamed, removed) are told by [`super::durable`]; a point names the
+//! Steps of single files (created, appended, synced, renamed, removed) are told by `durable`; a point names the
 //! moment between two of them that matters to the database. [`Point::ALL`] comes from the list itself.
 //!
 //! **Cost**: one atomic load; points are reached some times for each block, never for a sample.

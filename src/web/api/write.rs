@@ -1,6 +1,6 @@
 //! Remote write, receiving side.
 //!
-//! **Cost**: the bytes of all bodies that have arrived and wait, or arrive, are bounded by [`MAX_WAITING_BYTES`]; as
+//! **Cost**: the bytes of all bodies that have arrived and wait, or arrive, are bounded by `MAX_WAITING_BYTES`; as
 //! many are inflated and stored at once as there are cores. Both are given back when the work is done, not when the
 //! client goes away.
 
