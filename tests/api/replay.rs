@@ -13,13 +13,15 @@ use crate::{Reply, Server, get, newest, open, receive, send, write};
 /// A data directory with three blocks, the oldest one six hours old, and a log.
 struct Stored {
     dir: tempfile::TempDir,
+    /// Time of the newest sample, in seconds.
+    newest: i64,
 }
 
 impl Stored {
     fn new() -> Self {
-        let stored = Self { dir: tempfile::tempdir().expect("dir") };
+        let stored = Self { dir: tempfile::tempdir().expect("dir"), newest: newest() };
         let server = stored.start("scrape_configs: []", &["--web.enable-remote-write-receiver"]);
-        let at = |minute: i64| ((newest() - (480 - minute) * 60) * 1000, minute as f64);
+        let at = |minute: i64| ((stored.newest - (480 - minute) * 60) * 1000, minute as f64);
         let samples: Vec<(i64, f64)> = (0..=480).map(at).collect();
         let mut body = Vec::new();
         message::put_series(&mut body, [("__name__", "m")].into_iter(), &samples);
@@ -104,7 +106,7 @@ fn everything_that_does_not_need_the_log_is_answered() {
     assert_eq!(send(&server, "POST /-/reload", &[], b"").status, 200);
 
     // One waits; the only place among the queries is free for others all the same.
-    let now = newest();
+    let now = stored.newest;
     let waiting = open(&server, &format!("GET /api/v1/query?query=m&time={now}"), &[], b"");
     let names = open(&server, "GET /api/v1/labels", &[], b"");
     let in_time = get(&server, &format!("/api/v1/query?query=m&time={now}&timeout=100ms"));
