@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::promql::Engine;
@@ -120,9 +120,6 @@ impl App {
             db,
             engine: ArcSwap::from_pointee(Engine::new(settings.engine_options(&first))),
             lanes: web::lanes::Lanes::new(settings.query_concurrency),
-            write_slots: Semaphore::new(
-                std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            ),
             query_timeout: settings.query_timeout,
             scrape: scrape.handle(),
             config: ArcSwap::from_pointee(first),

@@ -60,14 +60,17 @@ pub fn open<T: Control>(bytes: &[u8]) -> Result<T, CodecError> {
         return Err(CodecError::Invalid { what: T::NAME, at: 0 });
     }
     let version = reader.u8()?;
-    if version != T::VERSION {
-        return Err(CodecError::Version { what: T::NAME, version });
-    }
     let stored = reader.u32()?;
     let payload = reader.bytes(reader.remaining())?;
     let computed = crc32fast::hash(payload);
     if stored != computed {
         return Err(CodecError::Checksum { stored, computed });
+    }
+    if version > T::VERSION {
+        return Err(CodecError::Version { what: T::NAME, version });
+    }
+    if version < T::VERSION {
+        return Err(CodecError::Invalid { what: T::NAME, at: 4 });
     }
     match bincode::decode_from_slice(payload, config()) {
         Ok((record, used)) if used == payload.len() => Ok(record),

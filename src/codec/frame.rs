@@ -55,9 +55,6 @@ pub fn seal_value(key: &[u8], payload: &[u8]) -> Vec<u8> {
 pub fn open_value<'a>(key: &[u8], value: &'a [u8]) -> Result<&'a [u8], CodecError> {
     let mut reader = ByteReader::new(value);
     let version = reader.u8()?;
-    if version != VALUE_VERSION {
-        return Err(CodecError::Version { what: "stored value", version });
-    }
     let len = reader.u32()? as usize;
     let stored = reader.u32()?;
     let payload = reader.bytes(len)?;
@@ -65,7 +62,13 @@ pub fn open_value<'a>(key: &[u8], value: &'a [u8]) -> Result<&'a [u8], CodecErro
         return Err(reader.invalid("stored value length"));
     }
     let computed = value_crc(key, payload);
-    if stored == computed { Ok(payload) } else { Err(CodecError::Checksum { stored, computed }) }
+    if stored != computed {
+        return Err(CodecError::Checksum { stored, computed });
+    }
+    if version != VALUE_VERSION {
+        return Err(CodecError::Version { what: "stored value", version });
+    }
+    Ok(payload)
 }
 
 fn value_crc(key: &[u8], payload: &[u8]) -> u32 {

@@ -51,8 +51,8 @@ pub enum CodecError {
     /// A file that should be there.
     #[error("the file is missing")]
     Missing,
-    /// Written by another version of the format.
-    #[error("unsupported version {version} of {what}")]
+    /// Written by a newer version of the format; all checksums are right.
+    #[error("version {version} of {what} is not known to this build")]
     Version {
         /// The format concerned.
         what: &'static str,

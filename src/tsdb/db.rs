@@ -43,8 +43,8 @@ pub(super) struct Inner {
     pub(super) catalog: ArcSwap<Catalog>,
     pub(super) metrics: TsdbMetrics,
     pub(super) stop: StopToken,
-    /// Blocks that a catalog on disk may name and that in memory does not: it could not be saved.
-    pub(super) doubtful: Mutex<Vec<BlockId>>,
+    /// Since a catalog could not be saved: what that on disk may name and that in memory does not.
+    pub(super) doubtful: Mutex<Option<Vec<BlockId>>>,
     /// Blocks that the catalog named at the start and the disk did not have.
     pub(super) missing: Vec<Arc<BlockMeta>>,
     /// Blocks that left the catalog and wait for their last reader.

@@ -9,6 +9,7 @@ use super::db::{Inner, Tsdb};
 use super::error::Result;
 use super::index::resolve::resolve;
 use super::points::{Point, reach};
+use super::publish;
 use crate::model::{Matcher, Samples, TimeRange};
 use crate::storage::{Queryable as _, SelectRequest, StorageError};
 
@@ -40,6 +41,7 @@ impl Tsdb {
         let inner = &*self.inner;
         inner.replay.check()?;
         let _alone = inner.maintenance.take();
+        publish::settle(inner)?;
         let mut deleted = Deleted::default();
         let catalog = inner.catalog.load_full();
         let mut tombstones = catalog.tombstones.clone();

@@ -64,8 +64,11 @@ pub enum Error {
     /// The log is still being replayed; see [`super::Tsdb::poll_replayed`].
     #[error("the write-ahead log is still being replayed")]
     Replaying,
-    /// Stored bytes are damaged.
-    #[error("{what} is damaged: {source}")]
+    /// Stored bytes are damaged, or of a newer version.
+    #[error("{what} {}: {source}", match source {
+        CodecError::Version { .. } => "was written by a newer version of this server, and only that can read it",
+        _ => "is damaged",
+    })]
     Corrupt {
         /// The file, block or value concerned.
         what: String,
@@ -110,9 +113,13 @@ pub enum Error {
 
 impl Error {
     /// Whether stored bytes are damaged, as against a disk or system that refuses and may not the next time. Only
-    /// what is damaged may be set aside.
+    /// what is damaged may be set aside; what a newer version wrote is not.
     pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Corrupt { .. } | Self::BlockDamaged { .. })
+        match self {
+            Self::Corrupt { source, .. } => !matches!(source, CodecError::Version { .. }),
+            Self::BlockDamaged { .. } => true,
+            _ => false,
+        }
     }
 }
 

@@ -407,7 +407,7 @@ fn recover_catalog(
         }
         Ok(None) if found.is_empty() => {}
         Ok(None) => tracing::error!("catalog is missing, rebuilding it from the blocks"),
-        Err(error @ Error::Corrupt { .. }) => {
+        Err(error) if error.is_damage() => {
             tracing::error!(%error, "rebuilding the catalog from the blocks");
             Catalog::set_aside(&options.dir)?;
         }
@@ -417,6 +417,7 @@ fn recover_catalog(
     for id in found {
         match load_meta(store, &id) {
             Ok(meta) => metas.push(meta),
+            Err(error) if !error.is_damage() => return Err(error),
             Err(error) => {
                 tracing::error!(block = %id, %error, "block is damaged and set aside");
                 metrics.blocks_quarantined.inc();

@@ -93,7 +93,11 @@ impl<'a> Pending<'a> {
         let next = current.with(gone, written.clone(), head_start);
         if let Err(error) = save(inner, &current, &next) {
             // The disk may have either of the two catalogs by now.
-            lock(&inner.doubtful).extend(written.into_iter().map(|meta| meta.id));
+            let ids = written.into_iter().map(|meta| meta.id);
+            lock(&inner.doubtful).get_or_insert_default().extend(ids);
+            if let Err(error) = settle(inner) {
+                tracing::warn!(%error, "the catalog cannot be made as it was either, trying again later");
+            }
             return Err(error);
         }
         reach(Point::CatalogSaved);
@@ -122,14 +126,21 @@ pub(super) fn retire(inner: &Inner, gone: &[Arc<BlockMeta>]) -> Result<()> {
     Pending::new(inner)?.publish(gone, None, |catalog| inner.catalog.store(catalog)).map(|_| ())
 }
 
-/// Removes blocks that an earlier failure left in doubt, once a catalog without them is durable.
-fn settle(inner: &Inner) -> Result<()> {
+/// Removes blocks that an earlier failure left in doubt, once a catalog without them is durable. Whoever makes
+/// something durable that the catalog in memory gives its meaning does this before.
+///
+/// # Errors
+/// When the disk still refuses the catalog.
+pub(super) fn settle(inner: &Inner) -> Result<()> {
     let mut doubtful = lock(&inner.doubtful);
-    if doubtful.is_empty() {
+    if doubtful.is_none() {
         return Ok(());
     }
-    inner.catalog.load().save(&inner.options.dir)?;
-    for id in doubtful.drain(..) {
+    let catalog = inner.catalog.load();
+    // In this order: until the catalog is as it was, leftovers mean nothing, but what is missing would be there again.
+    catalog.tombstones.save(&inner.options.dir)?;
+    catalog.save(&inner.options.dir)?;
+    for id in doubtful.take().into_iter().flatten() {
         if let Err(error) = inner.store.remove(&id) {
             tracing::warn!(block = %id, %error, "cannot remove a block that was written in vain");
         }

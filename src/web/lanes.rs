@@ -1,12 +1,13 @@
 //! Lanes: work of one kind has a number of places, so that it never takes the threads that other work waits for.
 //!
 //! The threads that may block are a pool of hundreds; all places together are far fewer. Scrapes, `/metrics` and what else
-//! has no lane find a thread whatever queries and metadata do. Remote write has places of its own.
+//! has no lane find a thread whatever queries, writes and metadata do.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 
 use super::reply::ApiError;
 use super::state::ApiState;
@@ -24,6 +25,8 @@ const ADMINISTRATION_PLACES: usize = 4;
 pub struct Lanes {
     /// Queries.
     pub queries: Lane,
+    /// Bodies of remote write that are inflated and stored. As many as there are cores: more would only take memory.
+    pub writes: Lane,
     /// Labels, exemplars, metadata, and the text of queries.
     pub metadata: Lane,
     /// Status and administration.
@@ -33,7 +36,9 @@ pub struct Lanes {
 impl Lanes {
     /// Lanes with places for as many queries.
     pub fn new(queries: usize) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
+            writes: Lane::new("request", cores),
             queries: Lane::new("query", queries),
             metadata: Lane::new("request", METADATA_PLACES),
             administration: Lane::new("request", ADMINISTRATION_PLACES),
@@ -59,12 +64,34 @@ impl Lane {
         self.width
     }
 
+    /// Waits for a place.
+    ///
+    /// # Errors
+    /// When there will be none any more.
+    pub async fn wait(&self) -> Result<Place, AcquireError> {
+        Arc::clone(&self.places).acquire_owned().await.map(Place)
+    }
+
     /// Waits for a place, no longer than `timeout`.
-    async fn enter(&self, timeout: Duration) -> Result<OwnedSemaphorePermit, ApiError> {
-        match tokio::time::timeout(timeout, Arc::clone(&self.places).acquire_owned()).await {
+    async fn enter(&self, timeout: Duration) -> Result<Place, ApiError> {
+        match tokio::time::timeout(timeout, self.wait()).await {
             Ok(Ok(place)) => Ok(place),
             _ => Err(ApiError::timeout(format!("{} timed out in {} queue", self.what, self.what))),
         }
+    }
+}
+
+/// A place in a lane; free again when it is dropped.
+#[derive(Debug)]
+pub struct Place(OwnedSemaphorePermit);
+
+impl Place {
+    /// Runs `work` on a thread that may block. The place is held until it ends, whether or not somebody waits for it.
+    pub fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        tokio::task::spawn_blocking(move || {
+            let _held = self.0;
+            work()
+        })
     }
 }
 
@@ -134,11 +161,10 @@ impl ApiState {
         let _guard = StopOnDrop(stop.clone());
         let turn = Turn { stop, deadline: began.checked_add(timeout), queued: began.elapsed() };
         let state = Arc::clone(self);
-        let working = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            work(&state, &turn)
-        });
-        working.await.unwrap_or_else(|_| Err(ApiError::internal("the request failed inside the server")))
+        place
+            .run(move || work(&state, &turn))
+            .await
+            .unwrap_or_else(|_| Err(ApiError::internal("the request failed inside the server")))
     }
 
     /// As [`ApiState::run_in`] in the lane of metadata, within the time of a query. The reply does not wait for work that
@@ -183,6 +209,25 @@ mod tests {
         assert!(lanes.metadata.enter(long).await.is_ok(), "each lane has places of its own");
         drop(place);
         assert!(lanes.queries.enter(Duration::ZERO).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_place_is_held_until_the_work_ends_also_when_nobody_waits() {
+        let lanes = Lanes::new(1);
+        let place = lanes.queries.wait().await.expect("a place");
+        let ((end, ends), (begin, begins)) =
+            (std::sync::mpsc::channel::<()>(), tokio::sync::oneshot::channel());
+        let work = place.run(move || {
+            begin.send(()).expect("somebody listens");
+            ends.recv().is_err()
+        });
+        begins.await.expect("it begins");
+        // The client goes away.
+        work.abort();
+        drop(work);
+        assert!(lanes.queries.enter(Duration::ZERO).await.is_err(), "the work goes on");
+        drop(end);
+        assert!(lanes.queries.enter(Duration::from_secs(60)).await.is_ok());
     }
 
     #[test]

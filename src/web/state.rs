@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::lanes::Lanes;
 use super::measure::HttpMetrics;
@@ -57,8 +57,6 @@ pub struct ApiState {
     pub lifecycle_enabled: bool,
     /// Whether data may be deleted and copied over HTTP.
     pub admin_enabled: bool,
-    /// Remote write requests that may be stored at once.
-    pub write_slots: Semaphore,
     /// The remote write receiver, when it is on.
     pub receiver: Option<Receiver>,
     /// The server's own metrics.

@@ -1,6 +1,6 @@
 //! What a restart makes of what it finds: whose data it is, where the head begins, what is missing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use emberkeep::model::histogram::{Buckets, Histogram, Span};
@@ -218,9 +218,55 @@ fn one_block_that_cannot_be_removed_does_not_keep_the_others() {
     drop(blocks);
     assert!(db.maintain().is_err(), "it is told");
     assert!(blocks_on_disk(dir.path()) <= 3, "the others of {held} are gone");
+    let cuts = db.time_range().expect("samples").end;
+    push(&db, &[("own", 1000 * MINUTE, 1.0)]);
+    push(&db, &[("own", 2000 * MINUTE, 1.0)]);
+    assert!(db.maintain().is_err(), "it is told again");
+    assert!(db.head().time_range().expect("samples").start > cuts, "the head is cut nevertheless");
     std::fs::remove_dir_all(&obstacle).expect("remove");
     db.maintain().expect("maintain");
     assert_eq!(blocks_on_disk(dir.path()), db.status().blocks.len());
+}
+
+#[test]
+fn one_damaged_block_that_cannot_be_set_aside_does_not_keep_the_others() {
+    let dir = tempfile::tempdir().expect("dir");
+    let unmerged =
+        || emberkeep::tsdb::TsdbOptions { max_block_range_ms: Some(MINUTE), ..options(dir.path()) };
+    let db = try_open(unmerged()).expect("open");
+    for n in 0..120 {
+        // A window, and a gap: nothing to merge.
+        push(&db, &[("own", n * 1000 + n / 30 * 100 * MINUTE, 1.0)]);
+    }
+    db.maintain().expect("maintain");
+    let blocks = db.status().blocks;
+    db.close().expect("close");
+    drop(db);
+    let folder = |n: usize, suffix: &str| dir.path().join("blocks").join(format!("{}{suffix}", blocks[n].id));
+    for n in 0..3 {
+        std::fs::write(folder(n, "").join("db"), vec![0x55; 8192]).expect("write");
+    }
+    // Somebody put something where the first is to go.
+    let obstacle = folder(0, ".corrupt");
+    std::fs::create_dir_all(obstacle.join("in the way")).expect("folder");
+    let db = try_open(unmerged()).expect("open");
+    let matchers = [Matcher::equal("__name__", "own")];
+    for meta in &blocks[..3] {
+        // A query meets the damage.
+        let range = TimeRange { start: meta.start, end: meta.end - 1 };
+        let querier = db.querier(range).expect("querier");
+        assert!(querier.select(&SelectRequest::new(&matchers, range)).is_err(), "{}", meta.id);
+    }
+    for turn in 0..2 {
+        let error = db.maintain().expect_err("it is told").to_string();
+        assert!(error.contains(blocks[0].id.as_str()), "turn {turn}: {error}");
+        assert!((1..3).all(|n| folder(n, ".corrupt").is_dir()), "turn {turn}: the others are set aside");
+        assert!(folder(0, "").is_dir(), "turn {turn}");
+    }
+    std::fs::remove_dir_all(&obstacle).expect("remove");
+    db.maintain().expect("maintain");
+    assert!(obstacle.join("db").is_file(), "now this one is");
+    assert_eq!(db.status().blocks.len(), blocks.len() - 3);
 }
 
 #[test]
@@ -319,4 +365,128 @@ fn an_older_copy_of_the_catalog_is_made_good_at_the_start() {
     let db = open(dir.path());
     assert_eq!(db.status().missing.len(), 0);
     assert_eq!(read(&db, "own").len(), 800);
+}
+
+#[test]
+fn what_is_deleted_while_the_catalog_is_in_doubt_stays_deleted() {
+    let everything = || [vec![Matcher::equal("__name__", "own")]];
+    for (cut, obstacle) in [
+        (true, "catalog.copy.tmp"),
+        (false, "catalog.copy.tmp"),
+        (false, "tombstones.tmp"),
+        (false, "tombstones.copy.tmp"),
+    ] {
+        let what = format!("{obstacle}, {}", if cut { "cut" } else { "merge" });
+        let dir = tempfile::tempdir().expect("dir");
+        let db = open(dir.path());
+        (0..95).for_each(|second| {
+            push(&db, &[("own", second * 1000, 1.0), ("other", second * 1000, 1.0)]);
+        });
+        if !cut {
+            db.maintain().expect("maintain");
+            // What was deleted before is not back either.
+            db.delete(&[vec![Matcher::equal("__name__", "other")]], TimeRange::ALL).expect("delete");
+            (95..800).for_each(|second| {
+                push(&db, &[("own", second * 1000, 1.0)]);
+            });
+        }
+        let obstacle = dir.path().join(obstacle);
+        std::fs::create_dir(&obstacle).expect("folder");
+        let _ = db.maintain();
+        std::fs::remove_dir(&obstacle).expect("remove");
+        db.delete(&everything(), TimeRange::ALL).expect("delete");
+        push(&db, &[("last", 800_000, 1.0)]);
+        let (_copy, after) = killed(dir.path());
+        assert_eq!(read(&after, "own"), [], "{what}");
+        assert_eq!(read(&after, "other").len(), if cut { 95 } else { 0 }, "{what}");
+        assert_eq!(read(&after, "last").len(), 1, "{what}");
+    }
+}
+
+#[test]
+fn late_samples_of_a_series_that_leaves_before_the_first_commit_stay_deleted() {
+    let dir = tempfile::tempdir().expect("dir");
+    let db = open(dir.path());
+    push(&db, &[("stays", 0, 1.0)]);
+    fill_segment(&db, 1);
+    push(&db, &[("gone", 10_000, 1.0), ("stays", 10_000, 2.0)]);
+    push(&db, &[("gone", 5000, 555.0)]);
+    push(&db, &[("stays", 20 * MINUTE, 3.0)]);
+    db.close().expect("close");
+    drop(db);
+    let db = open(dir.path());
+    db.maintain().expect("maintain");
+    assert_eq!(read(&db, "gone").len(), 2);
+    db.delete(&[vec![Matcher::equal("__name__", "gone")]], TimeRange::ALL).expect("delete");
+    assert_eq!(read(&db, "gone"), []);
+    db.close().expect("close");
+    drop(db);
+    assert_eq!(read(&open(dir.path()), "gone"), []);
+}
+
+#[test]
+fn a_sample_of_the_future_expires_nothing() {
+    let dir = tempfile::tempdir().expect("dir");
+    let db = open(dir.path());
+    (0..300).for_each(|second| {
+        push(&db, &[("own", second * 1000, 1.0)]);
+    });
+    let now = BEGIN + 300_000;
+    let clock = std::sync::Arc::new(emberkeep::util::ManualClock::new(now));
+    db.close().expect("close");
+    drop(db);
+    let db = Tsdb::open(options(dir.path()), clock, &mut emberkeep::telemetry::Registry::default());
+    let db = db.expect("open");
+    db.maintain().expect("maintain");
+    db.set_limits(emberkeep::tsdb::Limits { retention_ms: 60 * MINUTE, ..db.limits() }).expect("limits");
+    // A file in other units.
+    let mut import = db.import().expect("import");
+    let future = Imported((0..100).map(|n| ((BEGIN + n) * 1000, 4.0)).collect());
+    import.write(&future, &none(), BEGIN * 1000, BEGIN * 1000 + 100_000).expect("write");
+    import.publish().expect("publish");
+    db.maintain().expect("maintain");
+    assert_eq!(read(&db, "own").len(), 300);
+    assert_eq!(read(&db, "imported").len(), 100);
+}
+
+#[test]
+fn what_a_newer_version_wrote_is_refused_as_it_is() {
+    let dir = tempfile::tempdir().expect("dir");
+    let db = open(dir.path());
+    (0..300).for_each(|second| {
+        push(&db, &[("own", second * 1000, 1.0)]);
+    });
+    db.maintain().expect("maintain");
+    db.delete(&[vec![Matcher::equal("__name__", "own")]], TimeRange::new(BEGIN, BEGIN + 3000))
+        .expect("delete");
+    db.close().expect("close");
+    drop(db);
+    // The version stands behind the magic.
+    for (files, at) in [
+        (vec![PathBuf::from("catalog"), PathBuf::from("catalog.copy")], 4),
+        (vec![PathBuf::from("tombstones"), PathBuf::from("tombstones.copy")], 4),
+        (vec![PathBuf::from("wal/position")], 4),
+    ] {
+        let copy = tempfile::tempdir().expect("dir");
+        let data = copy.path().join("data");
+        copy_dir(dir.path(), &data);
+        for file in &files {
+            let path = data.join(file);
+            let mut bytes = std::fs::read(&path).expect("read");
+            bytes[at] = 99;
+            std::fs::write(&path, bytes).expect("write");
+        }
+        let content =
+            || files.iter().map(|file| std::fs::read(data.join(file)).expect("read")).collect::<Vec<_>>();
+        let before = content();
+        let Err(error) = try_open(options(&data)) else { panic!("{files:?}: it opens") };
+        let error = error.to_string();
+        assert!(error.contains("newer version") && error.contains("99"), "{error}");
+        assert!(content() == before, "{files:?}");
+        let aside = data.join("wal").read_dir().expect("folder").chain(data.read_dir().expect("folder"));
+        let names = aside.map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned());
+        let aside: Vec<String> =
+            names.filter(|name| name.contains("damaged") || name.contains("corrupt")).collect();
+        assert!(aside.is_empty(), "{aside:?}");
+    }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Failure, look_at, output, tell_missing};
+use super::{Failure, has_catalog, look_at, output, tell_missing};
 use crate::tsdb::{Beside, Error, Tsdb};
 
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub(super) fn backup(args: &BackupArgs) -> Result<(), Failure> {
 
 pub(super) fn restore(args: &RestoreArgs) -> Result<(), Failure> {
     // Opening would make an empty database of any folder.
-    if !args.backup.join("catalog").is_file() {
+    if !has_catalog(&args.backup) {
         return Err(format!("{} is no backup: it has no catalog", args.backup.display()).into());
     }
     if args.path.is_dir() && std::fs::read_dir(&args.path)?.next().is_some() {

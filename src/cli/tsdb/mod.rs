@@ -81,6 +81,11 @@ fn check_is_there(path: &Path) -> Result<(), Failure> {
 }
 
 /// Opens a data directory that is there, to change it.
+/// Whether a data directory has a catalog, or what makes up for it.
+fn has_catalog(path: &Path) -> bool {
+    ["catalog", "catalog.copy"].iter().any(|name| path.join(name).is_file())
+}
+
 fn open(path: &Path) -> Result<Tsdb, Failure> {
     check_is_there(path)?;
     open_or_create(path)

@@ -1,9 +1,9 @@
 //! `tsdb repair`: make a damaged data directory usable, and say what was lost.
 
-use super::{Dir, Failure, open, output, tell_missing};
+use super::{Dir, Failure, has_catalog, open, output, tell_missing};
 
 pub(super) fn run(dir: &Dir) -> Result<(), Failure> {
-    let had_catalog = dir.path.join("catalog").is_file();
+    let had_catalog = has_catalog(&dir.path);
     // Opening reads the log up to its damage, and makes a catalog of the blocks where there is none.
     let db = open(&dir.path)?;
     let status = db.status();

@@ -100,7 +100,7 @@ impl Catalog {
         let error = match Self::load_file(&dir.join(NAME)) {
             Ok(Some(found)) => return Ok(Some(found)),
             Ok(None) => None,
-            Err(error) if error.is_damage() => Some(error),
+            Err(error @ Error::Corrupt { .. }) => Some(error),
             Err(error) => return Err(error),
         };
         match (Self::load_file(&dir.join(COPY)), error) {
@@ -110,7 +110,9 @@ impl Catalog {
                 Ok(Some(found))
             }
             (Ok(None), None) => Ok(None),
-            (Ok(None), Some(error)) | (Err(error), _) => Err(error),
+            (Ok(None), Some(error)) | (Err(error), None) => Err(error),
+            // What a newer version wrote is not made again.
+            (Err(copy), Some(error)) => Err(if copy.is_damage() { error } else { copy }),
         }
     }
 

@@ -91,17 +91,14 @@ fn same(a: &Samples, b: &Samples) {
     assert_eq!(plain(a), plain(b));
 }
 
+fn plan(id: BlockId, end: i64) -> BlockPlan {
+    BlockPlan { id, start: 0, end, level: 1, sources: Vec::new(), lost: Counter::default() }
+}
+
 fn written() -> (Arc<MemoryStore>, Given, Block) {
     let (store, given) = (Arc::new(MemoryStore::default()), given());
-    let (start, end) = (0, 20_000 * 15_000);
-    let plan = BlockPlan {
-        id: BlockId::new(start, end, 1),
-        start,
-        end,
-        level: 1,
-        sources: Vec::new(),
-        lost: Counter::default(),
-    };
+    let end = 20_000 * 15_000;
+    let plan = plan(BlockId::new(0, end, 1), end);
     let meta = write_block(&*store, plan, &given, &StopToken::new()).expect("write").expect("samples");
     let cache = Arc::new(BlockCache::new(1 << 20));
     let block = Block::new(Arc::new(meta), Arc::clone(&store) as Arc<dyn BlockStore>, cache);
@@ -138,14 +135,7 @@ fn an_equal_column_is_stored_once() {
     let bytes = store.size_bytes(&block.meta().id);
     let only = |names: std::ops::Range<usize>| {
         let store = MemoryStore::default();
-        let plan = BlockPlan {
-            id: BlockId::new(0, 1, 1),
-            start: 0,
-            end: 1 << 40,
-            level: 1,
-            sources: Vec::new(),
-            lost: Counter::default(),
-        };
+        let plan = plan(BlockId::new(0, 1, 1), 1 << 40);
         let part = Given(given.0[names].to_vec());
         write_block(&store, plan, &part, &StopToken::new()).expect("write");
         store.size_bytes(&BlockId::new(0, 1, 1))
@@ -166,4 +156,41 @@ fn what_the_cache_forgot_is_read_again() {
     cache.forget(&block.meta().id);
     assert_eq!(cache.bytes(), 0);
     other.verify().expect("verify");
+}
+
+#[test]
+fn a_column_that_would_not_come_back_is_left_out_and_counted() {
+    // Wider than anything intake takes, and without a pattern.
+    let length = 400_000u32;
+    let counts: Vec<f64> = (0..length).map(|n| noise(n) + noise(n + 1_000_000) / 4096.0).collect();
+    let positive = Buckets { spans: vec![Span { offset: 0, length }], counts };
+    let wide = Arc::new(Histogram { positive, ..Histogram::default() });
+    let mut given = given();
+    let times = |series: &Samples| (series.timestamps.first().copied(), series.timestamps.last().copied());
+    let (first, last) = times(&given.0[1].1);
+    given.0[1].1.clear();
+    given.0[1].1.push_histogram(first.expect("samples"), Arc::clone(&wide));
+    given.0[1].1.push(last.expect("samples"), 1.0);
+    given.0[3].1.clear();
+    given.0[3].1.push_histogram(15_000, wide);
+    let (store, lost) = (Arc::new(MemoryStore::default()), Counter::default());
+    let plan = BlockPlan { lost: lost.clone(), ..plan(BlockId::new(0, 1, 1), 1 << 40) };
+    let meta = write_block(&*store, plan, &given, &StopToken::new()).expect("write").expect("samples");
+    assert_eq!(lost.get(), 2);
+    assert_eq!(meta.samples, 3 * 4000 + 1);
+    let cache = Arc::new(BlockCache::new(1 << 20));
+    let block = Block::new(Arc::new(meta), store as Arc<dyn BlockStore>, cache);
+    assert_eq!(block.verify().expect("verify"), 3 * 4000 + 1);
+    let index = block.index().expect("index");
+    let (mut expected, mut found) = (Samples::new(), Samples::new());
+    // Of the second its other sample is there; the fourth has no other.
+    for (number, at) in [(0, 0), (2, 2), (3, 4)] {
+        given.read(at, TimeRange::ALL, &mut expected).expect("given");
+        found.clear();
+        block.read(&index, number, Wanted::all(TimeRange::ALL), &mut found).expect("read");
+        same(&found, &expected);
+    }
+    found.clear();
+    block.read(&index, 1, Wanted::all(TimeRange::ALL), &mut found).expect("read");
+    assert_eq!(found.timestamps, [last.expect("samples")]);
 }

@@ -59,7 +59,7 @@ impl Tombstones {
     /// # Errors
     /// When the disk refuses.
     pub(in crate::tsdb) fn load(dir: &Path) -> Result<(Self, Option<Error>)> {
-        let mut damage = None;
+        let (mut damage, mut newer) = (None, None);
         for name in [NAME, COPY] {
             match Self::load_file(&dir.join(name)) {
                 Ok(Some(found)) => return Ok((found, None)),
@@ -68,8 +68,12 @@ impl Tombstones {
                     tracing::warn!(%error, "tombstones cannot be used");
                     damage = Some(error);
                 }
+                Err(error @ Error::Corrupt { .. }) => newer = Some(error),
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(error) = newer {
+            return Err(error);
         }
         if damage.is_some() {
             for name in [NAME, COPY] {

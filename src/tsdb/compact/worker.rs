@@ -59,29 +59,41 @@ fn turn(inner: &Inner) -> Duration {
 }
 
 /// Does everything that is due.
+///
+/// # Errors
+/// The first there was. What does not need the step that failed is done nevertheless: the head must not grow because
+/// one old block cannot be removed.
 pub(in crate::tsdb) fn run_due(inner: &Inner) -> Result<()> {
     inner.replay.wait()?;
-    {
+    let tidied = {
         let _alone = inner.maintenance.take();
         inner.look_at_disk();
-        quarantine_suspects(inner)?;
         // What is past its retention makes room for what follows.
-        expire(inner)?;
-        remove_unused(inner)?;
-    }
+        quarantine_suspects(inner).and(make_room(inner))
+    };
     let mut changed = false;
+    let worked = cut_and_merge(inner, &mut changed);
+    let tidied_again = if changed {
+        let _alone = inner.maintenance.take();
+        make_room(inner)
+    } else {
+        Ok(())
+    };
+    tidied.and(worked).and(tidied_again)
+}
+
+fn cut_and_merge(inner: &Inner, changed: &mut bool) -> Result<()> {
     for step in [cut_head, merge_blocks] {
         // Each in a turn of its own: a deletion or a snapshot does not wait for all of them.
         while !inner.stop.is_stopped() && in_turn(inner, step)? {
-            changed = true;
+            *changed = true;
         }
     }
-    if !changed {
-        return Ok(());
-    }
-    let _alone = inner.maintenance.take();
-    expire(inner)?;
-    remove_unused(inner)
+    Ok(())
+}
+
+fn make_room(inner: &Inner) -> Result<()> {
+    expire(inner).and(remove_unused(inner))
 }
 
 fn in_turn(inner: &Inner, step: fn(&Inner) -> Result<bool>) -> Result<bool> {
@@ -123,7 +135,8 @@ fn cut_head(inner: &Inner) -> Result<bool> {
     }
     pending.write(Window::new(start, end), &inner.head.window(Part::All), &exemplars)?;
     let written = pending.publish(&[], Some(end), |catalog| {
-        inner.head.truncate(end, taken, || inner.catalog.store(catalog));
+        let segment = || inner.wal.current_segment();
+        inner.head.truncate(end, taken, segment, || inner.catalog.store(catalog));
     })?;
     for meta in &written {
         inner.metrics.compactions.inc();
@@ -194,42 +207,55 @@ fn replace(inner: &Inner, job: &plan::Job, level: u32) -> Result<Option<BlockMet
 }
 
 /// Looks closely at the blocks in which damage was met, and sets aside those that are damaged; the rest goes on.
+///
+/// # Errors
+/// The first of the disk's. The others are looked at nevertheless, and whatever failed again the next time.
 pub(in crate::tsdb) fn quarantine_suspects(inner: &Inner) -> Result<()> {
     let suspects = std::mem::take(&mut *lock(&inner.suspects));
+    let mut first_error = None;
     for id in suspects {
         let catalog = inner.catalog.load_full();
         let Some(meta) = catalog.blocks.iter().find(|b| b.id == id) else { continue };
         inner.cache.forget(&id);
         let Err(error) = inner.block(meta).verify() else { continue };
-        if !error.is_damage() {
+        if error.is_damage() {
+            tracing::error!(block = %id, %error, start = meta.start, end = meta.end, "block is damaged");
+            let Err(error) = set_aside(inner, meta) else { continue };
+            tracing::error!(block = %id, %error, "damaged block cannot be set aside now");
+            first_error = first_error.or(Some(error));
+        } else {
             tracing::warn!(block = %id, %error, "block that showed damage cannot be looked at now");
-            lock(&inner.suspects).insert(id);
-            continue;
         }
-        tracing::error!(block = %id, %error, start = meta.start, end = meta.end, "block is damaged and set aside");
-        inner.metrics.blocks_quarantined.inc();
-        // Renamed first: the next start removes whatever block no catalog names.
-        inner.store.quarantine(&id)?;
-        reach(Point::BlockSetAside);
-        inner.cache.forget(&id);
-        inner.forget_size(&id);
-        let gone = std::slice::from_ref(meta);
-        let published = Pending::new(inner)
-            .and_then(|pending| pending.publish(gone, None, |catalog| inner.catalog.store(catalog)));
-        if let Err(error) = published {
-            // A catalog that names it does no harm after a restart; until then nobody should look for it.
-            inner.catalog.store(Arc::new(catalog.with(gone, Vec::new(), None)));
-            return Err(error);
-        }
-        inner.head.changes().note(i64::MIN);
+        lock(&inner.suspects).insert(id);
     }
-    Ok(())
+    first_error.map_or(Ok(()), Err)
+}
+
+/// Renames a damaged block and takes it out of the catalog.
+fn set_aside(inner: &Inner, meta: &Arc<BlockMeta>) -> Result<()> {
+    // Renamed first: the next start removes whatever block no catalog names.
+    inner.store.quarantine(&meta.id)?;
+    reach(Point::BlockSetAside);
+    inner.metrics.blocks_quarantined.inc();
+    inner.cache.forget(&meta.id);
+    inner.forget_size(&meta.id);
+    let gone = std::slice::from_ref(meta);
+    let published = Pending::new(inner)
+        .and_then(|pending| pending.publish(gone, None, |catalog| inner.catalog.store(catalog)));
+    if published.is_err() {
+        // A catalog that names it does no harm after a restart; until then nobody should look for it.
+        inner.catalog.store(Arc::new(inner.catalog.load().with(gone, Vec::new(), None)));
+    }
+    inner.head.changes().note(i64::MIN);
+    published.map(|_| ())
 }
 
 fn expire(inner: &Inner) -> Result<()> {
     let catalog = inner.catalog.load_full();
     let newest = catalog.blocks.iter().map(|b| b.end).max().unwrap_or(i64::MIN);
     let newest = newest.max(inner.head.time_range().map_or(i64::MIN, |held| held.end));
+    // One sample of the future, from a clock that is wrong or a file in other units, must not expire all others.
+    let newest = newest.min(inner.clock.now_ms());
     let mut gone = retention::expired(&catalog.blocks, newest, inner.limits.load().retention_ms);
     let max_bytes = inner.max_bytes();
     if max_bytes > 0 {

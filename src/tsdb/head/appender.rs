@@ -14,31 +14,20 @@ use hashbrown::HashMap;
 
 use super::Head;
 use super::exemplars::{ExemplarStats, Verdict};
+use super::intake::{Intake, Undo};
 use super::order::{Round, rounds};
-use super::pairs::{LogPlace, PairId};
 use super::series::MemSeries;
 use super::table::Table;
-use crate::codec::frame;
 use crate::model::{Exemplar, Histogram, Labels, Metadata, bounds};
 use crate::tsdb::chunk::open::TimelineId;
 use crate::tsdb::error::Result;
 use crate::tsdb::points::{Point, reach};
+use crate::tsdb::record::LoggedSample;
 use crate::tsdb::record::exemplars::LoggedExemplar;
 use crate::tsdb::record::histograms::LoggedHistogram;
-use crate::tsdb::record::{self, LoggedSample};
 use crate::tsdb::wal::Wal;
 use crate::tsdb::{AppendOutcome, SeriesRef};
 use crate::util::lock::{lock, write};
-
-/// A log record holds at most this many samples, so that no record comes near the bounds of its length field.
-const MAX_RECORD_SAMPLES: usize = 100_000;
-/// As many exemplars or families, which are larger.
-const MAX_RECORD_TEXTS: usize = 1000;
-/// Cells of the native histograms in one record at most; a single one may have more.
-const MAX_RECORD_CELLS: usize = 1 << 20;
-/// Bytes of the label pairs defined by one record, and labels of the series, before the next series begins another one.
-const MAX_RECORD_LABEL_BYTES: usize = 4 << 20;
-const MAX_RECORD_LABELS: usize = 1 << 20;
 
 /// What to do with the good samples of a commit that holds refused ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,40 +108,6 @@ struct Staged {
     series: SeriesRef,
     timestamp: i64,
     bits: u64,
-}
-
-/// What a commit needs besides the table, kept from one to the next.
-#[derive(Debug, Default)]
-pub(super) struct Intake {
-    /// Label pairs the current file of the log has.
-    segment: u32,
-    pairs_in_segment: u32,
-    logged: Vec<LoggedSample>,
-    /// In what parts these and the native histograms go to the log.
-    rounds: Vec<Round>,
-    /// Those that are behind their series or the head. They are logged without a base and are no base of others.
-    late: Vec<LoggedSample>,
-    histograms: Vec<LoggedHistogram>,
-    exemplars: Vec<LoggedExemplar>,
-    families: Vec<(Box<str>, Metadata)>,
-    /// Series of accepted samples that the log does not know yet, once for each sample.
-    fresh: Vec<SeriesRef>,
-    undo: Vec<Undo>,
-    /// Label pairs that get their number in this commit.
-    named: Vec<PairId>,
-    buffer: Vec<u8>,
-    /// Whether a commit has changed the table and neither applied nor undone it: it panicked.
-    unfinished: bool,
-}
-
-/// A series as it was before a sample was judged.
-#[derive(Debug, Clone, Copy)]
-struct Undo {
-    series: SeriesRef,
-    last_time: i64,
-    last_bits: u64,
-    log_segment: u32,
-    log_bits: u64,
 }
 
 /// Stages the samples of one scrape or one request.
@@ -259,7 +214,7 @@ impl<'a> Appender<'a> {
                 intake.unfinished = false;
                 return Ok(stats);
             }
-            let newest = self.log(&mut intake);
+            let newest = intake.put_records(&self.head.table, self.timeline);
             match self.wal.append(&intake.buffer, newest) {
                 Ok(number) => {
                     reach(Point::CommitLogged);
@@ -371,8 +326,11 @@ impl<'a> Appender<'a> {
             stats.refuse(at, absent(*reference));
             return;
         };
-        let staged = || intake.histograms.iter().rev().find(|(r, t, _)| (r, t) == (reference, time));
-        let outcome = limits.judge_histogram(series, *time, histogram, || staged().map(|(.., there)| there));
+        let staged = || {
+            let (_, newest, there) = &intake.histograms[*intake.newest_histograms.get(reference)?];
+            (newest == time).then_some(there)
+        };
+        let outcome = limits.judge_histogram(series, *time, histogram, staged);
         if outcome != AppendOutcome::Accepted {
             stats.histograms += usize::from(outcome == AppendOutcome::Repeated);
             stats.refuse(at, outcome);
@@ -382,6 +340,7 @@ impl<'a> Appender<'a> {
             intake.fresh.push(*reference);
         }
         intake.undo.push(Undo::of(series));
+        intake.newest_histograms.insert(*reference, intake.histograms.len());
         intake.histograms.push(self.histograms[number].clone());
         series.last_time = *time;
         series.last_bits = histogram.sum.to_bits();
@@ -448,35 +407,6 @@ impl<'a> Appender<'a> {
         }
     }
 
-    /// Puts the records of the commit into the intake's buffer; returns the newest timestamp.
-    fn log(&self, intake: &mut Intake) -> Option<i64> {
-        if !intake.fresh.is_empty() {
-            intake.put_new_series(&mut write(&self.head.table));
-        }
-        let out = &mut intake.buffer;
-        let mut from = Round::default();
-        for round in &intake.rounds {
-            for part in intake.logged[from.floats..round.floats].chunks(MAX_RECORD_SAMPLES) {
-                frame::put_record(out, |out| record::samples::put(out, self.timeline, part));
-            }
-            put_histograms(out, &intake.histograms[from.histograms..round.histograms]);
-            from = *round;
-        }
-        for part in intake.late.chunks(MAX_RECORD_SAMPLES) {
-            frame::put_record(out, |out| record::samples::put_late(out, part));
-        }
-        for part in intake.exemplars.chunks(MAX_RECORD_TEXTS) {
-            frame::put_record(out, |out| record::exemplars::put(out, part));
-        }
-        for part in intake.families.chunks(MAX_RECORD_TEXTS) {
-            let families = part.iter().map(|(name, metadata)| (&**name, metadata));
-            frame::put_record(out, |out| record::metadata::put(out, families));
-        }
-        let times = intake.logged.iter().chain(&intake.late).map(|s| s.timestamp);
-        let histograms = intake.histograms.iter().map(|(_, time, _)| *time);
-        times.chain(histograms).chain(intake.exemplars.iter().map(|one| one.exemplar.timestamp)).max()
-    }
-
     fn apply(&self, table: &mut Table, intake: &mut Intake, stats: &mut CommitStats) {
         let first = intake.logged.first().map_or(i64::MIN, |s| s.timestamp);
         let place = self.timeline.filter(|_| !intake.logged.is_empty());
@@ -535,22 +465,6 @@ impl<'a> Appender<'a> {
     }
 }
 
-/// Puts records of native histograms, none with too many cells.
-fn put_histograms(out: &mut Vec<u8>, histograms: &[LoggedHistogram]) {
-    let mut left = histograms;
-    while !left.is_empty() {
-        let mut cells = 0;
-        let fits = |(_, _, histogram): &&LoggedHistogram| {
-            let begins = cells < MAX_RECORD_CELLS;
-            cells += histogram.cells();
-            begins
-        };
-        let (part, others) = left.split_at(left.iter().take_while(fits).count());
-        frame::put_record(out, |out| record::histograms::put(out, part));
-        left = others;
-    }
-}
-
 /// What becomes of a sample whose series is not there.
 fn absent(series: SeriesRef) -> AppendOutcome {
     if series == SeriesRef::REFUSED { AppendOutcome::TooLarge } else { AppendOutcome::UnknownSeries }
@@ -603,125 +517,6 @@ impl TimeLimits {
             AppendOutcome::OutOfOrder
         } else {
             AppendOutcome::Accepted
-        }
-    }
-}
-
-impl Undo {
-    fn of(series: &MemSeries) -> Self {
-        Self {
-            series: series.reference,
-            last_time: series.last_time,
-            last_bits: series.last_bits,
-            log_segment: series.log_segment,
-            log_bits: series.log_bits,
-        }
-    }
-}
-
-impl Intake {
-    /// The file of the log that the last commit went to.
-    pub(super) fn log_segment(&self) -> u32 {
-        self.segment
-    }
-
-    /// Whether there is nothing for the log.
-    fn is_empty(&self) -> bool {
-        let samples = self.logged.is_empty() && self.late.is_empty() && self.histograms.is_empty();
-        samples && self.exemplars.is_empty() && self.families.is_empty()
-    }
-
-    fn begin(&mut self, segment: u32) {
-        if self.segment != segment {
-            self.segment = segment;
-            self.pairs_in_segment = 0;
-        }
-        self.logged.clear();
-        self.rounds.clear();
-        self.late.clear();
-        self.histograms.clear();
-        self.exemplars.clear();
-        self.families.clear();
-        self.fresh.clear();
-        self.undo.clear();
-        self.named.clear();
-        self.buffer.clear();
-        // A large commit is rare; its memory is given back.
-        self.logged.shrink_to(MAX_RECORD_SAMPLES);
-        self.late.shrink_to(MAX_RECORD_SAMPLES);
-        self.undo.shrink_to(MAX_RECORD_SAMPLES);
-        self.buffer.shrink_to(1 << 20);
-    }
-
-    /// What was accepted since the last round makes a round.
-    fn end_round(&mut self) {
-        self.rounds.push(Round { floats: self.logged.len(), histograms: self.histograms.len() });
-    }
-
-    /// Puts records for the series the log does not know yet, and the label pairs its file does not have.
-    fn put_new_series(&mut self, table: &mut Table) {
-        let mut fresh = std::mem::take(&mut self.fresh);
-        fresh.sort_unstable();
-        fresh.dedup();
-        let mut left = fresh.as_slice();
-        while !left.is_empty() {
-            left = self.put_series(table, left);
-        }
-    }
-
-    /// Puts one record of series and one of their new pairs; returns the series for which there was no room.
-    fn put_series<'s>(&mut self, table: &mut Table, fresh: &'s [SeriesRef]) -> &'s [SeriesRef] {
-        let first_named = self.named.len();
-        let mut series = Vec::with_capacity(fresh.len().min(MAX_RECORD_SAMPLES));
-        let (mut label_bytes, mut label_count, mut taken) = (0, 0, 0);
-        for reference in fresh.iter().take(MAX_RECORD_SAMPLES) {
-            if label_bytes > MAX_RECORD_LABEL_BYTES || label_count > MAX_RECORD_LABELS {
-                break;
-            }
-            taken += 1;
-            let Some(found) = table.get(*reference) else { continue };
-            let pairs = found.pairs.clone();
-            label_count += pairs.len();
-            let mut numbers = Vec::with_capacity(pairs.len());
-            for id in &pairs {
-                let mut place = table.pairs.logged(*id);
-                if place.segment != self.segment {
-                    place = LogPlace { segment: self.segment, number: self.pairs_in_segment };
-                    table.pairs.set_logged(*id, place);
-                    self.pairs_in_segment += 1;
-                    self.named.push(*id);
-                    let (name, value) = table.pairs.texts().get(*id);
-                    label_bytes += name.len() + value.len();
-                }
-                numbers.push(place.number);
-            }
-            series.push((*reference, numbers));
-        }
-        let names = &self.named[first_named..];
-        if !names.is_empty() {
-            let texts = table.pairs.texts();
-            frame::put_record(&mut self.buffer, |out| {
-                record::put_pairs(out, names.iter().map(|id| texts.get(*id)));
-            });
-        }
-        frame::put_record(&mut self.buffer, |out| record::put_series(out, &series));
-        &fresh[taken..]
-    }
-
-    /// Takes back what a commit changed before the log had it.
-    fn undo(&mut self, table: &mut Table) {
-        self.unfinished = false;
-        for before in self.undo.drain(..).rev() {
-            if let Some((series, _)) = table.get_mut(before.series) {
-                series.last_time = before.last_time;
-                series.last_bits = before.last_bits;
-                series.log_segment = before.log_segment;
-                series.log_bits = before.log_bits;
-            }
-        }
-        for id in self.named.drain(..).rev() {
-            table.pairs.set_logged(id, LogPlace::default());
-            self.pairs_in_segment -= 1;
         }
     }
 }

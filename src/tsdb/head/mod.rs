@@ -13,6 +13,7 @@
 pub mod appender;
 pub mod exemplars;
 mod families;
+mod intake;
 mod order;
 mod pairs;
 pub mod read;
@@ -30,7 +31,7 @@ use super::changes::Changes;
 use super::chunk::open::TimelineId;
 use crate::model::{Labels, TimeRange};
 use crate::util::lock::{read as read_lock, write as write_lock};
-use appender::Intake;
+use intake::Intake;
 pub use pairs::HeadIndex;
 use table::Table;
 use table::fingerprint;
@@ -55,7 +56,7 @@ struct Departed {
     reference: SeriesRef,
     labels: Labels,
     /// The file of the log that was written when it left.
-    segment: u32,
+    segment: u64,
 }
 
 /// Recent samples of all active series.

@@ -212,8 +212,7 @@ impl HeadSeriesSet {
             Box::new(OpenSnapshot { times: times.clone(), count: values.count(), shape, bytes })
         });
         let beside = series.rest.as_ref().and_then(|rest| {
-            let late = rest.leaving.iter().chain(&rest.late).filter(|(t, _)| range.contains(*t)).copied();
-            let late: Vec<_> = late.collect();
+            let late: Vec<_> = rest.late_inside(range).collect();
             let open = rest.histograms.iter().filter(|(t, _)| visible.contains(*t));
             let chunks = rest.sealed_histograms.iter().filter(|chunk| chunk.overlaps(visible));
             let beside =
@@ -298,7 +297,7 @@ impl HeadSeriesSet {
             let mut histograms = Vec::new();
             beside.sealed.iter().for_each(|chunk| chunk.read(visible, &mut histograms));
             histograms.extend(beside.histograms.iter().cloned());
-            series::merge_beside(&[&beside.late], &histograms, range, before, out);
+            series::merge_beside(beside.late.iter().copied(), &histograms, range, before, out);
         }
     }
 
@@ -351,7 +350,7 @@ impl SeriesSet for HeadWindow<'_> {
             Part::All => series.read(range, &table.timelines, &mut Vec::new(), out),
             Part::Leaving => {
                 let leaving = series.rest.iter().flat_map(|rest| &rest.leaving);
-                leaving.filter(|(t, _)| range.contains(*t)).for_each(|(t, v)| out.push(*t, *v));
+                leaving.filter(|(t, _)| range.contains(**t)).for_each(|(t, v)| out.push(*t, *v));
             }
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! One series of the head: sealed chunks, an open one, and what does not fit their order.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use thin_vec::ThinVec;
@@ -43,10 +45,10 @@ struct SealScratch {
 /// What most series have none or little of.
 #[derive(Debug, Default)]
 pub(super) struct Rest {
-    /// Samples that came out of order, by time.
-    pub(super) late: Vec<(i64, f64)>,
+    /// Samples that came out of order, by time. They come in any order, and there may be millions.
+    pub(super) late: BTreeMap<i64, f64>,
     /// Those of them that are being written to a block, by time.
-    pub(super) leaving: Vec<(i64, f64)>,
+    pub(super) leaving: BTreeMap<i64, f64>,
     /// Native histograms, by time: full chunks of them, then those that are not in one yet.
     pub(super) sealed_histograms: Vec<Arc<SealedHistograms>>,
     pub(super) histograms: Vec<(i64, Arc<Histogram>)>,
@@ -60,7 +62,7 @@ impl Rest {
 
     /// Whether a late sample is newer than `time`: it was older than the head takes in order, not than its series.
     pub(super) fn has_late_after(&self, time: i64) -> bool {
-        [&self.late, &self.leaving].iter().any(|late| late.last().is_some_and(|(t, _)| *t > time))
+        [&self.late, &self.leaving].iter().any(|late| late.last_key_value().is_some_and(|(t, _)| *t > time))
     }
 }
 
@@ -115,6 +117,17 @@ impl Rest {
         self.late.is_empty()
             && self.histograms.iter().all(|(t, _)| *t < min_time)
             && self.sealed_histograms.iter().all(|chunk| chunk.end_time < min_time)
+    }
+
+    /// Its late samples inside `range`; of equal times the first stands.
+    pub(super) fn late_inside(&self, range: TimeRange) -> impl Iterator<Item = (i64, f64)> {
+        let inside = move |all: &BTreeMap<i64, f64>| -> Vec<(i64, f64)> {
+            if range.start > range.end {
+                return Vec::new();
+            }
+            all.range(range.start..=range.end).map(|(time, value)| (*time, *value)).collect()
+        };
+        inside(&self.leaving).into_iter().chain(inside(&self.late))
     }
 
     /// Appends the native histograms inside `range` to `out`.
@@ -262,11 +275,10 @@ impl MemSeries {
     /// Adds a sample older than the newest; says whether there was none at its time among the late ones.
     pub(super) fn append_late(&mut self, timestamp: i64, bits: u64) -> bool {
         self.was_late = true;
-        let late = &mut self.rest.get_or_insert_default().late;
-        match late.binary_search_by_key(&timestamp, |(t, _)| *t) {
-            Ok(_) => false,
-            Err(at) => {
-                late.insert(at, (timestamp, f64::from_bits(bits)));
+        match self.rest.get_or_insert_default().late.entry(timestamp) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(f64::from_bits(bits));
                 true
             }
         }
@@ -300,13 +312,10 @@ impl MemSeries {
     /// Sets late samples before `end` apart: they are about to be written to a block. New ones do not join them.
     pub(super) fn set_leaving(&mut self, end: i64) {
         let Some(rest) = &mut self.rest else { return };
-        let border = rest.late.partition_point(|(t, _)| *t < end);
-        if border > 0 {
-            let kept = rest.late.split_off(border);
-            rest.leaving.append(&mut std::mem::replace(&mut rest.late, kept));
-            // Stable: of equal times the first to come stays.
-            rest.leaving.sort_by_key(|(t, _)| *t);
-            rest.leaving.dedup_by_key(|(t, _)| *t);
+        let kept = rest.late.split_off(&end);
+        for (time, value) in std::mem::replace(&mut rest.late, kept) {
+            // Of equal times the first to come stays.
+            rest.leaving.entry(time).or_insert(value);
         }
     }
 
@@ -318,8 +327,7 @@ impl MemSeries {
         self.sealed.iter().for_each(|chunk| used(&chunk.times));
         let mut left = !self.sealed.is_empty();
         self.rest = self.rest.take().filter(|rest| !rest.is_empty_after(min_time)).map(|mut rest| {
-            rest.leaving = Vec::new();
-            rest.late.shrink_to_fit();
+            rest.leaving = BTreeMap::new();
             rest.histograms.retain(|(t, _)| *t >= min_time);
             rest.histograms.shrink_to_fit();
             rest.sealed_histograms.retain(|chunk| chunk.end_time >= min_time);
@@ -376,7 +384,7 @@ impl MemSeries {
         if let Some(rest) = &self.rest {
             let mut histograms = Vec::new();
             rest.read_histograms(range, &mut histograms);
-            merge_beside(&[&rest.leaving, &rest.late], &histograms, range, before, out);
+            merge_beside(rest.late_inside(range), &histograms, range, before, out);
         }
     }
 
@@ -404,9 +412,9 @@ impl MemSeries {
     pub(super) fn delete(&mut self, range: TimeRange, timelines: &mut Timelines) -> bool {
         let kept = |time: i64| !range.contains(time);
         let mut any = false;
-        let mut retain = |samples: &mut Vec<(i64, f64)>| {
+        let mut retain = |samples: &mut BTreeMap<i64, f64>| {
             let before = samples.len();
-            samples.retain(|(t, _)| kept(*t));
+            samples.retain(|t, _| kept(*t));
             any |= samples.len() != before;
         };
         if let Some(rest) = &mut self.rest {
@@ -495,20 +503,20 @@ pub(super) fn push_values(
 /// Puts late samples and histograms inside `range` among the samples of `out` from index `from` on, by time. Of equal
 /// times the sample in `out` stays.
 pub(super) fn merge_beside(
-    late: &[&[(i64, f64)]],
+    late: impl Iterator<Item = (i64, f64)>,
     histograms: &[(i64, Arc<Histogram>)],
     range: TimeRange,
     from: usize,
     out: &mut Samples,
 ) {
-    let late: Vec<_> = late.iter().copied().flatten().filter(|(t, _)| range.contains(*t)).collect();
+    let late: Vec<_> = late.filter(|(t, _)| range.contains(*t)).collect();
     let histograms: Vec<_> = histograms.iter().filter(|(t, _)| range.contains(*t)).collect();
     if late.is_empty() && histograms.is_empty() {
         return;
     }
     let plain = out.timestamps.split_off(from).into_iter().zip(out.values.split_off(from));
     let mut all: Vec<(i64, f64, Option<&Arc<Histogram>>)> = plain.map(|(t, v)| (t, v, None)).collect();
-    all.extend(late.iter().map(|(t, v)| (*t, *v, None)));
+    all.extend(late.into_iter().map(|(t, v)| (t, v, None)));
     all.extend(histograms.iter().map(|(t, h)| (*t, f64::NAN, Some(h))));
     all.sort_by_key(|(t, ..)| *t);
     all.dedup_by_key(|(t, ..)| *t);

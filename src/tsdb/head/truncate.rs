@@ -66,14 +66,16 @@ impl Head {
     /// The windows of `range` milliseconds that begin before `end` and hold late samples set apart, by their start.
     pub(in crate::tsdb) fn leaving_windows(&self, range: i64, end: i64) -> BTreeSet<i64> {
         let table = read(&self.table);
-        let late = table.iter().filter_map(|series| series.rest.as_ref()).flat_map(|rest| &rest.leaving);
-        late.map(|(t, _)| t.saturating_sub(t.rem_euclid(range))).filter(|start| *start < end).collect()
+        let late =
+            table.iter().filter_map(|series| series.rest.as_ref()).flat_map(|rest| rest.leaving.keys());
+        late.map(|t| t.saturating_sub(t.rem_euclid(range))).filter(|start| *start < end).collect()
     }
 
-    /// Drops what ends before `min_time`, and exemplars before it that came before the mark `upto`. `publish` runs
-    /// while no select can look: it makes the block visible that holds what is dropped. The rest is done in slices,
-    /// between which commits and selects go on: what is still there of it is no longer shown.
-    pub fn truncate(&self, min_time: i64, upto: u64, publish: impl FnOnce()) {
+    /// Drops what ends before `min_time`, and exemplars before it that came before the mark `upto`. `segment` gives the
+    /// file of the log that is written. `publish` runs while no select can look: it makes the block visible that holds
+    /// what is dropped. The rest is done in slices, between which commits and selects go on: what is still there of it
+    /// is no longer shown.
+    pub fn truncate(&self, min_time: i64, upto: u64, segment: impl Fn() -> u64, publish: impl FnOnce()) {
         let mut leaving = {
             let _intake = lock(&self.intake);
             let mut table = write(&self.table);
@@ -84,7 +86,7 @@ impl Head {
             Leaving { min_time, needed: table.timelines.needed_from(min_time), oldest: None, any: false }
         };
         let mut page = 0;
-        while self.truncate_pages(&mut page, &mut leaving) {
+        while self.truncate_pages(&mut page, &mut leaving, &segment) {
             // Whoever waits gets the lock: it is not a fair one.
             std::thread::sleep(BETWEEN_SLICES);
         }
@@ -104,8 +106,8 @@ impl Head {
     }
 
     /// One slice of a truncation, from page `from` on, which it moves; false when there is none left.
-    fn truncate_pages(&self, from: &mut usize, leaving: &mut Leaving) -> bool {
-        let intake = lock(&self.intake);
+    fn truncate_pages(&self, from: &mut usize, leaving: &mut Leaving, segment: &dyn Fn() -> u64) -> bool {
+        let _intake = lock(&self.intake);
         let mut table = write(&self.table);
         let super::Table { pages, timelines, exemplars, .. } = &mut *table;
         let Some(slice) = pages.get_mut(*from..).filter(|left| !left.is_empty()) else { return false };
@@ -127,7 +129,7 @@ impl Head {
                 idle.push(series.reference);
             }
             series.empty = series.last_time == i64::MIN;
-            let late = series.rest.as_ref().and_then(|rest| rest.late.first()).map(|(t, _)| *t);
+            let late = series.rest.as_ref().and_then(|rest| rest.late.first_key_value()).map(|(t, _)| *t);
             *oldest = (*oldest).into_iter().chain(series.first_from(*min_time, timelines)).chain(late).min();
         }
         *from += count;
@@ -136,7 +138,7 @@ impl Head {
             if let Some(series) = table.get(reference).filter(|series| series.was_late) {
                 let texts = series.pairs.iter().map(|id| table.pairs.texts().get(*id));
                 let labels = Labels::from_pairs(texts);
-                lock(&self.departed).push(Departed { reference, labels, segment: intake.log_segment() });
+                lock(&self.departed).push(Departed { reference, labels, segment: segment() });
             }
             table.remove(reference.slot());
             self.removed.fetch_add(1, Ordering::Relaxed);
@@ -146,7 +148,7 @@ impl Head {
 
     /// Forgets the series that left while the log wrote to segment `upto` or one before: those are gone.
     pub(in crate::tsdb) fn forget_departed(&self, upto: u64) {
-        lock(&self.departed).retain(|series| u64::from(series.segment) > upto);
+        lock(&self.departed).retain(|series| series.segment > upto);
     }
 
     /// Deletes the samples inside `range` of the series that match one of `selectors`, from the log on. Returns the

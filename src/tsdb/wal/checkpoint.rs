@@ -22,10 +22,14 @@ pub(super) fn name(number: u64) -> String {
     format!("{PREFIX}{number:08}")
 }
 
+fn numbered(name: &str) -> Option<u64> {
+    name.strip_prefix(PREFIX)?.parse().ok()
+}
+
 /// Number of the newest checkpoint.
 pub(super) fn newest(fs: &dyn LogFs) -> Result<Option<u64>> {
     let names = fs.list().at("list", fs.path())?;
-    Ok(names.iter().filter_map(|n| n.strip_prefix(PREFIX)?.parse().ok()).max())
+    Ok(names.iter().filter_map(|n| numbered(n)).max())
 }
 
 /// Writes a checkpoint with the series of `head`, then removes the segments up to `upto` and the checkpoint before.
@@ -37,7 +41,7 @@ pub(in crate::tsdb) fn write(fs: &dyn LogFs, upto: u64, head: &Head) -> Result<(
     if names.iter().any(|n| n == TEMPORARY) {
         fs.remove(TEMPORARY).at("remove", fs.path().join(TEMPORARY))?;
     }
-    let old = newest(fs)?;
+    let older = names.iter().filter(|n| numbered(n).is_some_and(|number| number != upto));
     let replaced: Vec<u64> = segments(fs)?.into_iter().filter(|n| *n <= upto).collect();
     let path = fs.path().join(TEMPORARY);
     let file = fs.create(TEMPORARY).at("create", &path)?;
@@ -88,8 +92,9 @@ pub(in crate::tsdb) fn write(fs: &dyn LogFs, upto: u64, head: &Head) -> Result<(
         fs.remove(&segment_name(number)).at("remove", fs.path().join(segment_name(number)))?;
         reach(Point::SegmentRemoved);
     }
-    if let Some(number) = old.filter(|n| *n != upto) {
-        fs.remove(&name(number)).at("remove", fs.path().join(name(number)))?;
+    // All there are: a process that ended here before left one.
+    for name in older {
+        fs.remove(name).at("remove", fs.path().join(name))?;
     }
     fs.sync_dir().at("sync", fs.path())
 }

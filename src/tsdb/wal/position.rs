@@ -7,6 +7,7 @@
 
 use super::SyncPolicy;
 use super::fs::LogFs;
+use crate::codec::CodecError;
 use crate::codec::envelope::{self, Control};
 use crate::tsdb::error::{Error, IoContext as _, Result};
 
@@ -21,6 +22,10 @@ pub(super) struct Position {
     /// Its bytes; none while it is being written.
     pub(super) len: Option<u64>,
 }
+
+// A build that knows no newer log must not take one for damaged: it is told by this note, which has a checksum. So
+// its version is raised whenever that of the log is.
+const _: () = assert!(super::VERSION == 4 && Position::VERSION == 1);
 
 impl Control for Position {
     const MAGIC: [u8; 4] = *b"EKWP";
@@ -51,7 +56,7 @@ pub(super) fn write(fs: &dyn LogFs, position: Position, policy: SyncPolicy) -> R
 /// Reads the note; none if there is none, as in directories of earlier builds, or if it is damaged.
 ///
 /// # Errors
-/// When the disk refuses.
+/// When the disk refuses, or a newer version wrote the log.
 pub(super) fn read(fs: &dyn LogFs) -> Result<Option<Position>> {
     if !fs.list().at("list", fs.path())?.iter().any(|name| name == NAME) {
         return Ok(None);
@@ -59,6 +64,9 @@ pub(super) fn read(fs: &dyn LogFs) -> Result<Option<Position>> {
     let bytes = fs.read(NAME).at("read", fs.path().join(NAME))?;
     match envelope::open(&bytes) {
         Ok(position) => Ok(Some(position)),
+        Err(source @ CodecError::Version { .. }) => {
+            Err(Error::Corrupt { what: fs.path().join(NAME).display().to_string(), source })
+        }
         Err(error) => {
             tracing::warn!(%error, "the note of where the log ends cannot be used");
             Ok(None)

@@ -1,8 +1,8 @@
 //! Remote write, receiving side.
 //!
 //! **Cost**: the bytes of all bodies that have arrived and wait, or arrive, are bounded by `MAX_WAITING_BYTES`; as
-//! many are inflated and stored at once as there are cores. Both are given back when the work is done, not when the
-//! client goes away.
+//! many are inflated and stored at once as their lane has places. Both are given back when the work is done, not when
+//! the client goes away.
 
 use std::sync::Arc;
 
@@ -82,24 +82,6 @@ impl Received {
     }
 }
 
-/// One of the places of requests that are stored at once; free again when dropped. It goes with the work, which
-/// outlives the request when the client goes away.
-struct Slot(Arc<ApiState>);
-
-impl Slot {
-    async fn take(state: &Arc<ApiState>) -> Option<Self> {
-        let permit = state.write_slots.acquire().await.ok()?;
-        permit.forget();
-        Some(Self(Arc::clone(state)))
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.write_slots.add_permits(1);
-    }
-}
-
 /// `POST /write`
 pub async fn write(
     State(state): State<Arc<ApiState>>,
@@ -127,12 +109,10 @@ pub async fn write(
     if let Err(error) = replayed(&state.db).await {
         return refuse(&error.into());
     }
-    // As many at once as there are cores: more would only take memory.
-    let Some(slot) = Slot::take(&state).await else {
+    let Ok(place) = state.lanes.writes.wait().await else {
         return plain_error(StatusCode::INTERNAL_SERVER_ERROR, "the server is stopping");
     };
-    let work = tokio::task::spawn_blocking(move || {
-        let _slot = slot;
+    let work = place.run(move || {
         // A body that is not compressed is refused as such whatever its type.
         let message = receiver.inflate(&received.bytes)?;
         drop(received);

@@ -156,3 +156,39 @@ fn copy_dir(from: &Path, to: &Path) {
         fs::copy(&file, to.join(file.strip_prefix(from).expect("below"))).expect("copy");
     }
 }
+
+#[test]
+fn a_block_that_takes_long_to_open_keeps_no_other_waiting() {
+    let dir = tempfile::tempdir().expect("dir");
+    let store = small_store(dir.path());
+    let (slow, other) = (BlockId::new(0, 7_200_000, 1), BlockId::new(7_200_000, 14_400_000, 2));
+    write(&store, &slow);
+    write(&store, &other);
+    // Whoever opens this for reading waits for a writer.
+    let file = dir.path().join(slow.as_str()).join("conf");
+    fs::remove_file(&file).expect("remove");
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().expect("mkfifo").success());
+    let patience = std::time::Duration::from_secs(60);
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| store.open(&slow).map(|_| ()));
+        let begin = std::time::Instant::now();
+        while lock(&store.open).opening.is_empty() {
+            assert!(begin.elapsed() < patience, "it was not opened");
+            std::thread::yield_now();
+        }
+        let (sender, opened) = std::sync::mpsc::channel();
+        let store = &store;
+        let other = &other;
+        scope.spawn(move || sender.send(store.open(other).map(|block| block.verify().is_ok())));
+        let opened = opened.recv_timeout(patience);
+        let waits = !opening.is_finished();
+        // Both ends, again and again until it has ended: whatever it waits for at the file, it goes on.
+        while !opening.is_finished() {
+            let _ends = fs::OpenOptions::new().read(true).write(true).open(&file);
+            std::thread::yield_now();
+        }
+        assert!(waits, "it does not wait for the file");
+        assert!(matches!(opened, Ok(Ok(true))), "it waits for the one that is slow");
+    });
+    assert!(lock(&store.open).opening.is_empty());
+}

@@ -99,7 +99,7 @@ fn run(policy: SyncPolicy, sync_every: i64) -> Vec<((usize, i64), ForgetfulFs)> 
             floor = (number - 8) * STEP;
             let segment = head.close_before(floor, || wal.current_segment());
             fs.disk().known.1 = floor;
-            head.truncate(floor, 0, || {});
+            head.truncate(floor, 0, || 0, || {});
             let upto =
                 wal.last_segment_before(floor).map(|upto| upto.min(segment - 1)).filter(|upto| *upto > 0);
             if let Some(upto) = upto {
