@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::settings::Settings;
 use crate::config::{self, Config, LoadOptions};
-use crate::promql::Engine;
 use crate::scrape::{self, ScrapeManager};
 use crate::telemetry::Registry;
 use crate::telemetry::metrics::{FloatGauge, Gauge};
@@ -108,7 +107,7 @@ impl Reloader {
     /// Applies `config`: first everything that can fail, then everything that cannot.
     pub(super) async fn apply(&mut self, config: Config) -> Result<(), ReloadError> {
         let prepared = self.scrape.prepare(&config)?;
-        let engine = Engine::new(self.settings.engine_options(&config));
+        let engine = self.state.engine.load().with_options(self.settings.engine_options(&config));
 
         self.state.db.set_limits(self.settings.limits(&config))?;
 

@@ -4,6 +4,7 @@
 //! then it is called otherwise, and an adoption that was interrupted goes on from the beginning.
 
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Failure;
@@ -27,6 +28,16 @@ pub(super) fn adopt(dir: &Path) -> Result<PathBuf, Failure> {
     if target.is_dir() {
         tracing::info!(dir = %target.display(), "the data of Prometheus was adopted before");
         return Ok(target);
+    }
+    // A volume that is mounted there: what is beside it is not kept with it.
+    if let Some(parent) = absolute.parent()
+        && std::fs::metadata(parent)?.dev() != std::fs::metadata(&absolute)?.dev()
+    {
+        return Err(format!(
+            "{} is a file system of its own, and what is beside it may not last as long: import it with `emberkeep tsdb import prometheus` into a directory inside of a volume",
+            dir.display()
+        )
+        .into());
     }
     tracing::info!(from = %dir.display(), to = %target.display(), "adopting the data of Prometheus");
     let db = open_or_create(&unfinished)?;

@@ -71,6 +71,38 @@ impl LabelsBuf {
         }
     }
 
+    /// Adds a label behind the others, wherever it belongs and whatever its value is. [`LabelsBuf::settle`] is to be
+    /// called before anything else is done, so that many labels in any order cost no more than sorting them.
+    pub fn append(&mut self, name: &str, value: &str) {
+        if self.used == self.pairs.len() {
+            self.pairs.push((String::new(), String::new()));
+        }
+        let slot = &mut self.pairs[self.used];
+        slot.0.clear();
+        slot.0.push_str(name);
+        slot.1.clear();
+        slot.1.push_str(value);
+        self.used += 1;
+    }
+
+    /// Brings appended labels into order, and forgets those without a value.
+    ///
+    /// # Errors
+    /// The name of a label that is there twice; the buffer is cleared then.
+    pub fn settle(&mut self) -> Result<(), String> {
+        let pairs = &mut self.pairs[..self.used];
+        if !pairs.is_sorted_by(|(a, _), (b, _)| a < b) {
+            pairs.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+            if let Some(twice) = pairs.windows(2).find(|two| two[0].0 == two[1].0) {
+                let name = twice[0].0.clone();
+                self.clear();
+                return Err(name);
+            }
+        }
+        self.remove_where(|_, value| value.is_empty());
+        Ok(())
+    }
+
     /// Removes label `name`; says whether it was there.
     pub fn remove(&mut self, name: &str) -> bool {
         let found = self.find(name);

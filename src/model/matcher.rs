@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::name::{Quoted, is_plain_label_name};
-use super::{Anchored, Labels, RegexBudget, RegexError};
+use super::{Anchored, Labels, RegexBudget, RegexError, Stopped};
 
 /// The four comparison operators of a matcher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,6 +98,23 @@ impl Matcher {
             MatchOp::NotEqual => self.value != value,
             MatchOp::Regex => self.regex.as_ref().is_some_and(|r| r.is_match(value)),
             MatchOp::NotRegex => self.regex.as_ref().is_some_and(|r| !r.is_match(value)),
+        }
+    }
+
+    /// Steps it takes at most to say that of a value of `len` bytes; see [`Anchored::effort`].
+    pub fn effort(&self, len: usize) -> usize {
+        self.regex.as_ref().map_or(len / 8 + 1, |regex| regex.effort(len))
+    }
+
+    /// As [`Matcher::matches`]. `go_on` is asked every now and then.
+    ///
+    /// # Errors
+    /// When it says no.
+    pub fn matches_while(&self, value: &str, go_on: &dyn Fn() -> bool) -> Result<bool, Stopped> {
+        match (self.op, &self.regex) {
+            (MatchOp::Regex, Some(regex)) => regex.is_match_while(value, go_on),
+            (MatchOp::NotRegex, Some(regex)) => regex.is_match_while(value, go_on).map(|found| !found),
+            _ => Ok(self.matches(value)),
         }
     }
 

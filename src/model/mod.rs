@@ -22,7 +22,7 @@ pub use labels::Labels;
 pub use labels_buf::LabelsBuf;
 pub use matcher::{MatchOp, Matcher};
 pub use metadata::{Metadata, MetricType, TYPE_LABEL, UNIT_LABEL};
-pub use regex::{Anchored, Groups, RegexBudget, RegexError};
+pub use regex::{Anchored, Groups, RegexBudget, RegexError, Stopped};
 pub use sample::{STALE_NAN_BITS, Samples, TimeRange, is_stale, stale_nan};
 
 /// The label that holds the metric name.

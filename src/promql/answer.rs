@@ -112,9 +112,10 @@ fn vector(rows: Vec<Row>, timestamp: i64, cx: &Context<'_>) -> Result<(Value, Ti
     let mut out = Vec::new();
     for row in rows.into_iter().filter(|row| row.present.get(0)) {
         cx.work(1)?;
-        cx.grow(&mut ticket, size_of::<VectorSample>() + row.labels.packed_len())?;
         let histogram = row.histogram(0).cloned();
-        out.push(VectorSample { labels: row.labels, timestamp, value: row.values[0], histogram });
+        let sample = VectorSample { labels: row.labels, timestamp, value: row.values[0], histogram };
+        cx.grow(&mut ticket, sample.bytes())?;
+        out.push(sample);
     }
     Ok((Value::Vector(out), ticket))
 }

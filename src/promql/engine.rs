@@ -1,5 +1,6 @@
 //! The engine: one query from text to answer.
 
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use super::syntax::quote::lossy;
 use super::value::{MatrixSeries, QueryResult, Stats, Value};
 use super::{Annotations, EngineOptions, Error, ExplainNode, QueryOptions, parse_within};
 use crate::model::RegexBudget;
-use crate::storage::{Queryable, SeriesSet};
+use crate::storage::{Queryable, SelectRequest, SeriesSet, Watch};
 
 /// Highest expression that is evaluated on the caller's stack. Queries written by hand are far below.
 const SHALLOW: u16 = 24;
@@ -49,6 +50,14 @@ impl Engine {
     pub fn new(options: EngineOptions) -> Self {
         let memory = Arc::new(TotalMemory::new(options.max_total_memory));
         Self { memory, results: ResultCache::new(options.max_kept_results), options, shares: true }
+    }
+
+    /// An engine with other settings. What still runs in this one counts against the memory of all queries there too.
+    #[must_use]
+    pub fn with_options(&self, options: EngineOptions) -> Self {
+        let new = Self::new(options);
+        let same = new.options.max_total_memory == self.options.max_total_memory;
+        Self { memory: if same { Arc::clone(&self.memory) } else { new.memory }, ..new }
     }
 
     /// The same engine computing every part of a query anew, however often it occurs, to compare with.
@@ -234,8 +243,7 @@ impl Engine {
         let plan = plan(&mut planner, expr, grid);
         limits.check_time()?;
         let plan = plan?;
-        let opened = open_selects(*source, &planner.selects)?;
-        let _selected = Ticket::try_new(&memory, opened.iter().map(|series| series.memory_bytes()).sum())?;
+        let (opened, _selected) = open_selects(*source, &planner.selects, &limits)?;
         let is_range = times.step > 0;
         let mut cx = Context::new(&opened, &self.options.features, !times.is_moment(), limits);
         if options.step_stats {
@@ -290,14 +298,41 @@ fn plan(planner: &mut Planner, expr: &Expr, grid: Grid) -> Result<Plan, Error> {
     })
 }
 
-fn open_selects(source: &dyn Queryable, selects: &SelectSet) -> Result<Vec<Box<dyn SeriesSet>>, Error> {
-    let Some(range) = selects.range() else { return Ok(Vec::new()) };
-    let querier = source.querier(range)?;
+/// Opens all selectors of a query; what they take is counted while they take it.
+fn open_selects(
+    source: &dyn Queryable,
+    selects: &SelectSet,
+    limits: &Limits,
+) -> Result<(Vec<Box<dyn SeriesSet>>, Ticket), Error> {
     let mut opened = Vec::new();
+    let mut all = Ticket::try_new(&limits.memory, 0)?;
+    let Some(range) = selects.range() else { return Ok((opened, all)) };
+    let querier = source.querier(range)?;
     for request in selects.requests() {
-        opened.push(querier.select(&request)?);
+        let one = RefCell::new(Ticket::try_new(&limits.memory, 0)?);
+        let failed = Cell::new(None);
+        let count = |bytes: usize| {
+            let mut one = one.borrow_mut();
+            let more = bytes.saturating_sub(one.bytes());
+            limits.check_time().and_then(|()| one.try_grow(more))
+        };
+        let watch = |bytes: usize| match count(bytes) {
+            Ok(()) => true,
+            Err(error) => {
+                failed.set(Some(error));
+                false
+            }
+        };
+        let set = querier.select(&SelectRequest { watch: Watch(&watch), ..request });
+        if let Some(error) = failed.take() {
+            return Err(error);
+        }
+        let set = set?;
+        count(set.memory_bytes())?;
+        all.try_grow(set.memory_bytes())?;
+        opened.push(set);
     }
-    Ok(opened)
+    Ok((opened, all))
 }
 
 #[cfg(test)]
@@ -528,6 +563,28 @@ mod tests {
                 assert!(result.is_ok(), "{query}: {result:?}");
             }
         }
+    }
+
+    /// Time in the square of the number of selectors would be minutes and more.
+    #[test]
+    fn queries_of_many_parts_are_planned_in_one_go() {
+        fn sum(from: u32, to: u32, one: &dyn Fn(u32) -> String) -> String {
+            let middle = u32::midpoint(from, to);
+            if middle == from {
+                return one(from);
+            }
+            format!("({}+{})", sum(from, middle, one), sum(middle, to, one))
+        }
+        let options = QueryOptions::default();
+        let engine = Engine::new(EngineOptions { max_memory: 4 << 30, ..EngineOptions::default() });
+        let forms: [&dyn Fn(u32) -> String; 2] = [&|n| format!("a{n}"), &|_| "up_total".to_owned()];
+        for form in forms {
+            let result = engine.instant(&storage(), &sum(0, 40_000, form), 500_000, &options);
+            assert!(result.is_ok(), "{result:?}");
+        }
+        let labels: Vec<String> = (0..100_000).rev().map(|n| format!("a{n:06}=\"\"")).collect();
+        let query = format!("absent(nope{{{}}})", labels.join(","));
+        assert!(engine.instant(&storage(), &query, 500_000, &options).is_ok());
     }
 
     #[test]

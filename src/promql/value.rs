@@ -67,9 +67,7 @@ impl Value {
         match self {
             Self::Scalar { .. } => 0,
             Self::String { value, .. } => value.len(),
-            Self::Vector(samples) => {
-                samples.iter().map(|s| size_of::<VectorSample>() + s.labels.packed().len()).sum()
-            }
+            Self::Vector(samples) => samples.iter().map(VectorSample::bytes).sum(),
             Self::Matrix(series) => Self::bytes_of_series(series),
         }
     }
@@ -81,8 +79,20 @@ impl Value {
 
     /// Bytes of a series with these labels and samples.
     pub(crate) fn bytes_of_one(labels: &Labels, samples: &Samples) -> usize {
-        let histograms: usize = samples.histograms.iter().map(|(_, h)| h.weight() * 16 + 16).sum();
+        let histograms: usize = samples.histograms.iter().map(|(_, h)| bytes_of_histogram(h)).sum();
         size_of::<MatrixSeries>() + labels.packed().len() + samples.len() * 16 + histograms
+    }
+}
+
+fn bytes_of_histogram(histogram: &Histogram) -> usize {
+    histogram.weight() * 16 + 16
+}
+
+impl VectorSample {
+    /// Bytes it takes, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        let histogram = self.histogram.as_deref().map_or(0, bytes_of_histogram);
+        size_of::<Self>() + self.labels.packed_len() + histogram
     }
 }
 

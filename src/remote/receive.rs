@@ -294,12 +294,13 @@ impl Bad {
     }
 }
 
-/// The labels of an exemplar; none if they are no text.
+/// The labels of an exemplar; none if they are no text, or one is there twice.
 pub(super) fn exemplar_labels(buf: &mut LabelsBuf, labels: &[(&[u8], &[u8])]) -> Option<Labels> {
     buf.clear();
     for (name, value) in labels {
-        buf.set(std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?);
+        buf.append(std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?);
     }
+    buf.settle().ok()?;
     Some(buf.to_labels())
 }
 
@@ -416,10 +417,13 @@ impl SeriesLabels {
             let (Ok(name), Ok(value)) = (std::str::from_utf8(name), std::str::from_utf8(value)) else {
                 return false;
             };
-            if name.is_empty() || self.buf.get(name).is_some() {
+            if name.is_empty() {
                 return false;
             }
-            self.buf.set(name, value);
+            self.buf.append(name, value);
+        }
+        if self.buf.settle().is_err() {
+            return false;
         }
         self.buf.iter().for_each(|(name, value)| Labels::pack(&mut self.packed, name, value));
         self.buf.get(METRIC_NAME).is_some()

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::{LoadOptions, parse};
 use crate::model::{MatchOp, Matcher, Samples, TimeRange, is_stale};
-use crate::storage::{Queryable as _, SelectRequest};
+use crate::storage::{Queryable as _, SelectRequest, Watch};
 use crate::telemetry::Registry;
 use crate::tsdb::space::DiskSpace;
 use crate::tsdb::{Limits, TsdbOptions};
@@ -268,7 +268,7 @@ fn exemplars_and_metadata_come_with_the_samples() {
         )
     };
     let exemplars = |b: &Bench| {
-        let found = b.db.exemplars(&[], TimeRange::ALL).expect("exemplars").series;
+        let found = b.db.exemplars(&[], TimeRange::ALL, Watch::NONE).expect("exemplars").series;
         let series = found.into_iter().map(|(labels, all)| {
             let all = all.into_iter().map(|e| (e.timestamp - T0, e.value, e.labels.to_string()));
             (labels.metric_name().to_owned(), all.collect::<Vec<_>>())

@@ -195,6 +195,8 @@ impl ScrapeLoop {
         let Run::Leave(leaving) = end else { return };
         let (shared, ingest, inbox) =
             (Arc::clone(&self.shared), Arc::clone(&self.ingest), Arc::clone(&self.inbox));
+        // Thousands may leave at once; they take no more threads than scrapes do.
+        let _permit = self.shared.threads.acquire().await;
         let blocking = tokio::task::spawn_blocking(move || leaving.carry_out(&shared, &ingest, &inbox));
         finished(blocking.await);
     }

@@ -23,6 +23,9 @@ pub enum StorageError {
     /// The storage does not answer queries yet, or no longer.
     #[error("storage is not ready: {0}")]
     NotReady(String),
+    /// It was told to stop; see [`Watch`].
+    #[error("nobody waits for the answer any more")]
+    GivenUp,
 }
 
 /// A moment in the life of a storage.
@@ -84,12 +87,37 @@ pub struct SelectRequest<'a> {
     /// Whether values matter. If not, a read may put any number that is not the stale marker for one that is not;
     /// timestamps, stale markers and which samples are histograms are as ever.
     pub values: bool,
+    /// Whether to go on.
+    pub watch: Watch<'a>,
 }
 
 impl<'a> SelectRequest<'a> {
-    /// A request for every sample inside `range` of the series that match.
+    /// A request for every sample inside `range` of the series that match, however long it takes.
     pub fn new(matchers: &'a [Matcher], range: TimeRange) -> Self {
-        Self { matchers, range, need: Need::Samples, values: true }
+        Self { matchers, range, need: Need::Samples, values: true, watch: Watch::NONE }
+    }
+}
+
+/// What work that may take long or much asks every now and then: whether to go on, having taken so many bytes.
+#[derive(Clone, Copy)]
+pub struct Watch<'a>(pub &'a dyn Fn(usize) -> bool);
+
+impl Watch<'_> {
+    /// Goes on.
+    pub const NONE: Self = Self(&|_| true);
+
+    /// Fails when the work is to end.
+    ///
+    /// # Errors
+    /// [`StorageError::GivenUp`].
+    pub fn check(self, bytes: usize) -> Result<(), StorageError> {
+        if (self.0)(bytes) { Ok(()) } else { Err(StorageError::GivenUp) }
+    }
+}
+
+impl std::fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
     }
 }
 
@@ -98,13 +126,13 @@ impl<'a> SelectRequest<'a> {
 pub struct Bounds<'a> {
     /// How many are wanted: the first in order, and perhaps some more.
     pub most: usize,
-    /// Whether nobody wants them any more; the list may then be any part of what it would be.
-    pub is_over: &'a dyn Fn() -> bool,
+    /// Whether to go on.
+    pub watch: Watch<'a>,
 }
 
 impl Bounds<'_> {
     /// No bounds.
-    pub const NONE: Self = Self { most: usize::MAX, is_over: &|| false };
+    pub const NONE: Self = Self { most: usize::MAX, watch: Watch::NONE };
 }
 
 /// A consistent view of the data: the same answers however long it is held.

@@ -47,12 +47,16 @@ pub(super) struct Inner {
     pub(super) doubtful: Mutex<Option<Vec<BlockId>>>,
     /// Blocks that the catalog named at the start and the disk did not have.
     pub(super) missing: Vec<Arc<BlockMeta>>,
+    /// Whether both copies of the tombstones were damaged at the start.
+    pub(super) tombstones_lost: bool,
     /// Blocks that left the catalog and wait for their last reader.
     pub(super) retired: Mutex<Vec<Arc<BlockMeta>>>,
     /// Blocks in which damage was met.
     pub(super) suspects: Suspects,
     /// Whoever changes the catalog takes a turn.
     pub(super) maintenance: Turns,
+    /// One copy is made after the other: they take time, disk, and names that are free.
+    pub(super) copies: Turns,
     pub(super) replay: ReplayState,
     /// The last to be dropped.
     pub(super) _held: Held,
@@ -73,6 +77,10 @@ pub struct TsdbStatus {
     pub missing: Vec<Arc<BlockMeta>>,
     /// Damaged places of the log that were cut off at start.
     pub corruptions: usize,
+    /// Blocks set aside as damaged since it was opened.
+    pub set_aside: u64,
+    /// Whether both copies of the tombstones were damaged when it was opened.
+    pub tombstones_lost: bool,
     /// Samples of the log that could not be brought back, because their series or they themselves could not be read.
     pub lost_samples: u64,
     /// Segment of the log being written.
@@ -119,6 +127,8 @@ impl Tsdb {
             missing: self.inner.missing.clone(),
             corruptions: self.inner.replay.report().map_or(0, |report| report.damage.len()),
             lost_samples: self.inner.replay.report().map_or(0, |report| report.orphans + report.undecodable),
+            set_aside: self.inner.metrics.blocks_quarantined.get(),
+            tombstones_lost: self.inner.tombstones_lost,
             segment: self.inner.wal.current_segment(),
         }
     }

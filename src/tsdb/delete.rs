@@ -7,11 +7,11 @@ use super::block::tombstones::Tombstone;
 use super::compact::worker;
 use super::db::{Inner, Tsdb};
 use super::error::Result;
-use super::index::resolve::resolve;
 use super::points::{Point, reach};
 use super::publish;
+use super::read::any_of;
 use crate::model::{Matcher, Samples, TimeRange};
-use crate::storage::{Queryable as _, SelectRequest, StorageError};
+use crate::storage::{Queryable as _, SelectRequest, StorageError, Watch};
 
 /// What a deletion concerns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,9 +48,7 @@ impl Tsdb {
         let concerned = |b: &&Arc<BlockMeta>| b.range().overlaps(&range) || b.exemplars.overlaps(&range);
         for meta in catalog.blocks.iter().filter(concerned) {
             let index = inner.block(meta).index()?;
-            let series = selectors.iter().fold(roaring::RoaringBitmap::new(), |all, matchers| {
-                all | resolve(index.label_index(), matchers)
-            });
+            let series = any_of(index.label_index(), selectors, Watch::NONE).expect("nobody says no");
             if !series.is_empty() {
                 deleted.series += usize::try_from(series.len()).unwrap_or(usize::MAX);
                 deleted.blocks += 1;
@@ -100,12 +98,16 @@ impl Tsdb {
     pub fn clean_tombstones(&self) -> Result<usize> {
         let inner = &*self.inner;
         inner.replay.check()?;
-        let _alone = inner.maintenance.take();
         let mut rewritten = 0;
         for meta in with_tombstones(inner) {
-            worker::rewrite(inner, &meta)?;
-            rewritten += 1;
+            // A turn for each: the head is cut in between.
+            let _alone = inner.maintenance.take();
+            if with_tombstones(inner).iter().any(|block| block.id == meta.id) {
+                worker::rewrite(inner, &meta)?;
+                rewritten += 1;
+            }
         }
+        let _alone = inner.maintenance.take();
         worker::remove_unused(inner)?;
         Ok(rewritten)
     }

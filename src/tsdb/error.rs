@@ -83,6 +83,12 @@ pub enum Error {
         /// The bound.
         source: CodecError,
     },
+    /// Samples of an import cannot be stored; the log names their series. Nothing was imported.
+    #[error("{lost} samples cannot be stored, nothing is imported")]
+    ImportIncomplete {
+        /// How many.
+        lost: u64,
+    },
     /// A block's database is damaged: not readable now, nor later. Set it aside.
     #[error("block {block} is damaged: {reason}")]
     BlockDamaged {

@@ -16,9 +16,9 @@ use super::db::{Inner, Tsdb};
 use super::error::{Error, Result};
 use super::head::exemplars::SeriesExemplars;
 use super::index::codec::BlockIndex;
-use super::index::resolve::resolve;
-use super::read::Suspects;
+use super::read::{Suspects, any_of};
 use crate::model::{Exemplar, Labels, Matcher, TimeRange, sort_exemplars};
+use crate::storage::{StorageError, Watch};
 use crate::util::lock::lock;
 
 /// Exemplars in one answer at most.
@@ -37,17 +37,27 @@ impl Tsdb {
     /// The exemplars inside `range` of the series that match one of `selectors`; no selector is all series.
     ///
     /// # Errors
-    /// When the log is still being replayed, a block cannot be read or is damaged.
-    pub fn exemplars(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Result<FoundExemplars> {
+    /// When the log is still being replayed, a block cannot be read or is damaged, or `watch` says no.
+    pub fn exemplars(
+        &self,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+        watch: Watch<'_>,
+    ) -> std::result::Result<FoundExemplars, StorageError> {
         let inner = &*self.inner;
         inner.replay.check()?;
-        let (head, catalog) = inner.head.exemplars(selectors, range, || inner.catalog.load_full());
+        let (head, catalog) = inner.head.exemplars(selectors, range, watch, || inner.catalog.load_full())?;
         let mut found: BTreeMap<Labels, Vec<Exemplar>> = BTreeMap::new();
         let mut count: usize = head.iter().map(|(_, exemplars)| exemplars.len()).sum();
         found.extend(head);
         for meta in catalog.blocks.iter().filter(|meta| meta.exemplars.overlaps(&range)) {
             let source = Source::new(inner, &catalog, meta)?;
-            for series in source.series(selectors, range)? {
+            let wanted = match selectors {
+                [] => None,
+                selectors => Some(any_of(source.index.label_index(), selectors, watch)?),
+            };
+            for series in source.series(wanted, range)? {
+                watch.check(0)?;
                 let (labels, exemplars) = series?;
                 count += exemplars.len();
                 found.entry(labels).or_default().extend(exemplars);
@@ -89,12 +99,8 @@ impl Source {
         Ok(Self { block, index, deleted, suspects: Arc::clone(&inner.suspects) })
     }
 
-    /// The exemplars inside `range` of the series that match one of `selectors`; no selector is all series.
-    fn series(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Result<ExemplarIter<'_>> {
-        let index = self.index.label_index();
-        let wanted = (!selectors.is_empty()).then(|| {
-            selectors.iter().fold(RoaringBitmap::new(), |all, matchers| all | resolve(index, matchers))
-        });
+    /// The exemplars inside `range` of the series `wanted`, or of all.
+    fn series(&self, wanted: Option<RoaringBitmap>, range: TimeRange) -> Result<ExemplarIter<'_>> {
         let runs = note(&self.suspects, self.block.meta(), self.block.exemplars(wanted, range))?;
         Ok(Box::new(runs.filter_map(|run| match note(&self.suspects, self.block.meta(), run) {
             Ok((number, mut exemplars)) => {
@@ -121,7 +127,7 @@ impl BlockSources {
 
 impl ExemplarSource for BlockSources {
     fn series(&self) -> Result<ExemplarIter<'_>> {
-        let sources = self.0.iter().map(|source| source.series(&[], TimeRange::ALL));
+        let sources = self.0.iter().map(|source| source.series(None, TimeRange::ALL));
         let mut merged = Merged { sources: sources.collect::<Result<_>>()?, next: Vec::new() };
         for source in &mut merged.sources {
             merged.next.push(source.next().transpose()?);

@@ -5,7 +5,7 @@
 use super::block::BlockMeta;
 use super::block::exemplars::ExemplarSource;
 use super::db::{Inner, Tsdb};
-use super::error::Result;
+use super::error::{Error, Result};
 use super::points::{Point, reach};
 use super::publish::{Pending, Window};
 use super::turns::Turn;
@@ -16,6 +16,8 @@ pub struct BlockImport<'a> {
     inner: &'a Inner,
     pending: Pending<'a>,
     oldest: Option<i64>,
+    /// Samples that could not be stored before it began, here and elsewhere.
+    lost_before: u64,
     _alone: Turn<'a>,
 }
 
@@ -28,7 +30,8 @@ impl Tsdb {
         let inner = &*self.inner;
         inner.replay.wait()?;
         let alone = inner.maintenance.take();
-        Ok(BlockImport { inner, pending: Pending::new(inner)?, oldest: None, _alone: alone })
+        let lost_before = inner.metrics.samples_lost.get();
+        Ok(BlockImport { inner, pending: Pending::new(inner)?, oldest: None, lost_before, _alone: alone })
     }
 }
 
@@ -57,9 +60,15 @@ impl BlockImport<'_> {
     /// Makes the blocks visible, durably.
     ///
     /// # Errors
-    /// When the disk refuses; none is visible then.
+    /// When there were samples that could not be stored, as histograms that are too wide, or the disk refuses; none is
+    /// visible then.
     pub fn publish(self) -> Result<()> {
-        let Self { inner, pending, oldest, _alone } = self;
+        let Self { inner, pending, oldest, lost_before, _alone } = self;
+        // It has the turn, so nobody else writes blocks meanwhile.
+        let lost = inner.metrics.samples_lost.get().saturating_sub(lost_before);
+        if lost > 0 {
+            return Err(Error::ImportIncomplete { lost });
+        }
         pending.publish(&[], None, |catalog| inner.catalog.store(catalog))?;
         if let Some(oldest) = oldest {
             inner.head.changes().note(oldest);

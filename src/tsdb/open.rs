@@ -165,11 +165,16 @@ impl Tsdb {
         let RecoveredCatalog { catalog, missing } = recover_catalog(&options, &*store, &metrics)?;
         super::snapshot::remove_unfinished(&dir)?;
         let (tombstones, damage) = Tombstones::load(&dir)?;
+        let tombstones_lost = damage.is_some();
         if let Some(error) = damage {
             tracing::error!(
                 %error,
                 "both copies of the tombstones are damaged and set aside; what was deleted from blocks that were not rewritten since is there again, delete it once more"
             );
+        }
+        if !tombstones.is_saved(&dir) {
+            // A process that ended between the two left an older copy, or one of them was damaged.
+            tombstones.save(&dir)?;
         }
         let catalog = catalog.with_tombstones(tombstones);
 
@@ -189,8 +194,10 @@ impl Tsdb {
             retired: Mutex::default(),
             doubtful: Mutex::default(),
             missing,
+            tombstones_lost,
             suspects: Suspects::default(),
             maintenance: Turns::default(),
+            copies: Turns::default(),
             replay: ReplayState::default(),
             limits: ArcSwap::from_pointee(options.limits),
             space: Space::default(),
@@ -394,6 +401,7 @@ fn recover_catalog(
             }
             for id in found.iter().filter(|id| !catalog.blocks.iter().any(|b| b.id == **id)) {
                 // Published by name but not yet in the catalog: its samples are still in the log or in its sources.
+                tracing::info!(block = %id, "a block that the catalog does not name is removed");
                 store.remove(id)?;
             }
             let (kept, mut missing): (Vec<_>, Vec<_>) =

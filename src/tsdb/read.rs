@@ -21,7 +21,7 @@ use super::index::codec::BlockIndex;
 use super::index::resolve::resolve;
 use super::store::BlockId;
 use crate::model::{Labels, Matcher, Samples, TimeRange};
-use crate::storage::{Bounds, Mark, Querier, Queryable, SelectRequest, SeriesSet, StorageError};
+use crate::storage::{Bounds, Mark, Querier, Queryable, SelectRequest, SeriesSet, StorageError, Watch};
 use crate::util::lock::lock;
 
 impl From<Error> for StorageError {
@@ -69,30 +69,46 @@ impl TsdbQuerier {
         Ok(true)
     }
 
-    /// Calls `look` with the index of the head and of every block that overlaps the range.
-    fn each_index(&self, mut look: impl FnMut(&dyn LabelSource)) -> Result<(), StorageError> {
+    /// Calls `look` with the index of the head and of every block that overlaps the range, and the series there that
+    /// match one of `selectors`.
+    fn each_index(
+        &self,
+        selectors: &[Vec<Matcher>],
+        watch: Watch<'_>,
+        mut look: impl FnMut(&dyn LabelSource, &RoaringBitmap),
+    ) -> Result<(), StorageError> {
         let catalog = self.inner.catalog.load_full();
         for meta in catalog.blocks.iter().filter(|b| b.range().overlaps(&self.range)) {
-            look(Source::new(&self.inner, &catalog, meta).index()?.label_index());
+            let index = Source::new(&self.inner, &catalog, meta).index()?;
+            look(index.label_index(), &any_of(index.label_index(), selectors, watch)?);
         }
         if self.needs_head(self.range)?
             && self.inner.head.time_range().is_some_and(|held| held.overlaps(&self.range))
         {
-            self.inner.head.with_index(|index| look(index.source()));
+            self.inner.head.with_matching(selectors, watch, look)?;
         }
         Ok(())
     }
 }
 
-fn any_of(index: &dyn LabelSource, selectors: &[Vec<Matcher>]) -> RoaringBitmap {
-    selectors.iter().fold(RoaringBitmap::new(), |all, matchers| all | resolve(index, matchers))
+/// The series of a block for which all matchers of one of `selectors` hold.
+pub(super) fn any_of(
+    index: &dyn LabelSource,
+    selectors: &[Vec<Matcher>],
+    watch: Watch<'_>,
+) -> Result<RoaringBitmap, StorageError> {
+    let mut all = RoaringBitmap::new();
+    for matchers in selectors {
+        all |= resolve(index, matchers, watch)?;
+    }
+    Ok(all)
 }
 
 impl Querier for TsdbQuerier {
     fn select(&self, request: &SelectRequest<'_>) -> Result<Box<dyn SeriesSet>, StorageError> {
         let inner = &self.inner;
         let (head, catalog) = if self.needs_head(request.range)? {
-            inner.head.select(*request, || inner.catalog.load_full())
+            inner.head.select(*request, || inner.catalog.load_full())?
         } else {
             (HeadSeriesSet::default(), inner.catalog.load_full())
         };
@@ -107,19 +123,16 @@ impl Querier for TsdbQuerier {
         bounds: Bounds<'_>,
     ) -> Result<Vec<String>, StorageError> {
         let mut names = BTreeSet::new();
-        self.each_index(|index| {
-            if (bounds.is_over)() {
-                return;
-            }
-            let wanted = (!selectors.is_empty()).then(|| any_of(index, selectors));
+        let is_over = || !(bounds.watch.0)(0);
+        self.each_index(selectors, bounds.watch, |index, wanted| {
             // Names come in order: of each index the first are enough.
             let mut found = 0;
             index.each_name(&mut |name| {
-                if found >= bounds.most || (bounds.is_over)() {
+                if found >= bounds.most || is_over() {
                     return;
                 }
-                let mut held = wanted.is_none();
-                if let Some(wanted) = &wanted {
+                let mut held = selectors.is_empty();
+                if !held {
                     index.each_value(name, "", &mut |_, postings| {
                         held = !wanted.is_disjoint(&postings());
                         if held { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -131,6 +144,7 @@ impl Querier for TsdbQuerier {
                 }
             });
         })?;
+        bounds.watch.check(0)?;
         Ok(names.into_iter().collect())
     }
 
@@ -141,23 +155,21 @@ impl Querier for TsdbQuerier {
         bounds: Bounds<'_>,
     ) -> Result<Vec<String>, StorageError> {
         let mut values = BTreeSet::new();
-        self.each_index(|index| {
-            if (bounds.is_over)() {
-                return;
-            }
-            let wanted = (!selectors.is_empty()).then(|| any_of(index, selectors));
+        let is_over = || !(bounds.watch.0)(0);
+        self.each_index(selectors, bounds.watch, |index, wanted| {
             // Values come in order too.
             let mut found = 0;
             index.each_value(name, "", &mut |value, postings| {
-                let held = wanted.as_ref().is_none_or(|wanted| !wanted.is_disjoint(&postings()));
+                let held = selectors.is_empty() || !wanted.is_disjoint(&postings());
                 found += usize::from(held);
                 if held && !values.contains(value) {
                     values.insert(value.to_owned());
                 }
-                let ends = found >= bounds.most || (bounds.is_over)();
+                let ends = found >= bounds.most || is_over();
                 if ends { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
         })?;
+        bounds.watch.check(0)?;
         Ok(values.into_iter().collect())
     }
 }
@@ -230,6 +242,9 @@ impl SnapshotQuerier {
     }
 }
 
+/// Series between two looks whether to go on.
+const BETWEEN_LOOKS: usize = 1024;
+
 /// Source number of the head.
 const HEAD: u32 = u32::MAX;
 
@@ -266,7 +281,7 @@ struct Cursor {
 fn merge(
     blocks: Vec<Source>,
     head: HeadSeriesSet,
-    &SelectRequest { matchers, values, .. }: &SelectRequest<'_>,
+    &SelectRequest { matchers, values, watch, .. }: &SelectRequest<'_>,
 ) -> Result<MergedSeriesSet, StorageError> {
     if blocks.is_empty() {
         return Ok(head_alone(head));
@@ -276,7 +291,7 @@ fn merge(
     for block in blocks {
         let index = block.index()?;
         // Blocks are written in label order, so their numbers are.
-        let numbers = Box::new(resolve(index.label_index(), matchers).into_iter());
+        let numbers = Box::new(resolve(index.label_index(), matchers, watch)?.into_iter());
         cursors.push(Cursor { source: as_number(open.len()), numbers, next: None });
         open.push((block, index));
     }
@@ -286,6 +301,9 @@ fn merge(
     while let Some(least) =
         cursors.iter().filter_map(|c| c.next.as_ref()).map(|(labels, _)| labels).min().cloned()
     {
+        if set.order.len().is_multiple_of(BETWEEN_LOOKS) {
+            watch.check(set.memory_bytes())?;
+        }
         let start = set.parts.len();
         // In the order of the sources, which is that of time.
         for cursor in &mut cursors {

@@ -21,7 +21,7 @@ use super::store::sled::SledStore;
 use super::store::{BlockStore, keys};
 use crate::codec::envelope;
 use crate::model::{Samples, TimeRange};
-use crate::storage::{SelectRequest, SeriesSet};
+use crate::storage::{SelectRequest, SeriesSet, Watch};
 
 /// Folder of snapshots in the data directory.
 const FOLDER: &str = "snapshots";
@@ -71,15 +71,15 @@ impl Tsdb {
         }
     }
 
-    /// Makes a copy at `target`, which must not exist. Waits for a compaction under way.
+    /// Makes a copy at `target`, which must not exist, of this moment. Waits for another copy and for a step
+    /// of maintenance under way.
     ///
     /// # Errors
     /// When the log is still being replayed, a block is damaged, or the disk refuses; nothing is left then.
     pub fn copy_to(&self, target: &Path, skip_head: bool) -> Result<()> {
         let inner = &*self.inner;
         inner.replay.check()?;
-        // No block may leave while it is being copied.
-        let _alone = inner.maintenance.take();
+        let _alone = inner.copies.take();
         // An empty folder is as good as none: the copy takes its place.
         if target.exists() && !fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none()) {
             let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
@@ -126,10 +126,15 @@ fn create_unfinished(parent: &Path, target: &Path) -> std::io::Result<PathBuf> {
 
 fn copy(inner: &Inner, target: &Path, skip_head: bool) -> Result<()> {
     let store = SledStore::new(&target.join("blocks"))?;
-    // No block is cut meanwhile, so those of the head are still there when its samples are looked at.
-    let (mut exemplars, ()) = inner.head.exemplars(&[], TimeRange::ALL, || {});
-    let (head, catalog) =
-        inner.head.select(SelectRequest::new(&[], TimeRange::ALL), || inner.catalog.load_full());
+    // No block is cut between the two. Blocks of a catalog stay on disk for as long as somebody holds it.
+    let alone = inner.maintenance.take();
+    let (mut exemplars, ()) =
+        inner.head.exemplars(&[], TimeRange::ALL, Watch::NONE, || {}).expect("nobody says no");
+    let (head, catalog) = inner
+        .head
+        .select(SelectRequest::new(&[], TimeRange::ALL), || inner.catalog.load_full())
+        .expect("nobody says no");
+    drop(alone);
     for meta in &catalog.blocks {
         copy_block(&*inner.store, &store, meta)?;
     }
@@ -194,10 +199,11 @@ fn windows(set: &dyn SeriesSet, exemplars: &SeriesExemplars, range: i64) -> Resu
 
 /// Copies one block from store to store.
 fn copy_block(from: &dyn BlockStore, to: &dyn BlockStore, meta: &BlockMeta) -> Result<()> {
-    let reader = from.open(&meta.id)?;
+    // Opened for each value: a store closes what has read much and is held by nobody.
+    let get = |key: &[u8]| from.open(&meta.id)?.get(key);
     let mut writer = to.begin(&meta.id)?;
     let mut bundle = 0;
-    while let Some(payload) = reader.get(&keys::bundle(bundle))? {
+    while let Some(payload) = get(&keys::bundle(bundle))? {
         writer.put(&keys::bundle(bundle), &payload)?;
         bundle += 1;
     }
@@ -206,7 +212,7 @@ fn copy_block(from: &dyn BlockStore, to: &dyn BlockStore, meta: &BlockMeta) -> R
             block: meta.id.to_string(),
             reason: format!("index part {part} is missing"),
         };
-        let payload = reader.get(&keys::index_part(part))?.ok_or_else(missing)?;
+        let payload = get(&keys::index_part(part))?.ok_or_else(missing)?;
         writer.put(&keys::index_part(part), &payload)?;
     }
     let beside = (0..meta.exemplars.parts).map(keys::exemplar_part);
@@ -215,7 +221,7 @@ fn copy_block(from: &dyn BlockStore, to: &dyn BlockStore, meta: &BlockMeta) -> R
             block: meta.id.to_string(),
             reason: format!("key {key:02x?} is missing"),
         };
-        let payload = reader.get(&key)?.ok_or_else(missing)?;
+        let payload = get(&key)?.ok_or_else(missing)?;
         writer.put(&key, &payload)?;
     }
     if writer.digest() != meta.digest {

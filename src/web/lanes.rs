@@ -1,15 +1,17 @@
 //! Lanes: work of one kind has a number of places, so that it never takes the threads that other work waits for.
 //!
-//! The threads that may block are a pool of hundreds; all places together are far fewer. Scrapes, `/metrics` and what else
+//! The threads that may block are a pool of hundreds; all places together are far fewer. Scrapes and what else
 //! has no lane find a thread whatever queries, writes and metadata do.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::response::Response;
+use serde::Serialize;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
-use super::reply::ApiError;
+use super::reply::{ApiError, Success, json_response};
 use super::state::ApiState;
 use crate::model::RegexBudget;
 use crate::util::StopToken;
@@ -19,6 +21,9 @@ const METADATA_PLACES: usize = 8;
 
 /// Places for what operators ask: status, deletion, snapshots.
 const ADMINISTRATION_PLACES: usize = 4;
+
+/// Places for whoever scrapes this server.
+const METRICS_PLACES: usize = 2;
 
 /// The lanes of a server.
 #[derive(Debug, Clone)]
@@ -31,6 +36,8 @@ pub struct Lanes {
     pub metadata: Lane,
     /// Status and administration.
     pub administration: Lane,
+    /// The server's own metrics.
+    pub metrics: Lane,
 }
 
 impl Lanes {
@@ -42,6 +49,7 @@ impl Lanes {
             queries: Lane::new("query", queries),
             metadata: Lane::new("request", METADATA_PLACES),
             administration: Lane::new("request", ADMINISTRATION_PLACES),
+            metrics: Lane::new("request", METRICS_PLACES),
         }
     }
 }
@@ -179,6 +187,17 @@ impl ApiState {
         let running = self.run_in(&self.lanes.metadata, self.query_timeout, work);
         let late = ApiError::timeout("request timed out");
         tokio::time::timeout(self.query_timeout, running).await.unwrap_or(Err(late))
+    }
+
+    /// As [`ApiState::look_up`], with the body of the reply written there too: it may be megabytes.
+    ///
+    /// # Errors
+    /// Those of [`ApiState::look_up`].
+    pub async fn answer<T: Serialize>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self, &Turn) -> Result<Success<T>, ApiError> + Send + 'static,
+    ) -> Result<Response, ApiError> {
+        self.look_up(move |state, turn| work(state, turn)?.to_body()).await.map(json_response)
     }
 
     /// As [`ApiState::run_in`] in the lane of administration, however long it takes.

@@ -61,7 +61,10 @@ pub(super) async fn quit(State(state): Shared) -> Response {
 }
 
 pub(super) async fn metrics(State(state): Shared) -> Response {
-    let work = tokio::task::spawn_blocking(move || {
+    let Ok(place) = state.lanes.metrics.wait().await else {
+        return ApiError::internal("the server is stopping").into_response();
+    };
+    let work = place.run(move || {
         state.db.refresh_metrics();
         state.http_metrics.set_kept_bytes(state.engine.load().kept_bytes());
         metrics::encode(&state.registry)

@@ -13,7 +13,7 @@ use crate::model::{Matcher, TimeRange, parse_duration};
 use crate::promql;
 
 /// Largest body of a form.
-const MAX_FORM_BYTES: usize = 10 << 20;
+pub(super) const MAX_FORM_BYTES: usize = 10 << 20;
 
 /// The parameters of one request. Unknown ones are ignored, as Prometheus does.
 #[derive(Debug, Default)]

@@ -14,10 +14,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tokio::time::{Instant, timeout_at};
 
-use super::params::Params;
+use super::WRITE;
+use super::params::{MAX_FORM_BYTES, Params};
 use super::reply::{ApiError, NeedsReplay, plain_error};
 use super::state::ApiState;
-use super::{MAX_BODY_BYTES, WRITE};
 use crate::tsdb::{self, Tsdb};
 
 /// Waits until the log is replayed.
@@ -36,7 +36,8 @@ pub(super) async fn wait(State(state): State<Arc<ApiState>>, request: Request, n
     }
     let begun = Instant::now();
     let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
+    // No more than forms may have.
+    let Ok(body) = to_bytes(body, MAX_FORM_BYTES).await else {
         return plain_error(StatusCode::BAD_REQUEST, "the body of the request cannot be read");
     };
     let again = || Request::from_parts(parts.clone(), Body::from(body.clone()));

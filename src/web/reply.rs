@@ -1,6 +1,7 @@
 //! The envelope of every API reply, and how errors become status codes.
 
 use std::any::Any;
+use std::borrow::Cow;
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -113,6 +114,7 @@ impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
         match error {
             StorageError::NotReady(_) => Self::replaying(error.to_string()),
+            StorageError::GivenUp => Self::timeout("request timed out"),
             error => Self::internal(error.to_string()),
         }
     }
@@ -131,9 +133,9 @@ impl IntoResponse for ApiError {
         let Some(kind) = self.kind else {
             let stopping = HeaderValue::from_static(if self.stopping { "true" } else { "false" });
             let name = HeaderName::from_static("x-prometheus-stopping");
-            return (self.status, [(name, stopping)], self.message).into_response();
+            return (self.status, [(name, stopping)], echo(&self.message).into_owned()).into_response();
         };
-        let envelope = ErrorEnvelope { status: "error", kind, error: &self.message };
+        let envelope = ErrorEnvelope { status: "error", kind, error: &echo(&self.message) };
         let body = json_response(serde_json::to_vec(&envelope).unwrap_or_default());
         let mut response = (self.status, body).into_response();
         if self.replaying {
@@ -141,6 +143,18 @@ impl IntoResponse for ApiError {
         }
         response
     }
+}
+
+/// Bytes of a message at most: it may repeat what was sent, which may be megabytes.
+const MAX_MESSAGE_BYTES: usize = 8 << 10;
+
+/// A message, cut where it is long.
+fn echo(message: &str) -> Cow<'_, str> {
+    if message.len() <= MAX_MESSAGE_BYTES {
+        return Cow::Borrowed(message);
+    }
+    let end = (0..=MAX_MESSAGE_BYTES).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
+    Cow::Owned(format!("{}...", &message[..end]))
 }
 
 /// A body of JSON.
@@ -171,13 +185,21 @@ struct Envelope<'a, T> {
     warnings: &'a [String],
 }
 
-impl<T: Serialize> IntoResponse for Success<T> {
-    fn into_response(self) -> Response {
+impl<T: Serialize> Success<T> {
+    /// The body of the reply.
+    ///
+    /// # Errors
+    /// When the content is no JSON, which is a bug.
+    pub fn to_body(&self) -> Result<Vec<u8>, ApiError> {
         let envelope = Envelope { status: "success", data: &self.data, warnings: &self.warnings };
-        match serde_json::to_vec(&envelope) {
-            Ok(body) => json_response(body),
-            Err(error) => ApiError::internal(error.to_string()).into_response(),
-        }
+        serde_json::to_vec(&envelope).map_err(|error| ApiError::internal(error.to_string()))
+    }
+}
+
+impl<T: Serialize> IntoResponse for Success<T> {
+    /// For what is small; see [`ApiState::answer`](super::state::ApiState::answer) for what may be large.
+    fn into_response(self) -> Response {
+        self.to_body().map_or_else(IntoResponse::into_response, json_response)
     }
 }
 

@@ -57,3 +57,45 @@ fn a_query_ends_when_its_time_is_over() {
     assert_eq!(reply.status, 503);
     wait_for("the queries to end", || (queries(&server)? == 0).then_some(()));
 }
+
+#[test]
+fn an_expression_that_takes_long_keeps_nobody_waiting() {
+    let dir = tempfile::tempdir().expect("dir");
+    let server = start(&dir, &[]);
+    let now = newest() * 1000;
+    let write = |first: u32, names: u32| {
+        let mut body = Vec::new();
+        for number in first..first + names {
+            let text = format!("{number:b}").repeat(60);
+            let labels = [("__name__", "texts"), ("text", text.as_str())];
+            message::put_series(&mut body, labels.into_iter(), &[(now, 1.0)]);
+        }
+        write::write(&server, &body).status
+    };
+    assert_eq!(write(0, 3000), 204);
+    // Thousands of ways are followed at once, for each character.
+    let slow: Vec<String> = (0..2000).map(|n| format!(".{{0,20}}a{n}")).collect();
+    let form = format!("query=count(texts%7Btext=~%22{}%22%7D)", slow.join("%7C"));
+    let ask = || {
+        let kind = [("Content-Type", "application/x-www-form-urlencoded")];
+        open(&server, "POST /api/v1/query", &kind, form.as_bytes())
+    };
+    let asked = ask();
+    wait_for("the query to start", || (queries(&server)? == 1).then_some(()));
+    // Samples of new series and old ones are taken, and other queries answered, while it goes on.
+    for round in 0..3 {
+        assert_eq!(write(3000 + round, 1), 204);
+        assert_eq!(get(&server, "/api/v1/query?query=count(texts)").status, 200);
+    }
+    assert_eq!(queries(&server), Some(1), "it still runs");
+    drop(asked);
+    wait_for("the query to end", || (queries(&server)? == 0).then_some(()));
+    let reply = crate::send(
+        &server,
+        "POST /api/v1/query?timeout=300ms",
+        &[("Content-Type", "application/x-www-form-urlencoded")],
+        form.as_bytes(),
+    );
+    assert_eq!((reply.status, reply.json()["errorType"].as_str()), (503, Some("timeout")));
+    assert!(server.stop().success());
+}

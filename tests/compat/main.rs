@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use emberkeep::model::{Samples, TimeRange};
-use emberkeep::storage::{Queryable as _, SelectRequest};
+use emberkeep::storage::{Queryable as _, SelectRequest, Watch};
 use emberkeep::telemetry::Registry;
 use emberkeep::tsdb::{Limits, Tsdb, TsdbOptions};
 use emberkeep::util::ManualClock;
@@ -51,7 +51,7 @@ fn content(db: &Tsdb) -> String {
         let (labels, count, digest) = (set.labels(index), samples.len(), digest.finalize());
         writeln!(out, "{labels} {count} {digest:08x}").expect("text");
     }
-    for (labels, exemplars) in db.exemplars(&[], TimeRange::ALL).expect("exemplars").series {
+    for (labels, exemplars) in db.exemplars(&[], TimeRange::ALL, Watch::NONE).expect("exemplars").series {
         for one in exemplars {
             writeln!(out, "{labels} # {} {} {}", one.labels, one.value, one.timestamp).expect("text");
         }

@@ -15,6 +15,7 @@ mod image;
 mod kill;
 mod late;
 mod load;
+mod maintenance;
 mod model;
 mod recovery;
 mod refused;

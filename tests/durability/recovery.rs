@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use emberkeep::model::histogram::{Buckets, Histogram, Span};
 use emberkeep::model::{Exemplar, Labels, Matcher, Samples, TimeRange};
-use emberkeep::storage::{Queryable as _, SelectRequest, SeriesSet, StorageError};
+use emberkeep::storage::{Queryable as _, SelectRequest, SeriesSet, StorageError, Watch};
 use emberkeep::tsdb::{CommitMode, CommitStats, Tsdb};
 
 use crate::support::files::copy_dir;
 use crate::{MINUTE, open, options, try_open};
 
-const BEGIN: i64 = 1_000_000 * MINUTE;
+pub(crate) const BEGIN: i64 = 1_000_000 * MINUTE;
 
-fn name(name: &str) -> Labels {
+pub(crate) fn name(name: &str) -> Labels {
     Labels::from_pairs([("__name__", name)])
 }
 
-fn push(db: &Tsdb, samples: &[(&str, i64, f64)]) -> CommitStats {
+pub(crate) fn push(db: &Tsdb, samples: &[(&str, i64, f64)]) -> CommitStats {
     let mut appender = db.appender(None);
     for (series, time, value) in samples {
         let series = appender.series(&name(series));
@@ -29,7 +29,7 @@ fn push(db: &Tsdb, samples: &[(&str, i64, f64)]) -> CommitStats {
 }
 
 /// Times after [`BEGIN`] and values of a series.
-fn read(db: &Tsdb, series: &str) -> Vec<(i64, f64)> {
+pub(crate) fn read(db: &Tsdb, series: &str) -> Vec<(i64, f64)> {
     let matchers = [Matcher::equal("__name__", series)];
     let querier = db.querier(TimeRange::ALL).expect("querier");
     let set = querier.select(&SelectRequest::new(&matchers, TimeRange::ALL)).expect("select");
@@ -49,7 +49,7 @@ fn fill_segment(db: &Tsdb, time: i64) {
 }
 
 /// The directory as a kill at this moment leaves it, opened.
-fn killed(dir: &Path) -> (tempfile::TempDir, Tsdb) {
+pub(crate) fn killed(dir: &Path) -> (tempfile::TempDir, Tsdb) {
     let copy = tempfile::tempdir().expect("dir");
     copy_dir(dir, &copy.path().join("data"));
     let db = open(&copy.path().join("data"));
@@ -84,13 +84,14 @@ fn a_series_made_after_a_restart_gets_nothing_of_one_that_left() {
 
     let db = open(dir.path());
     assert_eq!(read(&db, "new"), [(40 * MINUTE + 1, 7.0)]);
-    let exemplars =
-        db.exemplars(&[vec![Matcher::equal("__name__", "new")]], TimeRange::ALL).expect("exemplars");
+    let exemplars = db
+        .exemplars(&[vec![Matcher::equal("__name__", "new")]], TimeRange::ALL, Watch::NONE)
+        .expect("exemplars");
     assert_eq!(exemplars.series.len(), 0, "{:?}", exemplars.series);
     assert_eq!(read(&db, "gone"), [(0, 1.0), (5000, 555.0), (10_000, 1.0)]);
 }
 
-struct Imported(Vec<(i64, f64)>);
+pub(crate) struct Imported(pub(crate) Vec<(i64, f64)>);
 
 impl SeriesSet for Imported {
     fn len(&self) -> usize {
@@ -111,11 +112,11 @@ impl SeriesSet for Imported {
     }
 }
 
-fn imported() -> Imported {
+pub(crate) fn imported() -> Imported {
     Imported((0..100).map(|n| (BEGIN + 100 * MINUTE + n * 1000, 4.0)).collect())
 }
 
-fn none() -> Vec<(Labels, Vec<Exemplar>)> {
+pub(crate) fn none() -> Vec<(Labels, Vec<Exemplar>)> {
     Vec::new()
 }
 
@@ -169,7 +170,7 @@ fn a_catalog_that_is_lost_invents_no_beginning_of_the_head() {
     }
 }
 
-fn blocks_on_disk(dir: &Path) -> usize {
+pub(crate) fn blocks_on_disk(dir: &Path) -> usize {
     std::fs::read_dir(dir.join("blocks")).expect("folder").count()
 }
 
@@ -195,78 +196,6 @@ fn blocks_do_not_pile_up_while_the_catalog_cannot_be_saved() {
     db.maintain().expect("maintain");
     assert_eq!(blocks_on_disk(dir.path()), db.status().blocks.len());
     assert_eq!(read(&db, "own").len(), 300);
-}
-
-#[test]
-fn one_block_that_cannot_be_removed_does_not_keep_the_others() {
-    let dir = tempfile::tempdir().expect("dir");
-    let db =
-        try_open(emberkeep::tsdb::TsdbOptions { max_block_range_ms: Some(MINUTE), ..options(dir.path()) })
-            .expect("open");
-    for n in 0..120 {
-        // A window, and a gap: nothing to merge.
-        push(&db, &[("own", n * 1000 + n / 30 * 100 * MINUTE, 1.0)]);
-    }
-    db.maintain().expect("maintain");
-    let blocks = db.status().blocks;
-    assert!(blocks.len() >= 3, "{} blocks", blocks.len());
-    // Somebody put something where the first is to go.
-    let obstacle = dir.path().join("blocks").join(format!("{}.del", blocks[0].id));
-    std::fs::create_dir_all(obstacle.join("in the way")).expect("folder");
-    db.set_limits(emberkeep::tsdb::Limits { retention_ms: 1, ..db.limits() }).expect("limits");
-    let held = blocks.len();
-    drop(blocks);
-    assert!(db.maintain().is_err(), "it is told");
-    assert!(blocks_on_disk(dir.path()) <= 3, "the others of {held} are gone");
-    let cuts = db.time_range().expect("samples").end;
-    push(&db, &[("own", 1000 * MINUTE, 1.0)]);
-    push(&db, &[("own", 2000 * MINUTE, 1.0)]);
-    assert!(db.maintain().is_err(), "it is told again");
-    assert!(db.head().time_range().expect("samples").start > cuts, "the head is cut nevertheless");
-    std::fs::remove_dir_all(&obstacle).expect("remove");
-    db.maintain().expect("maintain");
-    assert_eq!(blocks_on_disk(dir.path()), db.status().blocks.len());
-}
-
-#[test]
-fn one_damaged_block_that_cannot_be_set_aside_does_not_keep_the_others() {
-    let dir = tempfile::tempdir().expect("dir");
-    let unmerged =
-        || emberkeep::tsdb::TsdbOptions { max_block_range_ms: Some(MINUTE), ..options(dir.path()) };
-    let db = try_open(unmerged()).expect("open");
-    for n in 0..120 {
-        // A window, and a gap: nothing to merge.
-        push(&db, &[("own", n * 1000 + n / 30 * 100 * MINUTE, 1.0)]);
-    }
-    db.maintain().expect("maintain");
-    let blocks = db.status().blocks;
-    db.close().expect("close");
-    drop(db);
-    let folder = |n: usize, suffix: &str| dir.path().join("blocks").join(format!("{}{suffix}", blocks[n].id));
-    for n in 0..3 {
-        std::fs::write(folder(n, "").join("db"), vec![0x55; 8192]).expect("write");
-    }
-    // Somebody put something where the first is to go.
-    let obstacle = folder(0, ".corrupt");
-    std::fs::create_dir_all(obstacle.join("in the way")).expect("folder");
-    let db = try_open(unmerged()).expect("open");
-    let matchers = [Matcher::equal("__name__", "own")];
-    for meta in &blocks[..3] {
-        // A query meets the damage.
-        let range = TimeRange { start: meta.start, end: meta.end - 1 };
-        let querier = db.querier(range).expect("querier");
-        assert!(querier.select(&SelectRequest::new(&matchers, range)).is_err(), "{}", meta.id);
-    }
-    for turn in 0..2 {
-        let error = db.maintain().expect_err("it is told").to_string();
-        assert!(error.contains(blocks[0].id.as_str()), "turn {turn}: {error}");
-        assert!((1..3).all(|n| folder(n, ".corrupt").is_dir()), "turn {turn}: the others are set aside");
-        assert!(folder(0, "").is_dir(), "turn {turn}");
-    }
-    std::fs::remove_dir_all(&obstacle).expect("remove");
-    db.maintain().expect("maintain");
-    assert!(obstacle.join("db").is_file(), "now this one is");
-    assert_eq!(db.status().blocks.len(), blocks.len() - 3);
 }
 
 #[test]
@@ -425,31 +354,6 @@ fn late_samples_of_a_series_that_leaves_before_the_first_commit_stay_deleted() {
 }
 
 #[test]
-fn a_sample_of_the_future_expires_nothing() {
-    let dir = tempfile::tempdir().expect("dir");
-    let db = open(dir.path());
-    (0..300).for_each(|second| {
-        push(&db, &[("own", second * 1000, 1.0)]);
-    });
-    let now = BEGIN + 300_000;
-    let clock = std::sync::Arc::new(emberkeep::util::ManualClock::new(now));
-    db.close().expect("close");
-    drop(db);
-    let db = Tsdb::open(options(dir.path()), clock, &mut emberkeep::telemetry::Registry::default());
-    let db = db.expect("open");
-    db.maintain().expect("maintain");
-    db.set_limits(emberkeep::tsdb::Limits { retention_ms: 60 * MINUTE, ..db.limits() }).expect("limits");
-    // A file in other units.
-    let mut import = db.import().expect("import");
-    let future = Imported((0..100).map(|n| ((BEGIN + n) * 1000, 4.0)).collect());
-    import.write(&future, &none(), BEGIN * 1000, BEGIN * 1000 + 100_000).expect("write");
-    import.publish().expect("publish");
-    db.maintain().expect("maintain");
-    assert_eq!(read(&db, "own").len(), 300);
-    assert_eq!(read(&db, "imported").len(), 100);
-}
-
-#[test]
 fn what_a_newer_version_wrote_is_refused_as_it_is() {
     let dir = tempfile::tempdir().expect("dir");
     let db = open(dir.path());
@@ -489,4 +393,28 @@ fn what_a_newer_version_wrote_is_refused_as_it_is() {
             names.filter(|name| name.contains("damaged") || name.contains("corrupt")).collect();
         assert!(aside.is_empty(), "{aside:?}");
     }
+}
+
+#[test]
+fn an_older_copy_of_the_tombstones_is_made_good_at_the_start() {
+    let dir = tempfile::tempdir().expect("dir");
+    let db = open(dir.path());
+    (0..95).for_each(|second| {
+        push(&db, &[("own", second * 1000, 1.0), ("other", second * 1000, 1.0)]);
+    });
+    db.maintain().expect("maintain");
+    let delete = |series: &str| {
+        db.delete(&[vec![Matcher::equal("__name__", series)]], TimeRange::ALL).expect("delete");
+    };
+    delete("own");
+    let older = std::fs::read(dir.path().join("tombstones.copy")).expect("read");
+    delete("other");
+    db.close().expect("close");
+    drop(db);
+    // As if the process had ended between the two files; then the newer one is damaged.
+    std::fs::write(dir.path().join("tombstones.copy"), older).expect("write");
+    open(dir.path()).close().expect("close");
+    std::fs::write(dir.path().join("tombstones"), "damaged").expect("write");
+    let db = open(dir.path());
+    assert_eq!((read(&db, "own").len(), read(&db, "other").len()), (0, 0));
 }

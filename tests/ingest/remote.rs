@@ -7,7 +7,7 @@ use emberkeep::model::{Exemplar, Histogram, Labels, Matcher, MetricType, Samples
 use emberkeep::remote::message::put_series;
 use emberkeep::remote::wire::{put_bytes, put_float, put_varint};
 use emberkeep::remote::{ReceiveError, Receiver, Written};
-use emberkeep::storage::{Queryable as _, SelectRequest};
+use emberkeep::storage::{Queryable as _, SelectRequest, Watch};
 use emberkeep::telemetry::Registry;
 use emberkeep::tsdb::{Tsdb, TsdbOptions};
 use emberkeep::util::ManualClock;
@@ -51,7 +51,7 @@ impl Bench {
     }
 
     fn exemplars(&self) -> Vec<(String, Vec<Exemplar>)> {
-        let found = self.db.exemplars(&[], TimeRange::ALL).expect("exemplars").series;
+        let found = self.db.exemplars(&[], TimeRange::ALL, Watch::NONE).expect("exemplars").series;
         found.into_iter().map(|(labels, all)| (labels.metric_name().to_owned(), all)).collect()
     }
 }

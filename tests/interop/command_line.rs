@@ -100,5 +100,8 @@ fn repair_sets_a_damaged_block_aside() {
     ok(&tsdb(&["verify"], &[&data]));
     assert_eq!(ok(&tsdb(&["dump"], &[&data])).lines().count(), 7200);
     std::fs::remove_file(data.join("catalog")).expect("remove");
+    assert!(!ok(&tsdb(&["repair"], &[&data])).contains("the catalog was missing"), "there is its copy");
+    std::fs::remove_file(data.join("catalog")).expect("remove");
+    std::fs::remove_file(data.join("catalog.copy")).expect("remove");
     assert!(ok(&tsdb(&["repair"], &[&data])).contains("the catalog was missing"));
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use emberkeep::model::{Exemplar, Labels, Matcher, Metadata, MetricType, TimeRange};
+use emberkeep::storage::Watch;
 use emberkeep::telemetry::Registry;
 use emberkeep::tsdb::{CommitMode, ExemplarStats, Limits, SyncPolicy, Tsdb, TsdbOptions};
 use emberkeep::util::ManualClock;
@@ -35,7 +36,7 @@ fn open(options: &TsdbOptions) -> Tsdb {
 }
 
 fn answer(db: &Tsdb, selectors: &[Vec<Matcher>], range: TimeRange) -> Model {
-    let found = db.exemplars(selectors, range).expect("exemplars");
+    let found = db.exemplars(selectors, range, Watch::NONE).expect("exemplars");
     assert!(found.series.is_sorted_by(|(a, _), (b, _)| a < b) && !found.cut);
     let series = found.series.into_iter().map(|(labels, exemplars)| {
         assert!(exemplars.is_sorted_by_key(|e| e.timestamp));

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use emberkeep::model::{Labels, Matcher, Samples, TimeRange, is_stale, stale_nan};
-use emberkeep::storage::{Bounds, Need, Queryable as _, SelectRequest};
+use emberkeep::storage::{Bounds, Need, Queryable as _, SelectRequest, StorageError, Watch};
 use emberkeep::telemetry::Registry;
 use emberkeep::tsdb::{AppendOutcome, CommitMode, CommitStats, Limits, SyncPolicy, Tsdb, TsdbOptions};
 use emberkeep::util::ManualClock;
@@ -641,12 +641,15 @@ fn lists_of_names_and_values_end_at_their_bounds() {
             assert_eq!(some[..most.min(52)], all_names[..most.min(52)], "{most}");
         }
         let left = std::cell::Cell::new(20);
-        let is_over = || {
+        let go_on = |_: usize| {
             left.set(i32::max(left.get() - 1, 0));
-            left.get() == 0
+            left.get() > 0
         };
-        assert!(values(Bounds { most: usize::MAX, is_over: &is_over }).len() <= 20, "nobody waits any more");
+        let bounds = Bounds { most: usize::MAX, watch: Watch(&go_on) };
+        let given_up = querier.label_values("n", &selectors, bounds);
+        assert!(matches!(given_up, Err(StorageError::GivenUp)), "{given_up:?}");
         left.set(20);
-        assert!(names(Bounds { most: usize::MAX, is_over: &is_over }).len() <= 20, "nobody waits any more");
+        let given_up = querier.label_names(&selectors, bounds);
+        assert!(matches!(given_up, Err(StorageError::GivenUp)), "{given_up:?}");
     }
 }

@@ -11,7 +11,7 @@ use super::{Failure, Selection, look_at};
 use crate::model::histogram::{Buckets, CUSTOM_SCHEMA};
 use crate::model::name::{Quoted, is_plain_label_name};
 use crate::model::{Exemplar, Histogram, Labels, Samples};
-use crate::storage::{Queryable as _, SelectRequest, SeriesSet};
+use crate::storage::{Queryable as _, SelectRequest, SeriesSet, Watch};
 use crate::tsdb::Beside;
 
 #[derive(Debug, Args)]
@@ -32,7 +32,7 @@ pub(super) fn run(args: &DumpArgs) -> Result<(), Failure> {
     let querier = db.querier(range)?;
     let mut selectors = args.selection.selectors();
     if args.exemplars {
-        let found = db.exemplars(&selectors, range)?;
+        let found = db.exemplars(&selectors, range, Watch::NONE)?;
         print_exemplars(&found.series, &mut io::stdout().lock())?;
         if found.cut {
             return Err("these are not all: there are too many exemplars, narrow down what is printed".into());

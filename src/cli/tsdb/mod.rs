@@ -17,6 +17,7 @@ use clap::{Args, Subcommand};
 use super::{Failure, output};
 use crate::model::{Matcher, TimeRange};
 use crate::telemetry::Registry;
+use crate::telemetry::log::{self, LevelFilter};
 use crate::tsdb::{Beside, Limits, Tsdb, TsdbOptions};
 use crate::util::SystemClock;
 
@@ -53,6 +54,8 @@ pub(super) struct Dir {
 }
 
 pub(super) fn run(command: TsdbCommand) -> Result<(), Failure> {
+    // What is lost or damaged is told, whatever the command is about.
+    log::init(LevelFilter::ERROR, log::Format::Logfmt);
     match command {
         TsdbCommand::List(dir) => list::list(&dir),
         TsdbCommand::Verify(dir) => list::verify(&dir),

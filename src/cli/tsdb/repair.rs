@@ -31,7 +31,11 @@ pub(super) fn run(dir: &Dir) -> Result<(), Failure> {
             time(place.before, "its end"),
         ));
     }
-    let mut set_aside = 0;
+    // Those whose meta record could not be read when the catalog was made again.
+    let mut set_aside = status.set_aside;
+    if set_aside > 0 {
+        output::line(&format!("set aside {set_aside} blocks while the catalog was made again"));
+    }
     for block in damaged {
         if db.set_aside(block)? {
             set_aside += 1;
@@ -53,6 +57,9 @@ pub(super) fn run(dir: &Dir) -> Result<(), Failure> {
         db.forget_missing()?;
     }
     db.close()?;
+    if status.tombstones_lost {
+        return Err("both copies of the tombstones were damaged and are set aside: what was deleted from blocks that were not rewritten since is there again, delete it once more".into());
+    }
     if missing > 0 {
         return Err(format!("{missing} blocks are lost; the catalog no longer names them").into());
     }

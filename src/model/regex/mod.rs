@@ -32,20 +32,38 @@ pub struct Anchored {
     source: Arc<str>,
     /// The same with its anchors, as the engine reads it.
     translated: Arc<str>,
-    compiled: Arc<OnceLock<Compiled>>,
+    compiled: Arc<Compiled>,
     /// Whether it may have an engine over bytes.
     has_engine: bool,
+    /// What a character of a text takes at most, in steps.
+    weight: usize,
+    /// See [`Anchored::groups_bytes`].
+    groups_bytes: usize,
     fast: Fast,
     /// Every text it matches starts so.
     prefix: String,
 }
 
-enum Compiled {
-    Bytes(Box<regex::Regex>, Arc<[Option<Box<str>>]>),
-    Characters(Program),
-    /// What cannot be: it was read before.
-    Nothing,
+/// What an expression is matched by, made when it is first needed.
+#[derive(Default)]
+struct Compiled {
+    bytes: OnceLock<Option<Engine>>,
+    characters: OnceLock<Option<Program>>,
 }
+
+struct Engine {
+    regex: regex::Regex,
+    names: Arc<[Option<Box<str>>]>,
+}
+
+/// Steps that may be taken in one go: some tens of milliseconds. An engine over bytes cannot be stopped, so what may take
+/// more goes character by character.
+const LONG_EFFORT: usize = 1 << 23;
+
+/// Nobody wants to know any more whether it matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("stopped while matching a regular expression")]
+pub struct Stopped;
 
 /// A regular expression that cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -83,12 +101,15 @@ impl Anchored {
         let translated = format!("^(?s:{})$", translate(source)?);
         let hir = read(&translated).map_err(|error| RegexError::new(&reason(&error.to_string()), source))?;
         let program = Program::new(&hir).map_err(|_| RegexError::new("expression too large", source))?;
+        let (weight, groups_bytes) = (program.len(), program.groups_bytes());
         let has_engine = budget.admit(source, program.bytes(), program.engine_bytes())?;
         Ok(Self {
             source: source.into(),
             translated: translated.into(),
             compiled: Arc::default(),
             has_engine,
+            weight,
+            groups_bytes,
             fast: fast_form(source),
             prefix: literal_prefix(source).to_owned(),
         })
@@ -112,53 +133,82 @@ impl Anchored {
         &self.prefix
     }
 
-    /// Whether the whole of `text` matches.
-    pub fn is_match(&self, text: &str) -> bool {
-        match &self.fast {
-            Fast::None => self.is_match_by_engine(text),
-            Fast::Literals(set) => set.binary_search_by(|l| l.as_str().cmp(text)).is_ok(),
-            Fast::Around { before, literal, behind } => around(text, *before, literal, *behind),
+    /// Steps it takes at most to match a text of `len` bytes; each is some nanoseconds.
+    pub fn effort(&self, len: usize) -> usize {
+        match self.fast {
+            Fast::None => self.weight.saturating_mul(len.saturating_add(1)),
+            _ => len / 8 + 1,
         }
     }
 
-    fn is_match_by_engine(&self, text: &str) -> bool {
-        match self.compiled() {
-            Compiled::Bytes(engine, _) => engine.is_match(text),
-            Compiled::Characters(program) => program.is_match(text),
-            Compiled::Nothing => false,
+    /// Bytes that [`Anchored::groups`] takes for a moment at most.
+    pub fn groups_bytes(&self) -> usize {
+        self.groups_bytes
+    }
+
+    /// Whether the whole of `text` matches.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.is_match_while(text, &|| true).unwrap_or(false)
+    }
+
+    /// The same. `go_on` is asked every now and then.
+    ///
+    /// # Errors
+    /// When it says no.
+    pub fn is_match_while(&self, text: &str, go_on: &dyn Fn() -> bool) -> Result<bool, Stopped> {
+        match &self.fast {
+            Fast::None => match self.engine(text.len()) {
+                Some(engine) => Ok(engine.regex.is_match(text)),
+                None => self.program().map_or(Ok(false), |program| program.is_match(text, go_on)),
+            },
+            Fast::Literals(set) => Ok(set.binary_search_by(|l| l.as_str().cmp(text)).is_ok()),
+            Fast::Around { before, literal, behind } => Ok(around(text, *before, literal, *behind)),
         }
     }
 
     /// What the groups match, if the whole of `text` matches.
     pub fn groups<'t>(&self, text: &'t str) -> Option<Groups<'t>> {
-        match self.compiled() {
-            Compiled::Bytes(engine, names) => {
-                let found = engine.captures(text)?;
-                let parts = found.iter().map(|part| part.map(|part| part.as_str())).collect();
-                Some(Groups { parts, names: Arc::clone(names) })
-            }
-            Compiled::Characters(program) => {
-                Some(Groups { parts: program.groups(text)?, names: Arc::clone(program.names()) })
-            }
-            Compiled::Nothing => None,
-        }
+        self.groups_while(text, &|| true).unwrap_or_default()
     }
 
-    fn compiled(&self) -> &Compiled {
-        self.compiled.get_or_init(|| {
-            let engine = || {
-                let mut builder = regex::RegexBuilder::new(&self.translated);
-                builder.dfa_size_limit(budget::STATE_BYTES).build().ok()
-            };
-            if self.has_engine
-                && let Some(engine) = engine()
-            {
-                let names = engine.capture_names().map(|name| name.map(Box::from)).collect();
-                return Compiled::Bytes(Box::new(engine), names);
-            }
-            let program = read(&self.translated).ok().and_then(|hir| Program::new(&hir).ok());
-            program.map_or(Compiled::Nothing, Compiled::Characters)
-        })
+    /// The same. `go_on` is asked every now and then.
+    ///
+    /// # Errors
+    /// When it says no.
+    pub fn groups_while<'t>(
+        &self,
+        text: &'t str,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Groups<'t>>, Stopped> {
+        if let Some(Engine { regex, names }) = self.engine(text.len()) {
+            return Ok(regex.captures(text).map(|found| {
+                let parts = found.iter().map(|part| part.map(|part| part.as_str())).collect();
+                Groups { parts, names: Arc::clone(names) }
+            }));
+        }
+        let Some(program) = self.program() else { return Ok(None) };
+        let found = program.groups(text, go_on)?;
+        Ok(found.map(|parts| Groups { parts, names: Arc::clone(program.names()) }))
+    }
+
+    /// The engine over bytes, if there is one and it is quick with a text of `len` bytes.
+    fn engine(&self, len: usize) -> Option<&Engine> {
+        if !self.has_engine || self.weight.saturating_mul(len) > LONG_EFFORT {
+            return None;
+        }
+        let make = || {
+            let mut builder = regex::RegexBuilder::new(&self.translated);
+            let regex = builder.dfa_size_limit(budget::STATE_BYTES).build().ok()?;
+            let names = regex.capture_names().map(|name| name.map(Box::from)).collect();
+            Some(Engine { regex, names })
+        };
+        self.compiled.bytes.get_or_init(make).as_ref()
+    }
+
+    /// None if it cannot be made, which is not: it was before.
+    fn program(&self) -> Option<&Program> {
+        let make = || read(&self.translated).ok().and_then(|hir| Program::new(&hir).ok());
+        self.compiled.characters.get_or_init(make).as_ref()
     }
 }
 

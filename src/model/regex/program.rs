@@ -11,11 +11,16 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use regex_syntax::hir::{Capture, Class, Hir, HirKind, Look, Repetition};
 
+use super::Stopped;
+
 /// Most instructions of one program.
 const MAX_INSTRUCTIONS: usize = 1 << 18;
 
-/// Most ends of groups that are followed at once.
-const MAX_SLOTS: usize = 1 << 21;
+/// Most groups that are followed at once, over all instructions: a match takes sixteen megabytes for them at most.
+const MAX_SLOTS: usize = 1 << 19;
+
+/// Steps between two looks whether to go on.
+const STEPS: usize = 1 << 16;
 
 /// No place in a text.
 const NOWHERE: usize = usize::MAX;
@@ -68,6 +73,17 @@ impl Program {
         &self.names
     }
 
+    /// Number of instructions.
+    pub(super) fn len(&self) -> usize {
+        self.instructions.len()
+    }
+
+    /// Bytes that the threads of a match with groups take.
+    pub(super) fn groups_bytes(&self) -> usize {
+        let per_thread = 2 * self.names.len() * size_of::<usize>();
+        2 * self.instructions.len() * (per_thread + 2 * size_of::<u32>())
+    }
+
     /// Bytes it takes.
     pub(super) fn bytes(&self) -> usize {
         let classes: usize = self.classes.iter().map(|class| class.len() * size_of::<(char, char)>()).sum();
@@ -85,19 +101,24 @@ impl Program {
         self.instructions.iter().map(of).sum::<usize>() * PER_STATE
     }
 
-    /// Whether it matches.
-    pub(super) fn is_match(&self, text: &str) -> bool {
-        self.run(text, 0).is_some()
+    /// Whether it matches, unless `go_on` says no before that is known.
+    pub(super) fn is_match(&self, text: &str, go_on: &dyn Fn() -> bool) -> Result<bool, Stopped> {
+        self.run(text, 0, go_on).map(|found| found.is_some())
     }
 
-    /// What each group matched.
-    pub(super) fn groups<'t>(&self, text: &'t str) -> Option<Vec<Option<&'t str>>> {
-        let slots = self.run(text, 2 * self.names.len())?;
-        Some(slots.chunks_exact(2).map(|ends| text.get(ends[0]..ends[1])).collect())
+    /// What each group matched, if it matches, unless `go_on` says no before that is known.
+    pub(super) fn groups<'t>(
+        &self,
+        text: &'t str,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Vec<Option<&'t str>>>, Stopped> {
+        let slots = self.run(text, 2 * self.names.len(), go_on)?;
+        Ok(slots.map(|slots| slots.chunks_exact(2).map(|ends| text.get(ends[0]..ends[1])).collect()))
     }
 
     /// The ends of the groups, as many as `slots`, of the preferred match.
-    fn run(&self, text: &str, slots: usize) -> Option<Vec<usize>> {
+    fn run(&self, text: &str, slots: usize, go_on: &dyn Fn() -> bool) -> Result<Option<Vec<usize>>, Stopped> {
+        let mut steps = 0;
         let (mut now, mut next) = (Threads::new(self, slots), Threads::new(self, slots));
         let (mut stack, mut found) = (Vec::new(), None);
         let mut scratch = vec![NOWHERE; slots];
@@ -109,6 +130,13 @@ impl Program {
             rest.next();
             let behind =
                 Place { at: place.at + read.map_or(0, char::len_utf8), before: read, after: rest.next() };
+            steps += now.list.len();
+            if steps >= STEPS {
+                steps = 0;
+                if !go_on() {
+                    return Err(Stopped);
+                }
+            }
             for index in 0..now.list.len() {
                 let at = now.list[index];
                 let passes = match (self.instructions[at as usize], read) {
@@ -127,7 +155,7 @@ impl Program {
                 }
             }
             if read.is_none() || next.list.is_empty() {
-                return found;
+                return Ok(found);
             }
             place = behind;
             std::mem::swap(&mut now, &mut next);

@@ -22,7 +22,7 @@ fn a_prefix_is_one_of_every_match() {
 fn check(source: &str, text: &str, expected: bool) {
     let regex = Anchored::new(source).unwrap_or_else(|error| panic!("{source}: {error}"));
     assert_eq!(regex.is_match(text), expected, "{source} on {text:?}");
-    assert_eq!(regex.is_match_by_engine(text), expected, "{source} on {text:?} by the engine");
+    assert_eq!(by_engine(&regex).is_match(text), expected, "{source} on {text:?} by the engine");
     let program = by_characters(source);
     assert_eq!(program.is_match(text), expected, "{source} on {text:?} by characters");
     let groups = |regex: &Anchored| regex.groups(text).map(|groups| groups.parts);
@@ -133,7 +133,7 @@ fn shortcuts_agree_with_the_engine() {
     {
         let regex = Anchored::new(source).expect(source);
         for text in texts {
-            assert_eq!(regex.is_match(text), regex.is_match_by_engine(text), "{source} on {text:?}");
+            assert_eq!(regex.is_match(text), by_engine(&regex).is_match(text), "{source} on {text:?}");
         }
     }
 }
@@ -158,6 +158,11 @@ fn expands_references() {
     }
 }
 
+/// The same without short cuts.
+fn by_engine(regex: &Anchored) -> Anchored {
+    Anchored { fast: Fast::None, ..regex.clone() }
+}
+
 /// An expression that has no engine.
 fn by_characters(source: &str) -> Anchored {
     let regex = Anchored::new(source).unwrap_or_else(|error| panic!("{source}: {error}"));
@@ -170,7 +175,7 @@ fn large_expressions_stay_small() {
     assert!(!regex.has_engine);
     assert!(regex.is_match(&"\u{e4}".repeat(300)));
     assert!(!regex.is_match(&"a".repeat(299)) && !regex.is_match(&"a".repeat(301)));
-    let Compiled::Characters(program) = regex.compiled() else { panic!("no program") };
+    let program = regex.program().expect("a program");
     assert!(program.bytes() < 32 << 10, "{}", program.bytes());
     // A repetition of repetitions, of nothing, and of more than is allowed.
     assert!(Anchored::new("((a{100}){10})?").is_ok_and(|regex| regex.is_match(&"a".repeat(1000))));
@@ -214,11 +219,32 @@ fn random_expressions_match_alike_either_way() {
         read += 1;
         let program = by_characters(&source);
         for text in texts {
-            assert_eq!(program.is_match(text), regex.is_match_by_engine(text), "{source:?} on {text:?}");
+            assert_eq!(program.is_match(text), by_engine(&regex).is_match(text), "{source:?} on {text:?}");
             let whole =
                 |regex: &Anchored| regex.groups(text).map(|groups| groups.parts[0].map(str::to_owned));
             assert_eq!(whole(&program), whole(&regex), "{source:?} on {text:?}");
         }
     }
     assert!(read > 500, "{read}");
+}
+
+#[test]
+fn a_long_text_is_matched_so_that_it_can_be_stopped() {
+    let regex = Anchored::new("(a|ab|b)*c").expect("an expression");
+    let text = "ab".repeat(LONG_EFFORT / 4);
+    let asked = std::cell::Cell::new(0);
+    let go_on = || asked.replace(asked.get() + 1) < 5;
+    assert_eq!(regex.is_match_while(&text, &go_on), Err(Stopped));
+    assert!(regex.groups_while(&text, &go_on).is_err());
+    assert_eq!(asked.get(), 7);
+    assert_eq!(regex.is_match_while("ababc", &|| false), Ok(true), "too short to be asked");
+}
+
+/// Time in the square of the length would be hours.
+#[test]
+fn long_expressions_are_read_in_one_go() {
+    for part in ["{", "{1,", "[:", "[[:", "\\Q", "(?"] {
+        let _ = Anchored::new(&part.repeat(1 << 20));
+        let _ = Anchored::new(&format!("[{}", part.repeat(1 << 20)));
+    }
 }

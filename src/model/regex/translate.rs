@@ -12,7 +12,7 @@ const MAX_UNICODE_CLASSES: usize = 1000;
 /// Rewrites an RE2 expression for the `regex` crate.
 pub(super) fn translate(source: &str) -> Result<String, RegexError> {
     let out = String::with_capacity(source.len() + 8);
-    let mut translator = Translator { source, rest: source, out, unicode_classes: 0 };
+    let mut translator = Translator { source, rest: source, out, unicode_classes: 0, no_class_ends: false };
     translator.run()?;
     Ok(translator.out)
 }
@@ -22,6 +22,8 @@ struct Translator<'a> {
     rest: &'a str,
     out: String,
     unicode_classes: usize,
+    /// Whether it is known that nothing ends a named class in what is left.
+    no_class_ends: bool,
 }
 
 const DIGIT: &str = "0-9";
@@ -87,7 +89,9 @@ impl Translator<'_> {
 
     /// Length of `n}`, `n,}` or `n,m}` at the start of the rest.
     fn repeat_length(&self) -> Option<usize> {
-        let end = self.rest.find('}')?;
+        // Not further than what may stand there: a text may be nothing but braces.
+        let end = self.rest.find(|c: char| !c.is_ascii_digit() && c != ',')?;
+        self.rest[end..].strip_prefix('}')?;
         let (from, to) = self.rest[..end].split_once(',').unwrap_or((&self.rest[..end], ""));
         let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
         (!from.is_empty() && digits(from) && digits(to)).then_some(end + 1)
@@ -112,8 +116,8 @@ impl Translator<'_> {
     /// What follows an opening bracket: flags that only one side knows are refused.
     fn group(&mut self) -> Result<(), RegexError> {
         let Some(flags) = self.rest.strip_prefix('?') else { return Ok(()) };
-        let end = flags.find([')', ':', '<']).unwrap_or(0);
-        if flags[..end].contains(['x', 'u', 'R']) {
+        let end = flags.find(|c: char| !c.is_ascii_alphabetic() && c != '-').unwrap_or(0);
+        if flags[end..].starts_with([')', ':', '<']) && flags[..end].contains(['x', 'u', 'R']) {
             return self.fail("invalid or unsupported Perl syntax");
         }
         self.out.push('?');
@@ -210,8 +214,14 @@ impl Translator<'_> {
 
     /// A class such as `[:alpha:]`, if there is one; the opening bracket has been read.
     fn named_class(&mut self) -> Result<bool, RegexError> {
-        let named = self.rest.strip_prefix(':').and_then(|rest| rest.split_once(":]"));
-        let Some((name, rest)) = named else { return Ok(false) };
+        let Some(inside) = self.rest.strip_prefix(':').filter(|_| !self.no_class_ends) else {
+            return Ok(false);
+        };
+        let Some((name, rest)) = inside.split_once(":]") else {
+            // Nor will there be one further on.
+            self.no_class_ends = true;
+            return Ok(false);
+        };
         // The other syntax takes another name for single characters, and the class would end elsewhere.
         if !CLASS_NAMES.contains(&name.strip_prefix('^').unwrap_or(name)) {
             return self.fail("invalid character class range");

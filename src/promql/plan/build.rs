@@ -18,7 +18,8 @@ use crate::promql::syntax::ast::{
 use crate::promql::syntax::quote::{has_raw_bytes, lossy, quote};
 use crate::promql::syntax::resolve;
 use crate::promql::syntax::visit::children;
-use crate::storage::{Need, SelectRequest};
+use crate::storage::{Need, SelectRequest, Watch};
+use std::collections::BTreeMap;
 
 /// The times of the whole query, in milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -200,7 +201,7 @@ impl Planner {
     ) -> Reader {
         let mut range = moments.covered(before);
         range.end = range.end.saturating_add(after);
-        let select = self.selects.add(SelectRequest { matchers, range, need, values });
+        let select = self.selects.add(SelectRequest { matchers, range, need, values, watch: Watch::NONE });
         let totals_only = self.wanted.totals && !self.wanted.buckets;
         Reader { select, moments, range, totals_only }
     }
@@ -648,15 +649,20 @@ pub(super) fn one_name(matchers: &[Matcher]) -> bool {
 
 /// The labels a missing series would surely have.
 fn absent_labels(matchers: &[Matcher]) -> Labels {
-    let mut buf = LabelsBuf::new();
-    let mut seen: Vec<&str> = Vec::new();
+    // A label that is asked for once more has no value, whatever follows.
+    let mut values: BTreeMap<&str, Option<&str>> = BTreeMap::new();
     for matcher in matchers.iter().filter(|m| m.name() != METRIC_NAME) {
-        if matcher.op() == MatchOp::Equal && !seen.contains(&matcher.name()) {
-            buf.set(matcher.name(), &lossy(matcher.value()));
-            seen.push(matcher.name());
-        } else {
-            buf.remove(matcher.name());
+        match values.get_mut(matcher.name()) {
+            Some(value) => *value = None,
+            None if matcher.op() == MatchOp::Equal => {
+                values.insert(matcher.name(), Some(matcher.value()));
+            }
+            None => {}
         }
+    }
+    let mut buf = LabelsBuf::new();
+    for (name, value) in values {
+        buf.set(name, &lossy(value.unwrap_or_default()));
     }
     buf.to_labels()
 }

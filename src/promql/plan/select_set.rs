@@ -1,12 +1,17 @@
 //! The distinct selectors of a plan and what is read of each.
 
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
 use crate::model::{Matcher, TimeRange};
-use crate::storage::{Need, SelectRequest};
+use crate::storage::{Need, SelectRequest, Watch};
 
 /// Selectors with equal matchers share one entry, which serves all of them.
 #[derive(Debug, Default)]
 pub(crate) struct SelectSet {
     entries: Vec<Entry>,
+    /// Their numbers, by the text of the matchers.
+    numbers: HashMap<String, usize>,
 }
 
 #[derive(Debug)]
@@ -20,9 +25,13 @@ struct Entry {
 impl SelectSet {
     /// The number of the selector that serves at least `request`.
     pub(crate) fn add(&mut self, request: SelectRequest<'_>) -> usize {
-        let SelectRequest { matchers, range, need, values } = request;
-        if let Some(at) = self.entries.iter().position(|entry| entry.matchers == matchers) {
-            let known = &mut self.entries[at];
+        let SelectRequest { matchers, range, need, values, .. } = request;
+        let mut text = String::new();
+        for matcher in matchers {
+            let _ = write!(text, "{matcher},");
+        }
+        let at = *self.numbers.entry(text).or_insert(self.entries.len());
+        if let Some(known) = self.entries.get_mut(at) {
             // The newest sample of the hull need not be that of each range.
             known.need = if known.range == range { known.need.and(need) } else { Need::Samples };
             known.range = hull(known.range, range);
@@ -30,7 +39,7 @@ impl SelectSet {
             return at;
         }
         self.entries.push(Entry { matchers: matchers.to_vec(), range, need, values });
-        self.entries.len() - 1
+        at
     }
 
     /// The conditions of selector `number`.
@@ -45,6 +54,7 @@ impl SelectSet {
             range: *range,
             need: *need,
             values: *values,
+            watch: Watch::NONE,
         })
     }
 

@@ -30,6 +30,9 @@ impl Shares {
     pub(crate) fn find(root: &Node) -> Self {
         let mut finder = Finder::default();
         finder.classify(root);
+        if finder.compared > MAX_COMPARED {
+            return Self::default();
+        }
         if finder.known.iter().all(|class| class.count < 2) {
             return Self::default();
         }
@@ -136,8 +139,12 @@ struct Class<'p> {
     users: Option<usize>,
 }
 
+/// Comparisons after which nothing is shared: a plan with so many parts that are nearly equal is not worth more.
+const MAX_COMPARED: usize = 1 << 22;
+
 #[derive(Default)]
 struct Finder<'p> {
+    compared: usize,
     by_key: HashMap<Key, Vec<usize>>,
     known: Vec<Class<'p>>,
     classes: HashMap<usize, usize>,
@@ -167,7 +174,10 @@ impl<'p> Finder<'p> {
             inputs,
         };
         let alike = self.by_key.entry(key).or_default();
-        let found = alike.iter().copied().find(|class| same(&self.known[*class].node.kind, &node.kind));
+        let left = MAX_COMPARED.saturating_sub(self.compared);
+        let mut candidates = alike.iter().copied().take(left);
+        self.compared += alike.len().min(left + 1);
+        let found = candidates.find(|class| same(&self.known[*class].node.kind, &node.kind));
         let class = found.unwrap_or_else(|| {
             self.known.push(Class { node, count: 0, users: None });
             alike.push(self.known.len() - 1);
@@ -201,16 +211,11 @@ impl<'p> Finder<'p> {
 
 /// Whether equal positions of one list are equal in the other, both ways.
 fn correspond(a: &[Span], b: &[Span]) -> bool {
-    let mut known: Vec<(Span, Span)> = Vec::new();
+    let (mut theirs, mut ours) = (HashMap::new(), HashMap::new());
     a.len() == b.len()
-        && a.iter().zip(b).all(|(a, b)| {
-            let found = known.iter().find(|(one, other)| one == a || other == b);
-            let fits = found.is_none_or(|(one, other)| one == a && other == b);
-            if found.is_none() {
-                known.push((*a, *b));
-            }
-            fits
-        })
+        && a.iter()
+            .zip(b)
+            .all(|(a, b)| *theirs.entry(*a).or_insert(*b) == *b && *ours.entry(*b).or_insert(*a) == *a)
 }
 
 /// Whether two nodes of the same form, whose [`Key`]s are equal, do the same. Every field is named here: one that is

@@ -1,5 +1,7 @@
 //! Type check: what the grammar allows but no evaluation could make sense of.
 
+use std::collections::HashSet;
+
 use super::ast::{Aggregate, AggregateOp, Binary, Call, Cardinality, Expr, ExprKind, ValueType};
 use super::quote::quote;
 use super::token::Span;
@@ -136,8 +138,9 @@ impl Checker<'_> {
             return self
                 .fail(self.operator_span(binary), "comparisons between scalars must use BOOL modifier");
         }
+        let include: HashSet<&String> = matching.include.iter().collect();
         if matching.on
-            && let Some(label) = matching.labels.iter().find(|l| matching.include.contains(l))
+            && let Some(label) = matching.labels.iter().find(|label| include.contains(label))
         {
             return self.fail(
                 self.operator_span(binary),

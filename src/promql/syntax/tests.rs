@@ -268,3 +268,14 @@ fn random_texts_parse_or_fail_but_never_crash() {
         }
     }
 }
+
+/// Time in the square of the length would be minutes and more.
+#[test]
+fn long_lists_are_read_in_one_go() {
+    let many = |text: &str| vec![text; 200_000].join(",");
+    let query = format!("a * on({}) group_left({}) d", many("b"), many("c"));
+    assert!(parse(&query, &Features::all()).is_ok());
+    let query = format!("a * on({}) group_left({}) d", many("b"), many("b"));
+    let error = parse(&query, &Features::all()).expect_err("it is in both");
+    assert!(error.to_string().contains("label \"b\" must not occur"));
+}

@@ -6,7 +6,7 @@ use super::ast::{AggregateOp, BinaryOp};
 use super::quote::quote;
 
 /// A half-open range of bytes of the query text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Span {
     /// Offset of the first byte.
     pub start: usize,

@@ -196,7 +196,7 @@ impl Block {
     /// # Errors
     /// Naming what is damaged.
     pub fn verify(&self) -> Result<u64> {
-        let digest = self.store.open(&self.meta.id)?.verify()?;
+        let digest = self.store.verify(&self.meta.id)?;
         if digest != self.meta.digest {
             return Err(
                 self.corrupt(CodecError::Checksum { stored: self.meta.digest.crc, computed: digest.crc })

@@ -105,6 +105,14 @@ impl Tombstones {
         Ok(Some(Self(all)))
     }
 
+    /// Whether both files are as they are to be; with nothing to keep they need not be there.
+    pub(in crate::tsdb) fn is_saved(&self, dir: &Path) -> bool {
+        [NAME, COPY].iter().all(|name| match Self::load_file(&dir.join(name)) {
+            Ok(found) => found.unwrap_or_default() == *self,
+            Err(_) => false,
+        })
+    }
+
     /// Replaces the file of data directory `dir` and its copy, durably.
     pub(in crate::tsdb) fn save(&self, dir: &Path) -> Result<()> {
         let store = |one: &Tombstone| {

@@ -3,6 +3,7 @@
 //! **Invariants**: the only writer of the catalog. A block is durable before the catalog names it, the catalog is
 //! durable before the head and the log let go of what the block holds.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::tsdb::head::read::Part;
 use crate::tsdb::points::{Point, reach};
 use crate::tsdb::publish::{self, Pending, Window};
 use crate::tsdb::read::select_blocks;
+use crate::tsdb::store::BlockId;
 use crate::tsdb::wal::checkpoint;
 use crate::util::lock::lock;
 
@@ -82,21 +84,34 @@ pub(in crate::tsdb) fn run_due(inner: &Inner) -> Result<()> {
     tidied.and(worked).and(tidied_again)
 }
 
+/// Each step in a turn of its own: a deletion or a snapshot does not wait for all of them. Nor does the head wait for
+/// more than one merge.
 fn cut_and_merge(inner: &Inner, changed: &mut bool) -> Result<()> {
-    for step in [cut_head, merge_blocks] {
-        // Each in a turn of its own: a deletion or a snapshot does not wait for all of them.
-        while !inner.stop.is_stopped() && in_turn(inner, step)? {
-            *changed = true;
+    let mut unmergeable = BTreeSet::new();
+    let mut failed = Ok(());
+    while !inner.stop.is_stopped() {
+        let cut = in_turn(inner, cut_head)?;
+        if !cut {
+            match in_turn(inner, |inner| merge_blocks(inner, &mut unmergeable)) {
+                Ok(true) => {}
+                Ok(false) => break,
+                // What cannot be merged does not keep the others; it is tried again the next time.
+                Err(error) => {
+                    failed = failed.and(Err(error));
+                    continue;
+                }
+            }
         }
+        *changed = true;
     }
-    Ok(())
+    failed
 }
 
 fn make_room(inner: &Inner) -> Result<()> {
     expire(inner).and(remove_unused(inner))
 }
 
-fn in_turn(inner: &Inner, step: fn(&Inner) -> Result<bool>) -> Result<bool> {
+fn in_turn(inner: &Inner, step: impl FnOnce(&Inner) -> Result<bool>) -> Result<bool> {
     let _alone = inner.maintenance.take();
     step(inner)
 }
@@ -158,16 +173,22 @@ fn cut_head(inner: &Inner) -> Result<bool> {
     Ok(true)
 }
 
-/// Merges one set of blocks; says whether there was one.
-fn merge_blocks(inner: &Inner) -> Result<bool> {
+/// Merges one set of blocks, none of them `unmergeable`, to which those are added with which it fails; says whether
+/// there was one.
+fn merge_blocks(inner: &Inner, unmergeable: &mut BTreeSet<BlockId>) -> Result<bool> {
     let catalog = inner.catalog.load_full();
     let head_start = catalog.head_start.unwrap_or(i64::MIN);
-    let Some(job) = plan::next(&catalog.blocks, &inner.options.compaction_ranges(), head_start) else {
+    let blocks: Vec<_> = catalog.blocks.iter().filter(|b| !unmergeable.contains(&b.id)).cloned().collect();
+    let Some(job) = plan::next(&blocks, &inner.options.compaction_ranges(), head_start) else {
         return Ok(false);
     };
     let level = job.sources.iter().map(|b| b.level).max().unwrap_or(1) + 1;
     let sources = job.sources.len();
-    if let Some(meta) = replace(inner, &job, level)? {
+    let replaced = replace(inner, &job, level);
+    if replaced.is_err() {
+        unmergeable.extend(job.sources.iter().map(|block| block.id.clone()));
+    }
+    if let Some(meta) = replaced? {
         tracing::info!(block = %meta.id, sources, samples = meta.samples, "merged blocks");
     }
     Ok(true)

@@ -13,8 +13,8 @@ use hashbrown::HashMap;
 use super::Head;
 use super::table::Table;
 use crate::model::{Exemplar, Labels, MAX_EXEMPLAR_CHARACTERS, Matcher, TimeRange};
+use crate::storage::{StorageError, Watch};
 use crate::tsdb::SeriesRef;
-use crate::tsdb::index::resolve::resolve;
 use crate::tsdb::record::exemplars::LoggedExemplar;
 use crate::util::lock::{read, write};
 
@@ -284,21 +284,14 @@ impl Head {
         &self,
         selectors: &[Vec<Matcher>],
         range: TimeRange,
+        watch: Watch<'_>,
         then: impl FnOnce() -> T,
-    ) -> (SeriesExemplars, T) {
-        let table = read(&self.table);
+    ) -> Result<(SeriesExemplars, T), StorageError> {
+        let selectors: Vec<&[Matcher]> = selectors.iter().map(Vec::as_slice).collect();
+        let (table, wanted) = self.resolved(&selectors, watch)?;
         let beside = then();
-        if table.exemplars.by_series.is_empty() {
-            return (Vec::new(), beside);
-        }
-        let wanted = (!selectors.is_empty()).then(|| {
-            selectors
-                .iter()
-                .fold(roaring::RoaringBitmap::new(), |all, matchers| all | resolve(&table.pairs, matchers))
-        });
-        let is_wanted =
-            |series: &SeriesRef| wanted.as_ref().is_none_or(|wanted| wanted.contains(series.slot()));
-        (collect(&table, is_wanted, range), beside)
+        let is_wanted = |series: &SeriesRef| selectors.is_empty() || wanted.contains(series.slot());
+        Ok((collect(&table, is_wanted, range), beside))
     }
 
     /// The exemplars before `end` (milliseconds) that no block holds, and a mark that tells them from those that come

@@ -4,19 +4,25 @@
 //! sample is wanted, that sample. Labels are put together only when asked for.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, RwLockReadGuard};
+
+use roaring::RoaringBitmap;
 
 use super::Head;
 use super::pairs::{PairId, PairTexts};
 use super::series::{self, MemSeries, Rest, SealedChunk, SealedHistograms};
 use super::table::Table;
 use super::timeline::Stamps;
-use crate::model::{Histogram, Labels, Samples, TimeRange};
-use crate::storage::{Need, SelectRequest, SeriesSet, StorageError};
+use crate::model::{Histogram, Labels, Matcher, Samples, TimeRange};
+use crate::storage::{Need, SelectRequest, SeriesSet, StorageError, Watch};
 use crate::tsdb::chunk::open::{OwnTimes, TimelineId, Times, ValueShape, read_values};
-use crate::tsdb::index::resolve::resolve;
+use crate::tsdb::index::LabelSource;
+use crate::tsdb::index::resolve::Patterns;
 use crate::util::lock::read;
+
+/// Series between two looks whether to go on.
+const BETWEEN_LOOKS: usize = 1024;
 
 /// The values of an open chunk as they were.
 struct OpenSnapshot {
@@ -79,21 +85,31 @@ fn span<T>(all: &[T], (start, end): (u32, u32)) -> &[T] {
 impl Head {
     /// The series that match and may have samples inside `range`. `then` runs while no commit is half visible and
     /// nothing is being truncated: what it reads belongs to the same moment.
+    ///
+    /// # Errors
+    /// When its watch says no.
     pub fn select<T>(
         &self,
-        SelectRequest { matchers, range, need, values }: SelectRequest<'_>,
+        SelectRequest { matchers, range, need, values, watch }: SelectRequest<'_>,
         then: impl FnOnce() -> T,
-    ) -> (HeadSeriesSet, T) {
+    ) -> Result<(HeadSeriesSet, T), StorageError> {
         let mut set = HeadSeriesSet { without_values: !values, ..HeadSeriesSet::default() };
-        let table = read(&self.table);
+        if self.time_range().is_none_or(|held| !held.overlaps(&range)) {
+            let table = read(&self.table);
+            // What came since is for the next select.
+            set.floor = self.floor.load(Ordering::Acquire);
+            let beside = then();
+            drop(table);
+            return Ok((set, beside));
+        }
+        let (table, slots) = self.resolved(&[matchers], watch)?;
         let beside = then();
         set.floor = self.floor.load(Ordering::Acquire);
-        if self.time_range().is_none_or(|held| !held.overlaps(&range)) {
-            return (set, beside);
-        }
         let visible = set.visible(range);
-        let slots = resolve(&table.pairs, matchers);
-        for series in slots.iter().filter_map(|slot| table.at_slot(slot)) {
+        for (number, series) in slots.iter().filter_map(|slot| table.at_slot(slot)).enumerate() {
+            if number.is_multiple_of(BETWEEN_LOOKS) {
+                watch.check(set.memory_bytes())?;
+            }
             match newest(series, &table, visible).filter(|_| need != Need::Samples) {
                 Some((time, bits)) => set.push(series, (0, 0), Recent::Newest(time, bits), None),
                 None => set.add(series, &table, range),
@@ -104,7 +120,57 @@ impl Head {
         }
         drop(table);
         set.sort();
-        (set, beside)
+        Ok((set, beside))
+    }
+
+    /// The series for which all matchers of one of `selectors` hold, with the table they are in. Expressions are looked
+    /// at while nobody waits for the table.
+    pub(super) fn resolved(
+        &self,
+        selectors: &[&[Matcher]],
+        watch: Watch<'_>,
+    ) -> Result<(RwLockReadGuard<'_, Table>, RoaringBitmap), StorageError> {
+        loop {
+            let removed = self.removed.load(Ordering::Acquire);
+            let mut all = RoaringBitmap::new();
+            let mut held = None;
+            for matchers in selectors {
+                drop(held.take());
+                let mut patterns = Patterns::new(matchers);
+                let (table, found) = loop {
+                    watch.check(0)?;
+                    let table = read(&self.table);
+                    match patterns.resolve(&table.pairs) {
+                        Some(found) => break (table, found),
+                        None => drop(table),
+                    }
+                    patterns.answer(watch)?;
+                };
+                all |= found;
+                held = Some(table);
+            }
+            let table = held.unwrap_or_else(|| read(&self.table));
+            // Numbers of series that left may have been given to others since the first selector.
+            if selectors.len() <= 1 || self.removed.load(Ordering::Acquire) == removed {
+                return Ok((table, all));
+            }
+        }
+    }
+
+    /// Calls `look` with the inverted index and the series that match one of `selectors`; no selector is none of them.
+    /// Commits wait meanwhile.
+    ///
+    /// # Errors
+    /// When `watch` says no.
+    pub(in crate::tsdb) fn with_matching<T>(
+        &self,
+        selectors: &[Vec<Matcher>],
+        watch: Watch<'_>,
+        look: impl FnOnce(&dyn LabelSource, &RoaringBitmap) -> T,
+    ) -> Result<T, StorageError> {
+        let selectors: Vec<&[Matcher]> = selectors.iter().map(Vec::as_slice).collect();
+        let (table, found) = self.resolved(&selectors, watch)?;
+        Ok(look(&table.pairs, &found))
     }
 
     /// All series that hold `part`, in label order, to be read one after another while commits go on: for a window

@@ -408,6 +408,18 @@ impl MemSeries {
         }
     }
 
+    /// Whether a sample in order may be inside `range`.
+    fn may_hold(&self, range: TimeRange, timelines: &Timelines) -> bool {
+        let in_chunk =
+            |chunk: &Arc<SealedChunk>| chunk.end_time >= range.start && chunk.start_time <= range.end;
+        self.sealed().iter().any(in_chunk)
+            || self.open().is_some_and(|(times, values)| {
+                let mut stamps = Vec::with_capacity(usize::from(values.count()));
+                timelines.read(times, usize::from(values.count()), &mut stamps);
+                stamps.iter().any(|time| range.contains(*time))
+            })
+    }
+
     /// Removes the samples inside `range`; says whether there were any.
     pub(super) fn delete(&mut self, range: TimeRange, timelines: &mut Timelines) -> bool {
         let kept = |time: i64| !range.contains(time);
@@ -435,6 +447,9 @@ impl MemSeries {
                     left = others;
                 }
             }
+        }
+        if !self.may_hold(range, timelines) {
+            return any;
         }
         let mut ordered = Samples::new();
         self.read_ordered(TimeRange::ALL, timelines, &mut Vec::new(), &mut ordered);

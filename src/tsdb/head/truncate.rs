@@ -10,10 +10,11 @@ use super::series;
 use super::{Departed, Head};
 use crate::codec::frame;
 use crate::model::{Labels, Matcher, TimeRange};
+use crate::storage::Watch;
 use crate::tsdb::SeriesRef;
 use crate::tsdb::chunk::open::TimelineId;
 use crate::tsdb::error::Result;
-use crate::tsdb::index::resolve::resolve;
+use crate::tsdb::index::resolve::Patterns;
 use crate::tsdb::points::{Point, reach};
 use crate::tsdb::record;
 use crate::tsdb::wal::Wal;
@@ -21,6 +22,8 @@ use crate::util::lock::{lock, read, write};
 
 /// Pages of series that are looked at with the locks in hand: some 16,000 series, which takes some milliseconds.
 const SLICE_PAGES: usize = 16;
+/// Series of which samples are deleted with the table in hand: each may have to be coded anew.
+const SERIES_IN_SLICE: usize = 512;
 /// Pause between two slices.
 const BETWEEN_SLICES: Duration = Duration::from_micros(500);
 
@@ -162,6 +165,13 @@ impl Head {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
     ) -> Result<usize> {
+        let mut patterns: Vec<Patterns<'_>> = selectors.iter().map(|all| Patterns::new(all)).collect();
+        for one in &mut patterns {
+            // Beforehand, since nobody may wait for what expressions take; only values that come meanwhile are left.
+            while !self.is_resolved(one) {
+                one.answer(Watch::NONE).expect("nobody says no");
+            }
+        }
         let (number, touched) = {
             let _intake = lock(&self.intake);
             wal.begin()?;
@@ -171,9 +181,9 @@ impl Head {
             let range = TimeRange { end: range.end.min(newest), ..range };
             let mut references: Vec<SeriesRef> = {
                 let table = read(&self.table);
-                let wanted = selectors
-                    .iter()
-                    .fold(RoaringBitmap::new(), |all, matchers| all | resolve(&table.pairs, matchers));
+                let wanted = patterns
+                    .iter_mut()
+                    .fold(RoaringBitmap::new(), |all, one| all | one.resolve_now(&table.pairs));
                 let series = wanted.iter().filter_map(|slot| table.at_slot(slot));
                 series.filter(|series| series.logged).map(|series| series.reference).collect()
             };
@@ -194,10 +204,17 @@ impl Head {
             });
             let number = wal.append(&record, Some(range.end))?;
             reach(Point::DeletionLogged);
-            let mut table = write(&self.table);
-            let with_exemplars = table.exemplars.delete(&references, range);
+            let mut table = None;
+            let with_exemplars = write(&self.table).exemplars.delete(&references, range);
             let mut touched = 0;
-            for reference in references {
+            // No commit comes between; selects do, which may see a part of it.
+            for (number, reference) in references.into_iter().enumerate() {
+                if number.is_multiple_of(SERIES_IN_SLICE) {
+                    drop(table.take());
+                    // Whoever waits gets the lock: it is not a fair one.
+                    std::thread::sleep(BETWEEN_SLICES);
+                }
+                let table = table.get_or_insert_with(|| write(&self.table));
                 if let Some((series, timelines)) = table.get_mut(reference) {
                     let any = series.delete(range, timelines);
                     touched += usize::from(any || with_exemplars.binary_search(&reference).is_ok());
@@ -207,6 +224,10 @@ impl Head {
         };
         wal.acknowledge(number)?;
         Ok(touched)
+    }
+
+    fn is_resolved(&self, patterns: &mut Patterns<'_>) -> bool {
+        patterns.resolve(&read(&self.table).pairs).is_some()
     }
 
     /// Calls `visit` with the references and label pairs of the series the log knows, page by page; commits go on

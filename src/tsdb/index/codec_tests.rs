@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{MatchOp, Matcher};
+use crate::storage::Watch;
 use crate::tsdb::chunk::ints;
 use crate::tsdb::index::resolve::resolve;
 
@@ -127,7 +128,8 @@ fn matchers_agree_with_matching_every_series() {
         let all = (0u32..).zip(&series);
         let expected: Vec<u32> =
             all.filter(|(_, l)| matchers.iter().all(|m| m.matches_labels(l))).map(|(n, _)| n).collect();
-        assert_eq!(resolve(&index, &matchers).iter().collect::<Vec<_>>(), expected, "{matchers:?}");
+        let found = resolve(&index, &matchers, Watch::NONE).expect("nobody says no");
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{matchers:?}");
     };
     check(&[]);
     check(&[("__name__", Equal, "metric_7")]);

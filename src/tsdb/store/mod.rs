@@ -78,6 +78,12 @@ pub trait BlockStore: Send + Sync {
     /// When it is not there or damaged; [`super::error::Error::is_damage`] tells the two apart.
     fn open(&self, id: &BlockId) -> Result<Arc<dyn BlockReader>>;
 
+    /// Reads all of a block and recomputes its digest, in memory that does not grow with the block.
+    ///
+    /// # Errors
+    /// When the disk refuses or a value is damaged.
+    fn verify(&self, id: &BlockId) -> Result<ValueDigest>;
+
     /// What there is. Removes what was left unpublished by an earlier process.
     ///
     /// # Errors
@@ -125,10 +131,4 @@ pub trait BlockReader: Send + Sync {
     /// # Errors
     /// When the disk refuses or the value is damaged.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
-
-    /// Reads everything and recomputes the digest.
-    ///
-    /// # Errors
-    /// When the disk refuses or a value is damaged.
-    fn verify(&self) -> Result<ValueDigest>;
 }

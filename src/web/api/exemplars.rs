@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::model::{Exemplar, Labels};
 use crate::promql;
-use crate::storage::StorageError;
+use crate::storage::Watch;
 use crate::tsdb::exemplars::MAX_ANSWER;
 use crate::web::number::write_float;
 use crate::web::params::Params;
-use crate::web::reply::{ApiError, Success, no_content};
+use crate::web::reply::{ApiError, Success, json_response, no_content};
 use crate::web::state::ApiState;
 
 use super::query::read;
@@ -23,29 +23,28 @@ pub async fn exemplars(State(state): State<Arc<ApiState>>, params: Params) -> Re
     if range.end < range.start {
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
     }
-    let found = state.look_up(move |state, turn| {
+    let body = state.look_up(move |state, turn| {
         let selectors = promql::selectors(&read(state, &params, turn).map_err(ApiError::bare)?);
         if selectors.is_empty() {
             return Ok(None);
         }
         turn.check()?;
-        Ok(Some(state.db.exemplars(&selectors, range).map_err(StorageError::from)?))
-    });
-    let Some(found) = found.await? else { return Ok(no_content().await) };
-    if found.cut {
-        return Err(ApiError::bad_data(format!(
-            "the query selects more than {MAX_ANSWER} exemplars, narrow it down"
-        )));
-    }
-    let series: Vec<Value> = found
-        .series
-        .iter()
-        .map(|(labels, exemplars)| {
+        let found = state.db.exemplars(&selectors, range, Watch(&|_| !turn.is_over()))?;
+        if found.cut {
+            return Err(ApiError::bad_data(format!(
+                "the query selects more than {MAX_ANSWER} exemplars, narrow it down"
+            )));
+        }
+        let series = found.series.iter().map(|(labels, exemplars)| {
             let exemplars: Vec<Value> = exemplars.iter().map(exemplar_json).collect();
             json!({ "seriesLabels": labels_json(labels), "exemplars": exemplars })
-        })
-        .collect();
-    Ok(Success::new(series).into_response())
+        });
+        Success::new(series.collect::<Vec<_>>()).to_body().map(Some)
+    });
+    match body.await? {
+        Some(body) => Ok(json_response(body)),
+        None => Ok(no_content().await),
+    }
 }
 
 fn exemplar_json(exemplar: &Exemplar) -> Value {

@@ -13,7 +13,7 @@ use crate::tsdb::Tsdb;
 use crate::web::lanes::Turn;
 use crate::web::params::Params;
 use crate::web::pieces::{PIECE_BYTES, Pieces};
-use crate::web::reply::{ApiError, Reply, Success, json_response};
+use crate::web::reply::{ApiError, Success, json_response};
 use crate::web::state::ApiState;
 
 /// Steps a range query may have at most.
@@ -167,22 +167,34 @@ pub(super) fn features(state: &ApiState) -> Features {
     state.engine.load().options().features.clone()
 }
 
+/// Bytes of a query that is only read: as a tree or with a line for each part it may take hundreds of times as much,
+/// which nothing counts.
+const MAX_READ_BYTES: usize = 256 << 10;
+
 /// Reads the query of a request within its turn.
 pub(super) fn read(state: &ApiState, params: &Params, turn: &Turn) -> Result<Expr, ApiError> {
     let query = params.get("query").unwrap_or_default();
+    if query.len() > MAX_READ_BYTES {
+        return Err(ApiError::parameter(
+            "query",
+            format!("query has {} bytes, at most {MAX_READ_BYTES} are read here", query.len()),
+        ));
+    }
     let read = promql::parse_within(query, &features(state), &mut turn.patterns());
     turn.check()?;
     Ok(read?)
 }
 
 /// `GET|POST /format_query`
-pub async fn format(State(state): Shared, params: Params) -> Reply<String> {
-    let text = state.look_up(move |state, turn| Ok(promql::format(&read(state, &params, turn)?))).await?;
-    Ok(Success::new(text))
+pub async fn format(State(state): Shared, params: Params) -> Result<Response, ApiError> {
+    let format =
+        |state: &ApiState, params: &Params, turn: &Turn| Ok(promql::format(&read(state, params, turn)?));
+    state.answer(move |state, turn| format(state, &params, turn).map(Success::new)).await
 }
 
 /// `GET|POST /parse_query`
-pub async fn parse(State(state): Shared, params: Params) -> Reply<serde_json::Value> {
-    let tree = state.look_up(move |state, turn| Ok(promql::to_json(&read(state, &params, turn)?))).await?;
-    Ok(Success::new(tree))
+pub async fn parse(State(state): Shared, params: Params) -> Result<Response, ApiError> {
+    let tree =
+        |state: &ApiState, params: &Params, turn: &Turn| Ok(promql::to_json(&read(state, params, turn)?));
+    state.answer(move |state, turn| tree(state, &params, turn).map(Success::new)).await
 }

@@ -8,10 +8,11 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 
 use crate::model::{Labels, Matcher, Samples};
-use crate::storage::{Bounds, Need, Querier, Queryable as _, SelectRequest, StorageError};
+use crate::storage::{Bounds, Need, Querier, Queryable as _, SelectRequest, StorageError, Watch};
 use crate::web::json;
+use crate::web::lanes::Turn;
 use crate::web::params::Params;
-use crate::web::reply::{ApiError, Reply, json_response, truncate};
+use crate::web::reply::{ApiError, Success, json_response, truncate};
 use crate::web::state::ApiState;
 
 type Shared = State<Arc<ApiState>>;
@@ -33,8 +34,16 @@ pub async fn series(State(state): Shared, params: Params) -> Result<Response, Ap
             // Without bounds every series has samples; within bounds it takes a look.
             let bounded = range.start != i64::MIN || range.end != i64::MAX;
             let need = if bounded { Need::Newest } else { Need::Labels };
+            let go_on = |_: usize| !turn.is_over();
             for matchers in &selectors {
-                let set = querier.select(&SelectRequest { matchers, range, need, values: false })?;
+                turn.check()?;
+                let set = querier.select(&SelectRequest {
+                    matchers,
+                    range,
+                    need,
+                    values: false,
+                    watch: Watch(&go_on),
+                })?;
                 let mut samples = Samples::new();
                 // Series come in label order: beyond the limit of each selector is beyond the limit of all.
                 let mut left = limit.map_or(usize::MAX, |limit| limit.saturating_add(1));
@@ -73,7 +82,7 @@ pub async fn series(State(state): Shared, params: Params) -> Result<Response, Ap
 }
 
 /// `GET|POST /labels`
-pub async fn label_names(State(state): Shared, params: Params) -> Reply<Vec<String>> {
+pub async fn label_names(State(state): Shared, params: Params) -> Result<Response, ApiError> {
     let list = |querier: &dyn Querier, selectors: &[Vec<Matcher>], bounds: Bounds<'_>| {
         querier.label_names(selectors, bounds)
     };
@@ -87,21 +96,21 @@ async fn names(
     list: impl FnOnce(&dyn Querier, &[Vec<Matcher>], Bounds<'_>) -> Result<Vec<String>, StorageError>
     + Send
     + 'static,
-) -> Reply<Vec<String>> {
+) -> Result<Response, ApiError> {
     let (limit, range) = (params.limit()?, params.range()?);
-    let found = state.look_up(move |state, turn| {
+    let find = move |state: &ApiState, turn: &Turn| {
         let selectors = params.selectors(turn).map_err(ApiError::bare)?;
         if range.end < range.start {
-            return Ok(Vec::new());
+            return Ok(Success::new(Vec::new()));
         }
         let querier = state.db.querier(range)?;
         // One more than is shown tells that there are more.
         let most = limit.map_or(usize::MAX, |limit| limit.saturating_add(1));
-        let found = list(&*querier, &selectors, Bounds { most, is_over: &|| turn.is_over() });
+        let found = list(&*querier, &selectors, Bounds { most, watch: Watch(&|_| !turn.is_over()) });
         turn.check()?;
-        Ok(found?)
-    });
-    Ok(truncate(found.await?, limit))
+        Ok(truncate(found?, limit))
+    };
+    state.answer(find).await
 }
 
 /// `GET /label/{name}/values`
@@ -109,7 +118,7 @@ pub async fn label_values(
     State(state): Shared,
     name: Result<Path<String>, PathRejection>,
     params: Params,
-) -> Reply<Vec<String>> {
+) -> Result<Response, ApiError> {
     // The path is refused when the name is not UTF-8.
     let Path(name) = name.map_err(|_| ApiError::bad_data("invalid label name: it is not UTF-8"))?;
     // What is no escaped name stays as it is.

@@ -1,6 +1,8 @@
 //! What the server says of itself.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -90,36 +92,64 @@ struct Row {
     value: u64,
 }
 
-fn top(mut rows: Vec<Row>, limit: usize) -> Vec<Row> {
-    rows.sort_by(|a, b| b.value.cmp(&a.value).then_with(|| a.name.cmp(&b.name)));
-    rows.truncate(limit);
-    rows
+/// The rows of the largest values. Names are put together only for what is among them at the time: commits wait.
+struct Top {
+    limit: usize,
+    rows: BinaryHeap<Reverse<(u64, Reverse<String>)>>,
+}
+
+impl Top {
+    fn new(limit: usize) -> Self {
+        Self { limit, rows: BinaryHeap::new() }
+    }
+
+    fn add(&mut self, value: u64, name: impl FnOnce() -> String) {
+        if self.rows.len() >= self.limit {
+            if self.rows.peek().is_none_or(|Reverse((least, _))| *least >= value) {
+                return;
+            }
+            self.rows.pop();
+        }
+        self.rows.push(Reverse((value, Reverse(name()))));
+    }
+
+    /// The largest first, those alike by name.
+    fn into_rows(self) -> Vec<Row> {
+        let rows = self.rows.into_sorted_vec().into_iter();
+        rows.map(|Reverse((value, Reverse(name)))| Row { name, value }).collect()
+    }
 }
 
 fn cardinality(index: &HeadIndex<'_>, limit: usize) -> Value {
     let count = |n: usize| n as u64;
-    let (mut values, mut memory): (Vec<Row>, Vec<Row>) = (Vec::new(), Vec::new());
-    let (mut pairs, mut metrics) = (Vec::new(), Vec::new());
+    let [mut values, mut memory, mut pairs, mut metrics] = std::array::from_fn(|_| Top::new(limit));
+    // Of the label that is gone through: its name, values, and bytes.
+    let mut label: Option<(String, u64, u64)> = None;
+    let mut add_label = |label: Option<(String, u64, u64)>| {
+        let Some((name, count, bytes)) = label else { return };
+        values.add(count, || name.clone());
+        memory.add(bytes, || name);
+    };
     index.each_pair(|name, value, series| {
-        if values.last().is_none_or(|row| row.name != name) {
-            values.push(Row { name: name.to_owned(), value: 0 });
-            memory.push(Row { name: name.to_owned(), value: 0 });
+        if label.as_ref().is_none_or(|(known, ..)| known != name) {
+            add_label(label.replace((name.to_owned(), 0, 0)));
         }
-        if let (Some(values), Some(memory)) = (values.last_mut(), memory.last_mut()) {
-            values.value += 1;
+        if let Some((_, values, bytes)) = &mut label {
+            *values += 1;
             // In every series both texts, each with a byte for its length.
-            memory.value += count(name.len() + value.len() + 2) * series;
+            *bytes += count(name.len() + value.len() + 2) * series;
         }
-        pairs.push(Row { name: format!("{name}={value}"), value: series });
+        pairs.add(series, || format!("{name}={value}"));
         if name == crate::model::METRIC_NAME {
-            metrics.push(Row { name: value.to_owned(), value: series });
+            metrics.add(series, || value.to_owned());
         }
     });
+    add_label(label);
     json!({
-        "seriesCountByMetricName": top(metrics, limit),
-        "labelValueCountByLabelName": top(values, limit),
-        "memoryInBytesByLabelName": top(memory, limit),
-        "seriesCountByLabelValuePair": top(pairs, limit),
+        "seriesCountByMetricName": metrics.into_rows(),
+        "labelValueCountByLabelName": values.into_rows(),
+        "memoryInBytesByLabelName": memory.into_rows(),
+        "seriesCountByLabelValuePair": pairs.into_rows(),
     })
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::model::Labels;
@@ -56,7 +57,11 @@ fn active_json(target: &ActiveTarget) -> Value {
 }
 
 /// `GET /targets`
-pub async fn targets(State(state): Shared, params: Params) -> Reply<Value> {
+pub async fn targets(State(state): Shared, params: Params) -> Result<Response, ApiError> {
+    state.answer(move |state, _| Ok(Success::new(all_targets(state, &params)))).await
+}
+
+fn all_targets(state: &ApiState, params: &Params) -> Value {
     let wanted = params.get("state").unwrap_or("any").to_ascii_lowercase();
     let in_pool = |pool: &str| params.get("scrapePool").is_none_or(|wanted| wanted == pool);
     let status = state.scrape.status();
@@ -78,11 +83,11 @@ pub async fn targets(State(state): Shared, params: Params) -> Reply<Value> {
             }));
         }
     }
-    Ok(Success::new(json!({
+    json!({
         "activeTargets": active_targets,
         "droppedTargets": dropped_targets,
         "droppedTargetCounts": if dropped { json!(counts) } else { Value::Null },
-    })))
+    })
 }
 
 /// `GET /scrape_pools`
@@ -101,11 +106,33 @@ fn number(params: &Params, name: &'static str) -> Result<Option<usize>, ApiError
 }
 
 /// `GET /metadata`: what active targets say of their metric families, and of others what the database knows.
-pub async fn metadata(State(state): Shared, params: Params) -> Reply<Value> {
+pub async fn metadata(State(state): Shared, params: Params) -> Result<Response, ApiError> {
     let limit = number(&params, "limit")?;
     let per_metric = number(&params, "limit_per_metric")?;
+    state
+        .answer(move |state, turn| {
+            let mut families = metadata_of_targets(state, &params, per_metric, turn)?;
+            for (name, known) in state.db.metadata(params.get("metric")).map_err(StorageError::from)? {
+                let value = || json!({ "type": known.kind.name(), "unit": known.unit, "help": known.help });
+                // Targets know better: what the database has of their families may be older.
+                families.entry(name).or_insert_with(|| vec![value()]);
+            }
+            let shown: BTreeMap<_, _> = families.into_iter().take(limit.unwrap_or(usize::MAX)).collect();
+            Ok(Success::new(shown))
+        })
+        .await
+}
+
+/// What targets say of their families, by name, each once.
+fn metadata_of_targets(
+    state: &ApiState,
+    params: &Params,
+    per_metric: Option<usize>,
+    turn: &Turn,
+) -> Result<BTreeMap<String, Vec<Value>>, ApiError> {
     let mut families: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for target in state.scrape.metadata() {
+        turn.check()?;
         for entry in target.families.iter() {
             if params.get("metric").is_some_and(|wanted| wanted != entry.name) {
                 continue;
@@ -117,23 +144,13 @@ pub async fn metadata(State(state): Shared, params: Params) -> Reply<Value> {
             }
         }
     }
-    let only = params.get("metric").map(str::to_owned);
-    let stored =
-        state.look_up(move |state, _| Ok(state.db.metadata(only.as_deref()).map_err(StorageError::from)?));
-    for (name, known) in stored.await? {
-        let value = || json!({ "type": known.kind.name(), "unit": known.unit, "help": known.help });
-        // Targets know better: what the database has of their families may be older.
-        families.entry(name).or_insert_with(|| vec![value()]);
-    }
-    let shown: BTreeMap<_, _> = families.into_iter().take(limit.unwrap_or(usize::MAX)).collect();
-    Ok(Success::new(json!(shown)))
+    Ok(families)
 }
 
 /// `GET /targets/metadata`
-pub async fn target_metadata(State(state): Shared, params: Params) -> Reply<Value> {
+pub async fn target_metadata(State(state): Shared, params: Params) -> Result<Response, ApiError> {
     let limit = number(&params, "limit")?.unwrap_or(usize::MAX);
-    let found = state.look_up(move |state, turn| metadata_by_target(state, &params, limit, turn));
-    Ok(Success::new(found.await?))
+    state.answer(move |state, turn| metadata_by_target(state, &params, limit, turn).map(Success::new)).await
 }
 
 fn metadata_by_target(

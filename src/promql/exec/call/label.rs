@@ -1,5 +1,7 @@
 //! `label_replace` and `label_join`.
 
+use std::cell::Cell;
+
 use crate::model::{LabelsBuf, METRIC_NAME};
 use crate::promql::error::Error;
 use crate::promql::exec::batch::{Batch, ROW_WORK};
@@ -9,6 +11,9 @@ use crate::promql::plan::LabelFunc;
 
 /// How often the labels of a row are there at most while they are rewritten.
 const COPIES: usize = 4;
+
+/// Steps of matching a regular expression that count as a unit of work.
+const STEPS_PER_UNIT: usize = 4;
 
 /// Rewrites the labels of every row.
 pub(crate) struct LabelOp<'p> {
@@ -36,7 +41,15 @@ impl Operator for LabelOp<'_> {
             let (dst, value, _memory) = match self.func {
                 LabelFunc::Replace { dst, replacement, src, regex } => {
                     let source = row.labels.get(src).unwrap_or("");
-                    let Some(groups) = regex.groups(source) else { continue };
+                    cx.work(regex.effort(source.len()) / STEPS_PER_UNIT)?;
+                    let _threads = cx.reserve_buffer(regex.groups_bytes())?;
+                    let ended = Cell::new(None);
+                    let go_on = || cx.check().map_err(|error| ended.set(Some(error))).is_ok();
+                    let found = regex.groups_while(source, &go_on).unwrap_or_default();
+                    if let Some(error) = ended.take() {
+                        return Err(error);
+                    }
+                    let Some(groups) = found else { continue };
                     let bytes = groups.expanded_len(replacement);
                     let memory = admit(bytes)?;
                     let mut value = String::with_capacity(bytes);

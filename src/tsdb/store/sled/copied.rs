@@ -5,9 +5,9 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
-use super::{BlockId, BlockReader, BlockStore, BlockWriter, Recovered};
+use super::{BlockId, BlockReader, BlockStore, BlockWriter, Recovered, ValueDigest};
 use super::{SledStore, failed, files_below, folders_below, sync_path};
 use crate::tsdb::error::{IoContext as _, Result};
 use crate::util::lock::lock;
@@ -21,7 +21,7 @@ pub struct CopiedStore {
     copies: SledStore,
     target: PathBuf,
     /// Copies there are, the most recently used last.
-    open: Mutex<Vec<(BlockId, Arc<dyn BlockReader>)>>,
+    open: Mutex<Vec<(BlockId, Weak<dyn BlockReader>)>>,
 }
 
 impl CopiedStore {
@@ -60,26 +60,31 @@ impl BlockStore for CopiedStore {
     fn open(&self, id: &BlockId) -> Result<Arc<dyn BlockReader>> {
         let mut open = lock(&self.open);
         if let Some(at) = open.iter().position(|(known, _)| known == id) {
-            let known = open.remove(at);
-            let reader = Arc::clone(&known.1);
-            open.push(known);
+            open.remove(at);
+            let reader = self.copies.open(id)?;
+            open.push((id.clone(), Arc::downgrade(&reader)));
             return Ok(reader);
         }
-        // Held here and by the store of the copies: such a one is idle.
-        let is_idle = |reader: &Arc<dyn BlockReader>| Arc::strong_count(reader) <= 2;
+        // Held by the store of the copies, or not even there: such a one is idle.
+        let is_idle = |reader: &Weak<dyn BlockReader>| Weak::strong_count(reader) <= 1;
         let mut idle = open.iter().filter(|(_, reader)| is_idle(reader)).count();
         while idle >= MAX_IDLE
             && let Some(at) = open.iter().position(|(_, reader)| is_idle(reader))
         {
-            let (gone, reader) = open.remove(at);
-            drop(reader);
+            let (gone, _) = open.remove(at);
             self.copies.remove(&gone)?;
             idle -= 1;
         }
         self.copy(id)?;
         let reader = self.copies.open(id)?;
-        open.push((id.clone(), Arc::clone(&reader)));
+        open.push((id.clone(), Arc::downgrade(&reader)));
         Ok(reader)
+    }
+
+    fn verify(&self, id: &BlockId) -> Result<ValueDigest> {
+        // Copies it; the copy is not removed while another block is opened by whoever verifies this one.
+        drop(self.open(id)?);
+        self.copies.verify(id)
     }
 
     fn recover(&self) -> Result<Recovered> {

@@ -139,12 +139,6 @@ impl BlockReader for SledBlock {
             Err(source) => Err(Error::Corrupt { what: format!("block {}", self.id), source }),
         }
     }
-
-    fn verify(&self) -> Result<ValueDigest> {
-        let mut verifier = Verifier::default();
-        verifier.go_on(self, usize::MAX)?;
-        Ok(verifier.digest())
-    }
 }
 
 /// Reads a database in the order of its keys, in as many parts as wanted.

@@ -28,7 +28,7 @@ use crate::tsdb::error::{IoContext as _, Result};
 use crate::tsdb::points::{Point, reach};
 use crate::util::lock::lock;
 pub use copied::CopiedStore;
-use database::{SEGMENT_BYTES, SledBlock, damaged, failed, open_db};
+use database::{SEGMENT_BYTES, SledBlock, Verifier, damaged, failed, open_db};
 use writer::{Bounds, SledWriter};
 
 /// Databases open at once.
@@ -45,7 +45,7 @@ const CORRUPT: &str = ".corrupt";
 pub struct SledStore {
     dir: PathBuf,
     open: Mutex<OpenBlocks>,
-    opened: Condvar,
+    ready: Condvar,
     bounds: Bounds,
 }
 
@@ -67,7 +67,7 @@ impl SledStore {
         Ok(Self {
             dir: dir.to_owned(),
             open: Mutex::default(),
-            opened: Condvar::new(),
+            ready: Condvar::new(),
             bounds: Bounds::default(),
         })
     }
@@ -78,6 +78,27 @@ impl SledStore {
 
     fn close(&self, id: &BlockId) {
         lock(&self.open).blocks.retain(|block| block.id != *id);
+    }
+
+    /// The database of block `id`, opened if it is not.
+    fn opened(&self, id: &BlockId) -> Result<Arc<SledBlock>> {
+        let mut open = lock(&self.open);
+        while open.opening.contains(id) {
+            open = self.ready.wait(open).unwrap_or_else(PoisonError::into_inner);
+        }
+        close_idle(&mut open.blocks, self.bounds.touched_bytes);
+        if let Some(at) = open.blocks.iter().position(|block| block.id == *id) {
+            let block = open.blocks.remove(at);
+            open.blocks.push(Arc::clone(&block));
+            return Ok(block);
+        }
+        open.opening.push(id.clone());
+        drop(open);
+        // Others are opened meanwhile: one that has to be looked at as a whole takes its time.
+        let _opening = Opening { store: self, id };
+        let block = Arc::new(self.open_guarded(id)?);
+        lock(&self.open).blocks.push(Arc::clone(&block));
+        Ok(block)
     }
 
     /// Opens with repair of what a kill during an open can leave behind.
@@ -99,8 +120,13 @@ impl SledStore {
         };
         tracing::warn!(block = %id, %error, "block does not open, trying without its snapshot");
         set_snapshots_aside(&path, |_| true).at("clean", &path)?;
-        let block = SledBlock::new(id, open_db(id, &path, SEGMENT_BYTES)?);
-        block.verify()?;
+        let mut verifier = Verifier::default();
+        let block = loop {
+            let block = SledBlock::new(id, open_db(id, &path, SEGMENT_BYTES)?);
+            if verifier.go_on(&block, MAX_TOUCHED_BYTES)? {
+                break block;
+            }
+        };
         block.get(keys::META)?.ok_or_else(|| damaged(id, "meta record missing"))?;
         Ok(block)
     }
@@ -112,23 +138,14 @@ impl BlockStore for SledStore {
     }
 
     fn open(&self, id: &BlockId) -> Result<Arc<dyn BlockReader>> {
-        let mut open = lock(&self.open);
-        while open.opening.contains(id) {
-            open = self.opened.wait(open).unwrap_or_else(PoisonError::into_inner);
-        }
-        close_idle(&mut open.blocks, self.bounds.touched_bytes);
-        if let Some(at) = open.blocks.iter().position(|block| block.id == *id) {
-            let block = open.blocks.remove(at);
-            open.blocks.push(Arc::clone(&block));
-            return Ok(block);
-        }
-        open.opening.push(id.clone());
-        drop(open);
-        // Others are opened meanwhile: one that has to be looked at as a whole takes its time.
-        let _opening = Opening { store: self, id };
-        let block = Arc::new(self.open_guarded(id)?);
-        lock(&self.open).blocks.push(Arc::clone(&block));
-        Ok(block)
+        Ok(self.opened(id)?)
+    }
+
+    fn verify(&self, id: &BlockId) -> Result<ValueDigest> {
+        let mut verifier = Verifier::default();
+        // Opened for each part: one that has read much is closed when nobody holds it.
+        while !verifier.go_on(&*self.opened(id)?, self.bounds.touched_bytes)? {}
+        Ok(verifier.digest())
     }
 
     fn recover(&self) -> Result<Recovered> {
@@ -192,7 +209,7 @@ struct Opening<'a> {
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
         lock(&self.store.open).opening.retain(|other| other != self.id);
-        self.store.opened.notify_all();
+        self.store.ready.notify_all();
     }
 }
 

@@ -31,7 +31,7 @@ fn publishes_whole_blocks_only() {
     assert_eq!(block.get(keys::META).expect("get").as_deref(), Some(&b"the meta record"[..]));
     assert_eq!(block.get(&keys::bundle(7)).expect("get").map(|v| v.len()), Some(2000));
     assert_eq!(block.get(&keys::bundle(200)).expect("get"), None);
-    assert_eq!(block.verify().expect("verify"), digest);
+    assert_eq!(store.verify(&id).expect("verify"), digest);
     drop(block);
 
     let unpublished = BlockId::new(7_200_000, 14_400_000, 2);
@@ -179,7 +179,7 @@ fn a_block_that_takes_long_to_open_keeps_no_other_waiting() {
         let (sender, opened) = std::sync::mpsc::channel();
         let store = &store;
         let other = &other;
-        scope.spawn(move || sender.send(store.open(other).map(|block| block.verify().is_ok())));
+        scope.spawn(move || sender.send(store.verify(other).is_ok()));
         let opened = opened.recv_timeout(patience);
         let waits = !opening.is_finished();
         // Both ends, again and again until it has ended: whatever it waits for at the file, it goes on.
@@ -188,7 +188,27 @@ fn a_block_that_takes_long_to_open_keeps_no_other_waiting() {
             std::thread::yield_now();
         }
         assert!(waits, "it does not wait for the file");
-        assert!(matches!(opened, Ok(Ok(true))), "it waits for the one that is slow");
+        assert!(matches!(opened, Ok(true)), "it waits for the one that is slow");
     });
     assert!(lock(&store.open).opening.is_empty());
+}
+
+#[test]
+fn verifying_keeps_little_of_a_block_in_memory() {
+    let dir = tempfile::tempdir().expect("dir");
+    let store = small_store(dir.path());
+    let id = BlockId::new(0, 7_200_000, 1);
+    let mut writer = store.begin(&id).expect("begin");
+    for number in 0..400u32 {
+        let payload: Vec<u8> = (0..2000u32).map(|i| (i * number).to_le_bytes()[0]).collect();
+        writer.put(&keys::bundle(number), &payload).expect("put");
+    }
+    let digest = writer.digest();
+    writer.publish(b"meta").expect("publish");
+    assert_eq!(store.verify(&id).expect("verify"), digest);
+    let open = lock(&store.open);
+    let touched: usize = open.blocks.iter().map(|block| lock(&block.touched).bytes).sum();
+    // Beyond the bound no more than what one look adds.
+    assert!(touched < 3 * store.bounds.touched_bytes, "{touched}");
+    assert!(digest.bytes > 6 * store.bounds.touched_bytes as u64, "{}", digest.bytes);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::model::{Exemplar, Labels, Metadata, Samples, TimeRange};
-use crate::storage::SelectRequest;
+use crate::storage::{SelectRequest, Watch};
 use crate::tsdb::head::appender::{Appender, CommitMode, TimeLimits};
 
 const STEP: i64 = 1000;
@@ -50,7 +50,7 @@ fn commits(fs: &ForgetfulFs, floor: i64, what: &str) -> (Vec<i64>, reader::Repla
 }
 
 fn held(head: &Head, floor: i64, what: &str) -> Vec<i64> {
-    let (set, ()) = head.select(SelectRequest::new(&[], TimeRange::ALL), || ());
+    let (set, ()) = head.select(SelectRequest::new(&[], TimeRange::ALL), || ()).expect("select");
     let mut found: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
     let mut samples = Samples::new();
     for at in 0..set.len() {
@@ -124,7 +124,7 @@ fn run(policy: SyncPolicy, sync_every: i64) -> Vec<((usize, i64), ForgetfulFs)> 
 /// The commits from `floor` on whose exemplar is there, and the last commit whose metadata is.
 fn beside(head: &Head, floor: i64) -> (Vec<i64>, Option<i64>) {
     let range = TimeRange { start: floor, end: i64::MAX };
-    let (found, ()) = head.exemplars(&[], range, || ());
+    let (found, ()) = head.exemplars(&[], range, Watch::NONE, || ()).expect("exemplars");
     let times = found.iter().flat_map(|(_, all)| all).map(|exemplar| exemplar.timestamp / STEP);
     let families = head.families(Some("family"));
     (times.collect(), families.first().and_then(|(_, said)| said.help.parse().ok()))
@@ -176,7 +176,7 @@ fn a_lost_middle_never_shifts_values() {
         // Samples of series whose definition is lost are left out; what is there is right.
         let head = Head::new(*floor);
         replay(&head, left).expect("replay");
-        let (set, ()) = head.select(SelectRequest::new(&[], TimeRange::ALL), || ());
+        let (set, ()) = head.select(SelectRequest::new(&[], TimeRange::ALL), || ()).expect("select");
         let mut samples = Samples::new();
         let mut seen = BTreeSet::new();
         for index in 0..set.len() {
