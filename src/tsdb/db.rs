@@ -18,6 +18,7 @@ use super::head::appender::{Appender, CommitMode, CommitStats, TimeLimits};
 use super::metrics::TsdbMetrics;
 use super::open::{Held, ReplayState};
 use super::options::{Limits, TsdbOptions};
+use super::publish::Doubt;
 use super::read::Suspects;
 use super::space::Space;
 use super::store::{BlockId, BlockStore};
@@ -43,8 +44,8 @@ pub(super) struct Inner {
     pub(super) catalog: ArcSwap<Catalog>,
     pub(super) metrics: TsdbMetrics,
     pub(super) stop: StopToken,
-    /// Since a catalog could not be saved: what that on disk may name and that in memory does not.
-    pub(super) doubtful: Mutex<Option<Vec<BlockId>>>,
+    /// Since a catalog could not be saved.
+    pub(super) doubtful: Mutex<Option<Doubt>>,
     /// Blocks that the catalog named at the start and the disk did not have.
     pub(super) missing: Vec<Arc<BlockMeta>>,
     /// Whether both copies of the tombstones were damaged at the start.

@@ -37,6 +37,15 @@ impl Window {
     }
 }
 
+/// What is not known of the disk since a catalog could not be saved.
+#[derive(Debug, Default)]
+pub(super) struct Doubt {
+    /// Blocks that the catalog on disk may name and that in memory does not.
+    blocks: Vec<BlockId>,
+    /// Whether the tombstones on disk may be others, too.
+    tombstones: bool,
+}
+
 /// Blocks that were written and are not published yet. Dropping it removes them.
 pub(super) struct Pending<'a> {
     inner: &'a Inner,
@@ -93,8 +102,12 @@ impl<'a> Pending<'a> {
         let next = current.with(gone, written.clone(), head_start);
         if let Err(error) = save(inner, &current, &next) {
             // The disk may have either of the two catalogs by now.
-            let ids = written.into_iter().map(|meta| meta.id);
-            lock(&inner.doubtful).get_or_insert_default().extend(ids);
+            {
+                let mut doubtful = lock(&inner.doubtful);
+                let doubt = doubtful.get_or_insert_default();
+                doubt.blocks.extend(written.into_iter().map(|meta| meta.id));
+                doubt.tombstones |= next.tombstones != current.tombstones;
+            }
             if let Err(error) = settle(inner) {
                 tracing::warn!(%error, "the catalog cannot be made as it was either, trying again later");
             }
@@ -133,14 +146,14 @@ pub(super) fn retire(inner: &Inner, gone: &[Arc<BlockMeta>]) -> Result<()> {
 /// When the disk still refuses the catalog.
 pub(super) fn settle(inner: &Inner) -> Result<()> {
     let mut doubtful = lock(&inner.doubtful);
-    if doubtful.is_none() {
-        return Ok(());
-    }
+    let Some(doubt) = &*doubtful else { return Ok(()) };
     let catalog = inner.catalog.load();
-    // In this order: until the catalog is as it was, leftovers mean nothing, but what is missing would be there again.
-    catalog.tombstones.save(&inner.options.dir)?;
+    if doubt.tombstones {
+        // Before the catalog is as it was leftovers mean nothing; after it what is missing would be there again.
+        catalog.tombstones.save(&inner.options.dir)?;
+    }
     catalog.save(&inner.options.dir)?;
-    for id in doubtful.take().into_iter().flatten() {
+    for id in doubtful.take().unwrap_or_default().blocks {
         if let Err(error) = inner.store.remove(&id) {
             tracing::warn!(block = %id, %error, "cannot remove a block that was written in vain");
         }

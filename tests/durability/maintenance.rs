@@ -106,6 +106,31 @@ fn a_sample_of_the_future_expires_nothing() {
 }
 
 #[test]
+fn a_clock_that_is_ahead_for_a_while_expires_nothing() {
+    let dir = tempfile::tempdir().expect("dir");
+    let day = 24 * 60 * MINUTE;
+    let limits = Limits { retention_ms: 15 * day, ..Limits::default() };
+    let clock = Arc::new(ManualClock::new(BEGIN + 300_000));
+    let db = Tsdb::open(
+        TsdbOptions { limits, ..options(dir.path()) },
+        Arc::clone(&clock) as Arc<dyn emberkeep::util::Clock>,
+        &mut Registry::default(),
+    );
+    let db = db.expect("open");
+    (0..300).for_each(|second| {
+        push(&db, &[("own", second * 1000, 1.0)]);
+    });
+    db.maintain().expect("maintain");
+    assert!(!db.status().blocks.is_empty());
+    clock.set(BEGIN + 30 * day);
+    push(&db, &[("own", 30 * day, 1.0)]);
+    db.maintain().expect("maintain");
+    clock.set(BEGIN + 310_000);
+    db.maintain().expect("maintain");
+    assert_eq!(read(&db, "own").len(), 301);
+}
+
+#[test]
 fn one_block_that_cannot_be_merged_does_not_keep_the_others() {
     let dir = tempfile::tempdir().expect("dir");
     let db = open(dir.path());

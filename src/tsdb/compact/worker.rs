@@ -273,10 +273,9 @@ fn set_aside(inner: &Inner, meta: &Arc<BlockMeta>) -> Result<()> {
 
 fn expire(inner: &Inner) -> Result<()> {
     let catalog = inner.catalog.load_full();
-    let newest = catalog.blocks.iter().map(|b| b.end).max().unwrap_or(i64::MIN);
-    let newest = newest.max(inner.head.time_range().map_or(i64::MIN, |held| held.end));
-    // One sample of the future, from a clock that is wrong or a file in other units, must not expire all others.
-    let newest = newest.min(inner.clock.now_ms());
+    // From the newest block on, not from the newest sample: one that comes while the clock is ahead must not expire all
+    // others, and a window is cut only when samples go on for longer. Nor may a file in other units, hence the clock.
+    let newest = catalog.blocks.iter().map(|b| b.end).max().unwrap_or(i64::MIN).min(inner.clock.now_ms());
     let mut gone = retention::expired(&catalog.blocks, newest, inner.limits.load().retention_ms);
     let max_bytes = inner.max_bytes();
     if max_bytes > 0 {

@@ -23,8 +23,8 @@ pub(super) struct Position {
     pub(super) len: Option<u64>,
 }
 
-// A build that knows no newer log must not take one for damaged: it is told by this note, which has a checksum. So
-// its version is raised whenever that of the log is.
+// A build that knows no newer log must not take one for damaged: it is told by this note and a segment together, since a
+// version byte alone may be damaged. So the version of the note is raised whenever that of the log is.
 const _: () = assert!(super::VERSION == 4 && Position::VERSION == 1);
 
 impl Control for Position {
@@ -53,18 +53,19 @@ pub(super) fn write(fs: &dyn LogFs, position: Position, policy: SyncPolicy) -> R
     if policy == SyncPolicy::Never { Ok(()) } else { fs.sync_dir().at("sync", fs.path()) }
 }
 
-/// Reads the note; none if there is none, as in directories of earlier builds, or if it is damaged.
+/// Reads the note; none if there is none, as in directories of earlier builds, or if it is damaged. `has_newer` is asked
+/// whether a segment is of a newer version.
 ///
 /// # Errors
 /// When the disk refuses, or a newer version wrote the log.
-pub(super) fn read(fs: &dyn LogFs) -> Result<Option<Position>> {
+pub(super) fn read(fs: &dyn LogFs, has_newer: impl FnOnce() -> Result<bool>) -> Result<Option<Position>> {
     if !fs.list().at("list", fs.path())?.iter().any(|name| name == NAME) {
         return Ok(None);
     }
     let bytes = fs.read(NAME).at("read", fs.path().join(NAME))?;
     match envelope::open(&bytes) {
         Ok(position) => Ok(Some(position)),
-        Err(source @ CodecError::Version { .. }) => {
+        Err(source @ CodecError::Version { .. }) if has_newer()? => {
             Err(Error::Corrupt { what: fs.path().join(NAME).display().to_string(), source })
         }
         Err(error) => {

@@ -135,11 +135,11 @@ const MAX_MISSING: u64 = 10_000;
 /// The files to read, also those that should be there and are not.
 ///
 /// # Errors
-/// When the folder cannot be read.
+/// When the folder cannot be read, or a newer version wrote the log.
 pub fn files(fs: &dyn LogFs) -> Result<LogFiles> {
     let covered = checkpoint::newest(fs)?;
     let numbers = segments(fs)?;
-    let position = position::read(fs)?;
+    let position = position::read(fs, || has_newer(fs, &numbers))?;
     let last = numbers.last().copied().into_iter().chain(position.map(|position| position.segment)).max();
     let last = last.unwrap_or(0).max(covered.unwrap_or(0));
     // Segments are numbered from 1 on without a gap, and only a checkpoint removes any. Builds that noted no position
@@ -161,6 +161,19 @@ pub fn files(fs: &dyn LogFs) -> Result<LogFiles> {
     entries.extend(covered.map(|n| LogEntry { name: checkpoint::name(n), expected: Expected::There }));
     entries.extend(wanted.into_iter().map(|n| LogEntry { name: segment_name(n), expected: expected(n) }));
     Ok(LogFiles { entries, last })
+}
+
+/// Whether one of the segments says that it is of a newer version.
+fn has_newer(fs: &dyn LogFs, numbers: &[u64]) -> Result<bool> {
+    for number in numbers {
+        let name = segment_name(*number);
+        let bytes = fs.read(&name).at("read", fs.path().join(&name))?;
+        let header = bytes.get(..HEADER_LEN).unwrap_or_default();
+        if matches!(check_header(header), Err(CodecError::Version { .. })) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Reads one file and hands each payload to `check`; from the first that is damaged, or that `check` refuses, the
