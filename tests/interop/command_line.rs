@@ -105,3 +105,27 @@ fn repair_sets_a_damaged_block_aside() {
     std::fs::remove_file(data.join("catalog.copy")).expect("remove");
     assert!(ok(&tsdb(&["repair"], &[&data])).contains("the catalog was missing"));
 }
+
+#[test]
+fn repair_tells_what_opening_alone_has_lost() {
+    let dir = tempfile::tempdir().expect("dir");
+    let data = filled(&dir);
+    for name in ["tombstones", "tombstones.copy"] {
+        std::fs::write(data.join(name), "damaged").expect("write");
+    }
+    let told = failure(&tsdb(&["repair"], &[&data]));
+    assert!(
+        told.contains("what was deleted from blocks that were not rewritten since is there again"),
+        "{told}"
+    );
+    ok(&tsdb(&["repair"], &[&data]));
+    for name in ["catalog", "catalog.copy"] {
+        std::fs::remove_file(data.join(name)).expect("remove");
+    }
+    let block =
+        std::fs::read_dir(data.join("blocks")).expect("blocks").next().expect("a block").expect("entry");
+    std::fs::write(block.path().join("db"), vec![0x55; 8192]).expect("write");
+    let told = ok(&tsdb(&["repair"], &[&data]));
+    assert!(told.contains("set aside 1 blocks while the catalog was made again"), "{told}");
+    assert!(told.contains("0 blocks are sound, 1 were set aside"), "{told}");
+}
