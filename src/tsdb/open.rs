@@ -392,17 +392,39 @@ fn recover_catalog(
     store: &dyn BlockStore,
     metrics: &TsdbMetrics,
 ) -> Result<RecoveredCatalog> {
-    let Recovered { blocks: found, set_aside } = store.recover()?;
+    let Recovered { blocks: found, set_aside, put_back } = store.recover()?;
     match Catalog::load(&options.dir) {
-        Ok(Some(catalog)) => {
+        Ok(Some(mut catalog)) => {
             // A process that ended between the two left an older copy, which names blocks that are about to go.
             if !catalog.is_saved(&options.dir) {
                 catalog.save(&options.dir)?;
             }
-            for id in found.iter().filter(|id| !catalog.blocks.iter().any(|b| b.id == **id)) {
+            for id in &found {
+                if catalog.blocks.iter().any(|block| block.id == *id) {
+                    continue;
+                }
+                if put_back.contains(id) {
+                    match load_meta(store, id) {
+                        Ok(meta) => {
+                            tracing::warn!(block = %id, "a block that had been set aside is there again");
+                            catalog = catalog.with(&[], vec![meta], None);
+                        }
+                        Err(error) => {
+                            tracing::error!(block = %id, %error, "a block that was put back cannot be read");
+                            if let Err(error) = store.quarantine(id) {
+                                tracing::error!(block = %id, %error, "nor can it be set aside again");
+                            }
+                        }
+                    }
+                    continue;
+                }
                 // Published by name but not yet in the catalog: its samples are still in the log or in its sources.
                 tracing::info!(block = %id, "a block that the catalog does not name is removed");
                 store.remove(id)?;
+            }
+            if !put_back.is_empty() {
+                catalog.save(&options.dir)?;
+                put_back.iter().try_for_each(|id| store.accept(id))?;
             }
             let (kept, mut missing): (Vec<_>, Vec<_>) =
                 catalog.blocks.iter().cloned().partition(|b| found.contains(&b.id));

@@ -131,6 +131,38 @@ fn a_clock_that_is_ahead_for_a_while_expires_nothing() {
 }
 
 #[test]
+fn a_block_that_is_put_back_is_taken_once() {
+    let dir = tempfile::tempdir().expect("dir");
+    let db = open(dir.path());
+    (0..95).for_each(|second| {
+        push(&db, &[("own", second * 1000, 1.0)]);
+    });
+    db.maintain().expect("maintain");
+    let block = Arc::clone(&db.status().blocks[0]);
+    db.close().expect("close");
+    drop(db);
+    let folder = dir.path().join("blocks").join(block.id.as_str());
+    let aside = folder.with_file_name(format!("{}.corrupt", block.id));
+    let sound = std::fs::read(folder.join("db")).expect("read");
+    std::fs::write(folder.join("db"), vec![0x55; 8192]).expect("write");
+    let db = open(dir.path());
+    assert!(db.set_aside(&block).expect("set aside"));
+    db.close().expect("close");
+    drop(db);
+    // As it is it is set aside once more.
+    std::fs::rename(&aside, &folder).expect("rename");
+    let db = open(dir.path());
+    assert!(db.status().blocks.is_empty() && aside.is_dir());
+    db.close().expect("close");
+    drop(db);
+    std::fs::rename(&aside, &folder).expect("rename");
+    std::fs::write(folder.join("db"), sound).expect("write");
+    let db = open(dir.path());
+    assert_eq!(read(&db, "own").len(), 95);
+    assert!(!folder.join("set-aside").exists(), "from now on it is as any other");
+}
+
+#[test]
 fn one_block_that_cannot_be_merged_does_not_keep_the_others() {
     let dir = tempfile::tempdir().expect("dir");
     let db = open(dir.path());

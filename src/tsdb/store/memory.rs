@@ -68,7 +68,7 @@ impl BlockStore for MemoryStore {
     }
 
     fn recover(&self) -> Result<Recovered> {
-        Ok(Recovered { blocks: lock(&self.blocks).keys().cloned().collect(), set_aside: Vec::new() })
+        Ok(Recovered { blocks: lock(&self.blocks).keys().cloned().collect(), ..Recovered::default() })
     }
 
     fn remove(&self, id: &BlockId) -> Result<()> {
@@ -78,6 +78,10 @@ impl BlockStore for MemoryStore {
 
     fn quarantine(&self, id: &BlockId) -> Result<()> {
         self.remove(id)
+    }
+
+    fn accept(&self, _: &BlockId) -> Result<()> {
+        Ok(())
     }
 
     fn size_bytes(&self, id: &BlockId) -> u64 {

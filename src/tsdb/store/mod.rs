@@ -61,6 +61,8 @@ pub struct Recovered {
     pub blocks: Vec<BlockId>,
     /// Damaged ones that were set aside.
     pub set_aside: Vec<BlockId>,
+    /// Published ones that had been set aside: somebody mended them, or the disk, and gave them their name again.
+    pub put_back: Vec<BlockId>,
 }
 
 /// Keeps blocks. Errors of damaged blocks are told from those of a disk that refuses by
@@ -101,6 +103,12 @@ pub trait BlockStore: Send + Sync {
     /// # Errors
     /// When it cannot be renamed.
     fn quarantine(&self, id: &BlockId) -> Result<()>;
+
+    /// Forgets that a block which was put back had been set aside.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    fn accept(&self, id: &BlockId) -> Result<()>;
 
     /// Bytes a block takes on disk.
     fn size_bytes(&self, id: &BlockId) -> u64;

@@ -40,6 +40,8 @@ const BATCH_BYTES: usize = 8 << 20;
 const TEMPORARY: &str = ".tmp";
 const DELETED: &str = ".del";
 const CORRUPT: &str = ".corrupt";
+/// An empty file in the folder of a block that was set aside.
+const MARK: &str = "set-aside";
 
 /// Blocks as sled databases in one folder.
 pub struct SledStore {
@@ -167,8 +169,18 @@ impl BlockStore for SledStore {
     fn quarantine(&self, id: &BlockId) -> Result<()> {
         self.close(id);
         let aside = self.dir.join(format!("{id}{CORRUPT}"));
+        // Only for somebody who puts it back: a disk that does not take it any more is no reason to keep the block.
+        let _ = fs::File::create(self.path(id).join(MARK));
         durable::rename(&self.path(id), &aside).at("rename", self.path(id))?;
         sync_path(&self.dir)
+    }
+
+    fn accept(&self, id: &BlockId) -> Result<()> {
+        let mark = self.path(id).join(MARK);
+        match fs::remove_file(&mark) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.at("remove", mark),
+        }
     }
 
     fn size_bytes(&self, id: &BlockId) -> u64 {
@@ -185,6 +197,9 @@ fn list(dir: &Path, unfinished: impl Fn(&Path) -> Result<()>) -> Result<Recovere
         if name.ends_with(TEMPORARY) || name.ends_with(DELETED) {
             unfinished(&entry.path())?;
         } else if let Some(id) = BlockId::parse(&name) {
+            if entry.path().join(MARK).exists() {
+                found.put_back.push(id.clone());
+            }
             found.blocks.push(id);
         } else if let Some(id) = name.strip_suffix(CORRUPT).and_then(BlockId::parse) {
             found.set_aside.push(id);
