@@ -19,7 +19,7 @@ use crate::extreme::{self, Content, Series, Value};
 use crate::image::Durable;
 use crate::support::Random;
 use crate::support::files::copy_dir;
-use crate::{MINUTE, options, try_open};
+use crate::{MINUTE, open_with, options, try_open};
 
 type AtPoint = Rc<dyn Fn(Point)>;
 type AtStep = Rc<dyn Fn(Step, &Path)>;
@@ -185,7 +185,7 @@ fn act(life: &Rc<RefCell<Life>>, random: &mut Random, dir: &Path) {
             db.close().expect("close");
         }
         drop(db);
-        try_open(tiny(dir)).expect("open")
+        open_with(&tiny(dir))
     } else {
         db
     };

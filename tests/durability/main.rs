@@ -52,11 +52,16 @@ fn try_open(options: TsdbOptions) -> emberkeep::tsdb::Result<Tsdb> {
 
 /// Opens a directory that no other thread or process is about to open.
 fn open(dir: &Path) -> Tsdb {
-    support::server::wait_for("the lock of the data directory", || match try_open(options(dir)) {
+    open_with(&options(dir))
+}
+
+/// The same with options.
+fn open_with(options: &TsdbOptions) -> Tsdb {
+    support::server::wait_for("the lock of the data directory", || match try_open(options.clone()) {
         Ok(db) => Some(db),
-        // A child that was killed is gone for the system a moment later.
+        // A child that was killed, and a thread of a database that was dropped, is gone a moment later.
         Err(Error::Locked { .. }) => None,
-        Err(error) => panic!("{}: {error}", dir.display()),
+        Err(error) => panic!("{}: {error}", options.dir.display()),
     })
 }
 

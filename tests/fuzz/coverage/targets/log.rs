@@ -97,7 +97,7 @@ fn replay(fs: &MemoryFs) -> (ReplayReport, Vec<(Labels, Samples)>) {
     let head = Head::new(i64::MIN);
     let files = reader::files(fs).expect("memory can be read");
     let report = head.replay(fs, &files, || ()).expect("damage is no error");
-    let (set, ()) = head.select(SelectRequest::new(&[], TimeRange::ALL), || ());
+    let (set, ()) = head.select(SelectRequest::new(&[], TimeRange::ALL), || ()).expect("nobody says no");
     assert!(set.len() <= head.series_count());
     let mut all = Vec::new();
     for at in 0..set.len() {
