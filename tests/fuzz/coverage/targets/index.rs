@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use arbitrary::{Result, Unstructured};
 use emberkeep::model::{Labels, MatchOp, Matcher};
+use emberkeep::storage::Watch;
 use emberkeep::tsdb::chunk::ints;
 use emberkeep::tsdb::index::LabelSource;
 use emberkeep::tsdb::index::codec::{BlockIndex, IndexBuilder};
@@ -153,7 +154,8 @@ fn made(u: &mut Unstructured<'_>) -> Result<()> {
             .filter(|(_, (labels, _))| taken.iter().all(|matcher| matcher.matches_labels(labels)))
             .map(|(number, _)| number)
             .collect();
-        assert_eq!(resolve(&index, taken).iter().collect::<Vec<_>>(), expected, "{taken:?}");
+        let found = resolve(&index, taken, Watch::NONE).expect("nobody says no");
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{taken:?}");
     }
     Ok(())
 }
