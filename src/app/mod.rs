@@ -117,6 +117,8 @@ impl App {
             web::Connections::new(settings.max_connections, settings.read_timeout, &mut registry);
         let reload_metrics = reload::ReloadMetrics::new(&mut registry);
         let state = Arc::new(ApiState {
+            forms: web::forms(),
+            replay_end: web::replay_end(&db),
             db,
             engine: ArcSwap::from_pointee(Engine::new(settings.engine_options(&first))),
             lanes: web::lanes::Lanes::new(settings.query_concurrency),

@@ -1,4 +1,4 @@
-//! Cross-origin headers of the API: any page may read it, as in Prometheus' default.
+//! Cross-origin headers of the API: any page may read it, as in Prometheus' default, which names the origin too.
 
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};

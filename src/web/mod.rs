@@ -8,6 +8,7 @@
 
 pub mod api;
 mod assets;
+mod bodies;
 mod cors;
 pub mod json;
 pub mod lanes;
@@ -36,6 +37,8 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
 
 pub use measure::HttpMetrics;
+pub use params::room as forms;
+pub use replay::{ReplayEnd, replay_end};
 pub use serve::{Connections, serve};
 pub use state::{ApiState, ReloadRequest};
 
@@ -118,7 +121,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
             post(api::write::write)
                 .options(reply::no_content)
                 .fallback(|| async { reply::method_not_allowed("OPTIONS, POST") })
-                .layer(Extension(api::write::Waiting::default())),
+                .layer(Extension(api::write::room())),
         )
         .fallback(reply::no_such_endpoint)
         .layer(from_fn_with_state(Arc::clone(&state), replay::wait))

@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
 
+use super::bodies::{self, BodyError, Counted, Room};
 use super::lanes::Turn;
 use super::reply::ApiError;
 use super::state::ApiState;
@@ -15,15 +16,40 @@ use crate::promql;
 /// Largest body of a form.
 pub(super) const MAX_FORM_BYTES: usize = 10 << 20;
 
+/// Bytes of forms, and of other bodies that wait with their requests, that are in memory at once; further requests are
+/// refused.
+const MAX_FORMS_BYTES: usize = 128 << 20;
+
+/// The room for forms.
+pub fn room() -> Room {
+    Room::new(MAX_FORMS_BYTES)
+}
+
+type Pair = (String, String);
+
 /// The parameters of one request. Unknown ones are ignored, as Prometheus does.
 #[derive(Debug, Default)]
-pub struct Params(Vec<(String, String)>);
+pub struct Params {
+    pairs: Vec<Pair>,
+    /// The form, as long as its parameters are in memory.
+    _counted: Counted,
+}
 
 impl FromRequest<Arc<ApiState>> for Params {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &Arc<ApiState>) -> Result<Self, ApiError> {
-        let mut pairs = Vec::new();
+    async fn from_request(request: Request, state: &Arc<ApiState>) -> Result<Self, ApiError> {
+        Ok(Self::read(request, &state.forms).await?)
+    }
+}
+
+impl Params {
+    /// The parameters of `request`, the body of which counts in `room`.
+    ///
+    /// # Errors
+    /// When the body is too large, does not come, or there is no room for it and its parameters.
+    async fn read(request: Request, room: &Room) -> Result<Self, BodyError> {
+        let (mut pairs, mut counted) = (Vec::new(), Counted::default());
         let media_type =
             request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim();
@@ -32,33 +58,33 @@ impl FromRequest<Arc<ApiState>> for Params {
             && media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded");
         let (parts, body) = request.into_parts();
         if is_form {
-            let bytes = axum::body::to_bytes(body, MAX_FORM_BYTES)
-                .await
-                .map_err(|error| ApiError::bad_data(format!("error parsing form values: {error}")))?;
+            let bytes;
+            (bytes, counted) = bodies::read(body, MAX_FORM_BYTES, room).await?;
+            // Of many short ones it is not their text that takes memory.
+            counted.grow(bytes.split(|b| *b == b'&').count() * size_of::<Pair>(), room)?;
             read_pairs(&bytes, &mut pairs);
         }
         if let Some(query) = parts.uri.query() {
             read_pairs(query.as_bytes(), &mut pairs);
         }
-        Ok(Self(pairs))
+        Ok(Self { pairs, _counted: counted })
     }
-}
 
-impl Params {
     /// Parameters given as pairs.
     #[cfg(test)]
     fn of(pairs: &[(&str, &str)]) -> Self {
-        Self(pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect())
+        let pairs = pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        Self { pairs, _counted: Counted::default() }
     }
 
     /// The first value of `name`, unless it is empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str()).filter(|v| !v.is_empty())
+        self.pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str()).filter(|v| !v.is_empty())
     }
 
     /// All values of `name`.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.pairs.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
     /// A point in time in milliseconds, if given.
@@ -178,7 +204,7 @@ const MIN_TIME: &str = "-292273086-05-16T16:47:06Z";
 const MAX_TIME: &str = "292277025-08-18T07:12:54.999999999Z";
 
 /// Appends the pairs of a form. As in Go, a pair that holds `;` or a broken escape is left out.
-fn read_pairs(form: &[u8], out: &mut Vec<(String, String)>) {
+fn read_pairs(form: &[u8], out: &mut Vec<Pair>) {
     let is_escape = |rest: &[u8]| rest.get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
     for pair in form.split(|b| *b == b'&') {
         let escapes = pair.iter().enumerate().filter(|(_, b)| **b == b'%');
@@ -318,6 +344,22 @@ mod tests {
         assert_eq!(Params::of(&[("limit", "0")]).limit().ok(), Some(None));
         assert!(Params::of(&[("limit", "-1")]).limit().is_err());
         assert!(Params::of(&[("start", "x")]).range().is_err());
+    }
+
+    #[tokio::test]
+    async fn forms_count_as_long_as_their_parameters() {
+        let room = Room::new(100);
+        let read = async |form: &'static str| {
+            let request = Request::post("/").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+            Params::read(request.body(form.into()).expect("request"), &room).await
+        };
+        let params = read("a=1234567").await.expect("there is room");
+        assert_eq!((params.get("a"), room.free()), (Some("1234567"), 100 - 9 - size_of::<Pair>()));
+        assert!(matches!(read("b=1").await, Err(BodyError::NoRoom)), "its text has room, its pair has not");
+        drop(params);
+        assert!(read("b=1").await.is_ok());
+        assert!(matches!(read("a&b&c").await, Err(BodyError::NoRoom)));
+        assert_eq!(room.free(), 100);
     }
 
     #[test]

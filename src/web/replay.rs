@@ -2,30 +2,50 @@
 //!
 //! A handler that meets the head while the log is replayed gives up at once, and with that its place among those that
 //! run; here it is called again when the log is replayed, unless the time of the request is over or its client gone.
+//!
+//! **Cost**: what was sent counts as forms do; a request that no longer waits leaves nothing behind.
 
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest as _, Request, State};
-use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tokio::time::{Instant, timeout_at};
 
 use super::WRITE;
+use super::bodies;
 use super::params::{MAX_FORM_BYTES, Params};
-use super::reply::{ApiError, NeedsReplay, plain_error};
+use super::reply::{ApiError, NeedsReplay};
 use super::state::ApiState;
 use crate::tsdb::{self, Tsdb};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+
+/// The end of the replay, well or not. Clones wait for it together: the database knows of one waker, however many wait
+/// or waited.
+pub type ReplayEnd = Shared<BoxFuture<'static, ()>>;
+
+/// The end of the replay of the log of `db`.
+pub fn replay_end(db: &Arc<Tsdb>) -> ReplayEnd {
+    let db = Arc::clone(db);
+    shared(poll_fn(move |cx| db.poll_replayed(cx).map(|_| ())))
+}
+
+fn shared(end: impl Future<Output = ()> + Send + 'static) -> ReplayEnd {
+    end.boxed().shared()
+}
 
 /// Waits until the log is replayed.
 ///
 /// # Errors
 /// When it cannot be.
-pub(super) async fn replayed(db: &Tsdb) -> Result<(), tsdb::Error> {
-    poll_fn(|cx| db.poll_replayed(cx)).await
+pub(super) async fn replayed(state: &ApiState) -> Result<(), tsdb::Error> {
+    state.replay_end.clone().await;
+    // How it ended; there is nothing left to wait for.
+    state.db.wait()
 }
 
 /// Answers a request, a second time if the log had to be replayed for it.
@@ -37,15 +57,16 @@ pub(super) async fn wait(State(state): State<Arc<ApiState>>, request: Request, n
     let begun = Instant::now();
     let (parts, body) = request.into_parts();
     // No more than forms may have.
-    let Ok(body) = to_bytes(body, MAX_FORM_BYTES).await else {
-        return plain_error(StatusCode::BAD_REQUEST, "the body of the request cannot be read");
+    let (body, _counted) = match bodies::read(body, MAX_FORM_BYTES, &state.forms).await {
+        Ok((body, counted)) => (Bytes::from(body), counted),
+        Err(error) => return ApiError::from(error).into_response(),
     };
     let again = || Request::from_parts(parts.clone(), Body::from(body.clone()));
     let response = next.clone().run(again()).await;
     if response.extensions().get::<NeedsReplay>().is_none() {
         return response;
     }
-    match timeout_at(begun + timeout(&state, again()).await, replayed(&state.db)).await {
+    match timeout_at(begun + timeout(&state, again()).await, replayed(&state)).await {
         Ok(Ok(())) => next.run(again()).await,
         Ok(Err(error)) => ApiError::internal(error.to_string()).into_response(),
         Err(_) => ApiError::timeout("query timed out while the write-ahead log was replayed").into_response(),
@@ -59,4 +80,37 @@ async fn timeout(state: &Arc<ApiState>, request: Request) -> Duration {
     let own = params.duration("timeout").ok().flatten();
     let own = own.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default()));
     own.unwrap_or(state.query_timeout).min(state.query_timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::task::{Poll, Waker};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_gave_up_leaves_no_waker_behind() {
+        let (end, mut ends) = tokio::sync::oneshot::channel::<()>();
+        let known = Arc::new(Mutex::new(Vec::<Waker>::new()));
+        let seen = Arc::clone(&known);
+        let end_of_replay = shared(poll_fn(move |cx| {
+            let mut seen = seen.lock().expect("lock");
+            if !seen.iter().any(|waker| waker.will_wake(cx.waker())) {
+                seen.push(cx.waker().clone());
+            }
+            ends.poll_unpin(cx).map(|_| ())
+        }));
+        for _ in 0..100 {
+            let mut waits = end_of_replay.clone();
+            let task = tokio::spawn(poll_fn(move |cx| Poll::Ready(waits.poll_unpin(cx).is_pending())));
+            assert!(task.await.expect("ends"), "the log is not replayed yet");
+        }
+        assert_eq!(known.lock().expect("lock").len(), 1);
+        // Those that wait are woken all the same, although the last one that looked is gone.
+        let waits = tokio::spawn(end_of_replay);
+        tokio::task::yield_now().await;
+        end.send(()).expect("somebody waits");
+        waits.await.expect("ends");
+    }
 }

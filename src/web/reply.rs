@@ -8,6 +8,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::bodies::BodyError;
 use crate::promql;
 use crate::storage::StorageError;
 
@@ -86,6 +87,15 @@ impl ApiError {
 
     fn replaying(message: impl Into<String>) -> Self {
         Self { replaying: true, ..Self::unavailable(message) }
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::NoRoom => Self::unavailable(error.to_string()),
+            error => Self::bad_data(format!("error parsing form values: {error}")),
+        }
     }
 }
 

@@ -8,8 +8,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
+use super::bodies::Room;
 use super::lanes::Lanes;
 use super::measure::HttpMetrics;
+use super::replay::ReplayEnd;
 use super::reply::ApiError;
 use crate::config::Config;
 use crate::promql::Engine;
@@ -39,6 +41,10 @@ pub struct ApiState {
     pub engine: ArcSwap<Engine>,
     /// What goes on at once, by kind.
     pub lanes: Lanes,
+    /// The room for forms.
+    pub forms: Room,
+    /// The end of the replay of the log.
+    pub replay_end: ReplayEnd,
     /// Longest time a query may take, waiting included.
     pub query_timeout: Duration,
     /// Targets and their metadata.

@@ -8,6 +8,9 @@ use crate::util::StopToken;
 /// Bytes that programs of one request may take.
 const MAX_PROGRAM_BYTES: usize = 32 << 20;
 
+/// The longest expression: what is longer would be too large for a program, and takes a hundred times as much to read.
+const MAX_SOURCE_BYTES: usize = 1 << 20;
+
 /// Bytes that compiled engines of one request may take; further expressions are matched character by character.
 const MAX_ENGINE_BYTES: usize = 48 << 20;
 
@@ -39,8 +42,19 @@ impl RegexBudget {
     }
 
     /// Whether there is no time left.
-    pub(super) fn is_over(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.stop.is_stopped() || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Fails for an expression that is not to be read: it is too long, or there is no time left.
+    pub(super) fn check(&self, source: &str) -> Result<(), RegexError> {
+        if source.len() > MAX_SOURCE_BYTES {
+            return Err(RegexError::new("expression too large", source));
+        }
+        if self.is_over() {
+            return Err(RegexError::new("no time left", source));
+        }
+        Ok(())
     }
 
     /// Takes an expression with a program of `program` bytes; says whether it may have an engine of about `engine`.

@@ -95,9 +95,7 @@ impl Anchored {
     /// When `source` is not a regular expression, or too large, also together with those before; or when there is no
     /// time left.
     pub fn within(source: &str, budget: &mut RegexBudget) -> Result<Self, RegexError> {
-        if budget.is_over() {
-            return Err(RegexError::new("no time left", source));
-        }
+        budget.check(source)?;
         let translated = format!("^(?s:{})$", translate(source)?);
         let hir = read(&translated).map_err(|error| RegexError::new(&reason(&error.to_string()), source))?;
         let program = Program::new(&hir).map_err(|_| RegexError::new("expression too large", source))?;

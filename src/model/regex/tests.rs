@@ -244,7 +244,17 @@ fn a_long_text_is_matched_so_that_it_can_be_stopped() {
 #[test]
 fn long_expressions_are_read_in_one_go() {
     for part in ["{", "{1,", "[:", "[[:", "\\Q", "(?"] {
-        let _ = Anchored::new(&part.repeat(1 << 20));
-        let _ = Anchored::new(&format!("[{}", part.repeat(1 << 20)));
+        let count = (1 << 20) / part.len() - 1;
+        let _ = Anchored::new(&part.repeat(count));
+        let _ = Anchored::new(&format!("[{}", part.repeat(count)));
     }
+}
+
+/// A class is one instruction, however long it is.
+#[test]
+fn expressions_that_are_too_long_are_not_read() {
+    let class = |len: usize| Anchored::new(&format!("[{}]", "a".repeat(len - 2))).map(drop);
+    assert!(class(1 << 20).is_ok());
+    let refused = class((1 << 20) + 1).expect_err("too long");
+    assert!(refused.to_string().contains("expression too large"));
 }

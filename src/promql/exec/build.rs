@@ -104,7 +104,7 @@ pub(super) fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Ope
         }
         NodeKind::Sort { func, input } => {
             let rows = collect(open(input, cx)?, cx)?;
-            Box::new(Ready::new(sort_rows(func, rows, cx)))
+            Box::new(Ready::new(sort_rows(func, rows, cx)?))
         }
         NodeKind::Histogram { func, input, params, span } => {
             let mut scalars = Vec::with_capacity(params.len());

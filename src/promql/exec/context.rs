@@ -485,4 +485,9 @@ impl Context<'static> {
         let limits = Limits { max_samples: usize::MAX, memory, deadline: None, stop: StopToken::new() };
         Self::new(&[], &FEATURES, true, limits)
     }
+
+    /// What stops the query.
+    pub(crate) fn stop(&self) -> &StopToken {
+        &self.limits.stop
+    }
 }

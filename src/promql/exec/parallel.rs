@@ -28,8 +28,10 @@ struct Pool(());
 
 impl Pool {
     fn take() -> Option<Self> {
-        // Relaxed: it guards nothing but who has it.
-        (!TAKEN.swap(true, Ordering::Relaxed)).then_some(Self(()))
+        // Relaxed: it guards nothing but who has it. Whoever does not get it must not make one: dropping it would free the
+        // pool of the other query.
+        let was_free = !TAKEN.swap(true, Ordering::Relaxed);
+        was_free.then(|| Self(()))
     }
 }
 
@@ -86,57 +88,48 @@ pub(super) fn gather<S: Default, T: Send>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
     use std::sync::mpsc;
     use std::time::Duration;
 
     use super::*;
-    use crate::promql::Features;
-    use crate::promql::exec::Limits;
-    use crate::promql::memory::{Memory, TotalMemory};
-    use crate::util::StopToken;
 
     #[test]
     fn nobody_waits_for_the_rows_of_another_query() {
-        let features = Features::all();
-        let memory = std::sync::Arc::new(TotalMemory::new(usize::MAX));
-        let context = || {
-            let limits = Limits {
-                max_samples: usize::MAX,
-                memory: Memory::new(usize::MAX, &memory),
-                deadline: None,
-                stop: StopToken::new(),
-            };
-            Context::new(&[], &features, false, limits)
-        };
-        let (running, released) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let threads = rayon::current_num_threads();
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                let cx = context();
-                let wait = |_: &Context<'_>, (): &mut (), number: usize| {
-                    running.fetch_add(1, Ordering::SeqCst);
-                    while !released.load(Ordering::SeqCst) {
-                        std::thread::yield_now();
-                    }
-                    Ok(Some(number))
-                };
-                gather(&cx, 0..threads * 8, WORTH_SHARING, wait).map(|all| all.len())
-            });
-            // Every thread of the pool is busy, or the one there is.
-            while running.load(Ordering::SeqCst) < threads {
-                std::thread::yield_now();
+        // Another query has the pool, and work for all its threads that lasts until the test ends it.
+        let pool = loop {
+            match Pool::take() {
+                Some(pool) => break pool,
+                None => std::thread::yield_now(),
             }
-            let (done, told) = mpsc::channel();
-            let context = &context;
-            scope.spawn(move || {
-                let cx = context();
-                let found = gather(&cx, 0..100, WORTH_SHARING, |_, (): &mut (), number| Ok(Some(number)));
-                done.send(found.map(|all| all.into_iter().eq(0..100)))
-            });
-            let found = told.recv_timeout(Duration::from_secs(60));
-            released.store(true, Ordering::SeqCst);
-            assert!(matches!(found, Ok(Ok(true))), "{found:?}");
+        };
+        let (busy, released) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        rayon::spawn_broadcast({
+            let (busy, released) = (Arc::clone(&busy), Arc::clone(&released));
+            move |_| {
+                busy.fetch_add(1, Ordering::SeqCst);
+                while !released.load(Ordering::SeqCst) {
+                    std::thread::yield_now();
+                }
+            }
         });
+        while busy.load(Ordering::SeqCst) < rayon::current_num_threads() {
+            std::thread::yield_now();
+        }
+        let (done, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            let cx = Context::unlimited();
+            // More than once: each batch of rows asks for the pool.
+            let found = (0..3).try_fold(true, |all, _| {
+                let rows = gather(&cx, 0..100, WORTH_SHARING, |_, (): &mut (), number| Ok(Some(number)))?;
+                Ok::<_, Error>(all && rows.into_iter().eq(0..100))
+            });
+            done.send(found)
+        });
+        let found = told.recv_timeout(Duration::from_secs(60));
+        released.store(true, Ordering::SeqCst);
+        drop(pool);
+        assert!(matches!(found, Ok(Ok(true))), "{found:?}");
     }
 }

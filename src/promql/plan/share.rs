@@ -15,7 +15,7 @@ use super::grid::{Grid, Moments};
 use super::node::{
     Aggregation, HistogramFunc, LabelFunc, Node, NodeKind, RangeSource, Reader, SortFunc, VectorBinary,
 };
-use crate::promql::syntax::ast::Span;
+use crate::promql::syntax::ast::{Matching, Span};
 
 /// Groups of equal nodes of one plan. Nodes are known by their address: the plan stays where it is as long as it is
 /// evaluated.
@@ -277,7 +277,7 @@ fn same(a: &NodeKind, b: &NodeKind) -> bool {
         ) => (op, scalar_left, return_bool) == (b_op, b_left, b_bool),
         (NodeKind::VectorVector(a), NodeKind::VectorVector(b)) => {
             let VectorBinary { op, lhs: _, rhs: _, return_bool, matching, span: _ } = &**a;
-            (op, return_bool, matching) == (&b.op, &b.return_bool, &b.matching)
+            (op, return_bool) == (&b.op, &b.return_bool) && same_matching(matching, &b.matching)
         }
         // These have nothing of their own beside their inputs and what is in the key.
         (NodeKind::Number(_), NodeKind::Number(_))
@@ -315,6 +315,14 @@ fn same_labelling(a: &LabelFunc, b: &LabelFunc) -> bool {
         ) => (dst, separator, src) == (b_dst, b_separator, b_src),
         _ => false,
     }
+}
+
+/// Values that fill are compared as numbers of a plan are, by their bits: zeros of both signs are no equals.
+fn same_matching(a: &Matching, b: &Matching) -> bool {
+    let Matching { card, on, labels, include, fill_left, fill_right } = a;
+    let bits = |fill: &Option<f64>| fill.map(f64::to_bits);
+    (card, on, labels, include) == (&b.card, &b.on, &b.labels, &b.include)
+        && (bits(fill_left), bits(fill_right)) == (bits(&b.fill_left), bits(&b.fill_right))
 }
 
 fn same_order(a: &SortFunc, b: &SortFunc) -> bool {
@@ -392,6 +400,16 @@ mod tests {
         check("sum by (a) (x) / sum by (b) (x)", &[2]);
         check("(x > 1) / (x > bool 1)", &[2]);
         check("quantile_over_time(0.5, x[5m]) / quantile_over_time(0.6, x[5m])", &[]);
+    }
+
+    #[test]
+    fn values_that_fill_are_equal_when_their_bits_are() {
+        for (a, b, expected) in [("1", "1.0", &[2][..]), ("0", "-0", &[2, 2]), ("NaN", "NaN", &[2])] {
+            for side in ["fill", "fill_left", "fill_right"] {
+                let query = format!("(1 / (x + {side}({a}) y)) or (1 / (x + {side}({b}) y))");
+                assert_eq!(uses(&query), expected, "{query}");
+            }
+        }
     }
 
     #[test]

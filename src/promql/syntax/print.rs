@@ -128,7 +128,10 @@ pub(crate) fn matching_clause(matching: &Matching, out: &mut String) {
         let _ = write!(out, " group_{side} ({})", label_list(&matching.include));
     }
     let _ = match (matching.fill_left, matching.fill_right) {
-        (Some(left), Some(right)) if left == right => write!(out, " fill ({})", short_float(left)),
+        // A zero of the other sign is another value.
+        (Some(left), Some(right)) if left == right && left.is_sign_negative() == right.is_sign_negative() => {
+            write!(out, " fill ({})", short_float(left))
+        }
         (left, right) => {
             for (side, value) in [("left", left), ("right", right)] {
                 if let Some(value) = value {

@@ -41,6 +41,7 @@ fn prints_the_canonical_form() {
     check("a == bool on(x) group_left(y) b", "a == bool on (x) group_left (y) b");
     check("a + fill(1) b", "a + fill (1) b");
     check("a + on(l) fill_left(1) fill_right(2) b", "a + on (l) fill_left (1) fill_right (2) b");
+    check("a + fill_left(0) fill_right(-0) b", "a + fill_left (0) fill_right (-0) b");
     check("fill + fill", "fill + fill");
     check("offset offset 5m", "offset offset 5m");
     check("a </ 2 >/ 3", "a </ 2 >/ 3");

@@ -7,15 +7,14 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::{Body, BodyDataStream};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::remote::{ReceiveError, Written};
 use crate::web::MAX_BODY_BYTES;
+use crate::web::bodies::{self, BodyError, Room};
 use crate::web::replay::replayed;
 use crate::web::reply::plain_error;
 use crate::web::state::ApiState;
@@ -35,57 +34,25 @@ enum Version {
 /// Bytes of bodies, as they come, that are in memory at once; further requests are refused, and come again.
 const MAX_WAITING_BYTES: usize = 4 * MAX_BODY_BYTES;
 
-/// The memory for bodies. Clones share it.
-#[derive(Debug, Clone)]
-pub struct Waiting(Arc<Semaphore>);
-
-impl Default for Waiting {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_WAITING_BYTES)))
-    }
+/// The room for bodies.
+pub fn room() -> Room {
+    Room::new(MAX_WAITING_BYTES)
 }
 
-/// A body, which counts as long as it lives.
-struct Received {
-    bytes: Vec<u8>,
-    counted: Option<OwnedSemaphorePermit>,
-}
-
-impl Received {
-    /// Reads a body as it comes.
-    ///
-    /// # Errors
-    /// The reply, when it is too large, does not come, or there is no memory for it.
-    async fn read(mut body: BodyDataStream, waiting: &Waiting) -> Result<Self, Box<Response>> {
-        let refuse = |status, text: &str| Box::new(plain_error(status, text));
-        let mut received = Self { bytes: Vec::new(), counted: None };
-        while let Some(piece) = body.next().await {
-            let piece = piece.map_err(|error| {
-                refuse(StatusCode::REQUEST_TIMEOUT, &format!("the request cannot be read: {error}"))
-            })?;
-            if received.bytes.len() + piece.len() > MAX_BODY_BYTES {
-                let text = format!("the request has more than {MAX_BODY_BYTES} bytes");
-                return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, &text));
-            }
-            let count = u32::try_from(piece.len()).unwrap_or(u32::MAX);
-            let Ok(counted) = Arc::clone(&waiting.0).try_acquire_many_owned(count) else {
-                let text = "too many bytes of remote write requests are waiting, try again later";
-                return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, text));
-            };
-            match &mut received.counted {
-                Some(before) => before.merge(counted),
-                none => *none = Some(counted),
-            }
-            received.bytes.extend_from_slice(&piece);
-        }
-        Ok(received)
-    }
+/// The reply to a request whose body was not read.
+fn not_read(error: &BodyError) -> Response {
+    let status = match error {
+        BodyError::Broken(_) => StatusCode::REQUEST_TIMEOUT,
+        BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        BodyError::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    plain_error(status, &error.to_string())
 }
 
 /// `POST /write`
 pub async fn write(
     State(state): State<Arc<ApiState>>,
-    Extension(waiting): Extension<Waiting>,
+    Extension(room): Extension<Room>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -102,11 +69,11 @@ pub async fn write(
         return plain_error(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text);
     }
     let content_type = header(header::CONTENT_TYPE);
-    let received = match Received::read(body.into_data_stream(), &waiting).await {
-        Ok(received) => received,
-        Err(refused) => return *refused,
+    let (received, counted) = match bodies::read(body, MAX_BODY_BYTES, &room).await {
+        Ok(read) => read,
+        Err(error) => return not_read(&error),
     };
-    if let Err(error) = replayed(&state.db).await {
+    if let Err(error) = replayed(&state).await {
         return refuse(&error.into());
     }
     let Ok(place) = state.lanes.writes.wait().await else {
@@ -114,8 +81,8 @@ pub async fn write(
     };
     let work = place.run(move || {
         // A body that is not compressed is refused as such whatever its type.
-        let message = receiver.inflate(&received.bytes)?;
-        drop(received);
+        let message = receiver.inflate(&received)?;
+        drop((received, counted));
         Ok(match version_of(&content_type) {
             Err(reason) => Outcome::NotTaken(reason),
             Ok(Version::First) => Outcome::First(receiver.commit(&message)),
@@ -197,25 +164,4 @@ fn version_of(content_type: &str) -> Result<Version, String> {
         }
     }
     Ok(Version::First)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn bodies_count_while_they_are_in_memory() {
-        let waiting = Waiting(Arc::new(Semaphore::new(10)));
-        let read = async |text: &'static str| {
-            Received::read(Body::from(text).into_data_stream(), &waiting)
-                .await
-                .map_err(|refused| refused.status())
-        };
-        let first = read("123456").await.expect("there is room");
-        assert_eq!((first.bytes.as_slice(), waiting.0.available_permits()), (b"123456".as_slice(), 4));
-        assert_eq!(read("12345").await.err(), Some(StatusCode::SERVICE_UNAVAILABLE));
-        let second = read("1234").await.expect("just fits");
-        drop((first, second));
-        assert_eq!(waiting.0.available_permits(), 10);
-    }
 }
