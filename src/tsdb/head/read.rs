@@ -176,18 +176,22 @@ impl Head {
     /// All series that hold `part`, in label order, to be read one after another while commits go on: for a window
     /// that takes no samples any more.
     pub(in crate::tsdb) fn window(&self, part: Part) -> HeadWindow<'_> {
-        let table = read(&self.table);
-        let texts = table.pairs.texts().clone();
+        let texts = PairTexts::default();
         let mut window = HeadWindow { head: self, part, texts, pairs: vec![], slots: vec![] };
         let holds = |series: &&MemSeries| {
             part == Part::All || series.rest.as_ref().is_some_and(|rest| !rest.leaving.is_empty())
         };
-        for series in table.iter().filter(holds) {
-            let start = as_u32(window.pairs.len());
-            window.pairs.extend_from_slice(&series.pairs);
-            window.slots.push((series.reference.slot(), (start, as_u32(window.pairs.len()))));
-        }
-        drop(table);
+        // In slices: whoever waits to commit gets the table in between. No series leaves meanwhile, and one that comes has
+        // nothing in the window.
+        self.each_slice(|table, slice| {
+            let series = slice.iter().flatten().filter_map(|slot| slot.series.as_ref());
+            for series in series.filter(holds) {
+                let start = as_u32(window.pairs.len());
+                window.pairs.extend_from_slice(&series.pairs);
+                window.slots.push((series.reference.slot(), (start, as_u32(window.pairs.len()))));
+            }
+            window.texts = table.pairs.texts().clone();
+        });
         let order = label_order(&window.texts, &window.pairs, window.slots.iter().map(|(_, at)| *at));
         window.slots = order.into_iter().map(|number| window.slots[number as usize]).collect();
         window

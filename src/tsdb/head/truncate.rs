@@ -7,6 +7,7 @@ use std::time::Duration;
 use roaring::RoaringBitmap;
 
 use super::series;
+use super::table::{Page, Table};
 use super::{Departed, Head};
 use crate::codec::frame;
 use crate::model::{Labels, Matcher, TimeRange};
@@ -56,22 +57,32 @@ impl Head {
     /// Time of the oldest sample in order at or after `floor`, in milliseconds.
     pub(in crate::tsdb) fn first_from(&self, floor: i64) -> Option<i64> {
         let mut oldest = None;
+        self.each_slice(|table, slice| {
+            let series = slice.iter().flatten().filter_map(|slot| slot.series.as_ref());
+            let first = series.filter_map(|series| series.first_from(floor, &table.timelines)).min();
+            oldest = oldest.into_iter().chain(first).min();
+        });
+        oldest
+    }
+
+    /// Calls `look` with the table and some pages of it, one slice after the other; commits go on in between.
+    pub(super) fn each_slice(&self, mut look: impl FnMut(&Table, &[Page])) {
         for from in (0..).step_by(SLICE_PAGES) {
             let table = read(&self.table);
             let Some(slice) = table.pages.get(from..).filter(|left| !left.is_empty()) else { break };
-            let series = slice.iter().take(SLICE_PAGES).flatten().filter_map(|slot| slot.series.as_ref());
-            let first = series.filter_map(|series| series.first_from(floor, &table.timelines)).min();
-            oldest = oldest.into_iter().chain(first).min();
+            look(&table, &slice[..slice.len().min(SLICE_PAGES)]);
         }
-        oldest
     }
 
     /// The windows of `range` milliseconds that begin before `end` and hold late samples set apart, by their start.
     pub(in crate::tsdb) fn leaving_windows(&self, range: i64, end: i64) -> BTreeSet<i64> {
-        let table = read(&self.table);
-        let late =
-            table.iter().filter_map(|series| series.rest.as_ref()).flat_map(|rest| rest.leaving.keys());
-        late.map(|t| t.saturating_sub(t.rem_euclid(range))).filter(|start| *start < end).collect()
+        let mut windows = BTreeSet::new();
+        self.each_slice(|_, slice| {
+            let series = slice.iter().flatten().filter_map(|slot| slot.series.as_ref());
+            let late = series.filter_map(|series| series.rest.as_ref()).flat_map(|rest| rest.leaving.keys());
+            windows.extend(late.map(|t| t.saturating_sub(t.rem_euclid(range))).filter(|start| *start < end));
+        });
+        windows
     }
 
     /// Drops what ends before `min_time`, and exemplars before it that came before the mark `upto`. `segment` gives the
