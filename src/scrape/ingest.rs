@@ -26,6 +26,23 @@ use crate::util::brief;
 /// A series that gets a stale marker when it vanishes.
 pub(super) type Live = SeriesRef;
 
+/// What a loop leaves to the one that takes its place.
+#[derive(Debug, Default)]
+pub(super) struct Legacy {
+    /// Series that go stale unless the next scrape brings them.
+    pub(super) live: Vec<Live>,
+    /// Whether report series were written, which go stale when nobody scrapes any more.
+    pub(super) reported: bool,
+}
+
+impl Legacy {
+    /// Adds what another loop leaves.
+    pub(super) fn add(&mut self, other: Self) {
+        self.live.extend(other.live);
+        self.reported |= other.reported;
+    }
+}
+
 /// Why a scrape that got a body fails.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IngestError {
@@ -82,8 +99,8 @@ pub(super) struct Ingest {
     report: Report,
     families: Families,
     buffer: LabelsBuf,
-    /// Live series of the loop this one replaced; they go stale unless the first scrape brings them.
-    inherited: Vec<Live>,
+    /// What loops left that this one replaces; the series go stale unless the first scrape brings them.
+    inherited: Legacy,
     last_ms: Option<i64>,
     /// How many series the database had removed when the cache was last held against it.
     removals: u64,
@@ -101,35 +118,36 @@ impl Ingest {
             last_good: 0,
             families: Families::default(),
             buffer: LabelsBuf::new(),
-            inherited: Vec::new(),
+            inherited: Legacy::default(),
             last_ms: None,
             removals: db.head().churn().1,
         }
     }
 
-    /// Takes over live series that others scraped before.
-    pub(super) fn inherit(&mut self, live: Vec<Live>) {
-        self.inherited.extend(live);
+    /// Takes over what others leave.
+    pub(super) fn inherit(&mut self, legacy: Legacy) {
+        self.inherited.add(legacy);
     }
 
     /// The series that are live.
     pub(super) fn live(&self) -> impl Iterator<Item = Live> {
-        self.cache.live().chain(self.inherited.iter().copied())
+        self.cache.live().chain(self.inherited.live.iter().copied())
     }
 
-    /// Gives the live series away.
-    pub(super) fn take_live(&mut self) -> Vec<Live> {
+    /// Gives away what it leaves.
+    pub(super) fn take_legacy(&mut self) -> Legacy {
+        let reported = self.inherited.reported || self.last_ms.is_some();
         let live = self.live().collect();
         self.cache = Cache::default();
-        self.inherited = Vec::new();
-        live
+        self.inherited = Legacy::default();
+        Legacy { live, reported }
     }
 
     /// Forgets everything but what is live, after a panic that may have left it half done.
     pub(super) fn begin_again(&mut self, db: &Tsdb) {
-        let (live, last_ms) = (self.take_live(), self.last_ms);
+        let (legacy, last_ms) = (self.take_legacy(), self.last_ms);
         *self = Self::new(Arc::clone(&self.job), self.labels.clone(), self.options, db);
-        (self.inherited, self.last_ms) = (live, last_ms);
+        (self.inherited, self.last_ms) = (legacy, last_ms);
     }
 
     /// Writes what a scrape at `at_ms` gave: the body with its format, or why there is none.
@@ -195,7 +213,7 @@ impl Ingest {
 
     /// Notes that what a scrape staged is stored.
     fn stored(&mut self, succeeded: bool) {
-        self.inherited = Vec::new();
+        self.inherited = Legacy::default();
         if succeeded {
             self.cache.succeed();
             self.last_good = self.cache.len();
@@ -243,8 +261,8 @@ impl Ingest {
 
     /// Marks everything stale, with `reports` the report series too, at `at_ms` or just after the last scrape.
     pub(super) fn end(&mut self, db: &Tsdb, metrics: &ScrapeMetrics, at_ms: i64, reports: bool) {
-        // One that never scraped wrote no report; whoever it inherited from did.
-        let reports = reports && (self.last_ms.is_some() || !self.inherited.is_empty());
+        // One that never scraped wrote no report; whoever it inherited from may have.
+        let reports = reports && (self.last_ms.is_some() || self.inherited.reported);
         let at_ms = self.last_ms.map_or(at_ms, |last_ms| at_ms.max(last_ms + 1));
         let mut appender = db.appender(self.timeline);
         self.cache.begin();
@@ -259,7 +277,7 @@ impl Ingest {
     }
 
     fn mark_vanished(&self, appender: &mut DbAppender<'_>, at_ms: i64) {
-        let mut gone = self.inherited.clone();
+        let mut gone = self.inherited.live.clone();
         if self.cache.any_vanished() {
             self.cache.vanished(|series| gone.push(series));
         }

@@ -139,7 +139,7 @@ fn what_another_loop_left_goes_stale_unless_it_comes_again() {
     let fresh =
         Ingest::new(Arc::clone(&b.ingest.job), b.ingest.labels.clone(), ScrapeOptions::default(), &b.db);
     let mut old = std::mem::replace(&mut b.ingest, fresh);
-    b.ingest.inherit(old.take_live());
+    b.ingest.inherit(old.take_legacy());
     b.scrape("a 2\n");
     b.scrape("a 3\n");
     assert_eq!(b.values("a"), own("1 2 3"));

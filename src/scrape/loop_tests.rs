@@ -1,6 +1,7 @@
 //! Tests of the loop with scripted bodies and tokio's paused time.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
@@ -17,11 +18,24 @@ use crate::telemetry::Registry;
 use crate::tsdb::TsdbOptions;
 
 /// Wall time that follows tokio's.
-struct TokioClock(Instant);
+struct TokioClock {
+    start: Instant,
+    /// How often it still panics.
+    panics: AtomicU64,
+}
+
+impl TokioClock {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { start: Instant::now(), panics: AtomicU64::new(0) })
+    }
+}
 
 impl Clock for TokioClock {
     fn now_ms(&self) -> i64 {
-        1_700_000_000_000 + i64::try_from(self.0.elapsed().as_millis()).expect("a short test")
+        let panics = self.panics.load(Ordering::Relaxed);
+        self.panics.store(panics.saturating_sub(1), Ordering::Relaxed);
+        assert_eq!(panics, 0, "on purpose");
+        1_700_000_000_000 + i64::try_from(self.start.elapsed().as_millis()).expect("a short test")
     }
 }
 
@@ -65,6 +79,7 @@ struct Bench {
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
     script: Arc<Script>,
+    clock: Arc<TokioClock>,
     _dir: tempfile::TempDir,
 }
 
@@ -82,15 +97,18 @@ impl Bench {
     fn new(steps: Vec<Step>) -> Self {
         let dir = tempfile::tempdir().expect("temporary directory");
         let mut registry = Registry::default();
-        let clock: Arc<dyn Clock> = Arc::new(TokioClock(Instant::now()));
+        let clock = TokioClock::new();
         let options = TsdbOptions::new(dir.path());
-        let db = Arc::new(Tsdb::open(options, Arc::clone(&clock), &mut registry).expect("database opens"));
+        let db = Arc::new(Tsdb::open(options, TokioClock::new(), &mut registry).expect("database opens"));
         let metrics = ScrapeMetrics::new(&mut registry);
         let options = ScrapeOptions::default();
-        let shared = Arc::new(Shared { db, clock, metrics, options, threads: Semaphore::new(2), seed: 0 });
+        let threads = Semaphore::new(2);
+        let shared =
+            Shared { db, clock: Arc::<TokioClock>::clone(&clock), metrics, options, threads, seed: 0 };
+        let shared = Arc::new(shared);
         let script = Arc::new(Script { steps: Mutex::new(steps.into()), said: Mutex::default() });
         let pool = Pool::new(Arc::clone(&shared), job(""), script.clone());
-        Self { pool, shared, tasks: JoinSet::new(), script, _dir: dir }
+        Self { pool, shared, tasks: JoinSet::new(), script, clock, _dir: dir }
     }
 
     fn sync(&mut self, addresses: &[&str]) {
@@ -217,6 +235,25 @@ async fn what_was_live_before_a_panic_goes_stale_after_it() {
     b.sync(&["h"]);
     b.until("up", &["1 1"]).await;
     assert_eq!((b.values("a"), b.values("b")), (vec!["1 3".to_owned()], vec!["1 s".to_owned()]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_that_panics_when_it_ends_tries_again_some_times_and_not_at_once() {
+    for (panics, marked) in [(1, true), (LEAVE_ATTEMPTS - 1, true), (100, false)] {
+        let mut b = Bench::new(vec![]);
+        b.sync(&["h"]);
+        b.until("up", &["1"]).await;
+        let before = b.clock.start.elapsed();
+        b.clock.panics.store(panics, Ordering::Relaxed);
+        b.sync(&[]);
+        b.until_settled(0).await;
+        assert_eq!(b.values("up")[0].contains('s'), marked, "{panics}");
+        assert_eq!(b.values("a")[0].contains('s'), marked, "{panics}");
+        assert_eq!(b.shared.metrics.panics.count(), panics.min(LEAVE_ATTEMPTS));
+        // Tokio's time, which stands still unless all wait.
+        let pauses = u32::try_from(panics.min(LEAVE_ATTEMPTS - 1)).expect("small");
+        assert!(b.clock.start.elapsed() >= before + pauses * AFTER_PANIC, "{panics}");
+    }
 }
 
 /// Targets of these addresses that are the same in all they call themselves.

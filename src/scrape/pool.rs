@@ -188,7 +188,7 @@ pub(super) fn settle<'a>(pools: impl Iterator<Item = &'a mut Pool>, leaving: Vec
         let others = same.iter().filter(|running| !running.fresh);
         let leaving = Leaving {
             heir: heir.map(|running| Arc::clone(&running.inbox)),
-            others: others.map(|running| Arc::clone(&running.ingest)).collect(),
+            others: others.map(|running| (Arc::clone(&running.ingest), Arc::clone(&running.inbox))).collect(),
         };
         let _ = gone.run.send(Run::Leave(Arc::new(leaving)));
     }

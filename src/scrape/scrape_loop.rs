@@ -24,6 +24,8 @@ use crate::util::lock::lock;
 
 /// Pause before a loop that panicked starts again.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
+/// How often a loop that panics when it ends tries to; after that nobody marks its series.
+const LEAVE_ATTEMPTS: u64 = 3;
 
 /// Samples that are refused for their time are told this often for a target.
 const TELL_AGAIN: Duration = Duration::from_secs(300);
@@ -67,21 +69,33 @@ pub(super) struct ScrapeLoop {
 }
 
 impl ScrapeLoop {
-    /// Scrapes until told otherwise.
+    /// Scrapes until told otherwise, then ends as it is told.
     pub(super) async fn run(self, mut run: watch::Receiver<Run>) {
-        loop {
-            let what = format!("scrape loop of {}", self.state.target.url);
-            if self.shared.metrics.panics.guard_future(&what, self.scrape_on(&mut run)).await.is_some() {
-                return;
+        let what = format!("scrape loop of {}", self.state.target.url);
+        let panics = &self.shared.metrics.panics;
+        let end = loop {
+            if let Some(end) = panics.guard_future(&what, self.scrape_on(&mut run)).await {
+                break end;
             }
             lock(&self.state.last).health = Health::Down;
             lock(&self.ingest).begin_again(&self.shared.db);
             // Whoever stops the loop ends the pause.
             let _ = tokio::time::timeout(AFTER_PANIC, run.wait_for(is_end)).await;
+        };
+        let Run::Leave(leaving) = end else { return };
+        for attempt in 1..=LEAVE_ATTEMPTS {
+            if panics.guard_future(&what, self.leave(&leaving)).await.is_some() {
+                return;
+            }
+            lock(&self.ingest).begin_again(&self.shared.db);
+            if attempt < LEAVE_ATTEMPTS {
+                tokio::time::sleep(AFTER_PANIC).await;
+            }
         }
     }
 
-    async fn scrape_on(&self, run: &mut watch::Receiver<Run>) {
+    /// Scrapes until told otherwise; says what it was told.
+    async fn scrape_on(&self, run: &mut watch::Receiver<Run>) -> Run {
         let Shared { clock, metrics, .. } = &*self.shared;
         let target = &self.state.target;
         let interval_ms = i64::try_from(target.interval.as_millis()).unwrap_or(i64::MAX);
@@ -92,13 +106,13 @@ impl ScrapeLoop {
         let mut buffers = Buffers::default();
         let mut last_start: Option<Instant> = None;
         let mut last_slot = None;
-        let end = loop {
+        loop {
             let now_ms = clock.now_ms();
             let slot_ms = slots.next(last_slot, now_ms);
             last_slot = Some(slot_ms);
             let wait = Duration::from_millis(u64::try_from(slot_ms - now_ms).unwrap_or(0));
             if let Some(end) = ended(run, tokio::time::sleep(wait)).await {
-                break end;
+                return end;
             }
             let start_ms = clock.now_ms();
             let at_ms = slots.align(slot_ms, start_ms);
@@ -109,7 +123,7 @@ impl ScrapeLoop {
             let mut fetched = None;
             let work = async { fetched = Some(self.fetch(&mut buffers.body).await) };
             if let Some(end) = ended(run, work).await {
-                break end;
+                return end;
             }
             let fetched = fetched.unwrap_or_else(|| Err("scrape was abandoned".to_owned()));
             // Closing the semaphore is not something anybody does.
@@ -137,8 +151,7 @@ impl ScrapeLoop {
             (buffers, summary) = finished(blocking.await);
             drop(permit);
             self.note(start_ms, summary);
-        };
-        self.leave(end).await;
+        }
     }
 
     /// The body, or why there is none.
@@ -191,8 +204,8 @@ impl ScrapeLoop {
         }
     }
 
-    async fn leave(&self, end: Run) {
-        let Run::Leave(leaving) = end else { return };
+    async fn leave(&self, leaving: &Arc<Leaving>) {
+        let leaving = Arc::clone(leaving);
         let (shared, ingest, inbox) =
             (Arc::clone(&self.shared), Arc::clone(&self.ingest), Arc::clone(&self.inbox));
         // Thousands may leave at once; they take no more threads than scrapes do.

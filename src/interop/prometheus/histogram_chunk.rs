@@ -12,14 +12,14 @@ use super::{BigEndian as _, Encoding};
 use crate::codec::bits::{BitReader, BitWriter};
 use crate::codec::{ByteReader, CodecError};
 use crate::model::Histogram;
+use crate::model::bounds::{MAX_HISTOGRAM_CELLS, check_histogram};
 use crate::model::histogram::{Buckets, CUSTOM_SCHEMA, ResetHint, Span};
 
 type Result<T> = std::result::Result<T, CodecError>;
 
-/// More buckets than this are damage: a schema of 8 over all floats has fewer.
-const MAX_BUCKETS: u64 = 1 << 20;
-/// The same for spans and for bounds, which each sample of a chunk repeats in memory.
-const MAX_SPANS: u64 = 4096;
+/// Custom bounds that the samples of a chunk may repeat in memory for each byte of it. A bound takes five bits or more, so
+/// that a chunk of [`super::float_chunk::MAX_SAMPLES`] has no more, and neither do larger ones that hold something.
+const BOUNDS_FOR_BYTE: usize = 256;
 /// Powers of two that a zero threshold has a short form for: 2^-243 to 2^10.
 const SHORT_THRESHOLDS: std::ops::RangeInclusive<i32> = -243..=10;
 
@@ -308,29 +308,35 @@ fn get_bound(bits: &mut BitReader<'_>) -> Result<f64> {
     })
 }
 
-/// Spans, and the number of buckets they hold.
+/// Spans that have buckets, and the number of those. An empty span says no more than that the next one is further away;
+/// it takes no bits in the samples, each of which repeats it in memory.
 fn get_spans(bits: &mut BitReader<'_>) -> Result<(Vec<Span>, usize)> {
-    let count = get_unsigned(bits)?;
-    let (mut spans, mut buckets) = (Vec::new(), 0u64);
-    if count > MAX_SPANS {
-        return Err(invalid("number of spans"));
-    }
-    for _ in 0..count {
+    let (mut spans, mut buckets, mut gap) = (Vec::new(), 0usize, 0i32);
+    for _ in 0..get_unsigned(bits)? {
         let length = u32::try_from(get_unsigned(bits)?).map_err(|_| invalid("length of a span"))?;
-        let offset = i32::try_from(get_signed(bits)?).map_err(|_| invalid("offset of a span"))?;
-        buckets += u64::from(length);
-        if buckets > MAX_BUCKETS {
+        let offset = i32::try_from(get_signed(bits)?).ok().and_then(|offset| gap.checked_add(offset));
+        gap = offset.ok_or_else(|| invalid("offset of a span"))?;
+        buckets = buckets.saturating_add(length as usize);
+        if buckets > MAX_HISTOGRAM_CELLS {
             return Err(invalid("number of buckets"));
         }
-        spans.push(Span { offset, length });
+        if length > 0 {
+            spans.push(Span { offset: std::mem::take(&mut gap), length });
+        }
     }
-    Ok((spans, usize::try_from(buckets).unwrap_or(0)))
+    Ok((spans, buckets))
+}
+
+/// Reads the next value of `float`; says whether it is another one.
+fn next_float(float: &mut XorFloat, bits: &mut BitReader<'_>) -> Result<bool> {
+    let before = float.value().to_bits();
+    Ok(float.get(bits)?.to_bits() != before)
 }
 
 /// Calls `each` with the histograms of a chunk in their order.
 ///
 /// # Errors
-/// When the chunk ends before its samples do, or its layout is none.
+/// When the chunk ends before its samples do, its layout is none, or a histogram is larger than one may be.
 pub fn decode(chunk: &[u8], encoding: Encoding, mut each: impl FnMut(i64, Arc<Histogram>)) -> Result<()> {
     let mut head = ByteReader::new(chunk);
     let (count, header) = (head.be16()?, head.u8()? & 0b1100_0000);
@@ -347,19 +353,17 @@ pub fn decode(chunk: &[u8], encoding: Encoding, mut each: impl FnMut(i64, Arc<Hi
     let (negative_spans, negative) = get_spans(&mut bits)?;
     let mut custom_values = Vec::new();
     if schema == CUSTOM_SCHEMA {
-        let bounds = get_unsigned(&mut bits)?;
-        if bounds > MAX_SPANS {
-            return Err(invalid("number of bounds"));
-        }
-        for _ in 0..bounds {
+        for _ in 0..get_unsigned(&mut bits)? {
             custom_values.push(get_bound(&mut bits)?);
         }
     }
+    let mut last: Option<Arc<Histogram>> = None;
+    let mut repeated = 0usize;
     let mut time = get_signed(&mut bits)?;
     let mut state = State::default();
     let values = 2 + positive + negative;
     for number in 0..count {
-        let mut stale = false;
+        let (mut stale, mut changed) = (false, false);
         if number == 0 {
             for index in 0..values {
                 if index == 2 {
@@ -384,25 +388,33 @@ pub fn decode(chunk: &[u8], encoding: Encoding, mut each: impl FnMut(i64, Arc<Hi
             time = time.wrapping_add(state.delta);
             for index in 0..values {
                 if index == 2 {
-                    stale = crate::model::is_stale(state.sum.get(&mut bits)?);
+                    changed |= next_float(&mut state.sum, &mut bits)?;
+                    stale = crate::model::is_stale(state.sum.value());
                     if stale {
                         break;
                     }
                 }
                 if let Some(counter) = state.counts.get_mut(index) {
-                    counter.get(&mut bits)?;
+                    let before = counter.last;
+                    changed |= counter.get(&mut bits)? != before;
                 }
                 if let Some(float) = state.floats.get_mut(index) {
-                    float.get(&mut bits)?;
+                    changed |= next_float(float, &mut bits)?;
                 }
             }
             if values == 2 {
-                state.sum.get(&mut bits)?;
+                changed |= next_float(&mut state.sum, &mut bits)?;
             }
         }
         let integer = encoding == Encoding::Histogram;
         if stale || crate::model::is_stale(state.sum.value()) {
+            last = None;
             each(time, Arc::new(Histogram { integer, ..Histogram::stale() }));
+            continue;
+        }
+        // Of a target that rests there are many, each of a few bits.
+        if let Some(last) = last.as_ref().filter(|_| !changed) {
+            each(time, Arc::clone(last));
             continue;
         }
         let (totals, mut counts) = absolute(&state, positive);
@@ -413,6 +425,10 @@ pub fn decode(chunk: &[u8], encoding: Encoding, mut each: impl FnMut(i64, Arc<Hi
             (_, 0) => ResetHint::Unknown,
             _ => ResetHint::NotReset,
         };
+        repeated += custom_values.len();
+        if repeated > chunk.len().saturating_mul(BOUNDS_FOR_BYTE) {
+            return Err(invalid("number of bounds"));
+        }
         let histogram = Histogram {
             schema,
             zero_threshold,
@@ -425,7 +441,11 @@ pub fn decode(chunk: &[u8], encoding: Encoding, mut each: impl FnMut(i64, Arc<Hi
             reset_hint,
             integer,
         };
-        each(time, Arc::new(histogram));
+        check_histogram(&histogram).map_err(|_| invalid("size of a histogram"))?;
+        let histogram = Arc::new(histogram);
+        // What the first says of a reset no other does.
+        last = (number > 0).then(|| Arc::clone(&histogram));
+        each(time, histogram);
     }
     Ok(())
 }
@@ -454,79 +474,5 @@ fn absolute(state: &State, positive: usize) -> ((f64, f64), Vec<f64>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn histogram(n: u32, integer: bool) -> Histogram {
-        let n = f64::from(n);
-        let scale = if integer { 1.0 } else { 0.25 };
-        Histogram {
-            schema: 3,
-            zero_threshold: 2f64.powi(-128),
-            zero_count: n * scale,
-            count: 9.0 * n * scale,
-            sum: n * 1.5,
-            positive: Buckets {
-                spans: vec![Span { offset: -3, length: 2 }, Span { offset: 4, length: 1 }],
-                counts: vec![n * scale, 3.0 * n * scale, 2.0 * n * scale],
-            },
-            negative: Buckets {
-                spans: vec![Span { offset: 7, length: 2 }],
-                counts: vec![n * scale, 2.0 * n * scale],
-            },
-            custom_values: vec![],
-            reset_hint: ResetHint::Unknown,
-            integer,
-        }
-    }
-
-    fn check(mut histograms: Vec<Histogram>) {
-        let first = Arc::new(histograms[0].clone());
-        let mut chunk = HistogramChunk::new(-7, &first);
-        for (n, next) in (1i64..).zip(&histograms[1..]) {
-            assert!(chunk.takes(next), "{n}");
-            chunk.push(n * 15_000 + n % 2, &Arc::new(next.clone()));
-        }
-        let encoding = chunk.encoding();
-        let mut back = Vec::new();
-        decode(&chunk.finish(), encoding, |_, h| back.push(Histogram::clone(&h))).expect("decodes");
-        for h in histograms.iter_mut().skip(1).filter(|h| !h.is_stale() && h.reset_hint == ResetHint::Unknown)
-        {
-            h.reset_hint = ResetHint::NotReset;
-        }
-        assert_eq!(format!("{back:?}"), format!("{histograms:?}"));
-    }
-
-    #[test]
-    fn histograms_come_back() {
-        check((0..9).map(|n| histogram(n, true)).collect());
-        check((1..9).map(|n| histogram(n, false)).collect());
-        let stale = |integer| Histogram { integer, ..Histogram::stale() };
-        check(vec![histogram(1, true), histogram(4, true), stale(true), stale(true)]);
-        check(vec![histogram(1, false), stale(false)]);
-        check(vec![stale(false)]);
-        let gauge = |n| Histogram { reset_hint: ResetHint::Gauge, ..histogram(n, true) };
-        check(vec![gauge(8), gauge(2), gauge(5)]);
-        let bounds = |n: u32| Histogram {
-            schema: CUSTOM_SCHEMA,
-            custom_values: vec![0.005, 0.1, 1.0 / 3.0, 1e9],
-            zero_threshold: 0.0,
-            zero_count: 0.0,
-            negative: Buckets::default(),
-            ..histogram(n, true)
-        };
-        check(vec![bounds(1), bounds(2)]);
-        check(vec![Histogram { zero_threshold: 0.3, ..histogram(3, true) }]);
-    }
-
-    #[test]
-    fn resets_and_other_layouts_need_a_chunk_of_their_own() {
-        let chunk = HistogramChunk::new(0, &Arc::new(histogram(5, true)));
-        assert!(chunk.takes(&histogram(5, true)));
-        assert!(!chunk.takes(&histogram(4, true)));
-        assert!(!chunk.takes(&histogram(6, false)));
-        assert!(!chunk.takes(&Histogram { schema: 2, ..histogram(6, true) }));
-        assert!(!chunk.takes(&Histogram { reset_hint: ResetHint::Gauge, ..histogram(6, true) }));
-        assert!(!chunk.takes(&Histogram { reset_hint: ResetHint::Reset, ..histogram(6, true) }));
-    }
-}
+#[path = "histogram_chunk_tests.rs"]
+mod tests;

@@ -17,6 +17,7 @@ use crate::codec::reader::unzigzag;
 use crate::codec::{ByteReader, CodecError};
 use crate::interop::error::{Error, IoContext as _, Result};
 use crate::interop::gathered::Gathered;
+use crate::model::bounds::check_histogram;
 use crate::model::histogram::{Buckets, CUSTOM_SCHEMA, ResetHint, Span};
 use crate::model::{Exemplar, Histogram, Labels, LabelsBuf, TimeRange};
 
@@ -377,7 +378,7 @@ fn beginning(
     })
 }
 
-/// Checks that there are as many counts as the spans say, and reads the bounds.
+/// Checks that there are as many counts as the spans say, reads the bounds, and checks that it may be a sample.
 fn end(reader: &mut ByteReader<'_>, mut histogram: Histogram) -> Decoded<Histogram> {
     for buckets in [&histogram.positive, &histogram.negative] {
         let length: u64 = buckets.spans.iter().map(|span| u64::from(span.length)).sum();
@@ -391,6 +392,7 @@ fn end(reader: &mut ByteReader<'_>, mut histogram: Histogram) -> Decoded<Histogr
     if histogram.is_stale() {
         histogram = Histogram { integer: histogram.integer, ..Histogram::stale() };
     }
+    check_histogram(&histogram).map_err(|_| reader.invalid("size of a histogram"))?;
     Ok(histogram)
 }
 

@@ -19,9 +19,9 @@ pub(super) type PairId = u32;
 
 /// The text of a pair.
 #[derive(Debug, Clone)]
-pub(super) struct PairText {
-    pub(super) name: Arc<str>,
-    pub(super) value: Arc<str>,
+pub(in crate::tsdb) struct PairText {
+    pub(in crate::tsdb) name: Arc<str>,
+    pub(in crate::tsdb) value: Arc<str>,
 }
 
 /// The series that have a pair.
@@ -102,8 +102,13 @@ pub(super) struct PairTexts {
 
 impl PairTexts {
     pub(super) fn get(&self, id: PairId) -> (&str, &str) {
-        let text = &self.pages[id as usize / PAGE][id as usize % PAGE];
+        let text = self.shared(id);
         (&text.name, &text.value)
+    }
+
+    /// As [`PairTexts::get`], to be kept.
+    pub(super) fn shared(&self, id: PairId) -> &PairText {
+        &self.pages[id as usize / PAGE][id as usize % PAGE]
     }
 
     fn set(&mut self, id: PairId, text: PairText) {

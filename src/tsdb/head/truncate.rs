@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use roaring::RoaringBitmap;
 
+use super::pairs::PairText;
 use super::series;
-use super::table::{Page, Table};
+use super::table::{PAGE, Page, Table};
 use super::{Departed, Head};
 use crate::codec::frame;
 use crate::model::{Labels, Matcher, TimeRange};
@@ -25,6 +26,8 @@ use crate::util::lock::{lock, read, write};
 const SLICE_PAGES: usize = 16;
 /// Series of which samples are deleted with the table in hand: each may have to be coded anew.
 const SERIES_IN_SLICE: usize = 512;
+/// Bytes of labels after which a checkpoint takes no more series at once; a page of ordinary ones has fewer.
+const LOGGED_BYTES: usize = 4 << 20;
 /// Pause between two slices.
 const BETWEEN_SLICES: Duration = Duration::from_micros(500);
 
@@ -241,30 +244,37 @@ impl Head {
         patterns.resolve(&read(&self.table).pairs).is_some()
     }
 
-    /// Calls `visit` with the references and label pairs of the series the log knows, page by page; commits go on
-    /// between pages.
-    pub(in crate::tsdb) fn each_logged_page(&self, mut visit: impl FnMut(&[LoggedSeries])) {
-        let mut page = 0;
+    /// Calls `visit` with the references and label pairs of the series the log knows, some at a time; commits go on
+    /// between.
+    pub(in crate::tsdb) fn each_logged(&self, mut visit: impl FnMut(&[LoggedSeries])) {
+        let mut next = 0;
         let mut found = Vec::new();
-        loop {
-            found.clear();
-            {
-                let table = read(&self.table);
-                let Some(slots) = table.pages.get(page) else { return };
-                for series in slots.iter().filter_map(|slot| slot.series.as_ref()).filter(|s| s.logged) {
-                    let text = |id: &u32| {
-                        let (name, value) = table.pairs.texts().get(*id);
-                        (*id, name.to_owned(), value.to_owned())
-                    };
-                    found.push(LoggedSeries {
-                        reference: series.reference,
-                        labels: series.pairs.iter().map(text).collect(),
-                    });
-                }
-            }
+        while let Some(behind) = self.logged_from(next, &mut found) {
             visit(&found);
-            page += 1;
+            found.clear();
+            next = behind;
         }
+    }
+
+    /// Adds series of the page of slot `from` that the log knows to `found`, from that slot on: all of them, or as many as
+    /// reach [`LOGGED_BYTES`]. Returns the slot to go on from, none behind the last page.
+    fn logged_from(&self, from: usize, found: &mut Vec<LoggedSeries>) -> Option<usize> {
+        let table = read(&self.table);
+        let page = from / PAGE;
+        let mut bytes = 0;
+        let all = table.pages.get(page)?.iter().skip(from % PAGE).filter_map(|slot| slot.series.as_ref());
+        for series in all.filter(|series| series.logged) {
+            let reference = series.reference;
+            if bytes >= LOGGED_BYTES {
+                return Some(reference.slot() as usize);
+            }
+            let texts = table.pairs.texts();
+            let labels: Vec<_> = series.pairs.iter().map(|id| (*id, texts.shared(*id).clone())).collect();
+            let texts = labels.iter().map(|(_, text)| text.name.len() + text.value.len());
+            bytes += texts.sum::<usize>() + size_of_val(&*labels);
+            found.push(LoggedSeries { reference, labels });
+        }
+        Some((page + 1) * PAGE)
     }
 }
 
@@ -273,5 +283,5 @@ pub(in crate::tsdb) struct LoggedSeries {
     /// Its identity.
     pub(in crate::tsdb) reference: SeriesRef,
     /// Its labels, each with a number that stands for the pair.
-    pub(in crate::tsdb) labels: Vec<(u32, String, String)>,
+    pub(in crate::tsdb) labels: Vec<(u32, PairText)>,
 }

@@ -50,17 +50,17 @@ pub(in crate::tsdb) fn write(fs: &dyn LogFs, upto: u64, head: &Head) -> Result<(
     let mut numbers: std::collections::HashMap<u32, u32> = std::collections::HashMap::new();
     let mut out = Vec::new();
     let mut failed = None;
-    head.each_logged_page(|series| {
+    head.each_logged(|series| {
         if failed.is_some() || series.is_empty() {
             return;
         }
         let mut fresh = Vec::new();
         let mut defined: Vec<(SeriesRef, Vec<u32>)> = Vec::with_capacity(series.len());
         for one in series {
-            let numbered = one.labels.iter().map(|(pair, name, value)| {
+            let numbered = one.labels.iter().map(|(pair, text)| {
                 let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
                 *numbers.entry(*pair).or_insert_with(|| {
-                    fresh.push((name.as_str(), value.as_str()));
+                    fresh.push((&*text.name, &*text.value));
                     next
                 })
             });

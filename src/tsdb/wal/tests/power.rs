@@ -288,3 +288,35 @@ fn a_small_record_does_not_take_much_memory() {
         assert!(peak_bytes() < before.max(1 << 28) + (512 << 20), "slot {slot}: {} bytes", peak_bytes());
     }
 }
+
+#[test]
+fn a_checkpoint_takes_few_series_with_much_text_at_once() {
+    let fs = ForgetfulFs::default();
+    let (head, wal) = open(&fs, SyncPolicy::Never, 1 << 30, i64::MIN);
+    let limits = TimeLimits { min: i64::MIN, max: i64::MAX, out_of_order: 0 };
+    let mut appender = Appender::new(&head, &wal, limits, None);
+    for n in 0..24 {
+        let labels = if n < 12 {
+            Labels::from_pairs([("n", n.to_string()), ("text", format!("{n}").repeat(500_000))])
+        } else {
+            Labels::from_pairs((0..60_000).map(|l| (format!("l{l}"), n.to_string())))
+        };
+        let series = appender.series(&labels);
+        appender.append(series, 5, 1.0);
+    }
+    appender.commit(CommitMode::Whole).expect("commit");
+    let (mut seen, mut most) = (BTreeSet::new(), (0, 0));
+    head.each_logged(|all| {
+        let labels = all.iter().flat_map(|series| &series.labels);
+        let bytes: usize = labels.clone().map(|(_, text)| text.name.len() + text.value.len()).sum();
+        most = (most.0.max(bytes), most.1.max(labels.count()));
+        all.iter().for_each(|series| assert!(seen.insert(series.reference)));
+    });
+    assert_eq!(seen.len(), 24);
+    // What a slice may have, and the series that goes beyond it.
+    assert!(most.0 <= 5 << 20 && most.1 <= (4 << 20) / 32 + 60_000, "{most:?}");
+    checkpoint::write(&fs, 0, &head).expect("checkpoint");
+    let again = Head::new(i64::MIN);
+    let report = replay(&again, &fs).expect("replay");
+    assert_eq!((report.damage.len(), again.series_count()), (0, 24));
+}
