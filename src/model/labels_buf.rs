@@ -57,16 +57,8 @@ impl LabelsBuf {
                 slot.push_str(value);
             }
             Err(at) => {
-                if self.used == self.pairs.len() {
-                    self.pairs.push((String::new(), String::new()));
-                }
-                let slot = &mut self.pairs[self.used];
-                slot.0.clear();
-                slot.0.push_str(name);
-                slot.1.clear();
-                slot.1.push_str(value);
-                self.pairs[at..=self.used].rotate_right(1);
-                self.used += 1;
+                self.append(name, value);
+                self.pairs[at..self.used].rotate_right(1);
             }
         }
     }

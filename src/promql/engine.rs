@@ -305,16 +305,16 @@ fn open_selects(
     limits: &Limits,
 ) -> Result<(Vec<Box<dyn SeriesSet>>, Ticket), Error> {
     let mut opened = Vec::new();
-    let mut all = Ticket::try_new(&limits.memory, 0)?;
-    let Some(range) = selects.range() else { return Ok((opened, all)) };
+    let held = RefCell::new(Ticket::try_new(&limits.memory, 0)?);
+    let Some(range) = selects.range() else { return Ok((opened, held.into_inner())) };
     let querier = source.querier(range)?;
     for request in selects.requests() {
-        let one = RefCell::new(Ticket::try_new(&limits.memory, 0)?);
+        let before = held.borrow().bytes();
         let failed = Cell::new(None);
         let count = |bytes: usize| {
-            let mut one = one.borrow_mut();
-            let more = bytes.saturating_sub(one.bytes());
-            limits.check_time().and_then(|()| one.try_grow(more))
+            let mut held = held.borrow_mut();
+            let more = before.saturating_add(bytes).saturating_sub(held.bytes());
+            limits.check_time().and_then(|()| held.try_grow(more))
         };
         let watch = |bytes: usize| match count(bytes) {
             Ok(()) => true,
@@ -329,10 +329,12 @@ fn open_selects(
         }
         let set = set?;
         count(set.memory_bytes())?;
-        all.try_grow(set.memory_bytes())?;
+        // What was needed to find them is free again.
+        let found = held.borrow().bytes() - before;
+        held.borrow_mut().shrink(found.saturating_sub(set.memory_bytes()));
         opened.push(set);
     }
-    Ok((opened, all))
+    Ok((opened, held.into_inner()))
 }
 
 #[cfg(test)]
@@ -343,9 +345,10 @@ mod tests {
 
     use super::*;
     use crate::model::histogram::Buckets;
-    use crate::model::{Histogram, Labels, Samples};
+    use crate::model::{Histogram, Labels, Matcher, Samples, TimeRange};
     use crate::promql::{ErrorClass, Features};
     use crate::storage::fixed::FixedStorage;
+    use crate::storage::{Bounds, Querier, StorageError};
     use crate::util::StopToken;
 
     fn storage() -> FixedStorage {
@@ -563,6 +566,67 @@ mod tests {
                 assert!(result.is_ok(), "{query}: {result:?}");
             }
         }
+    }
+
+    /// Series sets without series that take so many bytes.
+    struct Heavy(usize);
+
+    impl Queryable for Heavy {
+        fn querier(&self, _: TimeRange) -> Result<Box<dyn Querier>, StorageError> {
+            Ok(Box::new(Self(self.0)))
+        }
+    }
+
+    impl Querier for Heavy {
+        fn select(&self, request: &SelectRequest<'_>) -> Result<Box<dyn SeriesSet>, StorageError> {
+            // More while they are looked for.
+            request.watch.check(self.0 + self.0 / 4)?;
+            Ok(Box::new(Self(self.0)))
+        }
+
+        fn label_names(&self, _: &[Vec<Matcher>], _: Bounds<'_>) -> Result<Vec<String>, StorageError> {
+            Ok(Vec::new())
+        }
+
+        fn label_values(
+            &self,
+            _: &str,
+            _: &[Vec<Matcher>],
+            _: Bounds<'_>,
+        ) -> Result<Vec<String>, StorageError> {
+            Ok(Vec::new())
+        }
+    }
+
+    impl SeriesSet for Heavy {
+        fn len(&self) -> usize {
+            0
+        }
+
+        fn memory_bytes(&self) -> usize {
+            self.0
+        }
+
+        fn labels(&self, _: usize) -> Labels {
+            Labels::default()
+        }
+
+        fn read(&self, _: usize, _: TimeRange, _: &mut Samples) -> Result<(), StorageError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn series_count_once_and_what_finds_them_only_meanwhile() {
+        let engine = Engine::new(EngineOptions { max_memory: 4 << 20, ..EngineOptions::default() });
+        let peak = |query: &str| {
+            let found = engine.instant(&Heavy(1 << 20), query, 0, &QueryOptions::default());
+            found.map(|found| found.stats.peak_bytes >> 18)
+        };
+        // In quarters of the megabyte that each takes; the text is far less.
+        assert_eq!(peak("a").expect("it fits"), 5);
+        assert_eq!(peak("a + b + c").expect("they fit"), 13);
+        assert!(matches!(peak("a + b + c + d"), Err(Error::TooMuchMemory { .. })));
     }
 
     /// Time in the square of the number of selectors would be minutes and more.

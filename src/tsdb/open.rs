@@ -174,7 +174,9 @@ impl Tsdb {
         }
         if !tombstones.is_saved(&dir) {
             // A process that ended between the two left an older copy, or one of them was damaged.
-            tombstones.save(&dir)?;
+            if let Err(error) = tombstones.save(&dir) {
+                tracing::warn!(%error, "the tombstones and their copy differ; the next start tries again");
+            }
         }
         let catalog = catalog.with_tombstones(tombstones);
 

@@ -83,12 +83,12 @@ fn check_is_there(path: &Path) -> Result<(), Failure> {
     if path.is_dir() { Ok(()) } else { Err(format!("{} is no directory", path.display()).into()) }
 }
 
-/// Opens a data directory that is there, to change it.
 /// Whether a data directory has a catalog, or what makes up for it.
 fn has_catalog(path: &Path) -> bool {
     ["catalog", "catalog.copy"].iter().any(|name| path.join(name).is_file())
 }
 
+/// Opens a data directory that is there, to change it.
 fn open(path: &Path) -> Result<Tsdb, Failure> {
     check_is_there(path)?;
     open_or_create(path)

@@ -183,15 +183,15 @@ impl Head {
         };
         // In slices: whoever waits to commit gets the table in between. No series leaves meanwhile, and one that comes has
         // nothing in the window.
-        self.each_slice(|table, slice| {
+        self.each_slice(|_, slice| {
             let series = slice.iter().flatten().filter_map(|slot| slot.series.as_ref());
             for series in series.filter(holds) {
                 let start = as_u32(window.pairs.len());
                 window.pairs.extend_from_slice(&series.pairs);
                 window.slots.push((series.reference.slot(), (start, as_u32(window.pairs.len()))));
             }
-            window.texts = table.pairs.texts().clone();
         });
+        window.texts = read(&self.table).pairs.texts().clone();
         let order = label_order(&window.texts, &window.pairs, window.slots.iter().map(|(_, at)| *at));
         window.slots = order.into_iter().map(|number| window.slots[number as usize]).collect();
         window
