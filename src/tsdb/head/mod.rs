@@ -15,6 +15,7 @@ pub mod exemplars;
 mod families;
 mod intake;
 mod order;
+mod page;
 mod pairs;
 pub mod read;
 pub mod replay;

@@ -9,15 +9,19 @@
 
 use std::sync::atomic::Ordering;
 
+use hashbrown::HashMap;
+
 use super::Head;
+use super::page::{PAGE, Page};
 use super::series::MemSeries;
-use super::table::{MAX_SLOT, PAGE, Page, Table};
+use super::table::{MAX_SLOT, Slot, Table};
 use super::timeline::{Placement, Timelines};
 use crate::codec::CodecError;
 use crate::model::{LabelsBuf, TimeRange};
 use crate::tsdb::SeriesRef;
 use crate::tsdb::error::Result;
 use crate::tsdb::record::histograms::Coded;
+use crate::tsdb::record::samples::SampleSink as _;
 use crate::tsdb::record::{self, PairNames, SampleHeader, kind, samples, v1};
 use crate::tsdb::wal::fs::LogFs;
 use crate::tsdb::wal::reader::{self, LoadedFile, LogFiles, ReplayReport};
@@ -126,12 +130,13 @@ impl Definitions<'_> {
 fn apply_samples(table: &mut Table, shares: &mut [Share], file: &LoadedFile) {
     let count = shares.len();
     let mut pages: Vec<Vec<&mut Page>> = (0..count).map(|_| Vec::new()).collect();
+    let all = table.pages.len();
     for (number, page) in table.pages.iter_mut().enumerate() {
         pages[number % count].push(page);
     }
     std::thread::scope(|scope| {
         for (share, pages) in shares.iter_mut().zip(pages) {
-            scope.spawn(move || share.apply(file, pages));
+            scope.spawn(move || share.apply(file, pages, all));
         }
     });
 }
@@ -150,15 +155,18 @@ struct Pending {
 }
 
 /// What decoding needs to know of a series, close together.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Known {
-    reference: Option<SeriesRef>,
+    /// [`SeriesRef::REFUSED`] of an empty slot.
+    reference: SeriesRef,
     /// Bits of the last value in the current file.
     bits: u64,
 }
 
-/// Stands for a page without slots in [`Share::places`].
-const NO_PAGE: u32 = u32::MAX;
+/// Stands in [`Share::places`] for a sparse page.
+const SPARSE: u32 = u32::MAX;
+/// Stands there for a page of another share.
+const ELSEWHERE: u32 = u32::MAX - 1;
 
 /// One thread's part of the series.
 struct Share {
@@ -167,10 +175,11 @@ struct Share {
     timelines: Timelines,
     min_valid: i64,
     scratch: samples::Scratch,
-    /// For each page of the share its number among those that have slots, or [`NO_PAGE`]. A single high reference must
-    /// not cost memory for all those below it.
+    /// For each page of the table where its slots begin among the known ones, [`SPARSE`] or [`ELSEWHERE`].
     places: Vec<u32>,
-    /// The slots of the pages that have any, [`PAGE`] for each.
+    /// For slots of sparse pages their number among the known ones.
+    sparse: HashMap<u32, u32>,
+    /// The slots of the share's pages.
     known: Vec<Known>,
     pending: Vec<Pending>,
     sorted: Vec<Pending>,
@@ -198,6 +207,7 @@ impl Share {
             min_valid,
             scratch: samples::Scratch::default(),
             places: Vec::new(),
+            sparse: HashMap::new(),
             known: Vec::new(),
             pending: Vec::new(),
             sorted: Vec::new(),
@@ -215,23 +225,29 @@ impl Share {
         self.held = Some((start.min(timestamp), end.max(timestamp)));
     }
 
-    fn apply(&mut self, file: &LoadedFile, pages: Vec<&mut Page>) {
+    /// Applies the samples of `file` to `pages`, those of this share among `all`.
+    fn apply(&mut self, file: &LoadedFile, pages: Vec<&mut Page>, all: usize) {
         self.places.clear();
+        self.places.resize(all, ELSEWHERE);
+        self.sparse.clear();
         self.known.clear();
-        let mut count = 0;
-        for page in &pages {
-            let there = !page.is_empty();
-            self.places.push(if there { count } else { NO_PAGE });
-            count += u32::from(there);
-            // A page that is not full stands for a full one.
-            for at in 0..if there { PAGE } else { 0 } {
-                let series = page.get(at).and_then(|slot| slot.series.as_ref());
-                self.known.push(Known { reference: series.map(|s| s.reference), bits: 0 });
+        let mut slots = Vec::new();
+        let numbers = (self.number..).step_by(self.of);
+        for (number, page) in numbers.zip(pages) {
+            let as_u32 = |number: usize| u32::try_from(number).unwrap_or(ELSEWHERE - 1);
+            self.places[number] = if page.is_dense() { as_u32(slots.len()) } else { SPARSE };
+            let dense = page.is_dense();
+            for (at, slot) in page.numbered_mut() {
+                if !dense {
+                    self.sparse.insert(as_u32(number * PAGE + at), as_u32(slots.len()));
+                }
+                let reference = slot.series.as_ref().map_or(SeriesRef::REFUSED, |series| series.reference);
+                self.known.push(Known { reference, bits: 0 });
+                slots.push(slot);
             }
         }
-        let pages: Vec<&mut Page> = pages.into_iter().filter(|page| !page.is_empty()).collect();
         let mut scratch = std::mem::take(&mut self.scratch);
-        let mut sink = Sink { share: self, pages, place: None, first: 0, last: None };
+        let mut sink = Sink { share: self, slots, place: None, first: 0, last: None };
         for payload in file.payloads() {
             // The first pass read every record; what it could not read was cut off.
             let _ = sink.take(payload, &mut scratch);
@@ -242,18 +258,21 @@ impl Share {
 
     /// Whether this share has to do with the series.
     fn is_ours(&self, reference: SeriesRef) -> bool {
-        reference.slot() as usize / PAGE % self.of == self.number
+        let page = reference.slot() as usize / PAGE;
+        // Dividing takes long, for one sample.
+        self.places.get(page).map_or_else(|| page % self.of == self.number, |place| *place != ELSEWHERE)
     }
 
-    /// Number of the slot of the series among the known ones, if it is one of ours and its page is there.
-    fn number_of(&self, reference: SeriesRef) -> Option<usize> {
-        let slot = reference.slot() as usize;
-        let page = slot / PAGE;
-        if page % self.of != self.number {
-            return None;
-        }
-        let place = *self.places.get(page / self.of).filter(|place| **place != NO_PAGE)?;
-        Some(place as usize * PAGE + slot % PAGE)
+    /// Number of the series among the known ones; only if it is there.
+    fn known(&self, reference: SeriesRef) -> Option<usize> {
+        let slot = reference.slot();
+        let number = match *self.places.get(slot as usize / PAGE)? {
+            ELSEWHERE => return None,
+            SPARSE => *self.sparse.get(&slot)? as usize,
+            start => start as usize + slot as usize % PAGE,
+        };
+        // Behind the last slot of a page are those of the next, which have other references.
+        self.known.get(number).is_some_and(|known| known.reference == reference).then_some(number)
     }
 
     /// Moves the pending samples to the sorted ones, by series, in the order of the log within each.
@@ -294,8 +313,8 @@ impl Share {
 /// One thread at work on one file.
 struct Sink<'a> {
     share: &'a mut Share,
-    /// The pages of the share.
-    pages: Vec<&'a mut Page>,
+    /// The slots of the share's pages.
+    slots: Vec<&'a mut Slot>,
     place: Option<Placement>,
     /// Timestamp the place is for.
     first: i64,
@@ -313,7 +332,10 @@ impl Sink<'_> {
             kind::SCRAPE_V1 | kind::SAMPLES_V1 => {
                 let (timeline, first) = v1::start(payload)?;
                 self.begin(timeline, first);
-                v1::each_sample(payload, |series, timestamp, bits| self.add(series, timestamp, bits))?;
+                v1::each_sample(payload, |series, timestamp, bits| {
+                    let place = self.find(series);
+                    self.sample(place, timestamp, bits);
+                })?;
             }
             kind::SAMPLES => {
                 let header = samples::header(payload)?;
@@ -322,9 +344,8 @@ impl Sink<'_> {
             }
             kind::SERIES => record::each_new_series(payload, |reference| {
                 // A series that is new in this file begins without a value, whoever had its slot before.
-                if let Some(known) = self.share.number_of(reference).and_then(|n| self.share.known.get_mut(n))
-                {
-                    known.bits = 0;
+                if let Some(number) = self.share.known(reference) {
+                    self.share.known[number].bits = 0;
                 }
             })?,
             kind::LATE => samples::each(payload, scratch, &mut LateSink(self))?,
@@ -339,7 +360,7 @@ impl Sink<'_> {
                 let deletion = record::read_delete(payload)?;
                 let range = TimeRange::new(deletion.start, deletion.end);
                 for reference in deletion.series {
-                    if let Some((series, timelines)) = self.find(reference) {
+                    if let Some((series, timelines)) = self.series(reference) {
                         series.delete(range, timelines);
                     }
                 }
@@ -358,24 +379,18 @@ impl Sink<'_> {
         self.last = None;
     }
 
-    fn find(&mut self, reference: SeriesRef) -> Option<(&mut MemSeries, &mut Timelines)> {
-        let number = self.share.number_of(reference)?;
-        let series = self.pages.get_mut(number / PAGE)?.get_mut(number % PAGE)?.series.as_mut()?;
-        (series.reference == reference).then_some((series, &mut self.share.timelines))
+    fn series(&mut self, reference: SeriesRef) -> Option<(&mut MemSeries, &mut Timelines)> {
+        let number = self.share.known(reference)?;
+        let series = self.slots.get_mut(number)?.series.as_mut()?;
+        Some((series, &mut self.share.timelines))
     }
 
-    fn add(&mut self, reference: SeriesRef, timestamp: i64, bits: u64) {
+    /// Adds a sample of the series of a number among the known ones.
+    fn add(&mut self, number: usize, timestamp: i64, bits: u64) {
         let share = &mut *self.share;
-        let number = share.number_of(reference);
-        let known = number.and_then(|number| share.known.get_mut(number));
-        let (Some(number), Some(known)) = (number, known.filter(|known| known.reference == Some(reference)))
-        else {
-            if share.is_ours(reference) {
-                share.note_absent(reference, timestamp);
-            }
-            return;
-        };
-        known.bits = bits;
+        if let Some(known) = share.known.get_mut(number) {
+            known.bits = bits;
+        }
         let stamp = match self.last {
             Some((last, stamp)) if last == timestamp => stamp,
             _ => {
@@ -402,7 +417,7 @@ impl Sink<'_> {
         let sorted = std::mem::take(&mut share.sorted);
         for run in sorted.chunk_by(|a, b| a.series == b.series) {
             let number = run.first().map_or(0, |sample| sample.series as usize);
-            let slot = self.pages.get_mut(number / PAGE).and_then(|page| page.get_mut(number % PAGE));
+            let slot = self.slots.get_mut(number);
             let Some(series) = slot.and_then(|slot| slot.series.as_mut()) else { continue };
             for sample in run {
                 let (timestamp, place) = self.share.stamps[sample.stamp as usize];
@@ -418,7 +433,7 @@ impl Sink<'_> {
             return;
         }
         let min_valid = self.share.min_valid;
-        let Some((series, _)) = self.find(reference) else {
+        let Some((series, _)) = self.series(reference) else {
             return self.share.note_absent(reference, timestamp);
         };
         if timestamp <= series.last_time {
@@ -442,7 +457,7 @@ impl Sink<'_> {
         if !self.share.is_ours(reference) {
             return;
         }
-        let Some((series, _)) = self.find(reference) else {
+        let Some((series, _)) = self.series(reference) else {
             return self.share.note_absent(reference, timestamp);
         };
         series.append_late(timestamp, bits);
@@ -468,14 +483,40 @@ fn append(series: &mut MemSeries, timestamp: i64, bits: u64, place: Option<Place
     share.note(timestamp);
 }
 
+/// Where a share keeps a series.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// Number among the known ones.
+    Known(usize),
+    /// One of ours that is not there.
+    Absent(SeriesRef),
+    /// Of another share.
+    Elsewhere,
+}
+
 impl samples::SampleSink for Sink<'_> {
-    fn base(&mut self, reference: SeriesRef) -> u64 {
-        // Of another thread's series the value does not matter here.
-        self.share.number_of(reference).and_then(|n| self.share.known.get(n)).map_or(0, |known| known.bits)
+    type Place = Place;
+
+    fn find(&mut self, reference: SeriesRef) -> Place {
+        match self.share.known(reference) {
+            Some(number) => Place::Known(number),
+            None if self.share.is_ours(reference) => Place::Absent(reference),
+            None => Place::Elsewhere,
+        }
     }
 
-    fn sample(&mut self, reference: SeriesRef, timestamp: i64, bits: u64) {
-        self.add(reference, timestamp, bits);
+    fn base(&mut self, place: Place) -> u64 {
+        // Of a series that is not here the value does not matter.
+        let Place::Known(number) = place else { return 0 };
+        self.share.known.get(number).map_or(0, |known| known.bits)
+    }
+
+    fn sample(&mut self, place: Place, timestamp: i64, bits: u64) {
+        match place {
+            Place::Known(number) => self.add(number, timestamp, bits),
+            Place::Absent(reference) => self.share.note_absent(reference, timestamp),
+            Place::Elsewhere => {}
+        }
     }
 }
 
@@ -483,6 +524,12 @@ impl samples::SampleSink for Sink<'_> {
 struct LateSink<'a, 'b>(&'a mut Sink<'b>);
 
 impl samples::SampleSink for LateSink<'_, '_> {
+    type Place = SeriesRef;
+
+    fn find(&mut self, reference: SeriesRef) -> SeriesRef {
+        reference
+    }
+
     fn base(&mut self, _: SeriesRef) -> u64 {
         0
     }

@@ -10,14 +10,13 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::exemplars::Exemplars;
 use super::families::Families;
+use super::page::{PAGE, Page};
 use super::pairs::Pairs;
 use super::series::MemSeries;
 use super::timeline::Timelines;
 use crate::model::Labels;
 use crate::tsdb::SeriesRef;
 
-/// Slots in one page; what works on several pages at once splits the head between them.
-pub(super) const PAGE: usize = 1024;
 /// Slots are numbered up to here: more series than any memory holds, and few enough that a page table for all of them
 /// is small.
 pub(super) const MAX_SLOT: u32 = (1 << 28) - 1;
@@ -25,12 +24,9 @@ pub(super) const MAX_SLOT: u32 = (1 << 28) - 1;
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     /// How often the slot was given away.
-    generation: u32,
+    pub(super) generation: u32,
     pub(super) series: Option<MemSeries>,
 }
-
-/// A run of slots.
-pub(super) type Page = Vec<Slot>;
 
 /// Everything in the head that the one lock guards.
 #[derive(Default)]
@@ -80,6 +76,10 @@ impl Table {
         self.pages.get(number as usize / PAGE)?.get(number as usize % PAGE)
     }
 
+    fn slot_mut(&mut self, number: u32) -> Option<&mut Slot> {
+        self.pages.get_mut(number as usize / PAGE)?.get_mut(number as usize % PAGE)
+    }
+
     pub(super) fn at_slot(&self, slot: u32) -> Option<&MemSeries> {
         self.slot(slot)?.series.as_ref()
     }
@@ -116,13 +116,14 @@ impl Table {
         if let Some(slot) = self.free.pop() {
             return slot;
         }
-        if self.pages.last().is_none_or(|page| page.len() == PAGE) {
-            self.pages.push(Vec::with_capacity(if self.pages.is_empty() { 64 } else { PAGE }));
-        }
-        let before = (self.pages.len() - 1) * PAGE;
-        let page = self.pages.last_mut().expect("a page was just seen to");
-        page.push(Slot { generation: self.generation, series: None });
-        let slot = u32::try_from(before + page.len() - 1).unwrap_or(u32::MAX);
+        let slot = || Slot { generation: self.generation, series: None };
+        let number = self.pages.last_mut().and_then(|page| page.push(slot())).unwrap_or_else(|| {
+            let mut page = Page::with_capacity(if self.pages.is_empty() { 64 } else { PAGE });
+            let number = page.push(slot()).unwrap_or_default();
+            self.pages.push(page);
+            number
+        });
+        let slot = u32::try_from((self.pages.len() - 1) * PAGE + number).unwrap_or(u32::MAX);
         assert!(slot <= MAX_SLOT, "memory ends before the numbers of series do");
         slot
     }
@@ -143,11 +144,9 @@ impl Table {
         let (page, at) = (slot as usize / PAGE, slot as usize % PAGE);
         // Pages without any series stay empty, so that a high number costs next to nothing.
         if self.pages.len() <= page {
-            self.pages.resize_with(page + 1, Page::new);
+            self.pages.resize_with(page + 1, Page::default);
         }
-        if self.pages[page].len() <= at {
-            self.pages[page].resize_with(at + 1, Slot::default);
-        }
+        self.pages[page].make(at);
         self.note_generation(reference.generation());
         if let Some(old) = self.at_slot(slot) {
             if old.reference.generation() >= reference.generation() {
@@ -173,20 +172,18 @@ impl Table {
     ) {
         let number = reference.slot();
         let pairs = self.pairs.insert(number, labels);
-        let slot = &mut self.pages[number as usize / PAGE][number as usize % PAGE];
+        let slot = self.pages[number as usize / PAGE].make(number as usize % PAGE);
         slot.generation = reference.generation();
         slot.series = Some(MemSeries::new(fingerprint, reference, pairs));
         let pages = &self.pages;
         self.by_fingerprint.insert_unique(short(fingerprint), number, |slot| {
-            let slot = &pages[*slot as usize / PAGE][*slot as usize % PAGE];
-            slot.series.as_ref().map_or(0, |s| short(s.fingerprint))
+            let slot = pages.get(*slot as usize / PAGE).and_then(|page| page.get(*slot as usize % PAGE));
+            slot.and_then(|slot| slot.series.as_ref()).map_or(0, |s| short(s.fingerprint))
         });
     }
 
     fn take(&mut self, number: u32) {
-        let Some(series) = self.pages[number as usize / PAGE][number as usize % PAGE].series.take() else {
-            return;
-        };
+        let Some(series) = self.slot_mut(number).and_then(|slot| slot.series.take()) else { return };
         if let Ok(entry) = self.by_fingerprint.find_entry(short(series.fingerprint), |slot| *slot == number) {
             entry.remove();
         }
@@ -196,10 +193,11 @@ impl Table {
     /// Removes a series; its slot may be given away again with the next generation.
     pub(super) fn remove(&mut self, number: u32) {
         self.take(number);
-        let slot = &mut self.pages[number as usize / PAGE][number as usize % PAGE];
+        let generation = self.generation;
+        let Some(slot) = self.slot_mut(number) else { return };
         // A slot that was given away as often as can be counted is not given away again.
         if let Some(next) = slot.generation.checked_add(1) {
-            slot.generation = self.generation.max(next);
+            slot.generation = generation.max(next);
             self.free.push(number);
         }
     }
@@ -216,7 +214,7 @@ impl Table {
         let Some(next) = self.generation.checked_add(1) else { return };
         self.generation = next;
         for (page, slots) in self.pages.iter_mut().enumerate() {
-            for (at, slot) in slots.iter_mut().enumerate().filter(|(_, slot)| slot.series.is_none()) {
+            for (at, slot) in slots.numbered_mut().filter(|(_, slot)| slot.series.is_none()) {
                 slot.generation = self.generation;
                 self.free.push(u32::try_from(page * PAGE + at).expect("slots are counted in 32 bits"));
             }

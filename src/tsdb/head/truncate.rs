@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use roaring::RoaringBitmap;
 
+use super::page::{PAGE, Page};
 use super::pairs::PairText;
 use super::series;
-use super::table::{PAGE, Page, Table};
+use super::table::Table;
 use super::{Departed, Head};
 use crate::codec::frame;
 use crate::model::{Labels, Matcher, TimeRange};
@@ -44,17 +45,25 @@ struct Leaving {
 
 impl Head {
     /// Refuses samples in order before `min_time` (milliseconds) from now on, and sets late ones apart: blocks are
-    /// about to be cut there. `then` runs before the next commit.
+    /// about to be cut there. `then` runs before the next commit. Late samples are set apart in slices, between which
+    /// commits go on; of what they add some is set apart too.
     pub fn close_before<T>(&self, min_time: i64, then: impl FnOnce() -> T) -> T {
-        // With the intake in hand: no commit that still saw the old border may be half applied.
-        let _intake = lock(&self.intake);
-        self.min_valid.fetch_max(min_time, Ordering::AcqRel);
-        for slot in write(&self.table).pages.iter_mut().flatten() {
-            if let Some(series) = &mut slot.series {
-                series.set_leaving(min_time);
-            }
+        let done = {
+            // With the intake in hand: no commit that still saw the old border may be half applied.
+            let _intake = lock(&self.intake);
+            self.min_valid.fetch_max(min_time, Ordering::AcqRel);
+            then()
+        };
+        for from in (0..).step_by(SLICE_PAGES) {
+            let mut table = write(&self.table);
+            let Some(slice) = table.pages.get_mut(from..).filter(|left| !left.is_empty()) else { break };
+            let slots = slice.iter_mut().take(SLICE_PAGES).flatten();
+            slots.filter_map(|slot| slot.series.as_mut()).for_each(|series| series.set_leaving(min_time));
+            drop(table);
+            // Whoever waits gets the lock: it is not a fair one.
+            std::thread::sleep(BETWEEN_SLICES);
         }
-        then()
+        done
     }
 
     /// Time of the oldest sample in order at or after `floor`, in milliseconds.
@@ -262,7 +271,7 @@ impl Head {
         let table = read(&self.table);
         let page = from / PAGE;
         let mut bytes = 0;
-        let all = table.pages.get(page)?.iter().skip(from % PAGE).filter_map(|slot| slot.series.as_ref());
+        let all = table.pages.get(page)?.from(from % PAGE).iter().filter_map(|slot| slot.series.as_ref());
         for series in all.filter(|series| series.logged) {
             let reference = series.reference;
             if bytes >= LOGGED_BYTES {

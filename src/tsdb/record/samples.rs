@@ -204,11 +204,17 @@ pub struct Scratch {
 
 /// Takes the samples of a record, and knows the last bits of each series in the file.
 pub trait SampleSink {
+    /// Where it keeps a series, looked up once for a run of its samples.
+    type Place: Copy;
+
+    /// The place of a series, known or not.
+    fn find(&mut self, series: SeriesRef) -> Self::Place;
+
     /// Bits of the series' value before in the same file; zero before the first.
-    fn base(&mut self, series: SeriesRef) -> u64;
+    fn base(&mut self, place: Self::Place) -> u64;
 
     /// One sample; its bits are the base of the series' next one.
-    fn sample(&mut self, series: SeriesRef, timestamp: i64, bits: u64);
+    fn sample(&mut self, place: Self::Place, timestamp: i64, bits: u64);
 }
 
 /// Hands each sample of what [`put`] wrote to `sink`, in order.
@@ -224,11 +230,11 @@ pub fn each(payload: &[u8], scratch: &mut Scratch, sink: &mut impl SampleSink) -
     let codes = reader.bytes(header.count.div_ceil(4))?;
     let mut at = 0usize;
     for (timestamps, reference) in scratch.timestamps.chunks(repeat).zip(&scratch.references) {
-        let series = SeriesRef(*reference);
+        let place = sink.find(SeriesRef(*reference));
         for timestamp in timestamps {
             let byte = codes.get(at / 4).copied().unwrap_or(0);
-            let bits = read_value(byte >> (at % 4 * 2) & 3, sink.base(series), &mut reader)?;
-            sink.sample(series, *timestamp, bits);
+            let bits = read_value(byte >> (at % 4 * 2) & 3, sink.base(place), &mut reader)?;
+            sink.sample(place, *timestamp, bits);
             at += 1;
         }
     }
@@ -340,12 +346,17 @@ mod tests {
     }
 
     impl SampleSink for Collect {
-        fn base(&mut self, series: SeriesRef) -> u64 {
-            self.bases.get(&series.0).copied().unwrap_or(0)
+        type Place = u64;
+
+        fn find(&mut self, series: SeriesRef) -> u64 {
+            series.0
         }
-        fn sample(&mut self, series: SeriesRef, timestamp: i64, bits: u64) {
-            self.bases.insert(series.0, bits);
-            self.out.push((series.0, timestamp, bits));
+        fn base(&mut self, series: u64) -> u64 {
+            self.bases.get(&series).copied().unwrap_or(0)
+        }
+        fn sample(&mut self, series: u64, timestamp: i64, bits: u64) {
+            self.bases.insert(series, bits);
+            self.out.push((series, timestamp, bits));
         }
     }
 

@@ -320,3 +320,45 @@ fn a_checkpoint_takes_few_series_with_much_text_at_once() {
     let report = replay(&again, &fs).expect("replay");
     assert_eq!((report.damage.len(), again.series_count()), (0, 24));
 }
+
+#[test]
+fn series_far_apart_do_not_take_much_memory() {
+    const COUNT: u32 = 20_000;
+    let before = peak_bytes();
+    let fs = ForgetfulFs::default();
+    let wal =
+        Wal::open(Arc::new(fs.clone()), &LogFiles::default(), SyncPolicy::Never, 1 << 20).expect("open");
+    let names: Vec<String> = (0..COUNT).map(|n| n.to_string()).collect();
+    let series: Vec<_> = (0..COUNT).map(|n| (SeriesRef::new(1, n * 1024 + 1023), vec![n])).collect();
+    let mut records = Vec::new();
+    frame::put_record(&mut records, |o| record::put_pairs(o, names.iter().map(|n| ("n", n.as_str()))));
+    frame::put_record(&mut records, |o| record::put_series(o, &series));
+    assert!(records.len() < 1 << 18, "{} bytes", records.len());
+    wal.append(&records, None).expect("append");
+    drop(wal);
+    let (head, wal) = open(&fs, SyncPolicy::Never, 1 << 20, i64::MIN);
+    assert_eq!(head.series_count(), COUNT as usize);
+    // Old and new ones take samples and come back; a new one gets a number that no record names.
+    for time in 0..2 {
+        let limits = TimeLimits { min: i64::MIN, max: i64::MAX, out_of_order: 0 };
+        let mut appender = Appender::new(&head, &wal, limits, None);
+        for n in (0..2 * COUNT).step_by(100) {
+            let series = appender.series(&Labels::from_pairs([("n", n.to_string())]));
+            assert_eq!(series.generation(), if n < COUNT { 1 } else { 2 });
+            appender.append(series, time, f64::from(n));
+        }
+        appender.commit(CommitMode::Whole).expect("commit");
+    }
+    drop((head, wal));
+    let (head, _wal) = open(&fs, SyncPolicy::Never, 1 << 20, i64::MIN);
+    let (set, ()) = head.select(SelectRequest::new(&[], TimeRange::ALL), || ()).expect("select");
+    let mut samples = Samples::new();
+    let found = (0..set.len()).filter(|at| {
+        samples.clear();
+        set.read(*at, TimeRange::ALL, &mut samples);
+        let n: f64 = set.labels(*at).get("n").and_then(|n| n.parse().ok()).expect("a number");
+        samples.iter().eq([(0, n), (1, n)])
+    });
+    assert_eq!(found.count(), 400);
+    assert!(peak_bytes() < before.max(1 << 28) + (512 << 20), "{} bytes", peak_bytes());
+}
