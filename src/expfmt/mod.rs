@@ -9,4 +9,4 @@ mod parser;
 mod series;
 
 pub use parser::{Entry, ExemplarText, Format, ParseError, Parser, Sample};
-pub use series::{SeriesError, parse_labels, parse_series};
+pub use series::{SeriesError, parse_exposed, parse_labels, parse_series, unescape_help};

@@ -4,7 +4,7 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter, memchr2};
 
 use super::number;
 use crate::model::MetricType;
@@ -52,11 +52,11 @@ pub enum Entry<'a> {
         /// Its type.
         kind: MetricType,
     },
-    /// `# HELP name text`, escapes as written.
+    /// `# HELP name text`.
     Help {
         /// Of the family.
         name: &'a [u8],
-        /// The text.
+        /// The text, escapes as written: see [`super::unescape_help`].
         text: &'a [u8],
     },
     /// `# UNIT name unit`, OpenMetrics only.
@@ -83,9 +83,11 @@ pub struct ParseError {
 /// Reads one body.
 #[derive(Debug, Clone)]
 pub struct Parser<'a> {
+    body: &'a [u8],
+    /// What was not read yet, and where in the body the line begins that was read last.
     rest: &'a [u8],
+    start: usize,
     format: Format,
-    line: usize,
     /// The family that the last line of metadata was about, and what such lines said of it.
     family: &'a [u8],
     kind: MetricType,
@@ -100,9 +102,10 @@ impl<'a> Parser<'a> {
     /// A parser at the start of `body`.
     pub fn new(body: &'a [u8], format: Format) -> Self {
         Self {
+            body,
             rest: body,
+            start: 0,
             format,
-            line: 0,
             family: &[],
             kind: MetricType::Unknown,
             unit: &[],
@@ -126,9 +129,9 @@ impl<'a> Parser<'a> {
         self.exemplar
     }
 
-    /// Number of the line that was read last, from 1.
+    /// Number of the line that was read last, from 1. Counts all lines before it.
     pub fn line(&self) -> usize {
-        self.line
+        memchr_iter(b'\n', self.body.get(..self.start).unwrap_or_default()).count() + 1
     }
 
     /// The next entry, or `None` at the end. `expected` is the text of the series most likely to come next.
@@ -137,60 +140,70 @@ impl<'a> Parser<'a> {
     /// When a line is malformed. The parser is of no further use then.
     pub fn next_entry(&mut self, expected: Option<&[u8]>) -> Result<Option<Entry<'a>>, ParseError> {
         loop {
-            if self.rest.is_empty() {
+            let text = self.rest;
+            self.start = self.body.len() - text.len();
+            if text.is_empty() {
                 if self.format == Format::OpenMetrics && !self.ended {
-                    self.line += 1;
-                    return Err(self.error(b"", "data does not end with # EOF"));
+                    return Err(self.error(text, "data does not end with # EOF"));
                 }
                 return Ok(None);
             }
-            self.line += 1;
-            let (line, tail) = match memchr(b'\n', self.rest) {
-                Some(at) => {
-                    (self.rest.get(..at).unwrap_or_default(), self.rest.get(at + 1..).unwrap_or_default())
-                }
-                // The last line may lack its end in OpenMetrics only when it is the end mark; classic text is lenient.
-                None => (self.rest, &[][..]),
-            };
             if self.ended {
-                return Err(self.error(line, "unexpected data after # EOF"));
+                return Err(self.error(text, "unexpected data after # EOF"));
             }
             let parsed = match self.format {
-                Format::Text => self.classic(line, expected),
-                Format::OpenMetrics => self.open_metrics(line, expected),
+                Format::Text => self.classic(text, expected),
+                Format::OpenMetrics => {
+                    let (line, tail) = split_line(text);
+                    self.rest = tail;
+                    self.open_metrics(line, expected)
+                }
             };
             match parsed {
-                Ok(None) => self.rest = tail,
-                Ok(Some(entry)) => {
-                    self.rest = tail;
-                    return Ok(Some(entry));
-                }
-                Err(reason) => return Err(self.error(line, reason)),
+                Ok(None) => {}
+                Ok(Some(entry)) => return Ok(Some(entry)),
+                Err(reason) => return Err(self.error(text, reason)),
             }
         }
     }
 
-    fn error(&self, line: &[u8], reason: Reason) -> ParseError {
+    fn error(&self, text: &[u8], reason: Reason) -> ParseError {
+        let (line, _) = split_line(text);
         let near = line.get(..line.len().min(80)).unwrap_or_default();
-        ParseError { line: self.line, reason, near: String::from_utf8_lossy(near).into_owned() }
+        ParseError { line: self.line(), reason, near: String::from_utf8_lossy(near).into_owned() }
     }
 
-    fn classic(&mut self, line: &'a [u8], expected: Option<&[u8]>) -> Result<Option<Entry<'a>>, Reason> {
-        let line = trim_start(line.strip_suffix(b"\r").unwrap_or(line));
-        match line.first() {
-            None => return Ok(None),
+    /// Takes a line from the beginning of `text`, more than one where a label value has line breaks.
+    fn classic(&mut self, text: &'a [u8], expected: Option<&[u8]>) -> Result<Option<Entry<'a>>, Reason> {
+        let text = trim_start(text);
+        match text.first() {
+            // Whatever a target writes behind the end of its text is not looked at.
+            None | Some(b'\0') => {
+                self.rest = &[];
+                return Ok(None);
+            }
+            Some(b'\r' | b'\n') => {
+                let (line, tail) = split_line(text);
+                self.rest = tail;
+                return if matches!(line, b"" | b"\r") { Ok(None) } else { Err("metric name expected") };
+            }
             Some(b'#') => {
-                let rest = trim_start(line.get(1..).unwrap_or_default());
-                let (word, rest) = word(rest);
-                return match word {
-                    b"HELP" | b"TYPE" => self.metadata(word, trim_start(rest)),
-                    _ => Ok(None),
-                };
+                let (line, tail) = split_line(text.get(1..).unwrap_or_default());
+                self.rest = tail;
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                let (keyword, rest) = word(trim_start(line));
+                // Without blanks around it the keyword is the beginning of a comment.
+                let metadata = matches!(keyword, b"HELP" | b"TYPE")
+                    && line.first().is_some_and(|b| is_blank(*b))
+                    && !rest.is_empty();
+                return if metadata { self.metadata(keyword, trim_start(rest)) } else { Ok(None) };
             }
             _ => {}
         }
-        let (series, rest) = split_series(line, expected, true)?;
-        let (value, rest) = word(trim_start(rest));
+        let (series, rest) = split_series(text, expected, true)?;
+        let (line, tail) = split_line(rest);
+        self.rest = tail;
+        let (value, rest) = word(trim_start(line.strip_suffix(b"\r").unwrap_or(line)));
         let value = number::value(value).ok_or("value is not a number")?;
         let (stamp, rest) = word(trim_start(rest));
         let timestamp = match stamp {
@@ -281,7 +294,16 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// Splits the text of the series off a sample line.
+/// The first line of `text`, and what follows its end. The last one may lack its end: OpenMetrics ends in a mark, classic
+/// text is lenient.
+fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
+    match memchr(b'\n', text) {
+        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default()),
+        None => (text, &[]),
+    }
+}
+
+/// Splits the text of the series off `line`, a sample line or in classic text everything from there on.
 fn split_series<'a>(
     line: &'a [u8],
     expected: Option<&[u8]>,

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
+use super::Format;
 use super::number::canonical_label;
 use crate::model::MetricType;
 use crate::model::{LabelsBuf, METRIC_NAME};
@@ -26,13 +27,23 @@ pub enum SeriesError {
     Malformed(String),
 }
 
-/// Reads `series`, as a [`super::Sample`] holds it, into `out`.
+/// Reads `series`, as a [`super::Sample`] holds it, into `out`. A label with an empty value is as good as none.
 ///
 /// The bounds of histograms and the quantiles of summaries are brought to one form, as `kind` says.
 ///
 /// # Errors
 /// When the text is not UTF-8, malformed, or gives a label twice.
 pub fn parse_series(series: &[u8], kind: MetricType, out: &mut LabelsBuf) -> Result<(), SeriesError> {
+    parse_exposed(series, kind, out)?;
+    out.drop_empty();
+    Ok(())
+}
+
+/// As [`parse_series`]; labels with an empty value stay, so that it can be seen that they were there.
+///
+/// # Errors
+/// As [`parse_series`].
+pub fn parse_exposed(series: &[u8], kind: MetricType, out: &mut LabelsBuf) -> Result<(), SeriesError> {
     let text = std::str::from_utf8(series).map_err(|_| SeriesError::Utf8)?;
     let malformed = || SeriesError::Malformed(brief(text));
     out.clear();
@@ -65,7 +76,33 @@ pub fn parse_labels(labels: &[u8], out: &mut LabelsBuf) -> Result<(), SeriesErro
     let text = std::str::from_utf8(labels).map_err(|_| SeriesError::Utf8)?;
     out.clear();
     // As if the name were known: there is none.
-    read_labels(text, "", &mut true, out)
+    read_labels(text, "", &mut true, out)?;
+    out.drop_empty();
+    Ok(())
+}
+
+/// The text of a `# HELP` line without its escapes: of line breaks and backslashes, and in OpenMetrics of quotes.
+pub fn unescape_help(text: &[u8], format: Format) -> String {
+    let text = String::from_utf8_lossy(text);
+    if !text.contains('\\') {
+        return text.into_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        let escaped = if c == '\\' { chars.clone().next() } else { None };
+        out.push(match escaped {
+            Some('n') => '\n',
+            Some('\\') => '\\',
+            Some('"') if format == Format::OpenMetrics => '"',
+            _ => {
+                out.push(c);
+                continue;
+            }
+        });
+        chars.next();
+    }
+    out
 }
 
 /// Reads what stands between braces; a quoted text alone is the metric name, unless it is known.
@@ -106,7 +143,7 @@ fn read_labels(inside: &str, normal: &str, named: &mut bool, out: &mut LabelsBuf
         rest = comma(tail.trim_start()).ok_or_else(malformed)?;
     }
     // Labels with an empty value count as given, too.
-    out.settle().map_err(|name| SeriesError::Duplicate(brief(name)))
+    out.order().map_err(|name| SeriesError::Duplicate(brief(name)))
 }
 
 /// Takes the comma before the next label; the end of the text is fine too.

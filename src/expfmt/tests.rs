@@ -1,7 +1,7 @@
 //! Tests of the parser: entries, errors with their line, and that no bytes make it panic.
 
 use super::*;
-use crate::expfmt::parse_series;
+use crate::expfmt::{parse_series, unescape_help};
 use crate::model::LabelsBuf;
 
 /// All entries printed one per line, or the error.
@@ -32,7 +32,11 @@ fn classic_text() {
         |body: &str, expected: &str| assert_eq!(read(body, Format::Text).as_deref(), Ok(expected), "{body}");
     check("", "");
     check("# HELP a  some help \n# TYPE a counter\na 1\n", "HELP a some help \nTYPE a counter\na 1 None\n");
-    check("# a comment\n#HELP a x\n\n\t \na{b=\"c\"} 1.5 123\n", "HELP a x\na{b=\"c\"} 1.5 Some(123)\n");
+    check("# a comment\n# HELP a x\n\n\t \na{b=\"c\"} 1.5 123\n", "HELP a x\na{b=\"c\"} 1.5 Some(123)\n");
+    // Comments that only begin as metadata does.
+    check("#HELP a x\n#TYPE a nonsense\n# HELP\n# TYPE\n# TYPE\r\n# HELPER a\na 1\n", "a 1 None\n");
+    check("a{b=\"c\nd\",e=\"\n\"} 1\n\nf 2\n", "a{b=\"c\nd\",e=\"\n\"} 1 None\nf 2 None\n");
+    check("# HELP a \0x\na{b=\"\0\"} 1\n \0b 2\n<html>", "HELP a \0x\na{b=\"\0\"} 1 None\n");
     check("a{b=\"c d}\"}1", "a{b=\"c d}\"} 1 None\n");
     check("a {b=\"\\\"\"}\t2\r\n", "a {b=\"\\\"\"} 2 None\n");
     check("{\"a.b\",c=\"d\"} NaN", "{\"a.b\",c=\"d\"} NaN None\n");
@@ -56,6 +60,34 @@ fn classic_text_that_is_refused() {
     check("1a 1", "line 1: metric name expected");
     check("# TYPE a wrong", "line 1: invalid metric type");
     check("<html>", "line 1: metric name expected");
+    check("# TYPE \n", "line 1: metric name expected");
+    check("\ra 1\n", "line 1: metric name expected");
+    // Line breaks in values count as lines.
+    check("a{b=\"c\n\nd\"} 1\ne{f=\"\n\"} x\n", "line 4: value is not a number, at \"e{f=\\\"\"");
+    check("a 1\nb{c=\"d} 1\ne 2\n", "line 2: quote is not closed, at \"b{c=\\\"d} 1\"");
+    check("a{b=\"c\",\nd=\"e\"} 1\n", "line 1: label name expected");
+}
+
+#[test]
+fn a_series_of_several_lines_is_found_again() {
+    let body = b"a{b=\"c\nd\"} 1\n";
+    let mut parser = Parser::new(body, Format::Text);
+    let Ok(Some(Entry::Sample(sample))) = parser.next_entry(Some(b"a{b=\"c\nd\"}")) else {
+        panic!("a sample")
+    };
+    assert_eq!((sample.series, sample.value), (&body[..10], 1.0));
+    assert_eq!((parser.line(), parser.next_entry(None)), (1, Ok(None)));
+    assert_eq!(parser.line(), 3);
+}
+
+#[test]
+fn help_texts_lose_their_escapes_in_one_pass() {
+    let check = |text: &str, classic: &str, open_metrics: &str| {
+        assert_eq!(unescape_help(text.as_bytes(), Format::Text), classic);
+        assert_eq!(unescape_help(text.as_bytes(), Format::OpenMetrics), open_metrics);
+    };
+    check("C:\\\\new\\nline", "C:\\new\nline", "C:\\new\nline");
+    check("say \\\"x\\\" \\q\\", "say \\\"x\\\" \\q\\", "say \"x\" \\q\\");
 }
 
 #[test]

@@ -82,6 +82,22 @@ impl LabelsBuf {
     /// # Errors
     /// The name of a label that is there twice; the buffer is cleared then.
     pub fn settle(&mut self) -> Result<(), String> {
+        self.order()?;
+        self.drop_empty();
+        Ok(())
+    }
+
+    /// Forgets labels without a value.
+    pub fn drop_empty(&mut self) {
+        self.remove_where(|_, value| value.is_empty());
+    }
+
+    /// Brings appended labels into order; those without a value stay. [`LabelsBuf::drop_empty`] is to be called before
+    /// the buffer becomes a label set.
+    ///
+    /// # Errors
+    /// The name of a label that is there twice; the buffer is cleared then.
+    pub fn order(&mut self) -> Result<(), String> {
         let pairs = &mut self.pairs[..self.used];
         if !pairs.is_sorted_by(|(a, _), (b, _)| a < b) {
             pairs.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
@@ -91,7 +107,6 @@ impl LabelsBuf {
                 return Err(name);
             }
         }
-        self.remove_where(|_, value| value.is_empty());
         Ok(())
     }
 

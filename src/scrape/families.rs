@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::status::FamilyMetadata;
-use crate::expfmt::Entry;
+use crate::expfmt::{Entry, Format, unescape_help};
 use crate::model::MetricType;
 
 /// Scrapes for which a family that vanished is remembered.
@@ -24,13 +24,16 @@ struct Family {
 pub(super) struct Families {
     by_name: HashMap<Vec<u8>, Family>,
     scrape: u64,
+    /// Of the last scrape, which decides on the escapes in help texts.
+    format: Option<Format>,
     changed: bool,
 }
 
 impl Families {
-    /// Begins a scrape.
-    pub(super) fn begin(&mut self) {
+    /// Begins a scrape of a body in `format`.
+    pub(super) fn begin(&mut self, format: Format) {
         self.scrape += 1;
+        self.changed |= self.format.replace(format) != Some(format);
     }
 
     /// Takes note of a line that is no sample.
@@ -73,13 +76,14 @@ impl Families {
             return None;
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let format = self.format.unwrap_or(Format::Text);
         let mut all: Vec<_> = self
             .by_name
             .iter()
             .map(|(name, family)| FamilyMetadata {
                 name: text(name),
                 kind: family.kind,
-                help: text(&family.help).replace("\\n", "\n").replace("\\\\", "\\"),
+                help: unescape_help(&family.help, format),
                 unit: text(&family.unit),
             })
             .collect();

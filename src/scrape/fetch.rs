@@ -126,7 +126,9 @@ pub(super) fn open<'a>(
     if body.len() as u64 >= limit {
         return Err(FetchError::TooLarge(limit));
     }
-    Ok((body, format(job, &fetched.content_type)?))
+    // Nothing can be read in any format.
+    let format = if body.is_empty() { Format::Text } else { format(job, &fetched.content_type)? };
+    Ok((body, format))
 }
 
 fn format(job: &ScrapeConfig, content_type: &str) -> Result<Format, FetchError> {

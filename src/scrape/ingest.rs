@@ -14,14 +14,14 @@ use super::report::Report;
 use super::status::{FamilyMetadata, Refused};
 use crate::config::ScrapeConfig;
 use crate::expfmt::{
-    Entry, ExemplarText, Format, ParseError, Parser, Sample, SeriesError, parse_labels, parse_series,
+    Entry, ExemplarText, Format, ParseError, Parser, Sample, SeriesError, parse_exposed, parse_labels,
 };
 use crate::model::bounds::{self, OverBound};
 use crate::model::{Exemplar, Labels, LabelsBuf, Metadata, MetricType, TYPE_LABEL, UNIT_LABEL, stale_nan};
 use crate::relabel;
 use crate::tsdb::chunk::open::TimelineId;
 use crate::tsdb::{CommitMode, CommitStats, DbAppender, SeriesRef, Tsdb};
-use crate::util::brief;
+use crate::util::{brief, message};
 
 /// A series that gets a stale marker when it vanishes.
 pub(super) type Live = SeriesRef;
@@ -176,6 +176,7 @@ impl Ingest {
             })
         });
         metrics.duplicates.inc_by(summary.refused.duplicate);
+        let body = body.map_err(|reason| message(&reason).into_owned());
         let mut families = None;
         if let Err(reason) = &body {
             // Nothing of a failed scrape becomes visible but the markers.
@@ -298,8 +299,12 @@ impl Ingest {
         (body, format): (&[u8], Format),
         Summary { counts, refused, .. }: &mut Summary,
     ) -> Result<(), IngestError> {
+        self.families.begin(format);
+        if body.is_empty() {
+            // In whatever format: there is nothing to be read, nor an end to be marked.
+            return Ok(());
+        }
         let mut parser = Parser::new(body, format);
-        self.families.begin();
         let limit = self.job.limits.sample_limit;
         let mut limited = 0u64;
         let mut told = 0;
@@ -369,7 +374,7 @@ impl Ingest {
         store: bool,
     ) -> Result<Option<usize>, IngestError> {
         let buffer = &mut self.buffer;
-        parse_series(sample.series, parser.kind(), buffer)?;
+        parse_exposed(sample.series, parser.kind(), buffer)?;
         if self.options.type_and_unit_labels {
             set_type_and_unit(buffer, parser.kind(), parser.unit())?;
         }
@@ -438,8 +443,12 @@ fn set_type_and_unit(buffer: &mut LabelsBuf, kind: MetricType, unit: &[u8]) -> R
     Ok(())
 }
 
-/// Adds the labels of the target; where both have one, `honor` says who wins.
+/// Adds the labels of the target; where both have one, `honor` says who wins. An exposed label that is empty wins as any
+/// other, so that a gateway can say that a series has none.
 fn merge(buffer: &mut LabelsBuf, target: &Labels, honor: bool) {
+    if !honor {
+        buffer.drop_empty();
+    }
     let mut conflicts: Vec<(String, String)> = Vec::new();
     for (name, value) in target {
         match buffer.get(name) {
@@ -460,6 +469,7 @@ fn merge(buffer: &mut LabelsBuf, target: &Labels, honor: bool) {
         }
         buffer.set(&moved, &value);
     }
+    buffer.drop_empty();
 }
 
 #[cfg(test)]

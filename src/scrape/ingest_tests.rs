@@ -123,6 +123,45 @@ fn a_failed_scrape_marks_everything_and_stores_nothing() {
 }
 
 #[test]
+fn an_empty_body_is_a_scrape_without_samples() {
+    let mut b = Bench::new("");
+    b.scrape("a 1\n");
+    assert_eq!(b.feed(Ok((b"", Format::OpenMetrics))).error, None);
+    assert_eq!(b.scrape("").error, None);
+    assert_eq!(b.values("a"), own("1 s"));
+    assert_eq!(b.values("up"), own("1 1 1"));
+    // A single line end is a body, and in OpenMetrics one without its end mark.
+    assert!(b.feed(Ok((b"\n", Format::OpenMetrics))).error.is_some());
+}
+
+#[test]
+fn the_text_of_a_failure_is_short_and_printable() {
+    let mut b = Bench::new("  label_name_length_limit: 10");
+    let name = "n".repeat(1 << 20);
+    for body in [format!("a{{{name}=\"x\"}} 1\n"), format!("a{{{name}=\"x\",{name}=\"y\"}} 1\n")] {
+        let error = b.scrape(&body).error.expect("refused");
+        assert!(error.len() <= 1 << 10, "{} bytes", error.len());
+    }
+    let error = b.feed(Err("\u{1b}[2J".repeat(1 << 16))).error.expect("failed");
+    assert!(error.starts_with("\\u{1b}[2J") && error.len() < 4 << 10 && !error.contains('\u{1b}'));
+}
+
+#[test]
+fn an_exposed_label_that_is_empty_is_there_for_honor_labels() {
+    let labels = |job: &str, body: &str| {
+        let mut b = Bench::new(job);
+        b.scrape(body);
+        b.values("a").into_iter().map(|(labels, _)| labels).collect::<Vec<_>>()
+    };
+    let body = "a{instance=\"\",x=\"\"} 1\n";
+    assert_eq!(labels("  honor_labels: true", body), ["{job=\"j\"}"]);
+    assert_eq!(labels("", body), ["{instance=\"h\", job=\"j\"}"]);
+    // What is empty does not take a name that a label must move to.
+    let body = "a{job=\"o\",exported_job=\"\"} 1\n";
+    assert_eq!(labels("", body), ["{exported_job=\"o\", instance=\"h\", job=\"j\"}"]);
+}
+
+#[test]
 fn the_end_of_a_target_marks_reports_too() {
     let mut b = Bench::new("");
     b.scrape("a 1\n");

@@ -7,7 +7,7 @@ pub mod lock;
 pub mod machine;
 pub mod stop;
 
-pub use brief::brief;
+pub use brief::{brief, message};
 pub use byte_cache::ByteCache;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use stop::StopToken;

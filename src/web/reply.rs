@@ -1,7 +1,6 @@
 //! The envelope of every API reply, and how errors become status codes.
 
 use std::any::Any;
-use std::borrow::Cow;
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -11,6 +10,7 @@ use serde::Serialize;
 use super::bodies::BodyError;
 use crate::promql;
 use crate::storage::StorageError;
+use crate::util::message;
 
 /// A refused or failed request.
 #[derive(Debug)]
@@ -143,9 +143,9 @@ impl IntoResponse for ApiError {
         let Some(kind) = self.kind else {
             let stopping = HeaderValue::from_static(if self.stopping { "true" } else { "false" });
             let name = HeaderName::from_static("x-prometheus-stopping");
-            return (self.status, [(name, stopping)], echo(&self.message).into_owned()).into_response();
+            return (self.status, [(name, stopping)], message(&self.message).into_owned()).into_response();
         };
-        let envelope = ErrorEnvelope { status: "error", kind, error: &echo(&self.message) };
+        let envelope = ErrorEnvelope { status: "error", kind, error: &message(&self.message) };
         let body = json_response(serde_json::to_vec(&envelope).unwrap_or_default());
         let mut response = (self.status, body).into_response();
         if self.replaying {
@@ -153,18 +153,6 @@ impl IntoResponse for ApiError {
         }
         response
     }
-}
-
-/// Bytes of a message at most: it may repeat what was sent, which may be megabytes.
-const MAX_MESSAGE_BYTES: usize = 8 << 10;
-
-/// A message, cut where it is long.
-fn echo(message: &str) -> Cow<'_, str> {
-    if message.len() <= MAX_MESSAGE_BYTES {
-        return Cow::Borrowed(message);
-    }
-    let end = (0..=MAX_MESSAGE_BYTES).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
-    Cow::Owned(format!("{}...", &message[..end]))
 }
 
 /// A body of JSON.
