@@ -113,11 +113,16 @@ impl App {
             Receiver::new(Arc::clone(&db), &mut registry).with_type_and_unit_labels(type_and_unit_labels)
         });
         let http_metrics = web::HttpMetrics::new(&mut registry);
-        let connections =
-            web::Connections::new(settings.max_connections, settings.read_timeout, &mut registry);
+        let forms = web::forms();
+        let connections = web::Connections::new(
+            settings.max_connections,
+            settings.read_timeout,
+            forms.clone(),
+            &mut registry,
+        );
         let reload_metrics = reload::ReloadMetrics::new(&mut registry);
         let state = Arc::new(ApiState {
-            forms: web::forms(),
+            forms,
             replay_end: web::replay_end(&db),
             db,
             engine: ArcSwap::from_pointee(Engine::new(settings.engine_options(&first))),

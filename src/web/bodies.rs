@@ -57,6 +57,9 @@ pub enum BodyError {
     /// It is larger than it may be, which is told in bytes.
     #[error("the request has more than {0} bytes")]
     TooLarge(usize),
+    /// It is no form in parts.
+    #[error("the form cannot be read: {0}")]
+    Multipart(multer::Error),
     /// All bodies together are larger than they may be.
     #[error("too many bytes of requests are waiting, try again later")]
     NoRoom,

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, Method};
 
 use super::bodies::{self, BodyError, Counted, Room};
 use super::lanes::Turn;
 use super::reply::ApiError;
+use super::request_line::LongQuery;
 use super::state::ApiState;
 use crate::model::{Matcher, TimeRange, parse_duration};
 use crate::promql;
@@ -54,18 +56,27 @@ impl Params {
             request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim();
         // The body of a GET has no meaning.
-        let is_form = (request.method() == Method::POST || request.method() == Method::PUT)
-            && media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+        let has_body = request.method() == Method::POST || request.method() == Method::PUT;
+        let is_form = has_body && media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+        let is_multipart = has_body && media_type.eq_ignore_ascii_case("multipart/form-data");
         let (parts, body) = request.into_parts();
-        if is_form {
+        let mut body = Some(body);
+        if let Some(body) = body.take_if(|_| is_form) {
             let bytes;
             (bytes, counted) = bodies::read(body, MAX_FORM_BYTES, room).await?;
             // Of many short ones it is not their text that takes memory.
             counted.grow(bytes.split(|b| *b == b'&').count() * size_of::<Pair>(), room)?;
             read_pairs(&bytes, &mut pairs);
         }
-        if let Some(query) = parts.uri.query() {
-            read_pairs(query.as_bytes(), &mut pairs);
+        let long = parts.extensions.get::<LongQuery>();
+        if let Some(query) = long.map(|long| &*long.text).or(parts.uri.query().map(str::as_bytes)) {
+            if long.is_some() {
+                counted.grow(query.split(|b| *b == b'&').count() * size_of::<Pair>(), room)?;
+            }
+            read_pairs(query, &mut pairs);
+        }
+        if let Some(body) = body.filter(|_| is_multipart) {
+            read_multipart(&parts.headers, body, &mut pairs, &mut counted, room).await?;
         }
         Ok(Self { pairs, _counted: counted })
     }
@@ -202,6 +213,38 @@ impl Params {
 /// The extreme times that clients print for "since ever" and "for ever".
 const MIN_TIME: &str = "-292273086-05-16T16:47:06Z";
 const MAX_TIME: &str = "292277025-08-18T07:12:54.999999999Z";
+
+/// Reads the text fields of a form in parts. They come behind those of the URL, as in Go; files are left out.
+async fn read_multipart(
+    headers: &HeaderMap,
+    body: Body,
+    pairs: &mut Vec<Pair>,
+    counted: &mut Counted,
+    room: &Room,
+) -> Result<(), BodyError> {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let boundary = multer::parse_boundary(media_type).map_err(BodyError::Multipart)?;
+    let mut form = multer::Multipart::new(body.into_data_stream(), boundary);
+    let mut bytes = 0;
+    while let Some(mut field) = form.next_field().await.map_err(BodyError::Multipart)? {
+        let name = field.file_name().is_none().then(|| field.name().map(str::to_owned)).flatten();
+        let mut value = Vec::new();
+        counted.grow(size_of::<Pair>() + name.as_ref().map_or(0, String::len), room)?;
+        while let Some(piece) = field.chunk().await.map_err(BodyError::Multipart)? {
+            bytes += piece.len();
+            if bytes > MAX_FORM_BYTES {
+                return Err(BodyError::TooLarge(MAX_FORM_BYTES));
+            }
+            if name.is_some() {
+                counted.grow(piece.len(), room)?;
+                value.extend_from_slice(&piece);
+            }
+        }
+        let value = String::from_utf8(value).ok();
+        pairs.extend(name.zip(value));
+    }
+    Ok(())
+}
 
 /// Appends the pairs of a form. As in Go, a pair that holds `;` or a broken escape is left out.
 fn read_pairs(form: &[u8], out: &mut Vec<Pair>) {

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use axum::middleware::map_request;
 use axum::serve::Listener;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -25,7 +27,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep};
 
-use super::request_line::Lenient;
+use super::bodies::Room;
+use super::request_line::{Lenient, LongQueries};
 use super::stall::Impatient;
 use crate::telemetry::Registry;
 use crate::telemetry::metrics::Gauge;
@@ -35,20 +38,21 @@ use crate::telemetry::metrics::Gauge;
 pub struct Connections {
     places: Arc<Semaphore>,
     read_timeout: Duration,
+    room: Room,
     open: Gauge,
 }
 
 impl Connections {
     /// At most `max` connections at once; further ones wait to be accepted. A request has to arrive whole within
-    /// `read_timeout`, and an idle connection is closed after it.
-    pub fn new(max: usize, read_timeout: Duration, registry: &mut Registry) -> Self {
+    /// `read_timeout`, and an idle connection is closed after it. Long request lines count in `room`.
+    pub fn new(max: usize, read_timeout: Duration, room: Room, registry: &mut Registry) -> Self {
         let (open, most) = (Gauge::default(), Gauge::<i64>::default());
         most.set(i64::try_from(max).unwrap_or(i64::MAX));
         let r = registry.sub_registry_with_prefix("emberkeep_http");
         r.register("connections", "Open connections", open.clone());
         r.register("connections_max", "Most connections that are open at once", most);
         let places = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
-        Self { places, read_timeout, open }
+        Self { places, read_timeout, room, open }
     }
 }
 
@@ -81,7 +85,8 @@ pub async fn serve(
             // Nobody closes the semaphore.
             (Ok(place), stream) = next => {
                 let open = Open::new(place, connections.open.clone());
-                tasks.spawn(connection(stream, router.clone(), read_timeout, stopping.clone(), open));
+                let Connections { read_timeout, room, .. } = connections.clone();
+                tasks.spawn(connection(stream, router.clone(), (read_timeout, room), stopping.clone(), open));
             }
             // What went wrong on a connection concerns its client alone.
             Some(_) = tasks.join_next() => {}
@@ -96,17 +101,26 @@ pub async fn serve(
 async fn connection(
     stream: TcpStream,
     router: Router,
-    read_timeout: Duration,
+    (read_timeout, room): (Duration, Room),
     mut stopping: watch::Receiver<bool>,
     _open: Open,
 ) {
     // Replies are written in few large pieces; waiting for more only delays them.
     let _ = stream.set_nodelay(true);
-    let stream = TokioIo::new(Lenient::new(Impatient::new(stream)));
+    let long = LongQueries::default();
+    let stream = TokioIo::new(Lenient::new(Impatient::new(stream), room, long.clone()));
+    let (router, requests) = (TowerToHyperService::new(router), AtomicU64::new(0));
+    let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        // Relaxed: the requests of a connection come one after the other.
+        if let Some(query) = long.take(requests.fetch_add(1, Ordering::Relaxed)) {
+            request.extensions_mut().insert(query);
+        }
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(read_timeout)
-        .serve_connection(stream, TowerToHyperService::new(router));
+        .serve_connection(stream, service);
     let mut connection = pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,

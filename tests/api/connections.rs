@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use crate::framing::{connect, read_until};
 use crate::support::server::wait_for;
-use crate::{Server, get, open, receive, start};
+use crate::{Server, get, open, receive, send, start};
 
 const PING: &[u8] = b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -99,4 +99,29 @@ fn a_reload_asked_for_while_the_server_goes_down_is_answered() {
         assert!(status == 200 || status == 500, "{status}");
     }
     assert!(server.wait().success());
+}
+
+#[test]
+fn long_queries_come_in_the_url_and_forms_in_parts() {
+    let dir = tempfile::tempdir().expect("dir");
+    let server = start(&dir, &[]);
+    let answer = |reply: crate::Reply| {
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        serde_json::from_str::<serde_json::Value>(&reply.text()).expect("JSON")["data"]["result"][1].clone()
+    };
+    // More than what the HTTP library takes, with characters that it refuses.
+    let query = format!("scalar(vector(7)){}", "%20".repeat(100 << 10));
+    assert_eq!(answer(get(&server, &format!("/api/v1/query?query={query}&x=\"<>"))), "7");
+    assert_eq!(get(&server, &format!("/api/v1/query?query={}1", "%20".repeat(400 << 10))).status, 431);
+
+    let form = "--b\r\nContent-Disposition: form-data; name=\"query\"\r\n\r\nscalar(vector(8))\r\n\
+                --b\r\nContent-Disposition: form-data; name=\"time\"; filename=\"x\"\r\n\r\nno time\r\n--b--\r\n";
+    let headers = [("Content-Type", "multipart/form-data; boundary=b")];
+    assert_eq!(answer(send(&server, "POST /api/v1/query", &headers, form.as_bytes())), "8");
+    // What the URL says comes first.
+    let both = send(&server, "POST /api/v1/query?query=scalar(vector(9))", &headers, form.as_bytes());
+    assert_eq!(answer(both), "9");
+    let cut = send(&server, "POST /api/v1/query", &headers, &form.as_bytes()[..80]);
+    assert_eq!(cut.status, 400);
+    assert!(cut.text().contains("error parsing form values"), "{}", cut.text());
 }

@@ -183,7 +183,7 @@ impl Exporters {
         let listener = runtime.block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)))?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
-        let connections = web::Connections::new(usize::MAX, IDLE, &mut Registry::default());
+        let connections = web::Connections::new(usize::MAX, IDLE, web::forms(), &mut Registry::default());
         let thread = std::thread::Builder::new().name("exporters".to_owned()).spawn(move || {
             runtime.block_on(async {
                 // Connections a server keeps open must not hold up the end.

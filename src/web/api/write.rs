@@ -44,6 +44,7 @@ fn not_read(error: &BodyError) -> Response {
     let status = match error {
         BodyError::Broken(_) => StatusCode::REQUEST_TIMEOUT,
         BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        BodyError::Multipart(_) => StatusCode::BAD_REQUEST,
         BodyError::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
     };
     plain_error(status, &error.to_string())
