@@ -14,6 +14,7 @@ import { nearestSeries, rowWithValues } from './nearest';
 import { type ChartColors, chartOptions } from './options';
 import { seriesColor } from './palette';
 import { stack } from './stack';
+import { exponentOf, scaled } from './ticks';
 
 export interface ChartProps {
   columns: Columns;
@@ -44,10 +45,16 @@ export default function Chart(props: ChartProps) {
   const colors = COLORS[useComputedColorScheme('light')];
   const height = width < 600 ? 280 : 400;
 
-  const drawn = useMemo(
-    () => (mode === 'stacked' ? stack(columns.values, (index) => !hidden.has(index)) : columns.values),
-    [columns, hidden, mode],
-  );
+  const exponent = useMemo(() => exponentOf(largestOf(columns.values)), [columns]);
+  const drawn = useMemo(() => {
+    const values =
+      exponent === 0
+        ? columns.values
+        : columns.values.map((column) =>
+            column.map((value) => (value === null ? null : scaled(value, -exponent))),
+          );
+    return mode === 'stacked' ? stack(values, (index) => !hidden.has(index)) : values;
+  }, [columns, exponent, hidden, mode]);
   // What the chart's own callbacks need; they outlive a render.
   const now = useRef({ drawn, hidden, colors, onSelectRange: props.onSelectRange });
   now.current = { drawn, hidden, colors, onSelectRange: props.onSelectRange };
@@ -57,7 +64,11 @@ export default function Chart(props: ChartProps) {
   useEffect(() => {
     const place = root.current;
     if (!place || !isMeasured) return;
-    const spec = { columns: columns.values, mode, startMs, endMs, yAxisMin, zone, colors };
+    const onBase = (base: string) => {
+      if (base === '') delete place.dataset.base;
+      else place.dataset.base = `${base} +`;
+    };
+    const spec = { columns: columns.values, mode, startMs, endMs, yAxisMin, exponent, zone, colors, onBase };
     const options = chartOptions(spec, width, height);
     options.series.forEach((series, index) => {
       if (index > 0) series.show = !hidden.has(index - 1);
@@ -90,9 +101,10 @@ export default function Chart(props: ChartProps) {
       chart.current = null;
       highlight.current = null;
       delete place.dataset.series;
+      delete place.dataset.base;
       setHover(null);
     };
-  }, [columns, mode, startMs, endMs, yAxisMin, zone, colors, isMeasured]);
+  }, [columns, mode, startMs, endMs, yAxisMin, exponent, zone, colors, isMeasured]);
 
   useEffect(() => {
     const u = chart.current;
@@ -126,6 +138,13 @@ export default function Chart(props: ChartProps) {
       </div>
     </div>
   );
+}
+
+/** The largest distance of a value from zero. */
+function largestOf(columns: Columns['values']): number {
+  let most = 0;
+  for (const column of columns) for (const value of column) most = Math.max(most, Math.abs(value ?? 0));
+  return most;
 }
 
 /** Width of an element, known before the first paint. */

@@ -1,6 +1,6 @@
 // From replies to drawn values: alignment, gaps, stacking, the pointer.
 import { describe, expect, it } from 'vitest';
-import type { RangeSeries } from '../api/types';
+import type { QueryData, RangeSeries } from '../api/types';
 import { isolatedPoints, toColumns } from './align';
 import { afterClick } from './legendClick';
 import { nearestSeries, rowWithValues } from './nearest';
@@ -26,6 +26,28 @@ describe('columns', () => {
       [null, 5, null, null],
     ]);
     expect(columns.labels).toEqual([{ a: '1' }, { a: '2' }]);
+  });
+
+  it('end in what an instant query found at the end of the window', () => {
+    const series: RangeSeries[] = [{ metric: { a: '1', b: '2' }, values: [[10, '1']] }];
+    const latest: QueryData = {
+      resultType: 'vector',
+      result: [
+        { metric: { b: '2', a: '1' }, value: [25, '7'] },
+        { metric: { a: '3' }, value: [25, '8'] },
+        { metric: { a: '4' }, histogram: [25, { count: '1', sum: '2' }] },
+      ],
+    };
+    const columns = toColumns(series, 10_000, 25_000, 10_000, latest);
+    expect(columns.times).toEqual([10, 20, 25]);
+    expect(columns.labels).toEqual([{ a: '1', b: '2' }, { a: '3' }]);
+    expect(columns.values).toEqual([
+      [1, null, 7],
+      [null, null, 8],
+    ]);
+    expect(columns.histogramOnly).toBe(1);
+    const scalar: QueryData = { resultType: 'scalar', result: [25, '3'] };
+    expect(toColumns([], 10_000, 25_000, 10_000, scalar).values).toEqual([[null, null, 3]]);
   });
 
   it('count steps in spite of rounding', () => {

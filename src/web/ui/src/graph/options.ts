@@ -1,10 +1,10 @@
 // Settings of the chart library: axes, scales, line shapes and areas.
 import uPlot from 'uplot';
-import { formatTicks } from '../lib/number';
 import type { Zone } from '../lib/time';
 import type { DisplayMode } from '../query/panel';
 import { type Column, isolatedPoints } from './align';
 import { mix, seriesColor } from './palette';
+import { axisLabels } from './ticks';
 
 export interface ChartColors {
   ground: string;
@@ -18,8 +18,12 @@ export interface ChartSpec {
   startMs: number;
   endMs: number;
   yAxisMin: number | null;
+  /** Power of ten that the values were divided by. */
+  exponent: number;
   zone: Zone;
   colors: ChartColors;
+  /** Told what has to be added to the labels of the value axis, or "". */
+  onBase(base: string): void;
 }
 
 // The library declares these as an enumeration that its module does not export.
@@ -68,6 +72,14 @@ function valueRange(spec: ChartSpec): uPlot.Scale.Range {
   };
 }
 
+function valueLabels(spec: ChartSpec): uPlot.Axis.Values {
+  return (_u, ticks, _axis, _space, increment) => {
+    const { labels, base } = axisLabels(ticks, increment, spec.exponent);
+    spec.onBase(base);
+    return labels;
+  };
+}
+
 export function chartOptions(spec: ChartSpec, width: number, height: number): uPlot.Options {
   const { colors, mode, columns } = spec;
   const many = columns.length > 60;
@@ -108,7 +120,7 @@ export function chartOptions(spec: ChartSpec, width: number, height: number): uP
     },
     axes: [
       { ...axis, values: TIME_LABELS, space: 70 },
-      { ...axis, values: (_u, ticks) => formatTicks(ticks), size: valueAxisSize, space: 36 },
+      { ...axis, values: valueLabels(spec), size: valueAxisSize, space: 36 },
     ],
     cursor: {
       y: false,

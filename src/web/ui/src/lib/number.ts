@@ -22,22 +22,6 @@ function trim(value: number, digits: number): string {
   return String(Number(value.toFixed(digits)));
 }
 
-/**
- * Labels for the ticks of one axis: all with the same unit prefix, and with
- * as many decimals as are needed to tell neighbouring ticks apart.
- */
-export function formatTicks(ticks: readonly number[]): string[] {
-  const largest = ticks.reduce((most, tick) => Math.max(most, Math.abs(tick)), 0);
-  if (largest === 0) return ticks.map(() => '0');
-  const step = ticks.length > 1 ? Math.abs(ticks[1]! - ticks[0]!) : largest;
-  const exponent = Math.floor((Math.log10(largest) + 1e-12) / 3);
-  const power = Math.max(-(SMALL.length - 1), Math.min(exponent, LARGE.length - 1));
-  const unit = power >= 0 ? LARGE[power]! : SMALL[-power]!;
-  const scale = 1000 ** power;
-  const decimals = Math.max(0, Math.min(6, Math.ceil(-Math.log10(step / scale) - 1e-9)));
-  return ticks.map((tick) => (tick === 0 ? '0' : `${(tick / scale).toFixed(decimals)}${unit}`));
-}
-
 /** "12,345": a count in full. */
 export function formatCount(value: number): string {
   return value.toLocaleString('en-US');

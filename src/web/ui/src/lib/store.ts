@@ -27,9 +27,9 @@ export function createStore<T>(initial: T): Store<T> {
 }
 
 /**
- * A store whose value survives a reload. A missing or unreadable entry gives
- * `fallback`; storage that refuses to write is ignored, since the value only
- * matters for convenience.
+ * A store whose value survives a reload and is the same in all tabs. A missing
+ * or unreadable entry gives `fallback`; storage that refuses to write is
+ * ignored, since the value only matters for convenience.
  */
 export function createStoredStore<T>(
   key: string,
@@ -37,19 +37,44 @@ export function createStoredStore<T>(
   isValid: (value: unknown) => value is T,
 ): Store<T> {
   const store = createStore(readEntry(key, fallback, isValid));
-  store.subscribe(() => {
-    try {
-      localStorage.setItem(key, JSON.stringify(store.get()));
-    } catch {
-      // Private windows and full storage refuse writes.
-    }
+  let text = readText(key);
+  // Takes over what another tab wrote. Compared as text: equal values are read as different objects.
+  const refresh = () => {
+    const now = readText(key);
+    if (now === text) return;
+    text = now;
+    store.set(() => readEntry(key, fallback, isValid));
+  };
+  globalThis.addEventListener?.('storage', (event) => {
+    if (event.key === key || event.key === null) refresh();
   });
-  return store;
+  return {
+    ...store,
+    set(next) {
+      refresh();
+      store.set(next);
+      try {
+        const written = JSON.stringify(store.get());
+        localStorage.setItem(key, written);
+        text = written;
+      } catch {
+        // Private windows and full storage refuse writes.
+      }
+    },
+  };
+}
+
+function readText(key: string): string | null {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null;
+  }
 }
 
 function readEntry<T>(key: string, fallback: T, isValid: (value: unknown) => value is T): T {
   try {
-    const text = localStorage.getItem(key);
+    const text = readText(key);
     if (text === null) return fallback;
     const value: unknown = JSON.parse(text);
     return isValid(value) ? value : fallback;

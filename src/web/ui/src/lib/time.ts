@@ -59,6 +59,7 @@ const SHAPE = /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d
 export function parseTime(text: string, zone: Zone): number | null {
   const trimmed = text.trim();
   if (/^\d{9,11}(\.\d+)?$/.test(trimmed)) return Math.round(Number(trimmed) * 1000);
+  if (!isPossible(trimmed)) return null;
   const match = SHAPE.exec(trimmed);
   if (!match) {
     const parsed = /^\d{4}-/.test(trimmed) ? Date.parse(trimmed) : Number.NaN;
@@ -69,4 +70,15 @@ export function parseTime(text: string, zone: Zone): number | null {
   const args = [year!, month! - 1, day!, hour!, minute!, second!, ms] as const;
   const value = zone === 'utc' ? Date.UTC(...args) : new Date(...args).getTime();
   return Number.isNaN(value) ? null : value;
+}
+
+/** Whether a text that begins with a date and a time names ones that there are: not the 31st of June, nor 25 hours. */
+function isPossible(text: string): boolean {
+  const match = /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2}))?)?/.exec(text);
+  if (!match) return true;
+  const [year, month, day, hour, minute, second] = match.slice(1).map((part) => Number(part ?? 0));
+  const date = new Date(0);
+  date.setUTCFullYear(year!, month! - 1, day!);
+  const isDay = date.getUTCMonth() === month! - 1 && date.getUTCDate() === day!;
+  return isDay && hour! < 24 && minute! < 60 && second! < 60;
 }

@@ -38,15 +38,22 @@ export default function GraphTab({ panel, change }: Props) {
     queryKey: ['panel', id, 'range', expr, endMs, rangeMs, stepMs, run],
     queryFn: async ({ signal }) => {
       const span = windowOf(endMs, Date.now(), rangeMs, stepMs);
-      const reply = await apiPost<QueryData>(
-        'query_range',
-        { query: expr, start: span.startMs / 1000, end: span.endMs / 1000, step: stepMs / 1000 },
-        signal,
-      );
+      const end = span.endMs / 1000;
+      // The newest values show although the next step is still to come; it can be days away.
+      const [reply, latest] = await Promise.all([
+        apiPost<QueryData>(
+          'query_range',
+          { query: expr, start: span.startMs / 1000, end, step: stepMs / 1000 },
+          signal,
+        ),
+        span.lastMs < span.endMs
+          ? apiPost<QueryData>('query', { query: expr, time: end }, signal)
+          : Promise.resolve(undefined),
+      ]);
       return {
         ...reply,
         ...span,
-        columns: toColumns(seriesOf(reply.data), span.startMs, span.endMs, stepMs),
+        columns: toColumns(seriesOf(reply.data), span.startMs, span.endMs, stepMs, latest?.data),
       };
     },
     enabled: expr !== '',

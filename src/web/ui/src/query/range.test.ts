@@ -24,8 +24,9 @@ it('chooses whole seconds for automatic steps, at least one', () => {
 
 it('places and moves the window', () => {
   const end = 10 * HOUR + 7;
-  expect(windowOf(end, 0, HOUR, 14_000)).toEqual({ startMs: end - HOUR, endMs: end });
-  expect(windowOf(null, end, HOUR, 15_000)).toEqual({ startMs: 9 * HOUR, endMs: end });
+  expect(windowOf(end, 0, HOUR, 14_000)).toEqual({ startMs: end - 258 * 14_000, endMs: end, lastMs: end });
+  expect(windowOf(end, 0, HOUR, 15_000)).toEqual({ startMs: end - HOUR, endMs: end, lastMs: end });
+  expect(windowOf(null, end, HOUR, 15_000)).toEqual({ startMs: 9 * HOUR, endMs: end, lastMs: 10 * HOUR });
   expect(shiftEnd(10 * HOUR, HOUR, -1)).toBe(9.5 * HOUR);
   expect(shiftEnd(10 * HOUR, HOUR, 1)).toBe(10.5 * HOUR);
 });

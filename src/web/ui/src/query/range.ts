@@ -50,17 +50,19 @@ export function stepOf(resolution: Resolution, rangeMs: number): number {
 }
 
 /**
- * The window a graph asks for: one that ends at `endMs`, or at `nowMs` if that is null. A window that moves on with the
- * time begins at a multiple of the step, so that points stay where they are and the server knows most of them already.
+ * The steps a graph asks for: those of a window that ends at `endMs`, or at `nowMs` if that is null. The first is at or
+ * before the beginning of the window. A window that moves on with the time has its steps at multiples of the step, so
+ * that points stay where they are and the server knows most of them already; `lastMs` of these lies before the end.
  */
 export function windowOf(
   endMs: number | null,
   nowMs: number,
   rangeMs: number,
   stepMs: number,
-): { startMs: number; endMs: number } {
-  if (endMs !== null) return { startMs: endMs - rangeMs, endMs };
-  return { startMs: Math.floor((nowMs - rangeMs) / stepMs) * stepMs, endMs: nowMs };
+): { startMs: number; endMs: number; lastMs: number } {
+  if (endMs !== null) return { startMs: endMs - Math.ceil(rangeMs / stepMs) * stepMs, endMs, lastMs: endMs };
+  const startMs = Math.floor((nowMs - rangeMs) / stepMs) * stepMs;
+  return { startMs, endMs: nowMs, lastMs: Math.floor(nowMs / stepMs) * stepMs };
 }
 
 /** Moves an end time by half a range; `direction` is -1 or 1. */
