@@ -3,6 +3,7 @@
 //! [`settings`] is what is fixed for the life of the process, [`reload`] applies configurations, [`signals`] turns
 //! signals into requests. Starting is a reload from nothing: there is no second way to bring a configuration in.
 
+mod listen;
 pub mod reload;
 pub mod settings;
 pub mod signals;
@@ -106,8 +107,7 @@ impl App {
         let type_and_unit_labels = settings.features.type_and_unit_labels;
         let options = ScrapeOptions { type_and_unit_labels };
         let scrape =
-            ScrapeManager::new(Arc::clone(&db), &settings.net, options, Arc::clone(&clock), &mut registry)
-                .map_err(reload::ReloadError::from)?;
+            ScrapeManager::new(Arc::clone(&db), &settings.net, options, Arc::clone(&clock), &mut registry);
         let (reload, reload_requests) = mpsc::channel(4);
         let receiver = settings.remote_write_receiver.then(|| {
             Receiver::new(Arc::clone(&db), &mut registry).with_type_and_unit_labels(type_and_unit_labels)
@@ -236,10 +236,7 @@ async fn bind(addresses: &[String]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>
     let (mut listeners, mut bound) = (Vec::new(), Vec::new());
     for address in addresses {
         let failed = |source| AppError::Listen { address: address.clone(), source };
-        // `:9090` means all interfaces, as in Prometheus.
-        let full =
-            address.strip_prefix(':').map_or_else(|| address.clone(), |port| format!("0.0.0.0:{port}"));
-        let listener = TcpListener::bind(&full).await.map_err(failed)?;
+        let listener = listen::listen(address).await.map_err(failed)?;
         bound.push(listener.local_addr().map_err(failed)?);
         listeners.push(listener);
     }
