@@ -15,7 +15,9 @@ const BACKLOG: u32 = 1024;
 /// When the address cannot be listened on.
 pub(super) async fn listen(address: &str) -> io::Result<TcpListener> {
     let wildcard = match address.strip_prefix(':') {
-        Some(port) => Some(port.parse::<u16>().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?),
+        Some(port) => {
+            Some(port.parse::<u16>().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?)
+        }
         None => address.parse::<SocketAddr>().ok().filter(|at| at.ip().is_unspecified()).map(|at| at.port()),
     };
     if let Some(port) = wildcard {

@@ -109,7 +109,9 @@ impl Dialer {
         let mut next = begun;
         loop {
             if !v4_open && !v6_open && queue.is_empty() && attempts.is_empty() {
-                return Err(connect_error.or(lookup_error).unwrap_or_else(|| DialError::NoSuchHost(host.to_owned())));
+                return Err(connect_error
+                    .or(lookup_error)
+                    .unwrap_or_else(|| DialError::NoSuchHost(host.to_owned())));
             }
             tokio::select! {
                 answer = &mut v6, if v6_open => {

@@ -73,11 +73,7 @@ pub trait Resolver: Send + Sync {
     /// Addresses of one family of host `name`; an empty list when there are definitely none.
     ///
     /// Differs from [`Resolver::lookup`] where a name is a host before it is a name of DNS: in the hosts file.
-    fn host<'a>(
-        &'a self,
-        name: &'a str,
-        family: RecordKind,
-    ) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
+    fn host<'a>(&'a self, name: &'a str, family: RecordKind) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
         Box::pin(async move {
             let records = self.lookup(name, family).await?;
             Ok(records.into_iter().filter_map(DnsRecord::address).collect())

@@ -86,11 +86,7 @@ impl Resolver for SystemResolver {
         })
     }
 
-    fn host<'a>(
-        &'a self,
-        name: &'a str,
-        family: RecordKind,
-    ) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
+    fn host<'a>(&'a self, name: &'a str, family: RecordKind) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
         Box::pin(async move {
             // A host in the file has the addresses that are there, and no others.
             if let Some(known) = self.hosts.load().get(name) {
@@ -276,7 +272,8 @@ impl Server {
             options.use_edns = false;
             answer = self.pool.lookup(query, options).first_answer().await;
         }
-        let failed = |reason: String, silent| Failure { reason: format!("{} ({})", reason, self.address), silent };
+        let failed =
+            |reason: String, silent| Failure { reason: format!("{} ({})", reason, self.address), silent };
         match answer {
             Ok(response) => Answer::of(name, kind, &response).map_err(|reason| failed(reason, false)),
             Err(error) if is_definite(&error) => Ok(Answer::Records(Vec::new())),

@@ -95,7 +95,11 @@ impl HttpUrl {
         let slash = if rest.starts_with('/') { "" } else { "/" };
         let mut path_and_query = slash.to_owned();
         // What was escaped stays as it is; the rest of what cannot be sent is escaped.
-        escape(rest, |byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>'), &mut path_and_query);
+        escape(
+            rest,
+            |byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>'),
+            &mut path_and_query,
+        );
         Ok(Self { https, authority, host, port, path_and_query })
     }
 
@@ -130,7 +134,8 @@ impl HttpUrl {
             let folder = &own_path[..=own_path.rfind('/').unwrap_or(0)];
             (without_dots(&format!("{folder}{path}")), query.unwrap_or(""))
         };
-        let mut next = Self::parse(&format!("{scheme}://h{path}{}{query}", if query.is_empty() { "" } else { "?" }))?;
+        let mut next =
+            Self::parse(&format!("{scheme}://h{path}{}{query}", if query.is_empty() { "" } else { "?" }))?;
         next.authority.clone_from(&self.authority);
         next.host.clone_from(&self.host);
         next.port = self.port;

@@ -238,7 +238,9 @@ impl Coordinator {
             }
         }
         for job in &prepared.config.scrape_configs {
-            let Some(fetch) = clients.get(&job.job_name).map(|client| Arc::clone(&client.1)) else { continue };
+            let Some(fetch) = clients.get(&job.job_name).map(|client| Arc::clone(&client.1)) else {
+                continue;
+            };
             let groups = sets.jobs.get(&job.job_name).map_or(&[][..], Vec::as_slice);
             if let Some(pool) = self.pools.get_mut(&job.job_name) {
                 let restart = (pool.job != *job).then(|| (Arc::clone(job), fetch));

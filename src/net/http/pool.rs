@@ -71,9 +71,7 @@ impl Pool {
             idle.swept = Some(now);
             // Places that nobody asks any more are forgotten.
             idle.by_origin.retain(|_, connections| {
-                connections.retain(|(since, connection)| {
-                    now - *since < MAX_IDLE && !connection.is_closed()
-                });
+                connections.retain(|(since, connection)| now - *since < MAX_IDLE && !connection.is_closed());
                 !connections.is_empty()
             });
         }
