@@ -5,12 +5,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use emberkeep::config::HttpConfig;
 use emberkeep::net::{
     Dialer, HttpClient, HttpError, HttpRequest, HttpResponse, ResolverFiles, SystemResolver, url,
 };
+use hickory_resolver::proto::rr::RecordType;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -82,6 +83,23 @@ async fn hosts_are_names_unless_they_are_addresses() {
     dns.fail(true);
     let error = get(&client, url::write("http", "other", "/", [])).await.expect_err("nobody can tell");
     assert!(error.to_string().starts_with("cannot look up \"other\": "), "{error}");
+}
+
+#[tokio::test]
+async fn a_family_that_is_never_answered_holds_no_scrape_up() {
+    let target = Target::start("a 1\n").await;
+    let dns = DnsServer::start();
+    dns.set("h", &[Ipv4Addr::LOCALHOST]);
+    dns.ignore(RecordType::AAAA);
+    let client = client(&dns);
+    let began = Instant::now();
+    for _ in 0..3 {
+        let response =
+            get(&client, url::write("http", &format!("h:{}", target.address.port()), "/", [])).await;
+        // Not given back to the client: each request is a look-up.
+        drop(response.expect("reply"));
+    }
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
