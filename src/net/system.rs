@@ -21,6 +21,7 @@ use hickory_resolver::proto::op::{DnsRequestOptions, Message, Query, ResponseCod
 use hickory_resolver::proto::rr::domain::Label;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
+use resolv_conf::ScopedIp;
 use tokio::time::sleep;
 
 use super::files::{Hosts, ResolverFiles, Watched};
@@ -96,6 +97,9 @@ impl Resolver for SystemResolver {
                 let own = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
                 return Ok(of_family(Some(&own), family));
             }
+            if family == RecordKind::Aaaa && self.settings.load().no_aaaa {
+                return Ok(Vec::new());
+            }
             let records = self.records(name, family).await?;
             Ok(records.into_iter().filter_map(DnsRecord::address).collect())
         })
@@ -120,6 +124,7 @@ struct Settings {
     ndots: usize,
     rounds: usize,
     rotate: bool,
+    no_aaaa: bool,
     turn: AtomicUsize,
 }
 
@@ -133,11 +138,7 @@ impl Settings {
         let timeout = Duration::from_secs(u64::from(file.timeout.clamp(1, 30)));
         let mut addresses = named.to_vec();
         if addresses.is_empty() {
-            addresses = file
-                .nameservers
-                .iter()
-                .map(|server| SocketAddr::new(IpAddr::from(server.clone()), 53))
-                .collect();
+            addresses = file.nameservers.iter().filter_map(server_address).collect();
         }
         if addresses.is_empty() {
             // As the C library does it.
@@ -152,6 +153,7 @@ impl Settings {
             ndots: usize::try_from(file.ndots).unwrap_or(usize::MAX),
             rounds: usize::try_from(file.attempts.clamp(1, 5)).unwrap_or(1),
             rotate: file.rotate,
+            no_aaaa: file.no_aaaa,
             turn: AtomicUsize::new(0),
         }
     }
@@ -223,6 +225,15 @@ impl Settings {
         }
         Err(failed.map_or_else(|| "there is no usable name server".to_owned(), |failed| failed.reason))
     }
+}
+
+/// Where a server of the file is asked. One with a zone cannot be, because hickory-resolver knows no zones.
+fn server_address(server: &ScopedIp) -> Option<SocketAddr> {
+    if let ScopedIp::V6(ip, Some(zone)) = server {
+        tracing::warn!(%ip, zone, "a name server with a zone in resolv.conf is passed over");
+        return None;
+    }
+    Some(SocketAddr::new(IpAddr::from(server.clone()), 53))
 }
 
 /// Why a server gave no answer.

@@ -65,7 +65,9 @@ impl Fetch for HttpClient {
         Box::pin(async move {
             let response = self.get(&request).await?;
             if response.status() != 200 {
-                return Err(FetchError::Status(response.status_text()));
+                let status = response.status_text();
+                response.discard().await;
+                return Err(FetchError::Status(status));
             }
             let header = |name| response.header(name).unwrap_or_default();
             let gzip = header("content-encoding").trim().eq_ignore_ascii_case("gzip");

@@ -143,6 +143,10 @@ async fn the_search_list_is_followed_and_read_again() {
     check("a.b.", &["a.b."]).await;
     write("search svc.cluster.local\noptions ndots:5\n");
     check("a.b", &["a.b.svc.cluster.local.", "a.b."]).await;
+    let count = server.asked();
+    write("search svc.cluster.local\noptions no-aaaa\n");
+    assert_eq!(resolver.host("a", RecordKind::Aaaa).await.expect("definite"), [] as [IpAddr; 0]);
+    assert_eq!(server.asked(), count);
     std::fs::remove_file(dir.path().join("resolv.conf")).expect("remove");
     check("a", &["a."]).await;
     // One that fails does not hide what the next one knows.

@@ -177,6 +177,25 @@ async fn a_host_name_is_resolved_and_dns_targets_come_and_go() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_job_has_connections_of_its_own_and_keeps_them() {
+    let server = Server::start();
+    let target = Target::start("a 1\n").await;
+    let job =
+        |name: &str| format!("- job_name: {name}\n  static_configs: [{{targets: ['{}']}}]\n", target.address);
+    server.load(&(job("j") + &job("k"))).await;
+    server.until("many scrapes", |_| target.requests().len() > 10).await;
+    assert_eq!(target.connections(), 2);
+    // A target that is down for its answer keeps them too.
+    target.answer_with("503 Out for lunch", "", b"later");
+    let told = "server returned HTTP status 503 Out for lunch";
+    server.until("down", |s| s.manager.handle().status().active[0].last_error == told).await;
+    let so_far = target.requests().len();
+    server.until("more scrapes", |_| target.requests().len() > so_far + 10).await;
+    assert_eq!(target.connections(), 2);
+    server.manager.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reload_leaves_unchanged_jobs_alone() {
     let server = Server::start();
     let target = Target::start("a 1\n").await;

@@ -207,6 +207,16 @@ async fn a_request_on_a_connection_that_was_closed_meanwhile_is_repeated() {
         }
         assert_eq!(accepted.load(Ordering::Relaxed), 6, "{how:?}: one fresh connection per request");
     }
+    // A connection that waited for long is not used at all.
+    let kept = Target::start("a 1\n").await;
+    let url = url::write("http", &kept.address.to_string(), "/", []);
+    for (pause, connections) in [(0, 1), (50, 1), (60, 2)] {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(pause)).await;
+        tokio::time::resume();
+        body(get(&client, url.clone()).await.expect("reply")).await.expect("body");
+        assert_eq!(kept.connections(), connections, "after {pause} s");
+    }
     // Once something of an answer has come, the request is not sent again.
     let (address, accepted) = unfriendly(How::Midway).await;
     let url = url::write("http", &address.to_string(), "/", []);
@@ -229,6 +239,7 @@ async fn connections_are_kept_and_redirects_followed() {
     first.answer_with("307 Temporary Redirect", "Location: /again\r\n", b"");
     let error = get(&client, url.clone()).await.expect_err("a circle");
     assert_eq!(error.to_string(), "stopped after 10 redirects");
+    assert_eq!(first.connections(), 1, "kept over redirects");
     first.answer_with("304 Not Modified", "Location: /again\r\n", b"");
     assert_eq!(get(&client, url).await.expect("reply").status(), 304);
 }

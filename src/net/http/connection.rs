@@ -24,9 +24,7 @@ use super::{HttpError, chain};
 use crate::net::url::{HttpUrl, UrlError};
 
 /// More headers than any server sends.
-const MAX_HEADERS: usize = 4096;
-/// The head of an answer is at most this large.
-const MAX_HEAD_BYTES: usize = 1 << 20;
+const MAX_HEADERS: usize = 1024;
 
 /// A connection that is used by one request at a time.
 pub(super) struct Connection {
@@ -61,7 +59,6 @@ impl Connection {
         let (sender, connection) = http1::Builder::new()
             .title_case_headers(true)
             .max_headers(MAX_HEADERS)
-            .max_buf_size(MAX_HEAD_BYTES)
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
             .handshake(stream)

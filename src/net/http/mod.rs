@@ -32,6 +32,9 @@ pub(super) use self::tls::provider;
 /// More redirects than this are a circle.
 const MAX_REDIRECTS: usize = 10;
 
+/// Bodies that nobody wants are read up to this size, so that the connection can be used again.
+const MAX_DISCARDED_BYTES: u64 = 2048;
+
 /// What can go wrong with a request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -106,7 +109,10 @@ impl HttpClient {
         for _ in 0..=MAX_REDIRECTS {
             let response = self.get_once(&url, &request.headers).await?;
             match response.redirect().filter(|_| self.config.follow_redirects) {
-                Some(location) => url = url.join(&location)?,
+                Some(location) => {
+                    response.discard().await;
+                    url = url.join(&location)?;
+                }
                 None => return Ok(response),
             }
         }
@@ -208,6 +214,14 @@ impl HttpResponse {
         }
         self.pool.put(self.origin, self.connection);
         Ok(())
+    }
+
+    /// Passes over the body. The connection is kept if that is quickly done.
+    pub async fn discard(self) {
+        if self.body.size_hint().exact().is_some_and(|bytes| bytes <= MAX_DISCARDED_BYTES) {
+            // If it fails, the connection is gone, and that is all.
+            let _ = self.read_body(MAX_DISCARDED_BYTES, &mut Vec::new()).await;
+        }
     }
 
     async fn piece(&mut self) -> Result<Option<Bytes>, HttpError> {

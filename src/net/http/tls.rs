@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -39,13 +39,21 @@ fn roots() -> Arc<RootCertStore> {
 #[derive(Clone)]
 pub(super) struct Tls {
     offer_http2: bool,
-    config: Arc<OnceLock<Result<Arc<ClientConfig>, String>>>,
+    builder: ConfigBuilder<ClientConfig, WantsVerifier>,
+    /// Made when it is first needed, since most clients never need it.
+    config: Arc<OnceLock<Arc<ClientConfig>>>,
 }
 
 impl Tls {
     /// Settings with the roots of the system.
+    ///
+    /// # Errors
+    /// When the cryptography does not fit the protocol.
     pub(super) fn new(offer_http2: bool) -> Result<Self, HttpError> {
-        Ok(Self { offer_http2, config: Arc::default() })
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| HttpError::Setup(error.to_string()))?;
+        Ok(Self { offer_http2, builder, config: Arc::default() })
     }
 
     /// Agrees on TLS with `host`; says whether on HTTP/2 too.
@@ -66,30 +74,22 @@ impl Tls {
     }
 
     async fn config(&self) -> Result<Arc<ClientConfig>, HttpError> {
-        let (slot, offer_http2) = (Arc::clone(&self.config), self.offer_http2);
-        if slot.get().is_none() {
-            // Reads some hundred files.
-            let made = tokio::task::spawn_blocking(move || {
-                slot.get_or_init(|| client_config(offer_http2));
-            });
-            made.await.map_err(|error| HttpError::Setup(error.to_string()))?;
+        if let Some(config) = self.config.get() {
+            return Ok(Arc::clone(config));
         }
-        match self.config.get() {
-            Some(Ok(config)) => Ok(Arc::clone(config)),
-            Some(Err(reason)) => Err(HttpError::Setup(reason.clone())),
-            None => Err(HttpError::Setup("TLS was not set up".to_owned())),
-        }
+        // Reads some hundred files.
+        let own = self.clone();
+        tokio::task::spawn_blocking(move || Arc::clone(own.config.get_or_init(|| own.make())))
+            .await
+            .map_err(|error| HttpError::Setup(error.to_string()))
     }
-}
 
-fn client_config(offer_http2: bool) -> Result<Arc<ClientConfig>, String> {
-    let builder = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    let mut config = builder.with_root_certificates(roots()).with_no_client_auth();
-    let protocols: &[&[u8]] = if offer_http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
-    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    Ok(Arc::new(config))
+    fn make(&self) -> Arc<ClientConfig> {
+        let mut config = self.builder.clone().with_root_certificates(roots()).with_no_client_auth();
+        let protocols: &[&[u8]] = if self.offer_http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Arc::new(config)
+    }
 }
 
 impl fmt::Debug for Tls {
