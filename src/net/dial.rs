@@ -32,7 +32,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// When no look-up has answered after this long, addresses found earlier are tried.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// How long addresses found earlier are good for that.
-const KEPT_FOR: Duration = Duration::from_mins(5);
+const KEPT_FOR: Duration = Duration::from_secs(300);
 /// Names of which addresses are kept.
 const MAX_KEPT: usize = 10_000;
 
@@ -319,7 +319,11 @@ mod tests {
     impl Slow {
         fn new(v4: Option<u64>, v6: Option<u64>) -> Arc<Self> {
             let millis = |ms: Option<u64>| ms.map(Duration::from_millis);
-            Arc::new(Self { v4: millis(v4), v6: millis(v6), asked: Default::default() })
+            Arc::new(Self {
+                v4: millis(v4),
+                v6: millis(v6),
+                asked: std::sync::atomic::AtomicUsize::default(),
+            })
         }
     }
 

@@ -51,10 +51,12 @@ impl Stamp {
     }
 }
 
+type Read<T> = Box<dyn Fn(&[u8]) -> T + Send + Sync>;
+
 /// A file as a value, which is made anew when the file changes. A file that is not there is like an empty one.
 pub(super) struct Watched<T> {
     path: PathBuf,
-    read: Box<dyn Fn(&[u8]) -> T + Send + Sync>,
+    read: Read<T>,
     current: Mutex<Option<(Option<Stamp>, Arc<T>)>>,
 }
 
@@ -141,7 +143,7 @@ mod tests {
     fn a_file_that_changes_comes_or_goes_is_read_again() {
         let dir = tempfile::tempdir().expect("dir");
         let path = dir.path().join("hosts");
-        let watched = Watched::new(path.clone(), |bytes| bytes.len());
+        let watched = Watched::new(path.clone(), <[u8]>::len);
         assert_eq!(*watched.load(), 0);
         std::fs::write(&path, "12345").expect("write");
         assert_eq!(*watched.load(), 5);

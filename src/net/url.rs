@@ -112,10 +112,10 @@ impl HttpUrl {
         let has_scheme = location.split(['/', '?', '#']).next().is_some_and(|start| start.contains(':'));
         if has_scheme {
             let (scheme, rest) = location.split_once(':').unwrap_or_default();
-            return match rest.starts_with("//") {
-                true => Self::parse(location),
-                false => Err(UrlError::Scheme(scheme.to_owned())),
-            };
+            if !rest.starts_with("//") {
+                return Err(UrlError::Scheme(scheme.to_owned()));
+            }
+            return Self::parse(location);
         }
         if location.starts_with("//") {
             return Self::parse(&format!("{scheme}:{location}"));

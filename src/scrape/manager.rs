@@ -1,4 +1,4 @@
-//! `ScrapeManager`: runs discovery and the loops of all jobs. One coordinating task owns them all.
+//! `ScrapeManager`: runs the loops of all jobs. One coordinating task owns them all.
 //!
 //! A reload is [`ScrapeManager::prepare`], which may fail and changes nothing, then [`ScrapeManager::commit`], which
 //! cannot fail. Jobs that did not change keep their loops, caches and slots.
@@ -21,7 +21,7 @@ use super::status::ScrapeHandle;
 use super::timing::stable_hash;
 use crate::config::{Config, HttpConfig};
 use crate::discovery::{DiscoveryManager, TargetSets};
-use crate::net::{Dialer, HttpClient, NetOptions, Resolver, SystemResolver};
+use crate::net::{Dialer, HttpClient};
 use crate::telemetry::Registry;
 use crate::tsdb::Tsdb;
 use crate::util::Clock;
@@ -59,7 +59,7 @@ pub struct ScrapeOptions {
     pub type_and_unit_labels: bool,
 }
 
-/// Runs discovery and scraping.
+/// Runs scraping, and tells discovery what to find.
 pub struct ScrapeManager {
     dialer: Arc<Dialer>,
     handle: ScrapeHandle,
@@ -68,22 +68,12 @@ pub struct ScrapeManager {
 }
 
 impl ScrapeManager {
-    /// Starts without jobs. Must be called within the runtime.
+    /// Starts without jobs. Must be called within the runtime. `discovery` gets the configurations from here, and
+    /// belongs to the caller.
     pub fn new(
         db: Arc<Tsdb>,
-        net: &NetOptions,
-        options: ScrapeOptions,
-        clock: Arc<dyn Clock>,
-        registry: &mut Registry,
-    ) -> Self {
-        let resolver = Arc::new(SystemResolver::new(net.dns_server));
-        Self::with_resolver(db, resolver, options, clock, registry)
-    }
-
-    /// Like [`ScrapeManager::new`], with names looked up by `resolver`.
-    pub fn with_resolver(
-        db: Arc<Tsdb>,
-        resolver: Arc<dyn Resolver>,
+        discovery: Arc<DiscoveryManager>,
+        dialer: Arc<Dialer>,
         options: ScrapeOptions,
         clock: Arc<dyn Clock>,
         registry: &mut Registry,
@@ -92,8 +82,6 @@ impl ScrapeManager {
         let handle = ScrapeHandle::new(metrics.panics.clone());
         let threads = std::thread::available_parallelism().map_or(2, usize::from) * 2;
         let (commands, receiver) = mpsc::channel(4);
-        let dialer = Arc::new(Dialer::new(Arc::clone(&resolver)));
-        let discovery = DiscoveryManager::new(resolver, registry);
         let coordinator = Coordinator {
             db,
             clock,
@@ -141,7 +129,7 @@ impl ScrapeManager {
         }
     }
 
-    /// Ends discovery and all loops without stale markers, so that a restart leaves no gap.
+    /// Ends all loops without stale markers, so that a restart leaves no gap.
     pub async fn stop(self) {
         let _ = self.commands.send(Command::Stop).await;
         if let Err(error) = self.task.await {
@@ -158,7 +146,7 @@ struct Coordinator {
     threads: usize,
     /// Made by the first configuration; a new one only when the seed changes.
     shared: Option<Arc<Shared>>,
-    discovery: DiscoveryManager,
+    discovery: Arc<DiscoveryManager>,
     targets: watch::Receiver<Arc<TargetSets>>,
     config: Config,
     clients: Clients,
@@ -276,7 +264,6 @@ impl Coordinator {
     }
 
     async fn stop(mut self) {
-        self.discovery.stop().await;
         for pool in std::mem::take(&mut self.pools).into_values() {
             pool.shut_down();
         }

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use emberkeep::config::{Config, LoadOptions, parse};
+use emberkeep::discovery::DiscoveryManager;
 use emberkeep::model::{MatchOp, Matcher, Samples, TimeRange, is_stale};
-use emberkeep::net::{DnsError, DnsRecord, RecordKind, Resolver};
+use emberkeep::net::{Dialer, DnsError, DnsRecord, RecordKind, Resolver};
 use emberkeep::scrape::status::Health;
 use emberkeep::scrape::{ScrapeManager, ScrapeOptions};
 use emberkeep::storage::{Queryable as _, SelectRequest};
@@ -61,9 +62,10 @@ impl Server {
         let db = Tsdb::open(TsdbOptions::new(dir.path()), clock.clone(), &mut registry).expect("database");
         let db = Arc::new(db);
         let names = Arc::new(Names::default());
+        let discovery = Arc::new(DiscoveryManager::new(names.clone(), &mut registry));
+        let dialer = Arc::new(Dialer::new(names.clone()));
         let options = ScrapeOptions::default();
-        let manager =
-            ScrapeManager::with_resolver(Arc::clone(&db), names.clone(), options, clock, &mut registry);
+        let manager = ScrapeManager::new(Arc::clone(&db), discovery, dialer, options, clock, &mut registry);
         Self { db, names, manager, registry, _dir: dir }
     }
 

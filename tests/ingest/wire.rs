@@ -124,11 +124,11 @@ async fn replies_that_other_clients_take_are_taken() {
     let target = Target::start("").await;
     let client = client(&DnsServer::start());
     let url = url::write("http", &target.address.to_string(), "/", []);
-    let many: String = (0..150).map(|at| format!("X-Number-{at}: {at}\r\n")).collect();
+    let many: Vec<String> = (0..150).map(|at| format!("X-Number-{at}: {at}\r\n")).collect();
     for headers in [
         "Content-Type: text/plain;\r\n  version=0.0.4\r\n",
         "Content-Type : text/plain; version=0.0.4\r\n",
-        &format!("Content-Type: text/plain; version=0.0.4\r\n{many}"),
+        &format!("Content-Type: text/plain; version=0.0.4\r\n{}", many.concat()),
     ] {
         target.answer_with("200 OK", headers, b"a 1\n");
         let response = get(&client, url.clone()).await.expect(headers);
@@ -179,7 +179,9 @@ enum How {
 
 async fn answer_once(mut stream: TcpStream, how: How) -> std::io::Result<()> {
     let mut buffer = [0; 1024];
-    stream.read(&mut buffer).await?;
+    if stream.read(&mut buffer).await? == 0 {
+        return Err(ErrorKind::UnexpectedEof.into());
+    }
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na 1\n").await?;
     if how == How::AtOnce {
         return Ok(());
