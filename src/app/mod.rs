@@ -3,6 +3,7 @@
 //! [`settings`] is what is fixed for the life of the process, [`reload`] applies configurations, [`signals`] turns
 //! signals into requests. Starting is a reload from nothing: there is no second way to bring a configuration in.
 
+mod listen;
 pub mod reload;
 pub mod settings;
 pub mod signals;
@@ -18,6 +19,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::discovery::DiscoveryManager;
+use crate::net::{Dialer, SystemResolver};
 use crate::promql::Engine;
 use crate::remote::Receiver;
 use crate::scrape::{ScrapeManager, ScrapeOptions};
@@ -70,6 +73,7 @@ pub enum AppError {
 pub struct App {
     addresses: Vec<SocketAddr>,
     state: Arc<ApiState>,
+    discovery: Arc<DiscoveryManager>,
     reloader: Reloader,
     reload_requests: mpsc::Receiver<web::ReloadRequest>,
     servers: JoinSet<std::io::Result<()>>,
@@ -105,9 +109,16 @@ impl App {
 
         let type_and_unit_labels = settings.features.type_and_unit_labels;
         let options = ScrapeOptions { type_and_unit_labels };
-        let scrape =
-            ScrapeManager::new(Arc::clone(&db), &settings.net, options, Arc::clone(&clock), &mut registry)
-                .map_err(reload::ReloadError::from)?;
+        let resolver = Arc::new(SystemResolver::new(settings.net.dns_server));
+        let discovery = Arc::new(DiscoveryManager::new(resolver.clone(), &mut registry));
+        let scrape = ScrapeManager::new(
+            Arc::clone(&db),
+            Arc::clone(&discovery),
+            Arc::new(Dialer::new(resolver)),
+            options,
+            Arc::clone(&clock),
+            &mut registry,
+        );
         let (reload, reload_requests) = mpsc::channel(4);
         let receiver = settings.remote_write_receiver.then(|| {
             Receiver::new(Arc::clone(&db), &mut registry).with_type_and_unit_labels(type_and_unit_labels)
@@ -163,7 +174,7 @@ impl App {
         for address in &addresses {
             tracing::info!(%address, "server is ready to receive web requests");
         }
-        Ok(Self { addresses, state, reloader, reload_requests, servers, stop_servers })
+        Ok(Self { addresses, state, discovery, reloader, reload_requests, servers, stop_servers })
     }
 
     /// Where it listens.
@@ -222,6 +233,7 @@ impl App {
         self.state.stopping.store(true, Ordering::Release);
         self.state.ready.store(false, Ordering::Release);
         self.reloader.into_scrape().stop().await;
+        self.discovery.stop().await;
         let _ = self.stop_servers.send(true);
         let drained = async { while self.servers.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
@@ -241,10 +253,7 @@ async fn bind(addresses: &[String]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>
     let (mut listeners, mut bound) = (Vec::new(), Vec::new());
     for address in addresses {
         let failed = |source| AppError::Listen { address: address.clone(), source };
-        // `:9090` means all interfaces, as in Prometheus.
-        let full =
-            address.strip_prefix(':').map_or_else(|| address.clone(), |port| format!("0.0.0.0:{port}"));
-        let listener = TcpListener::bind(&full).await.map_err(failed)?;
+        let listener = listen::listen(address).await.map_err(failed)?;
         bound.push(listener.local_addr().map_err(failed)?);
         listeners.push(listener);
     }

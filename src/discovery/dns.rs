@@ -1,16 +1,71 @@
-//! One DNS look-up turned into a target group.
+//! DNS: look-ups of one name again and again, each turned into a target group.
 
-use super::TargetGroup;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::metrics::DiscoveryMetrics;
+use super::{Discoverer, GroupSender, TargetGroup};
 use crate::config::{DnsRecordType, DnsSdConfig};
 use crate::model::{Labels, LabelsBuf};
 use crate::net::{DnsError, DnsRecord, RecordKind, Resolver};
 
+/// The longest a look-up may take.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Looks one name up.
+pub(super) struct DnsDiscoverer {
+    pub(super) resolver: Arc<dyn Resolver>,
+    pub(super) metrics: DiscoveryMetrics,
+    pub(super) config: DnsSdConfig,
+    pub(super) name: String,
+}
+
+impl Discoverer for DnsDiscoverer {
+    fn name(&self) -> String {
+        format!("look-up of {}", self.name)
+    }
+
+    fn run<'a>(&'a self, groups: &'a GroupSender) -> BoxFuture<'a, ()> {
+        Box::pin(self.refresh(groups))
+    }
+}
+
+impl DnsDiscoverer {
+    /// A definite answer replaces the group, a failure leaves it.
+    async fn refresh(&self, groups: &GroupSender) {
+        let mut timer = interval(self.config.refresh_interval);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut failing = false;
+        loop {
+            timer.tick().await;
+            self.metrics.dns_lookups.inc();
+            let answer = timeout(LOOKUP_TIMEOUT, look_up(&*self.resolver, &self.config, &self.name)).await;
+            let reason = match answer {
+                Ok(Ok(group)) => {
+                    if failing {
+                        tracing::info!(name = self.name, "DNS look-up answers again");
+                    }
+                    failing = false;
+                    groups.send(group);
+                    continue;
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer in time".to_owned(),
+            };
+            self.metrics.dns_failures.inc();
+            if !failing {
+                tracing::warn!(name = self.name, reason, "DNS look-up failed; its last targets stay");
+            }
+            failing = true;
+        }
+    }
+}
+
 /// Asks for `name`; an answer without records is a group without targets.
-pub(super) async fn look_up(
-    resolver: &dyn Resolver,
-    config: &DnsSdConfig,
-    name: &str,
-) -> Result<TargetGroup, DnsError> {
+async fn look_up(resolver: &dyn Resolver, config: &DnsSdConfig, name: &str) -> Result<TargetGroup, DnsError> {
     let kind = match config.record_type {
         DnsRecordType::Srv => RecordKind::Srv,
         DnsRecordType::A => RecordKind::A,

@@ -1,52 +1,32 @@
-//! Runs the look-ups of all jobs and publishes the merged target sets on a watch channel.
+//! Runs the discoverers of all jobs and publishes the merged target sets on a watch channel.
 //!
-//! **Invariants**: a failed look-up leaves the last group of its name; a look-up that is the same before and after a
-//! reload keeps its task and its group.
+//! **Invariants**: what a discoverer found stays when it fails; one that is the same before and after a reload keeps its
+//! task and its groups.
 //!
-//! **Locking**: one mutex around the groups, held for merging only, never across an await.
+//! **Locking**: one mutex around the groups, held for merging only, one around the tasks; never across an await, and
+//! the tasks before the groups.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::mechanism::{Environment, Mechanism};
 use super::metrics::DiscoveryMetrics;
-use super::{TargetGroup, TargetSets, dns};
-use crate::config::{Config, DnsSdConfig};
+use super::{Discoverer, GroupSender, TargetGroup, TargetSets};
+use crate::config::Config;
 use crate::net::Resolver;
 use crate::telemetry::Registry;
 use crate::util::lock::lock;
 
-/// The longest a look-up may take.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Pause before a look-up that panicked is begun again.
+/// Pause before a discoverer that panicked is begun again.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// Look-ups of the same name with the same settings are one, whichever jobs want them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Provider {
-    name: String,
-    config: DnsSdConfig,
-}
-
-impl Provider {
-    fn all_of(config: &DnsSdConfig) -> impl Iterator<Item = Self> + '_ {
-        config.names.iter().map(|name| {
-            let config = DnsSdConfig { names: Vec::new(), ..config.clone() };
-            Self { name: name.clone(), config }
-        })
-    }
-
-    fn source(&self) -> String {
-        dns::source(&self.config, &self.name)
-    }
-}
-
-struct Shared {
-    resolver: Arc<dyn Resolver>,
+/// What the tasks share.
+pub(super) struct Shared {
     metrics: DiscoveryMetrics,
     state: Mutex<State>,
     publish: watch::Sender<Arc<TargetSets>>,
@@ -55,15 +35,21 @@ struct Shared {
 #[derive(Default)]
 struct State {
     config: Config,
-    /// The last group of each source that had a definite answer.
-    groups: HashMap<String, Arc<TargetGroup>>,
+    /// The last groups of each mechanism that is wanted, by source.
+    groups: HashMap<String, BTreeMap<String, Arc<TargetGroup>>>,
+}
+
+#[derive(Default)]
+struct Running {
+    tasks: JoinSet<()>,
+    by_mechanism: HashMap<Mechanism, AbortHandle>,
 }
 
 /// Owns the tasks of discovery.
 pub struct DiscoveryManager {
+    environment: Environment,
     shared: Arc<Shared>,
-    tasks: JoinSet<()>,
-    running: HashMap<Provider, AbortHandle>,
+    running: Mutex<Running>,
 }
 
 impl DiscoveryManager {
@@ -71,8 +57,9 @@ impl DiscoveryManager {
     pub fn new(resolver: Arc<dyn Resolver>, registry: &mut Registry) -> Self {
         let (publish, _) = watch::channel(Arc::new(TargetSets::default()));
         let metrics = DiscoveryMetrics::new(registry);
-        let shared = Shared { resolver, metrics, state: Mutex::default(), publish };
-        Self { shared: Arc::new(shared), tasks: JoinSet::new(), running: HashMap::new() }
+        let environment = Environment { resolver, metrics: metrics.clone() };
+        let shared = Arc::new(Shared { metrics, state: Mutex::default(), publish });
+        Self { environment, shared, running: Mutex::default() }
     }
 
     /// The target sets; a reader sees the latest, not each.
@@ -81,15 +68,13 @@ impl DiscoveryManager {
     }
 
     /// Switches to the jobs of `config` and publishes what is known of them already. Must run within the runtime.
-    pub fn commit(&mut self, config: &Config) {
-        let wanted: Vec<Provider> = config
-            .scrape_configs
-            .iter()
-            .flat_map(|job| &job.dns_sd_configs)
-            .flat_map(Provider::all_of)
-            .collect();
-        self.running.retain(|provider, task| {
-            let keep = wanted.contains(provider);
+    pub fn commit(&self, config: &Config) {
+        let wanted: Vec<Mechanism> =
+            config.scrape_configs.iter().flat_map(|job| Mechanism::all_of(job)).collect();
+        let mut running = lock(&self.running);
+        let Running { tasks, by_mechanism } = &mut *running;
+        by_mechanism.retain(|mechanism, task| {
+            let keep = wanted.contains(mechanism);
             if !keep {
                 task.abort();
             }
@@ -97,8 +82,11 @@ impl DiscoveryManager {
         });
         {
             let mut state = lock(&self.shared.state);
-            // A group outlives a changed refresh interval, because its source stays the same.
-            state.groups.retain(|source, _| wanted.iter().any(|provider| provider.source() == *source));
+            let identities: HashSet<String> = wanted.iter().map(Mechanism::identity).collect();
+            state.groups.retain(|identity, _| identities.contains(identity));
+            for identity in identities {
+                state.groups.entry(identity).or_default();
+            }
             for job in state.config.scrape_configs.iter().filter(|job| config.job(&job.job_name).is_none()) {
                 let name = vec![("config".to_owned(), job.job_name.clone())];
                 self.shared.metrics.discovered.remove(&name);
@@ -106,63 +94,43 @@ impl DiscoveryManager {
             state.config = config.clone();
         }
         self.shared.merge();
-        for provider in wanted {
-            if !self.running.contains_key(&provider) {
-                let task = self.tasks.spawn(Arc::clone(&self.shared).keep_refreshing(provider.clone()));
-                self.running.insert(provider, task);
+        for mechanism in wanted {
+            if let Entry::Vacant(slot) = by_mechanism.entry(mechanism) {
+                let identity = slot.key().identity();
+                let groups = GroupSender { shared: Arc::clone(&self.shared), identity };
+                let discoverer = slot.key().discoverer(&self.environment);
+                slot.insert(tasks.spawn(keep_running(discoverer, groups)));
             }
         }
         // Finished tasks are taken out, so that the set does not grow with reloads.
-        while self.tasks.try_join_next().is_some() {}
+        while tasks.try_join_next().is_some() {}
     }
 
-    /// Ends all look-ups.
-    pub async fn stop(mut self) {
-        self.tasks.shutdown().await;
+    /// Ends all discoverers.
+    pub async fn stop(&self) {
+        let Running { mut tasks, .. } = std::mem::take(&mut *lock(&self.running));
+        tasks.shutdown().await;
+    }
+}
+
+/// Runs a discoverer for ever; a panic is a bug, but targets must come and go nevertheless.
+async fn keep_running(discoverer: Box<dyn Discoverer>, groups: GroupSender) {
+    let what = discoverer.name();
+    loop {
+        groups.shared.metrics.panics.guard_future(&what, discoverer.run(&groups)).await;
+        tokio::time::sleep(AFTER_PANIC).await;
     }
 }
 
 impl Shared {
-    /// Looks up a name for ever; a panic is a bug, but targets must come and go nevertheless.
-    async fn keep_refreshing(self: Arc<Self>, provider: Provider) {
-        let what = format!("look-up of {}", provider.name);
-        loop {
-            self.metrics.panics.guard_future(&what, self.refresh(&provider)).await;
-            tokio::time::sleep(AFTER_PANIC).await;
+    /// Takes a group, unless nobody wants its mechanism any more.
+    pub(super) fn put(&self, identity: &str, group: TargetGroup) {
+        {
+            let mut state = lock(&self.state);
+            let Some(groups) = state.groups.get_mut(identity) else { return };
+            groups.insert(group.source.clone(), Arc::new(group));
         }
-    }
-
-    async fn refresh(&self, provider: &Provider) {
-        let mut timer = tokio::time::interval(provider.config.refresh_interval);
-        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut failing = false;
-        loop {
-            timer.tick().await;
-            self.metrics.dns_lookups.inc();
-            let answer = tokio::time::timeout(
-                LOOKUP_TIMEOUT,
-                dns::look_up(&*self.resolver, &provider.config, &provider.name),
-            )
-            .await;
-            let reason = match answer {
-                Ok(Ok(group)) => {
-                    if failing {
-                        tracing::info!(name = provider.name, "DNS look-up answers again");
-                    }
-                    failing = false;
-                    lock(&self.state).groups.insert(group.source.clone(), Arc::new(group));
-                    self.merge();
-                    continue;
-                }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "no answer in time".to_owned(),
-            };
-            self.metrics.dns_failures.inc();
-            if !failing {
-                tracing::warn!(name = provider.name, reason, "DNS look-up failed; its last targets stay");
-            }
-            failing = true;
-        }
+        self.merge();
     }
 
     /// Puts the groups of every job together and publishes them if anything changed.
@@ -175,11 +143,9 @@ impl Shared {
                 .iter()
                 .enumerate()
                 .map(|(at, config)| Arc::new(TargetGroup::fixed(at, config)));
-            let found = job
-                .dns_sd_configs
-                .iter()
-                .flat_map(Provider::all_of)
-                .filter_map(|provider| state.groups.get(&provider.source()).map(Arc::clone));
+            let found = Mechanism::all_of(job)
+                .filter_map(|mechanism| state.groups.get(&mechanism.identity()))
+                .flat_map(|groups| groups.values().map(Arc::clone));
             let groups: Vec<_> = fixed.chain(found).collect();
             let count: usize = groups.iter().map(|group| group.targets.len()).sum();
             self.metrics
@@ -235,7 +201,7 @@ mod tests {
     async fn failures_keep_targets_and_empty_answers_remove_them() {
         let table = Arc::new(Table::default());
         let mut registry = Registry::default();
-        let mut manager = DiscoveryManager::new(table.clone(), &mut registry);
+        let manager = DiscoveryManager::new(table.clone(), &mut registry);
         let mut targets = manager.targets();
         let text = "scrape_configs:\n- job_name: a\n  static_configs: [{targets: [s]}]\n  dns_sd_configs:\n  \
                     - {names: [x], type: A, port: 80, refresh_interval: 5s}\n";
@@ -272,7 +238,7 @@ mod tests {
             "_m._tcp.x".to_owned(),
             vec![DnsRecord::Service { target: "host.x.".to_owned(), port: 9100 }],
         );
-        let mut manager = DiscoveryManager::new(table, &mut Registry::default());
+        let manager = DiscoveryManager::new(table, &mut Registry::default());
         let mut targets = manager.targets();
         let text = "scrape_configs:\n- job_name: a\n  dns_sd_configs: [{names: [_m._tcp.x]}]\n";
         manager.commit(&parse(text, "f", &LoadOptions::default()).expect("valid"));
@@ -283,6 +249,35 @@ mod tests {
         assert_eq!(target.get("__address__"), Some("host.x:9100"));
         assert_eq!(target.get("__meta_dns_srv_record_target"), Some("host.x."));
         assert_eq!(target.get("__meta_dns_srv_record_port"), Some("9100"));
+        manager.stop().await;
+    }
+
+    #[tokio::test]
+    async fn what_comes_too_late_changes_nothing() {
+        let manager = DiscoveryManager::new(Arc::new(Table::default()), &mut Registry::default());
+        let groups = |identity: &str| GroupSender {
+            shared: Arc::clone(&manager.shared),
+            identity: identity.to_owned(),
+        };
+        let text = "scrape_configs:\n- job_name: a\n  dns_sd_configs: [{names: [x], type: A, port: 80}]\n";
+        manager.commit(&parse(text, "f", &LoadOptions::default()).expect("valid"));
+        let group = |source: &str, address: &str| TargetGroup {
+            source: source.to_owned(),
+            targets: vec![crate::model::Labels::from_pairs([("__address__", address)])],
+            labels: crate::model::Labels::empty(),
+        };
+        let sender = groups("dns/A/80/x");
+        // Groups are told apart by their source, and replaced by it.
+        sender.send(group("b", "two"));
+        sender.send(group("a", "one"));
+        sender.send(group("b", "three"));
+        assert_eq!(addresses(&manager.targets().borrow()), ["one", "three"]);
+        groups("dns/A/80/gone").send(group("c", "four"));
+        assert_eq!(addresses(&manager.targets().borrow()), ["one", "three"]);
+        manager.commit(&Config::default());
+        sender.send(group("a", "one"));
+        manager.commit(&parse(text, "f", &LoadOptions::default()).expect("valid"));
+        assert_eq!(addresses(&manager.targets().borrow()), [] as [String; 0]);
         manager.stop().await;
     }
 
@@ -303,7 +298,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_does_not_end_the_look_ups() {
-        let mut manager = DiscoveryManager::new(Arc::new(Faulty::default()), &mut Registry::default());
+        let manager = DiscoveryManager::new(Arc::new(Faulty::default()), &mut Registry::default());
         let mut targets = manager.targets();
         let text = "scrape_configs:\n- job_name: a\n  dns_sd_configs: [{names: [x], type: A, port: 80}]\n";
         manager.commit(&parse(text, "f", &LoadOptions::default()).expect("valid"));

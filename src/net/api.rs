@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use rustls::crypto::CryptoProvider;
 
 /// Requests that take longer are given up.
 const TIMEOUT: Duration = Duration::from_secs(150);
@@ -30,7 +31,7 @@ impl ApiClient {
     /// When the system gives no randomness or certificates.
     pub fn new() -> Result<Self, ApiError> {
         // The first call of the process wins; later ones find the same provider in place.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let _ = CryptoProvider::clone(&super::http::provider()).install_default();
         let client = reqwest::Client::builder().timeout(TIMEOUT).build();
         let remote_write_headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf")),

@@ -1,14 +1,11 @@
 //! What can go wrong when scraping is set up. A target that fails is no error: it is down.
 
-use crate::net::{DnsError, HttpError};
+use crate::net::HttpError;
 
 /// Errors of setting up scraping.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Name resolution cannot be set up.
-    #[error(transparent)]
-    Dns(#[from] DnsError),
     /// The client of a job cannot be set up.
     #[error("job {job:?}: {source}")]
     Client {

@@ -65,9 +65,11 @@ impl Fetch for HttpClient {
         Box::pin(async move {
             let response = self.get(&request).await?;
             if response.status() != 200 {
-                return Err(FetchError::Status(response.status_text()));
+                let status = response.status_text();
+                response.discard().await;
+                return Err(FetchError::Status(status));
             }
-            let header = |name| response.header(name).unwrap_or("").to_owned();
+            let header = |name| response.header(name).unwrap_or_default();
             let gzip = header("content-encoding").trim().eq_ignore_ascii_case("gzip");
             let fetched = Fetched { content_type: header("content-type"), gzip };
             let limit = limit_bytes(job);

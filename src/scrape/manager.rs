@@ -1,9 +1,8 @@
-//! `ScrapeManager`: runs discovery and the loops of all jobs. One coordinating task owns them all.
+//! `ScrapeManager`: runs the loops of all jobs. One coordinating task owns them all.
 //!
 //! A reload is [`ScrapeManager::prepare`], which may fail and changes nothing, then [`ScrapeManager::commit`], which
 //! cannot fail. Jobs that did not change keep their loops, caches and slots.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +21,7 @@ use super::status::ScrapeHandle;
 use super::timing::stable_hash;
 use crate::config::{Config, HttpConfig};
 use crate::discovery::{DiscoveryManager, TargetSets};
-use crate::net::{HttpClient, NetOptions, Resolver, SystemResolver};
+use crate::net::{Dialer, HttpClient};
 use crate::telemetry::Registry;
 use crate::tsdb::Tsdb;
 use crate::util::Clock;
@@ -36,8 +35,11 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Everything a reload needs, made without touching what runs.
 pub struct Prepared {
     config: Config,
-    clients: HashMap<HttpConfig, Arc<dyn Fetch>>,
+    clients: Clients,
 }
+
+/// The clients of the jobs, by name; each has connections of its own.
+type Clients = HashMap<String, (HttpConfig, Arc<dyn Fetch>)>;
 
 impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,34 +59,21 @@ pub struct ScrapeOptions {
     pub type_and_unit_labels: bool,
 }
 
-/// Runs discovery and scraping.
+/// Runs scraping, and tells discovery what to find.
 pub struct ScrapeManager {
-    resolver: Arc<dyn Resolver>,
+    dialer: Arc<Dialer>,
     handle: ScrapeHandle,
     commands: mpsc::Sender<Command>,
     task: JoinHandle<()>,
 }
 
 impl ScrapeManager {
-    /// Starts without jobs. Must be called within the runtime.
-    ///
-    /// # Errors
-    /// When name resolution cannot be set up.
+    /// Starts without jobs. Must be called within the runtime. `discovery` gets the configurations from here, and
+    /// belongs to the caller.
     pub fn new(
         db: Arc<Tsdb>,
-        net: &NetOptions,
-        options: ScrapeOptions,
-        clock: Arc<dyn Clock>,
-        registry: &mut Registry,
-    ) -> Result<Self, Error> {
-        let resolver = Arc::new(SystemResolver::new(net.dns_server)?);
-        Ok(Self::with_resolver(db, resolver, options, clock, registry))
-    }
-
-    /// Like [`ScrapeManager::new`], with names looked up by `resolver`.
-    pub fn with_resolver(
-        db: Arc<Tsdb>,
-        resolver: Arc<dyn Resolver>,
+        discovery: Arc<DiscoveryManager>,
+        dialer: Arc<Dialer>,
         options: ScrapeOptions,
         clock: Arc<dyn Clock>,
         registry: &mut Registry,
@@ -93,7 +82,6 @@ impl ScrapeManager {
         let handle = ScrapeHandle::new(metrics.panics.clone());
         let threads = std::thread::available_parallelism().map_or(2, usize::from) * 2;
         let (commands, receiver) = mpsc::channel(4);
-        let discovery = DiscoveryManager::new(Arc::clone(&resolver), registry);
         let coordinator = Coordinator {
             db,
             clock,
@@ -110,7 +98,7 @@ impl ScrapeManager {
             handle: handle.clone(),
         };
         let task = tokio::spawn(coordinator.run(receiver));
-        Self { resolver, handle, commands, task }
+        Self { dialer, handle, commands, task }
     }
 
     /// Reads the status from anywhere.
@@ -123,13 +111,11 @@ impl ScrapeManager {
     /// # Errors
     /// When the HTTP client of a job cannot be set up.
     pub fn prepare(&self, config: &Config) -> Result<Prepared, Error> {
-        let mut clients: HashMap<HttpConfig, Arc<dyn Fetch>> = HashMap::new();
+        let mut clients = Clients::new();
         for job in &config.scrape_configs {
-            if let Entry::Vacant(slot) = clients.entry(job.http) {
-                let client = HttpClient::new(job.http, Arc::clone(&self.resolver))
-                    .map_err(|source| Error::Client { job: job.job_name.clone(), source })?;
-                slot.insert(Arc::new(client));
-            }
+            let client = HttpClient::new(job.http, Arc::clone(&self.dialer))
+                .map_err(|source| Error::Client { job: job.job_name.clone(), source })?;
+            clients.insert(job.job_name.clone(), (job.http, Arc::new(client)));
         }
         Ok(Prepared { config: config.clone(), clients })
     }
@@ -143,7 +129,7 @@ impl ScrapeManager {
         }
     }
 
-    /// Ends discovery and all loops without stale markers, so that a restart leaves no gap.
+    /// Ends all loops without stale markers, so that a restart leaves no gap.
     pub async fn stop(self) {
         let _ = self.commands.send(Command::Stop).await;
         if let Err(error) = self.task.await {
@@ -160,10 +146,10 @@ struct Coordinator {
     threads: usize,
     /// Made by the first configuration; a new one only when the seed changes.
     shared: Option<Arc<Shared>>,
-    discovery: DiscoveryManager,
+    discovery: Arc<DiscoveryManager>,
     targets: watch::Receiver<Arc<TargetSets>>,
     config: Config,
-    clients: HashMap<HttpConfig, Arc<dyn Fetch>>,
+    clients: Clients,
     pools: BTreeMap<String, Pool>,
     tasks: JoinSet<()>,
     handle: ScrapeHandle,
@@ -225,9 +211,9 @@ impl Coordinator {
         let sets = Arc::clone(&self.targets.borrow_and_update());
         // A client that is in use stays, and with it its connections.
         let mut clients = prepared.clients;
-        for (settings, client) in &mut clients {
-            if let Some(existing) = self.clients.get(settings) {
-                *client = Arc::clone(existing);
+        for (name, client) in &mut clients {
+            if let Some(existing) = self.clients.get(name).filter(|existing| existing.0 == client.0) {
+                client.1 = Arc::clone(&existing.1);
             }
         }
         let mut leaving = Vec::new();
@@ -240,7 +226,9 @@ impl Coordinator {
             }
         }
         for job in &prepared.config.scrape_configs {
-            let Some(fetch) = clients.get(&job.http).map(Arc::clone) else { continue };
+            let Some(fetch) = clients.get(&job.job_name).map(|client| Arc::clone(&client.1)) else {
+                continue;
+            };
             let groups = sets.jobs.get(&job.job_name).map_or(&[][..], Vec::as_slice);
             if let Some(pool) = self.pools.get_mut(&job.job_name) {
                 let restart = (pool.job != *job).then(|| (Arc::clone(job), fetch));
@@ -276,7 +264,6 @@ impl Coordinator {
     }
 
     async fn stop(mut self) {
-        self.discovery.stop().await;
         for pool in std::mem::take(&mut self.pools).into_values() {
             pool.shut_down();
         }

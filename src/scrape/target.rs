@@ -1,13 +1,13 @@
 //! `Target`: what is scraped. Built from a discovered target, its group, its job and the relabelling rules.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::timing::stable_hash;
 use crate::config::ScrapeConfig;
 use crate::discovery::TargetGroup;
 use crate::model::{Labels, LabelsBuf, format_duration, parse_duration};
+use crate::net::url;
 use crate::relabel;
 
 const ADDRESS: &str = "__address__";
@@ -96,7 +96,7 @@ pub(super) fn build(
     if timeout > interval {
         return Err(BuildError::TimeoutAboveInterval);
     }
-    let url = url(job, labels, &address);
+    let url = target_url(job, labels, &address);
     if labels.get("instance").is_none() {
         labels.set("instance", &address);
     }
@@ -114,7 +114,7 @@ fn duration(labels: &LabelsBuf, name: &'static str) -> Result<Duration, BuildErr
         .ok_or_else(|| BuildError::BadDuration { name, value: text.to_owned() })
 }
 
-fn url(job: &ScrapeConfig, labels: &LabelsBuf, address: &str) -> String {
+fn target_url(job: &ScrapeConfig, labels: &LabelsBuf, address: &str) -> String {
     let mut params: BTreeMap<&str, Vec<&str>> =
         job.params.iter().map(|(k, v)| (k.as_str(), v.iter().map(String::as_str).collect())).collect();
     for (name, value) in labels.iter() {
@@ -126,32 +126,9 @@ fn url(job: &ScrapeConfig, labels: &LabelsBuf, address: &str) -> String {
             }
         }
     }
-    let path = labels.get(PATH).unwrap_or("");
-    let slash = if path.starts_with('/') { "" } else { "/" };
-    let mut url = format!("{}://{address}{slash}{path}", labels.get(SCHEME).unwrap_or("http"));
-    let mut separator = if path.contains('?') { '&' } else { '?' };
-    for (name, values) in params {
-        for value in values {
-            url.push(separator);
-            escape(name, &mut url);
-            url.push('=');
-            escape(value, &mut url);
-            separator = '&';
-        }
-    }
-    url
-}
-
-fn escape(text: &str, out: &mut String) {
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
-            b' ' => out.push('+'),
-            other => {
-                let _ = write!(out, "%{other:02X}");
-            }
-        }
-    }
+    let params = params.iter().flat_map(|(name, values)| values.iter().map(|value| (*name, *value)));
+    let scheme = labels.get(SCHEME).unwrap_or("http");
+    url::write(scheme, address, labels.get(PATH).unwrap_or(""), params)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, reason = "says what it had to change")]
 
+mod https;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -21,13 +22,10 @@ use support::dns::DnsServer;
 use support::server::{Client, Server, number, wait_for};
 use support::services::{Pages, Service};
 
-const GALLERY: Ipv4Addr = Ipv4Addr::new(127, 0, 77, 1);
-const IOTD: Ipv4Addr = Ipv4Addr::new(127, 0, 77, 2);
-const ENGINE: Ipv4Addr = Ipv4Addr::new(127, 0, 77, 3);
-
-fn access_log_address(number: u8) -> Ipv4Addr {
-    Ipv4Addr::new(127, 0, 77, 10 + number)
-}
+const GALLERY: u8 = 1;
+const IOTD: u8 = 2;
+const ENGINE: u8 = 3;
+const ACCESS_LOG: u8 = 10;
 
 /// A service that serves its metrics under `path` only.
 fn pages(path: &'static str, body: impl Fn() -> String + Send + Sync + 'static) -> Pages {
@@ -49,14 +47,17 @@ fn access_log(number: u8) -> impl Fn() -> String + Send + Sync + 'static {
 }
 
 struct World {
+    /// Third part of the addresses, so that tests run side by side.
+    net: u8,
     dns: DnsServer,
     port: u16,
     services: BTreeMap<Ipv4Addr, Service>,
 }
 
 impl World {
-    fn new() -> Self {
-        let may_bind_80 = Service::start(SocketAddr::from((GALLERY, 80)), pages("/", String::new));
+    fn new(net: u8) -> Self {
+        let gallery = Ipv4Addr::new(127, 0, net, GALLERY);
+        let may_bind_80 = Service::start(SocketAddr::from((gallery, 80)), pages("/", String::new));
         let port = match may_bind_80 {
             Ok(service) => {
                 // Its port is free again once the listener has seen that it should end.
@@ -69,7 +70,7 @@ impl World {
             }
         };
         let dns = DnsServer::start();
-        let mut world = Self { dns, port, services: BTreeMap::new() };
+        let mut world = Self { net, dns, port, services: BTreeMap::new() };
         world.serve(GALLERY, port, &pages("/metrics", || "gallery_images 42\n".to_owned()));
         world.serve(
             IOTD,
@@ -81,14 +82,19 @@ impl World {
             9323,
             &pages("/metrics", || "engine_daemon_container_states_containers 5\n".to_owned()),
         );
-        world.dns.set("image-gallery", &[GALLERY]);
-        world.dns.set("iotd", &[IOTD]);
-        world.dns.set("engine.internal", &[ENGINE]);
+        world.dns.set("image-gallery", &[world.address(GALLERY)]);
+        world.dns.set("iotd", &[world.address(IOTD)]);
+        world.dns.set("engine.internal", &[world.address(ENGINE)]);
         world.scale(3);
         world
     }
 
-    fn serve(&mut self, ip: Ipv4Addr, port: u16, pages: &Pages) {
+    fn address(&self, host: u8) -> Ipv4Addr {
+        Ipv4Addr::new(127, 0, self.net, host)
+    }
+
+    fn serve(&mut self, host: u8, port: u16, pages: &Pages) {
+        let ip = self.address(host);
         let address = SocketAddr::from((ip, port));
         let service = wait_for("a free port", || Service::start(address, Arc::clone(pages)).ok());
         self.services.insert(ip, service);
@@ -97,14 +103,14 @@ impl World {
     /// As many instances of the access log as asked for, behind one name.
     fn scale(&mut self, instances: u8) {
         for number in 1..=5 {
-            let ip = access_log_address(number);
+            let ip = self.address(ACCESS_LOG + number);
             if number > instances {
                 self.services.remove(&ip);
             } else if !self.services.contains_key(&ip) {
-                self.serve(ip, self.port, &pages("/metrics", access_log(number)));
+                self.serve(ACCESS_LOG + number, self.port, &pages("/metrics", access_log(number)));
             }
         }
-        let all: Vec<Ipv4Addr> = (1..=instances).map(access_log_address).collect();
+        let all: Vec<Ipv4Addr> = (1..=instances).map(|number| self.address(ACCESS_LOG + number)).collect();
         self.dns.set("accesslog", &all);
     }
 }
@@ -157,7 +163,7 @@ fn history(client: &Client, url: &str, end: f64) -> BTreeMap<String, Value> {
 
 #[test]
 fn the_image_gallery_from_start_to_power_cut() {
-    let mut world = World::new();
+    let mut world = World::new(77);
     let (text, refresh, interval) = configuration(world.port);
     let dir = tempfile::tempdir().expect("dir");
     let config = dir.path().join("image-gallery.yml");
@@ -240,6 +246,48 @@ fn the_image_gallery_from_start_to_power_cut() {
     }
     wait_for("six targets up again", || (up(&client, &server.url, "") == 6).then_some(()));
     assert!(server.stop().success());
+}
+
+/// The shipped file with the name of the engine in place of its variable, as it is written down in many places.
+fn configuration_with_a_name(port: u16) -> String {
+    let (text, _, _) = configuration(port);
+    assert!(text.contains("${DOCKER_HOST}:9323"));
+    text.replace("${DOCKER_HOST}:9323", "DOCKER_HOST:9323")
+}
+
+/// The gallery runs with `DOCKER_HOST` as the name of the engine, which `start` makes known.
+fn the_engine_is_found_by_name(world: &World, start: impl FnOnce(&Path, &Path, &[&str]) -> Option<Server>) {
+    let dir = tempfile::tempdir().expect("dir");
+    let config = dir.path().join("prometheus.yml");
+    std::fs::write(&config, configuration_with_a_name(world.port)).expect("write");
+    let dns = world.dns.address.to_string();
+    let args = ["--config.file", config.to_str().expect("text"), "--dns.server", dns.as_str()];
+    let Some(server) = start(dir.path(), &dir.path().join("data"), &args) else { return };
+    let client = Client::new();
+    wait_for("six targets up", || (up(&client, &server.url, "") == 6).then_some(()));
+    let engine = client.vector(&server.url, "engine_daemon_container_states_containers");
+    assert_eq!(engine.len(), 1);
+    assert_eq!(engine[0].0["instance"], "DOCKER_HOST:9323");
+    assert!(server.stop().success());
+}
+
+#[test]
+fn the_image_gallery_with_docker_host_in_dns_or_in_the_hosts_file() {
+    let world = World::new(78);
+    world.dns.set("DOCKER_HOST", &[world.address(ENGINE)]);
+    the_engine_is_found_by_name(&world, |_, data, args| Some(Server::start(data, args, &[])));
+    // Only the hosts file knows it now, and nobody else is asked.
+    world.dns.set("DOCKER_HOST", &[]);
+    let asked = || world.dns.names().iter().filter(|name| name.starts_with("DOCKER_HOST")).count();
+    let before = asked();
+    assert!(before > 0);
+    the_engine_is_found_by_name(&world, |dir, data, args| {
+        let hosts = dir.join("hosts");
+        let text = format!("127.0.0.1 localhost\n{} DOCKER_HOST\n", world.address(ENGINE));
+        std::fs::write(&hosts, text).expect("write");
+        Server::start_with_hosts(data, args, &hosts)
+    });
+    assert_eq!(asked(), before);
 }
 
 #[test]

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use emberkeep::config::{Config, LoadOptions, parse};
+use emberkeep::discovery::DiscoveryManager;
 use emberkeep::model::{MatchOp, Matcher, Samples, TimeRange, is_stale};
-use emberkeep::net::{DnsError, DnsRecord, RecordKind, Resolver};
+use emberkeep::net::{Dialer, DnsError, DnsRecord, RecordKind, Resolver};
 use emberkeep::scrape::status::Health;
 use emberkeep::scrape::{ScrapeManager, ScrapeOptions};
 use emberkeep::storage::{Queryable as _, SelectRequest};
@@ -61,9 +62,10 @@ impl Server {
         let db = Tsdb::open(TsdbOptions::new(dir.path()), clock.clone(), &mut registry).expect("database");
         let db = Arc::new(db);
         let names = Arc::new(Names::default());
+        let discovery = Arc::new(DiscoveryManager::new(names.clone(), &mut registry));
+        let dialer = Arc::new(Dialer::new(names.clone()));
         let options = ScrapeOptions::default();
-        let manager =
-            ScrapeManager::with_resolver(Arc::clone(&db), names.clone(), options, clock, &mut registry);
+        let manager = ScrapeManager::new(Arc::clone(&db), discovery, dialer, options, clock, &mut registry);
         Self { db, names, manager, registry, _dir: dir }
     }
 
@@ -173,6 +175,25 @@ async fn a_host_name_is_resolved_and_dns_targets_come_and_go() {
     server.names.set("tasks", &[]);
     server.until("target removed by DNS", |s| up(s).is_some_and(is_stale)).await;
     assert_eq!(server.last("up").iter().filter(|(_, v)| *v == 1.0).count(), 1);
+    server.manager.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_job_has_connections_of_its_own_and_keeps_them() {
+    let server = Server::start();
+    let target = Target::start("a 1\n").await;
+    let job =
+        |name: &str| format!("- job_name: {name}\n  static_configs: [{{targets: ['{}']}}]\n", target.address);
+    server.load(&(job("j") + &job("k"))).await;
+    server.until("many scrapes", |_| target.requests().len() > 10).await;
+    assert_eq!(target.connections(), 2);
+    // A target that is down for its answer keeps them too.
+    target.answer_with("503 Out for lunch", "", b"later");
+    let told = "server returned HTTP status 503 Out for lunch";
+    server.until("down", |s| s.manager.handle().status().active[0].last_error == told).await;
+    let so_far = target.requests().len();
+    server.until("more scrapes", |_| target.requests().len() > so_far + 10).await;
+    assert_eq!(target.connections(), 2);
     server.manager.stop().await;
 }
 

@@ -2,7 +2,11 @@
 
 mod conformance;
 mod dns;
+#[path = "../support/dns.rs"]
+#[allow(unreachable_pub, reason = "shared by all test binaries")]
+mod dns_server;
 mod end_to_end;
 mod remote;
 mod target;
 mod window;
+mod wire;

@@ -1,6 +1,7 @@
 //! A small HTTP server that plays the target: answers every request with what it was given last.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -13,6 +14,7 @@ pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     answer: Arc<Mutex<Vec<u8>>>,
     requests: Arc<Mutex<Vec<String>>>,
+    connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -23,8 +25,14 @@ impl Target {
         let address = listener.local_addr().expect("bound");
         let answer = Arc::new(Mutex::new(Vec::new()));
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let task = tokio::spawn(serve(listener, Arc::clone(&answer), Arc::clone(&requests)));
-        let target = Self { address, answer, requests, task };
+        let connections = Arc::new(AtomicUsize::new(0));
+        let task = tokio::spawn(serve(
+            listener,
+            Arc::clone(&answer),
+            Arc::clone(&requests),
+            Arc::clone(&connections),
+        ));
+        let target = Self { address, answer, requests, connections, task };
         target.answer_with("200 OK", "Content-Type: text/plain; version=0.0.4\r\n", body.as_bytes());
         target
     }
@@ -33,6 +41,11 @@ impl Target {
     pub(crate) fn answer_with(&self, status: &str, headers: &str, body: &[u8]) {
         let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
         *self.answer.lock().expect("not poisoned") = [head.as_bytes(), body].concat();
+    }
+
+    /// Connections that were opened so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Heads of the requests so far.
@@ -47,9 +60,15 @@ impl Drop for Target {
     }
 }
 
-async fn serve(listener: TcpListener, answer: Arc<Mutex<Vec<u8>>>, requests: Arc<Mutex<Vec<String>>>) {
+async fn serve(
+    listener: TcpListener,
+    answer: Arc<Mutex<Vec<u8>>>,
+    requests: Arc<Mutex<Vec<String>>>,
+    accepted: Arc<AtomicUsize>,
+) {
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((mut stream, _)) = listener.accept().await {
+        accepted.fetch_add(1, Ordering::Relaxed);
         let (answer, requests) = (Arc::clone(&answer), Arc::clone(&requests));
         connections.spawn(async move {
             let mut head = Vec::new();

@@ -49,8 +49,33 @@ impl Server {
     /// Starts `emberkeep serve` on a free port with data in `dir`, and waits until it listens.
     pub fn start(dir: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = command(dir, args, "127.0.0.1:0");
-        let mut child =
-            command.envs(env.iter().copied()).stderr(Stdio::piped()).spawn().expect("start the server");
+        command.envs(env.iter().copied());
+        Self::spawn(command)
+    }
+
+    /// As [`Server::start`], where `hosts` is the hosts file of the system; none where mounts are not allowed.
+    pub fn start_with_hosts(dir: &Path, args: &[&str], hosts: &Path) -> Option<Self> {
+        let in_namespace = |script: &str| {
+            let mut command = Command::new("unshare");
+            command.args(["--mount", "sh", "-c", script]).arg(hosts);
+            command
+        };
+        let mount = "mount --bind \"$0\" /etc/hosts";
+        let allowed = in_namespace(mount).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+        if !allowed {
+            assert!(std::env::var_os("EMBERKEEP_REQUIRE_ALL").is_none(), "mounts are not allowed");
+            println!("skipped: mounts are not allowed");
+            return None;
+        }
+        let plain = command(dir, args, "127.0.0.1:0");
+        let mut command = in_namespace(&format!("{mount} && exec \"$@\""));
+        command.arg(plain.get_program()).args(plain.get_args());
+        command.current_dir(plain.get_current_dir().expect("set")).stdin(Stdio::null());
+        Some(Self::spawn(command))
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("start the server");
         let log = Arc::new(Mutex::new(Some(String::new())));
         let (found, address) = mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
@@ -148,7 +173,7 @@ pub struct Client {
 impl Client {
     pub fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("client");
         Self { runtime, client }
     }

@@ -1,0 +1,206 @@
+//! One connection: a request is sent, the head of its answer comes back.
+//!
+//! What servers answer is taken as other clients take it: folded headers, spaces before colons, very many headers.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::client::conn::{http1, http2};
+use hyper::header::{HOST, HeaderName, HeaderValue};
+use hyper::http::response::Parts;
+use hyper::http::uri::{PathAndQuery, Scheme, Uri};
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{HttpError, chain};
+use crate::net::url::{HttpUrl, UrlError};
+
+/// More headers than any server sends.
+const MAX_HEADERS: usize = 1024;
+
+/// A connection that is used by one request at a time.
+pub(super) struct Connection {
+    sender: Sender,
+    received: Arc<AtomicU64>,
+}
+
+enum Sender {
+    Http1(http1::SendRequest<NoBody>),
+    Http2(http2::SendRequest<NoBody>),
+}
+
+impl Connection {
+    /// Begins to speak HTTP on `stream`. The connection works as long as the returned future is driven.
+    pub(super) async fn open<S>(
+        stream: S,
+        speaks_http2: bool,
+    ) -> Result<(Self, Pin<Box<dyn Future<Output = ()> + Send>>), HttpError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let received = Arc::new(AtomicU64::new(0));
+        let stream = TokioIo::new(Counted { stream, received: Arc::clone(&received) });
+        let failed = |error: hyper::Error| HttpError::Request(chain(&error));
+        // What goes wrong on a connection is told to the request that runs on it.
+        if speaks_http2 {
+            let (sender, connection) =
+                http2::handshake(TokioExecutor::new(), stream).await.map_err(failed)?;
+            let driver = Box::pin(async { drop(connection.await) });
+            return Ok((Self { sender: Sender::Http2(sender), received }, driver));
+        }
+        let (sender, connection) = http1::Builder::new()
+            .title_case_headers(true)
+            .max_headers(MAX_HEADERS)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .handshake(stream)
+            .await
+            .map_err(failed)?;
+        let driver = Box::pin(async { drop(connection.await) });
+        Ok((Self { sender: Sender::Http1(sender), received }, driver))
+    }
+
+    /// Sends a GET.
+    pub(super) async fn get(
+        &mut self,
+        url: &HttpUrl,
+        headers: &[(&'static str, String)],
+    ) -> Result<(Parts, Incoming), HttpError> {
+        let mut request = Request::new(NoBody);
+        for (name, value) in headers {
+            let value = HeaderValue::from_str(value)
+                .map_err(|_| HttpError::Request(format!("invalid value of header {name}")))?;
+            let name = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| HttpError::Request(format!("invalid header name {name:?}")))?;
+            request.headers_mut().append(name, value);
+        }
+        let bad_host = || HttpError::Url(UrlError::Host(url.authority.clone()));
+        let host = url.host_header();
+        let target = PathAndQuery::from_maybe_shared(url.path_and_query.clone())
+            .map_err(|error| HttpError::Request(format!("{url}: {error}")))?;
+        let sent = match &mut self.sender {
+            Sender::Http1(sender) => {
+                *request.uri_mut() = Uri::from(target);
+                let host = HeaderValue::from_str(&host).map_err(|_| bad_host())?;
+                request.headers_mut().insert(HOST, host);
+                sender.send_request(request).await
+            }
+            Sender::Http2(sender) => {
+                let scheme = if url.https { Scheme::HTTPS } else { Scheme::HTTP };
+                let uri = Uri::builder().scheme(scheme).authority(host).path_and_query(target).build();
+                *request.uri_mut() = uri.map_err(|_| bad_host())?;
+                sender.send_request(request).await
+            }
+        };
+        sent.map(Response::into_parts).map_err(|error| HttpError::Request(chain(&error)))
+    }
+
+    /// Bytes received so far.
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request that failed may be sent again: nothing of an answer had come.
+    pub(super) fn may_repeat(&self, received_before: u64) -> bool {
+        // With HTTP/2 the server says other things as well; there, no head means no answer.
+        matches!(self.sender, Sender::Http2(_)) || self.received() == received_before
+    }
+
+    /// Whether it is of no more use.
+    pub(super) fn is_closed(&self) -> bool {
+        match &self.sender {
+            Sender::Http1(sender) => sender.is_closed(),
+            Sender::Http2(sender) => sender.is_closed(),
+        }
+    }
+
+    /// Waits until a request can be sent; says whether one can.
+    pub(super) async fn ready(&mut self) -> bool {
+        match &mut self.sender {
+            Sender::Http1(sender) => sender.ready().await.is_ok(),
+            Sender::Http2(sender) => sender.ready().await.is_ok(),
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("received", &self.received()).finish_non_exhaustive()
+    }
+}
+
+/// The body of a GET.
+struct NoBody;
+
+impl Body for NoBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        true
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(0)
+    }
+}
+
+/// Counts what is received.
+struct Counted<S> {
+    stream: S,
+    received: Arc<AtomicU64>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.received.fetch_add((buffer.filled().len() - before) as u64, Ordering::Relaxed);
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

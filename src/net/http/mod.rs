@@ -1,0 +1,257 @@
+//! One HTTP client per user and set of client settings. Bodies are read piece by piece under a bound.
+//!
+//! Below it is hyper, not reqwest, because targets get the request line that Prometheus would send, and answer as they
+//! like: see [0006](../../../../docs/decisions/0006-http-client.md).
+//! Read this file (a request and its redirects), then `connection` (one connection), `pool` (those that are idle),
+//! `tls` (whom to trust).
+
+mod connection;
+mod pool;
+mod tls;
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use hyper::body::{Body as _, Incoming};
+use hyper::ext::ReasonPhrase;
+use hyper::header::LOCATION;
+use hyper::http::response::Parts;
+use tokio::task::JoinSet;
+
+use self::connection::Connection;
+use self::pool::{Origin, Pool};
+use super::dial::{DialError, Dialer};
+use super::url::{HttpUrl, UrlError};
+use crate::config::HttpConfig;
+use crate::util::lock::lock;
+
+pub(super) use self::tls::provider;
+
+/// More redirects than this are a circle.
+const MAX_REDIRECTS: usize = 10;
+
+/// Bodies that nobody wants are read up to this size, so that the connection can be used again.
+const MAX_DISCARDED_BYTES: u64 = 2048;
+
+/// What can go wrong with a request.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// The client cannot be set up.
+    #[error("cannot set up the HTTP client: {0}")]
+    Setup(String),
+    /// The URL cannot be asked for.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// There is no connection.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// TLS could not be agreed on.
+    #[error("cannot speak TLS with {host}: {source}")]
+    Tls {
+        /// With whom.
+        host: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Sending or receiving failed; the causes are in the text.
+    #[error("{0}")]
+    Request(String),
+    /// The server sends from one place to the next.
+    #[error("stopped after {MAX_REDIRECTS} redirects")]
+    TooManyRedirects,
+    /// The body is larger than allowed.
+    #[error("body is larger than {limit_bytes} bytes")]
+    TooLarge {
+        /// The bound.
+        limit_bytes: u64,
+    },
+}
+
+/// A GET request.
+#[derive(Debug, Clone)]
+pub struct HttpRequest {
+    /// Where to.
+    pub url: String,
+    /// Header names and values.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// A client; clones share connections.
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    config: HttpConfig,
+    dialer: Arc<Dialer>,
+    pool: Arc<Pool>,
+    tls: tls::Tls,
+    /// What drives the connections; they end with the client.
+    drivers: Arc<Mutex<JoinSet<()>>>,
+}
+
+impl HttpClient {
+    /// A client with the settings of a job.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(config: HttpConfig, dialer: Arc<Dialer>) -> Result<Self, HttpError> {
+        let tls = tls::Tls::new(config.enable_http2)?;
+        Ok(Self { config, dialer, pool: Arc::default(), tls, drivers: Arc::default() })
+    }
+
+    /// Sends `request` and waits for the head of the answer. The caller bounds the time of the whole exchange.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn get(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
+        let mut url = HttpUrl::parse(&request.url)?;
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self.get_once(&url, &request.headers).await?;
+            match response.redirect().filter(|_| self.config.follow_redirects) {
+                Some(location) => {
+                    response.discard().await;
+                    url = url.join(&location)?;
+                }
+                None => return Ok(response),
+            }
+        }
+        Err(HttpError::TooManyRedirects)
+    }
+
+    async fn get_once(
+        &self,
+        url: &HttpUrl,
+        headers: &[(&'static str, String)],
+    ) -> Result<HttpResponse, HttpError> {
+        let origin = Origin::of(url);
+        let give_back = |(head, body, connection)| HttpResponse {
+            head,
+            body,
+            connection,
+            origin: origin.clone(),
+            pool: Arc::clone(&self.pool),
+        };
+        if let Some(mut idle) = self.pool.take(&origin).await {
+            let before = idle.received();
+            match idle.get(url, headers).await {
+                Ok((head, body)) => return Ok(give_back((head, body, idle))),
+                // The server may have closed it the moment it was taken. Nothing was answered, so nothing is lost
+                // by asking again.
+                Err(error) if idle.may_repeat(before) => {
+                    tracing::debug!(%error, "an idle connection was closed: the request is repeated");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let mut fresh = self.connect(url).await?;
+        let (head, body) = fresh.get(url, headers).await?;
+        Ok(give_back((head, body, fresh)))
+    }
+
+    async fn connect(&self, url: &HttpUrl) -> Result<Connection, HttpError> {
+        let stream = self.dialer.connect(&url.host, url.port).await?;
+        let (connection, driver) = if url.https {
+            let (stream, http2) = self.tls.wrap(&url.host, stream).await?;
+            Connection::open(stream, http2).await?
+        } else {
+            Connection::open(stream, false).await?
+        };
+        let mut drivers = lock(&self.drivers);
+        while drivers.try_join_next().is_some() {}
+        drivers.spawn(driver);
+        Ok(connection)
+    }
+}
+
+/// An answer whose body is still to be read.
+#[derive(Debug)]
+pub struct HttpResponse {
+    head: Parts,
+    body: Incoming,
+    connection: Connection,
+    origin: Origin,
+    pool: Arc<Pool>,
+}
+
+impl HttpResponse {
+    /// Status code.
+    pub fn status(&self) -> u16 {
+        self.head.status.as_u16()
+    }
+
+    /// Status code with the words that came with it. HTTP/2 has none: there they are the usual ones.
+    pub fn status_text(&self) -> String {
+        let code = self.head.status.as_str();
+        let words = match self.head.extensions.get::<ReasonPhrase>() {
+            Some(words) => String::from_utf8_lossy(words.as_bytes()),
+            None => self.head.status.canonical_reason().unwrap_or("").into(),
+        };
+        if words.is_empty() { code.to_owned() } else { format!("{code} {words}") }
+    }
+
+    /// A header, where it is there; what is not UTF-8 in it is replaced.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    }
+
+    /// Where the server sends us.
+    fn redirect(&self) -> Option<String> {
+        let moved = matches!(self.status(), 301 | 302 | 303 | 307 | 308);
+        self.header(LOCATION.as_str()).filter(|_| moved)
+    }
+
+    /// Reads the body to its end into `out`.
+    ///
+    /// # Errors
+    /// When the connection breaks or the body has more than `limit_bytes`.
+    pub async fn read_body(mut self, limit_bytes: u64, out: &mut Vec<u8>) -> Result<(), HttpError> {
+        while let Some(piece) = self.piece().await? {
+            if (out.len() + piece.len()) as u64 > limit_bytes {
+                return Err(HttpError::TooLarge { limit_bytes });
+            }
+            out.extend_from_slice(&piece);
+        }
+        self.pool.put(self.origin, self.connection);
+        Ok(())
+    }
+
+    /// Passes over the body. The connection is kept if that is quickly done.
+    pub async fn discard(self) {
+        if self.body.size_hint().exact().is_some_and(|bytes| bytes <= MAX_DISCARDED_BYTES) {
+            // If it fails, the connection is gone, and that is all.
+            let _ = self.read_body(MAX_DISCARDED_BYTES, &mut Vec::new()).await;
+        }
+    }
+
+    async fn piece(&mut self) -> Result<Option<Bytes>, HttpError> {
+        loop {
+            let body = &mut self.body;
+            let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await;
+            match frame.transpose().map_err(|error| HttpError::Request(chain(&error)))? {
+                None => return Ok(None),
+                // Trailers say nothing of interest.
+                Some(frame) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The innermost cause says most ("connection refused"); the outer ones say where.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut out = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !out.contains(&text) {
+            out.push_str(": ");
+            out.push_str(&text);
+        }
+        source = cause.source();
+    }
+    out
+}
