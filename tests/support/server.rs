@@ -49,8 +49,19 @@ impl Server {
     /// Starts `emberkeep serve` on a free port with data in `dir`, and waits until it listens.
     pub fn start(dir: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = command(dir, args, "127.0.0.1:0");
-        let mut child =
-            command.envs(env.iter().copied()).stderr(Stdio::piped()).spawn().expect("start the server");
+        command.envs(env.iter().copied());
+        Self::spawn(command)
+    }
+
+    /// Starts the program in `dir` with a command line as Prometheus has it, without a command, on a free port.
+    pub fn start_as(dir: &Path, args: &[String]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_emberkeep"));
+        command.args(args).arg("--web.listen-address=127.0.0.1:0").current_dir(dir).stdin(Stdio::null());
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("start the server");
         let log = Arc::new(Mutex::new(Some(String::new())));
         let (found, address) = mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
