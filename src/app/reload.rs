@@ -95,7 +95,12 @@ impl Reloader {
         match &applied {
             Ok(()) => tracing::info!("configuration is reloaded"),
             Err(error) => {
-                tracing::error!(%error, "configuration is not reloaded, the old one stays");
+                if let ReloadError::Config(error) = error {
+                    error.each().iter().for_each(|error| tracing::error!("{error}"));
+                    tracing::error!("configuration is not reloaded, the old one stays");
+                } else {
+                    tracing::error!(%error, "configuration is not reloaded, the old one stays");
+                }
                 self.metrics.successful.set(0);
                 let old = **self.state.reload_state.load();
                 self.state.reload_state.store(Arc::new(ReloadState { successful: false, ..old }));

@@ -180,7 +180,9 @@ pub(super) fn judge(command: &Command, matches: &ArgMatches) -> Said {
         if !is_off && !given(matches, flag.name) {
             continue;
         }
-        let Some(arg) = command.get_arguments().find(|arg| arg.get_long() == Some(flag.name)) else { continue };
+        let Some(arg) = command.get_arguments().find(|arg| arg.get_long() == Some(flag.name)) else {
+            continue;
+        };
         let shown = format!("--{}", if is_off { &opposite } else { flag.name });
         match flag.fate {
             Nothing(why) => said.ignored.push((shown, why)),

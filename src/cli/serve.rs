@@ -174,8 +174,7 @@ fn parse_regex(text: &str) -> Result<Anchored, String> {
 }
 
 fn parse_bytes(text: &str) -> Result<u64, String> {
-    crate::config::parse_size(text)
-        .ok_or_else(|| "must be a number with a unit, such as 512MB".to_owned())
+    crate::config::parse_size(text).ok_or_else(|| "must be a number with a unit, such as 512MB".to_owned())
 }
 
 fn parse_sync(text: &str) -> Result<SyncPolicy, String> {

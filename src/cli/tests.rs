@@ -2,11 +2,15 @@
 
 use super::*;
 
-fn serve(line: &[&str]) -> Result<(serve::ServeArgs, std::collections::BTreeMap<String, String>, foreign::Said), String> {
+fn serve(
+    line: &[&str],
+) -> Result<(serve::ServeArgs, std::collections::BTreeMap<String, String>, foreign::Said), String> {
     let words = std::iter::once("emberkeep").chain(line.iter().copied()).map(OsString::from);
     let command = command();
-    let matches = command.clone().try_get_matches_from(arguments(words)).map_err(|error| error.to_string())?;
-    let Command::Serve(args) = Cli::from_arg_matches(&matches).map_err(|error| error.to_string())?.command else {
+    let matches =
+        command.clone().try_get_matches_from(arguments(words)).map_err(|error| error.to_string())?;
+    let Command::Serve(args) = Cli::from_arg_matches(&matches).map_err(|error| error.to_string())?.command
+    else {
         return Err("another command".to_owned());
     };
     let given = command.find_subcommand(SERVE).zip(matches.subcommand_matches(SERVE)).expect("serve");

@@ -42,10 +42,8 @@ pub(super) async fn serve(
         _ if is_page || file.is_some() => return reply::method_not_allowed(allowed),
         _ => return reply::not_found(),
     }
-    let external = state.site.external_url.path();
     if let Some(page) = redirected(path) {
-        let query = uri.query().map(|query| ["?", query].concat()).unwrap_or_default();
-        return reply::redirect(&[external, "/", page, &query].concat());
+        return to_page(&state, page, &uri);
     }
     if let Some(file) = file {
         return answer(path, file.metadata.sha256_hash(), file.data.to_vec(), &headers);
@@ -69,6 +67,16 @@ pub(super) async fn serve(
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
     response
+}
+
+/// Sends a browser to the page that comes first.
+pub(super) fn to_home(state: &ApiState, uri: &Uri) -> Response {
+    to_page(state, HOME, uri)
+}
+
+fn to_page(state: &ApiState, page: &str, uri: &Uri) -> Response {
+    let query = uri.query().map(|query| ["?", query].concat()).unwrap_or_default();
+    reply::redirect(&[state.site.external_url.path(), "/", page, &query].concat())
 }
 
 /// The page that somebody is sent to who asks for `path`, if it is not a page itself.
@@ -95,8 +103,7 @@ fn answer(path: &str, hash: [u8; 32], body: Vec<u8>, request: &HeaderMap) -> Res
     let caching =
         if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
     let same = request.get(header::IF_NONE_MATCH).is_some_and(|seen| seen.as_bytes() == tag.as_bytes());
-    let mut response =
-        if same { StatusCode::NOT_MODIFIED.into_response() } else { body.into_response() };
+    let mut response = if same { StatusCode::NOT_MODIFIED.into_response() } else { body.into_response() };
     let headers = response.headers_mut();
     let values = [
         (header::CONTENT_TYPE, media_type(path)),

@@ -31,6 +31,7 @@ use axum::Extension;
 pub use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
+use axum::http::Uri;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -98,9 +99,17 @@ pub fn router(state: Arc<ApiState>) -> Router {
     if prefix.is_empty() {
         return routes;
     }
-    let to_prefix = move || async move { reply::redirect(&[&state.site.route_prefix, "/"].concat()) };
-    let route = get(to_prefix).fallback(|| async { reply::method_not_allowed("GET, HEAD") });
-    Router::new().route("/", route).nest(&prefix, routes).fallback(|| async { reply::not_found() })
+    let other = || async { reply::method_not_allowed("GET, HEAD") };
+    let inside = [&prefix, "/"].concat();
+    let target = inside.clone();
+    let to_prefix = move || async move { reply::redirect(&target) };
+    let to_page = move |uri: Uri| async move { assets::to_home(&state, &uri) };
+    Router::new()
+        .route("/", get(to_prefix).fallback(other))
+        // The router takes it for neither outside nor inside.
+        .route(&inside, get(to_page).fallback(other))
+        .nest(&prefix, routes)
+        .fallback(|| async { reply::not_found() })
 }
 
 fn routes(state: &Arc<ApiState>) -> Router {

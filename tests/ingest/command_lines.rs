@@ -47,7 +47,11 @@ fn local(line: &str, dir: &Path) -> Vec<String> {
         };
         let Some(value) = value else {
             let is_switch = flag.starts_with("--web.enable-");
-            if is_switch { out.push(flag) } else { expects = Some(flag) }
+            if is_switch {
+                out.push(flag)
+            } else {
+                expects = Some(flag)
+            }
             continue;
         };
         let value = match flag.trim_start_matches('-') {
