@@ -176,3 +176,26 @@ fn flags_of_prometheus_1_are_recognized() {
     assert_eq!(check("--config.file=-a.b"), None);
     assert_eq!(check("-1.5"), None);
 }
+
+#[test]
+fn the_page_of_flags_names_every_flag_with_its_default() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations/flags.md");
+    let page = std::fs::read_to_string(path).expect("the page");
+    let row = |name: &str| page.lines().find(|line| line.starts_with(&format!("| `--{name}`")));
+    let command = command();
+    let serve = command.find_subcommand(SERVE).expect("serve");
+    let mut known = Vec::new();
+    for arg in serve.get_arguments() {
+        let Some(name) = arg.get_long().filter(|name| !name.starts_with(foreign::OPPOSITE)) else { continue };
+        let row = row(name).unwrap_or_else(|| panic!("--{name} is not on the page"));
+        for value in
+            arg.get_default_values().iter().map(|value| value.to_string_lossy()).filter(|v| !v.is_empty())
+        {
+            assert!(row.contains(&format!("`{value}`")), "the default {value} is not in: {row}");
+        }
+        known.push(name);
+    }
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `--")?.split('`').next());
+    let unknown: Vec<&str> = rows.filter(|name| !known.contains(name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?} are no flags");
+}

@@ -77,7 +77,7 @@ static TSDB: Keys = Keys {
     supported: &[("out_of_order_time_window", Value), ("retention", Section(&RETENTION))],
     unsupported: &["stale_series_compaction_threshold"],
     // How samples are encoded is the database's own affair.
-    harmless: &[("chunk_encoding", "")],
+    harmless: &[("chunk_encoding", ""), ("stale_series_compaction_threshold", "0")],
 };
 
 static RETENTION: Keys = Keys {
@@ -238,6 +238,21 @@ static RELABEL: Keys = Keys {
     unsupported: &[],
     harmless: &[],
 };
+
+#[cfg(test)]
+impl Keys {
+    /// All keys from here on, as they are called in the file.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        let mut out = self.unsupported.to_vec();
+        for (name, below) in self.supported {
+            out.push(name);
+            if let Section(keys) | List(keys) = below {
+                out.extend(keys.names());
+            }
+        }
+        out
+    }
+}
 
 /// A step from the top of the file to a value.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -254,3 +254,18 @@ fn a_reference_to_the_environment_stays_unless_asked_for() {
     let error = parse(text, "f.yml", &LoadOptions { expand_env: true }).expect_err("unset").to_string();
     assert_eq!(error, "f.yml:3: environment variable \"EMBERKEEP_TEST_UNSET\" is not set");
 }
+
+#[test]
+fn the_page_of_the_configuration_names_every_key() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations/configuration.md");
+    let page = std::fs::read_to_string(path).expect("the page");
+    let rows: String =
+        page.lines().filter(|line| line.starts_with("| `") || line.starts_with("A rule")).collect();
+    let is_named = |key: &str| {
+        rows.contains(&format!("`{key}`"))
+            || rows.contains(&format!(".{key}`"))
+            || rows.contains(&format!("{key}."))
+    };
+    let missing: Vec<&str> = keys::FILE.names().into_iter().filter(|key| !is_named(key)).collect();
+    assert!(missing.is_empty(), "{missing:?} are not on the page");
+}

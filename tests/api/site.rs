@@ -112,6 +112,22 @@ fn pages_of_other_origins_change_nothing() {
 }
 
 #[test]
+fn metrics_come_in_the_format_that_is_asked_for() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = start(&dir, &[]);
+    let plain = get(&server, "/metrics");
+    assert_eq!(plain.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let text = plain.text();
+    assert!(text.contains("# TYPE prometheus_http_requests_total counter"), "{text}");
+    assert!(!text.contains("# EOF"), "{text}");
+    let accept = ("Accept", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
+    let open = send(&server, "GET /metrics", &[accept], b"");
+    let openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!(open.header("content-type"), Some(openmetrics));
+    assert!(open.text().ends_with("# EOF\n"), "{}", open.text());
+}
+
+#[test]
 fn a_changed_file_is_loaded_without_being_asked() {
     for flag in ["--config.auto-reload", "--enable-feature=auto-reload-config"] {
         let dir = tempfile::tempdir().expect("a folder");
