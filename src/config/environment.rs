@@ -74,8 +74,7 @@ pub(super) fn expand_value(
         rest = tail;
         match name {
             // A dollar that begins no name is left alone.
-            None => out.push('$'),
-            Some("$") => out.push('$'),
+            None | Some("$") => out.push('$'),
             Some("") => {}
             Some(name) => match lookup(name).filter(|value| !value.is_empty()) {
                 Some(value) => out.push_str(&value),

@@ -325,11 +325,11 @@ mod tests {
 
     #[test]
     fn what_aliases_repeat_is_bounded() {
-        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-        for at in 1..12 {
-            let before = at - 1;
-            text.push_str(&format!("a{at}: &a{at} [{}]\n", vec![format!("*a{before}"); 10].join(", ")));
-        }
+        let repeated = (1..12).map(|at| {
+            let before = vec![format!("*a{}", at - 1); 10].join(", ");
+            format!("a{at}: &a{at} [{before}]\n")
+        });
+        let text = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned(), repeated.collect()].concat();
         assert!(read(&text).expect_err("too much").reason.contains("aliases"));
         assert!(read(&"[".repeat(300)).is_err());
         assert!(read(&"- ".repeat(300)).expect_err("too deep").reason.contains("deep"));

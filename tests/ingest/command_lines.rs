@@ -48,9 +48,9 @@ fn local(line: &str, dir: &Path) -> Vec<String> {
         let Some(value) = value else {
             let is_switch = flag.starts_with("--web.enable-");
             if is_switch {
-                out.push(flag)
+                out.push(flag);
             } else {
-                expects = Some(flag)
+                expects = Some(flag);
             }
             continue;
         };
@@ -72,7 +72,6 @@ fn run(dir: &Path, args: &[String]) -> (Option<i32>, String) {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn command_lines_of_real_servers_start() {
     let Some(folder) = super::conformance::folder("real") else { return };
     let lines = std::fs::read_to_string(folder.join("command-lines.txt")).expect("readable");
