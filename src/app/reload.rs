@@ -56,7 +56,8 @@ pub fn load(settings: &Settings, addresses: &[SocketAddr]) -> Result<Config, Rel
         return Ok(config::load(path, &LoadOptions { expand_env: settings.expand_env })?);
     }
     let port = addresses.first().map_or(9090, SocketAddr::port);
-    Ok(Config::self_scrape(&format!("localhost:{port}")))
+    let prefix = settings.site.route_prefix();
+    Ok(Config::self_scrape(&format!("localhost:{port}"), prefix))
 }
 
 /// Applies configurations to the running components.

@@ -39,8 +39,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// What the server runs with when it has no file: it scrapes itself at `address`.
-    pub fn self_scrape(address: &str) -> Self {
+    /// What the server runs with when it has no file: it scrapes itself at `address`, below `prefix`.
+    pub fn self_scrape(address: &str, prefix: &str) -> Self {
         let global = GlobalConfig { scrape_interval: Duration::from_secs(5), ..GlobalConfig::default() }
             .with_timeout_within_interval();
         let job = ScrapeConfig {
@@ -48,6 +48,7 @@ impl Config {
                 targets: vec![address.to_owned()],
                 labels: crate::model::Labels::empty(),
             }],
+            metrics_path: format!("{prefix}/metrics"),
             ..ScrapeConfig::new("emberkeep", &global)
         };
         Self { global, scrape_configs: vec![Arc::new(job)], storage: StorageConfig::default() }

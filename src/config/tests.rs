@@ -242,7 +242,7 @@ scrape_configs:
     let printed = config.to_yaml();
     assert!(printed.contains("scrape_interval: 1h30m"), "{printed}");
     assert_eq!(parsed(&printed), config, "{printed}");
-    let own = Config::self_scrape("localhost:9090");
+    let own = Config::self_scrape("localhost:9090", "/prom");
     assert_eq!(parsed(&own.to_yaml()), own);
     assert_eq!(parsed(&Config::default().to_yaml()), Config::default());
 }

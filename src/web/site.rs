@@ -144,6 +144,13 @@ pub struct SiteOptions {
     pub cors_origin: Anchored,
 }
 
+impl SiteOptions {
+    /// Prefix of everything served.
+    pub fn route_prefix(&self) -> &str {
+        self.route_prefix.as_deref().unwrap_or(self.external_url.path())
+    }
+}
+
 /// Where and how page and API are served.
 #[derive(Debug, Clone)]
 pub struct Site {
@@ -162,14 +169,12 @@ pub struct Site {
 impl Site {
     /// The site of a server that listens on `addresses`.
     pub fn new(options: &SiteOptions, addresses: &[SocketAddr]) -> Self {
-        let external_url = options.external_url.clone().or_own(addresses);
-        let prefix = options.route_prefix.as_deref().unwrap_or(external_url.path()).to_owned();
         Self {
+            external_url: options.external_url.clone().or_own(addresses),
             own_port: addresses.first().map_or(0, SocketAddr::port),
-            route_prefix: prefix,
+            route_prefix: options.route_prefix().to_owned(),
             page_title: options.page_title.clone(),
             cors_origin: options.cors_origin.clone(),
-            external_url,
         }
     }
 }

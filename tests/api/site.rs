@@ -38,6 +38,12 @@ fn everything_is_served_below_the_prefix_and_redirects_stay_inside() {
     assert_eq!(flag("web.external-url"), "http://example.org/prom/eu/");
     assert_eq!(flag("web.page-title"), "North <1>");
     assert_eq!(flag("web.cors.origin"), ".*");
+    support::server::wait_for("the server scrapes itself below the prefix", || {
+        let reply = get(&server, "/prom/eu/api/v1/targets").json();
+        let target = &reply["data"]["activeTargets"][0];
+        (target["health"] == "up")
+            .then(|| assert_eq!(target["globalUrl"], "http://example.org/prom/eu/metrics"))
+    });
     // The same name with and without a prefix.
     let metrics = get(&server, "/prom/eu/metrics").text();
     assert!(metrics.contains("handler=\"/api/v1/query\""), "{metrics}");
