@@ -1,12 +1,13 @@
 //! Wiring: builds every component, owns it, stops it in order.
 //!
 //! [`settings`] is what is fixed for the life of the process, [`reload`] applies configurations, [`signals`] turns
-//! signals into requests. Starting is a reload from nothing: there is no second way to bring a configuration in.
+//! signals into requests, and `watcher` changes of the file. Starting is a reload from nothing: there is no second way to bring a configuration in.
 
 mod listen;
 pub mod reload;
 pub mod settings;
 pub mod signals;
+mod watcher;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -34,6 +35,7 @@ use crate::web::state::ReloadState;
 use crate::web::{self, ApiState};
 use reload::Reloader;
 pub use settings::Settings;
+use watcher::Watcher;
 
 /// How long open requests may take to finish when the server goes down.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -77,6 +79,7 @@ pub struct App {
     reloader: Reloader,
     reload_requests: mpsc::Receiver<web::ReloadRequest>,
     servers: JoinSet<std::io::Result<()>>,
+    watcher: Watcher,
     stop_servers: watch::Sender<bool>,
 }
 
@@ -143,6 +146,7 @@ impl App {
             config: ArcSwap::from_pointee(first),
             reload_state: ArcSwap::from_pointee(ReloadState { successful: false, applied_ms: 0 }),
             flags: settings.flags.clone(),
+            site: web::Site::new(&settings.site, &addresses),
             reload,
             quit: Arc::new(Notify::new()),
             lifecycle_enabled: settings.lifecycle,
@@ -155,6 +159,7 @@ impl App {
             ready: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         });
+        let watcher = Watcher::new(&settings);
         let mut reloader =
             Reloader::new(settings, addresses.clone(), Arc::clone(&state), scrape, reload_metrics);
         let first = (**state.config.load()).clone();
@@ -174,7 +179,7 @@ impl App {
         for address in &addresses {
             tracing::info!(%address, "server is ready to receive web requests");
         }
-        Ok(Self { addresses, state, discovery, reloader, reload_requests, servers, stop_servers })
+        Ok(Self { addresses, state, discovery, reloader, reload_requests, servers, watcher, stop_servers })
     }
 
     /// Where it listens.
@@ -203,10 +208,16 @@ impl App {
                 () = &mut shutdown => break None,
                 () = quit.notified() => break None,
                 Some(()) = reload.recv() => {
+                    self.watcher.look();
                     // The outcome is logged and counted inside.
                     let _ = self.reloader.reload().await;
                 }
+                () = self.watcher.changed() => {
+                    tracing::info!("the configuration file has changed");
+                    let _ = self.reloader.reload().await;
+                }
                 Some(answer) = self.reload_requests.recv() => {
+                    self.watcher.look();
                     let done = self.reloader.reload().await.map_err(|error| error.to_string());
                     let _ = answer.send(done);
                 }

@@ -56,7 +56,8 @@ pub fn load(settings: &Settings, addresses: &[SocketAddr]) -> Result<Config, Rel
         return Ok(config::load(path, &LoadOptions { expand_env: settings.expand_env })?);
     }
     let port = addresses.first().map_or(9090, SocketAddr::port);
-    Ok(Config::self_scrape(&format!("localhost:{port}")))
+    let prefix = settings.site.route_prefix();
+    Ok(Config::self_scrape(&format!("localhost:{port}"), prefix))
 }
 
 /// Applies configurations to the running components.
@@ -95,7 +96,12 @@ impl Reloader {
         match &applied {
             Ok(()) => tracing::info!("configuration is reloaded"),
             Err(error) => {
-                tracing::error!(%error, "configuration is not reloaded, the old one stays");
+                if let ReloadError::Config(error) = error {
+                    error.each().iter().for_each(|error| tracing::error!("{error}"));
+                    tracing::error!("configuration is not reloaded, the old one stays");
+                } else {
+                    tracing::error!(%error, "configuration is not reloaded, the old one stays");
+                }
                 self.metrics.successful.set(0);
                 let old = **self.state.reload_state.load();
                 self.state.reload_state.store(Arc::new(ReloadState { successful: false, ..old }));

@@ -9,6 +9,7 @@ use crate::net::NetOptions;
 use crate::promql::{EngineOptions, Features};
 use crate::tsdb::{Limits, TsdbOptions};
 use crate::util::machine;
+use crate::web::SiteOptions;
 
 /// Everything that cannot change without a restart.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
@@ -18,6 +19,10 @@ pub struct Settings {
     pub config_file: Option<PathBuf>,
     /// Whether `${NAME}` in the configuration file is taken from the environment.
     pub expand_env: bool,
+    /// How often the configuration file is looked at for changes, if at all.
+    pub auto_reload: Option<Duration>,
+    /// Where and how the page and the API are served.
+    pub site: SiteOptions,
     /// How names are resolved and connections made.
     pub net: NetOptions,
     /// The database; its limits come from below and from the configuration file.

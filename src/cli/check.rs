@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{Failure, output};
 use crate::config::{self, LoadOptions};
+use crate::telemetry::log;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CheckCommand {
@@ -28,6 +29,8 @@ pub(super) struct ConfigArgs {
 
 pub(super) fn run(command: CheckCommand) -> Result<(), Failure> {
     let CheckCommand::Config(args) = command;
+    // What is worth a warning when the file is loaded is worth one here.
+    log::init(log::LevelFilter::WARN, log::Format::Logfmt);
     let mut refused = 0;
     for file in &args.files {
         match config::load(file, &LoadOptions { expand_env: args.expand_env }) {
@@ -40,7 +43,7 @@ pub(super) fn run(command: CheckCommand) -> Result<(), Failure> {
             }
             Err(error) => {
                 refused += 1;
-                output::error(&error.to_string());
+                error.each().iter().for_each(|error| output::error(&error.to_string()));
             }
         }
     }

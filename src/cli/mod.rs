@@ -1,15 +1,19 @@
 //! The command line: one file per subcommand. Errors become text on standard error and exit codes here.
 //!
+//! A command line without a subcommand is one of Prometheus, and means `serve`.
+//!
 //! Exit codes: 0 done, 1 failed, 2 the command line itself is wrong.
 
 mod adopt;
 mod bench;
 mod check;
+mod foreign;
 mod output;
 mod query;
 mod serve;
 mod tsdb;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -19,6 +23,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
     name = "emberkeep",
     version,
     about = "A Prometheus-compatible monitoring server",
+    after_help = "Flags without a command mean `serve`: a command line of Prometheus starts as it is.",
     max_term_width = 100
 )]
 struct Cli {
@@ -47,21 +52,59 @@ enum Command {
 /// Something a person has to be told; printed after `error: `.
 type Failure = Box<dyn std::error::Error>;
 
+/// The command line, with the flags of Prometheus that have no use here.
+fn command() -> clap::Command {
+    Cli::command().mut_subcommand(SERVE, foreign::extend)
+}
+
+const SERVE: &str = "serve";
+
+/// The arguments of the process, with the command that is left out.
+fn arguments(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut args: Vec<OsString> = args.collect();
+    let is_serve = args.get(1).is_none_or(|first| {
+        let first = first.to_string_lossy();
+        first.starts_with("--") && !matches!(&*first, "--help" | "--version")
+    });
+    if is_serve {
+        args.insert(args.len().min(1), SERVE.into());
+    }
+    args
+}
+
+/// The first argument that is a flag as Prometheus 1 wrote it, with a single dash.
+fn single_dash(args: &[OsString]) -> Option<String> {
+    args.iter().skip(1).map(|arg| arg.to_string_lossy()).find_map(|arg| {
+        let name = arg.strip_prefix('-')?.split('=').next()?;
+        let is_flag = name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.contains('.');
+        is_flag.then(|| format!("-{name}"))
+    })
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    if let Some(flag) = serve::known_but_unsupported(std::env::args().skip(1)) {
-        output::error(&format!("flag {flag} of Prometheus is not supported yet"));
+    let args = arguments(std::env::args_os());
+    if let Some(flag) = single_dash(&args) {
+        output::error(&format!("flag {flag} has a single dash, as in Prometheus 1; it takes two: -{flag}"));
         return ExitCode::from(2);
     }
-    let matches = Cli::command().get_matches();
+    let command = command();
+    let matches = command.clone().get_matches_from(args);
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
     let done = match cli.command {
         Command::Serve(args) => {
-            let matches = matches.subcommand_matches("serve");
-            serve::run(*args, matches.map(serve::flag_values).unwrap_or_default())
+            let given = command.find_subcommand(SERVE).zip(matches.subcommand_matches(SERVE));
+            let (flags, said) = given.map(serve::look_at).unwrap_or_default();
+            for (flag, why) in &said.refused {
+                output::error(&format!("flag {flag} of Prometheus is not supported: {why}"));
+            }
+            if !said.refused.is_empty() {
+                return ExitCode::from(2);
+            }
+            serve::run(*args, flags, &said.ignored)
         }
         Command::Check(command) => check::run(command),
         Command::Query(command) => query::run(command),
@@ -71,8 +114,13 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::error(&error.to_string());
+            // A configuration may have several faults, one a line.
+            error.to_string().lines().for_each(output::error);
             ExitCode::FAILURE
         }
     }
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

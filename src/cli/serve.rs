@@ -5,15 +5,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgMatches, Args, CommandFactory as _, ValueEnum};
+use clap::{ArgMatches, Args, Command, ValueEnum};
 
 use super::Failure;
+use super::foreign::{self, Feature, Said};
 use crate::app::{App, Settings, signals};
-use crate::model::parse_duration;
+use crate::model::{Anchored, parse_duration};
 use crate::net::NetOptions;
 use crate::promql::Features;
 use crate::telemetry::log;
 use crate::tsdb::{SyncPolicy, TsdbOptions};
+use crate::web::{self, ExternalUrl, SiteOptions};
 
 /// Data directory when none is named.
 pub(super) const DEFAULT_DATA_DIR: &str = "emberkeep-data";
@@ -43,6 +45,13 @@ pub(super) struct ServeArgs {
     /// itself.
     #[arg(long = "config.file", value_name = "FILE")]
     config_file: Option<PathBuf>,
+    /// Reload the configuration file when it has changed.
+    #[arg(long = "config.auto-reload")]
+    auto_reload: bool,
+    /// How often the configuration file is looked at for changes.
+    #[arg(long = "config.auto-reload-interval", value_name = "DURATION", default_value = "30s",
+          value_parser = parse_interval)]
+    auto_reload_interval: Duration,
     /// Replace ${NAME} anywhere in the configuration file by the environment variable; an unset one is an error.
     #[arg(long = "config.expand-env")]
     expand_env: bool,
@@ -70,6 +79,21 @@ pub(super) struct ServeArgs {
     /// Address to listen on; may be given several times.
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "0.0.0.0:9090")]
     listen: Vec<String>,
+    /// Where this server is reached from outside, such as https://example.org/metrics; its path is the prefix of
+    /// everything served unless --web.route-prefix says otherwise. A path alone is taken too.
+    #[arg(long = "web.external-url", value_name = "URL", default_value = "", hide_default_value = true,
+          value_parser = parse_external_url)]
+    external_url: ExternalUrl,
+    /// Prefix of everything served; that of --web.external-url if absent.
+    #[arg(long = "web.route-prefix", value_name = "PATH", value_parser = parse_route_prefix)]
+    route_prefix: Option<String>,
+    /// Title of the page.
+    #[arg(long = "web.page-title", value_name = "TITLE", default_value = "Emberkeep")]
+    page_title: String,
+    /// Origins whose pages may read replies: a regular expression that matches all of it. Whatever it says, pages of
+    /// other origins cannot change anything here.
+    #[arg(long = "web.cors.origin", value_name = "REGEX", default_value = ".*", value_parser = parse_regex)]
+    cors_origin: Anchored,
     /// Connections that may be open at once, over all addresses; further ones wait.
     #[arg(long = "web.max-connections", value_name = "N", default_value_t = 512,
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -128,9 +152,29 @@ fn parse_dns_server(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| format!("{text:?} is neither an IP address nor ip:port"))
 }
 
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(interval) if !interval.is_zero() => Ok(interval),
+        Ok(_) => Err("must be longer than nothing".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn parse_external_url(text: &str) -> Result<ExternalUrl, String> {
+    ExternalUrl::parse(text).map_err(|error| error.to_string())
+}
+
+fn parse_route_prefix(text: &str) -> Result<String, String> {
+    // As it is: nothing and a slash are not the same.
+    web::route_prefix(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn parse_regex(text: &str) -> Result<Anchored, String> {
+    Anchored::new(text).map_err(|error| error.to_string())
+}
+
 fn parse_bytes(text: &str) -> Result<u64, String> {
-    crate::config::parse_size(text)
-        .ok_or_else(|| "must be a whole number with a unit such as 512MB".to_owned())
+    crate::config::parse_size(text).ok_or_else(|| "must be a number with a unit, such as 512MB".to_owned())
 }
 
 fn parse_sync(text: &str) -> Result<SyncPolicy, String> {
@@ -144,61 +188,21 @@ fn parse_sync(text: &str) -> Result<SyncPolicy, String> {
     }
 }
 
-/// Flags of Prometheus that change what a server does, and that this one does not have yet.
-const UNSUPPORTED: &[&str] = &[
-    "--agent",
-    "--alertmanager.drain-notification-queue-on-shutdown",
-    "--alertmanager.notification-queue-capacity",
-    "--config.auto-reload-interval",
-    "--rules.alert.for-grace-period",
-    "--rules.alert.for-outage-tolerance",
-    "--rules.alert.resend-delay",
-    "--rules.max-concurrent-evals",
-    "--storage.remote.flush-deadline",
-    "--storage.remote.read-concurrent-limit",
-    "--storage.remote.read-max-bytes-in-frame",
-    "--storage.remote.read-sample-limit",
-    "--storage.tsdb.no-lockfile",
-    "--web.config.file",
-    "--web.console.libraries",
-    "--web.console.templates",
-    "--web.cors.origin",
-    "--web.enable-otlp-receiver",
-    "--web.external-url",
-    "--web.max-notifications-subscribers",
-    "--web.page-title",
-    "--web.route-prefix",
-    "--web.user-assets",
-];
-
-/// The first argument that is a flag of Prometheus we do not have yet.
-pub(super) fn known_but_unsupported(args: impl Iterator<Item = String>) -> Option<String> {
-    args.map(|arg| arg.split('=').next().unwrap_or_default().to_owned())
-        .find(|name| UNSUPPORTED.contains(&name.as_str()))
+/// All flags with their values, as the status page shows them, and what is said of those that are not the server's own.
+pub(super) fn look_at((command, matches): (&Command, &ArgMatches)) -> (BTreeMap<String, String>, Said) {
+    let flags = command.get_arguments().filter_map(|arg| {
+        let name = arg.get_long()?;
+        let shown = name != "help" && !name.starts_with(foreign::OPPOSITE);
+        shown.then(|| (name.to_owned(), foreign::value(matches, arg)))
+    });
+    (flags.collect(), foreign::judge(command, matches))
 }
 
-/// All flags with their values, as the status page shows them.
-pub(super) fn flag_values(matches: &ArgMatches) -> BTreeMap<String, String> {
-    let mut out = BTreeMap::new();
-    let command = super::Cli::command();
-    let Some(serve) = command.find_subcommand("serve") else { return out };
-    for arg in serve.get_arguments() {
-        let id = arg.get_id().as_str();
-        let Some(name) = arg.get_long().filter(|name| *name != "help") else { continue };
-        let value = if arg.get_action().takes_values() {
-            let raw = matches.try_get_raw(id).ok().flatten();
-            let values: Vec<String> =
-                raw.into_iter().flatten().map(|v| v.to_string_lossy().into_owned()).collect();
-            values.join(",")
-        } else {
-            matches.get_flag(id).to_string()
-        };
-        out.insert(name.to_owned(), value);
-    }
-    out
-}
-
-pub(super) fn run(mut args: ServeArgs, flags: BTreeMap<String, String>) -> Result<(), Failure> {
+pub(super) fn run(
+    mut args: ServeArgs,
+    flags: BTreeMap<String, String>,
+    ignored: &[(String, &'static str)],
+) -> Result<(), Failure> {
     let level = match args.log_level {
         Level::Debug => log::LevelFilter::DEBUG,
         Level::Info => log::LevelFilter::INFO,
@@ -210,6 +214,9 @@ pub(super) fn run(mut args: ServeArgs, flags: BTreeMap<String, String>) -> Resul
         LogFormat::Json => log::Format::Json,
     };
     log::init(level, format);
+    for (flag, why) in ignored {
+        tracing::info!(%flag, "this flag of Prometheus changes nothing here: {why}");
+    }
     if args.adopt {
         args.data_dir = super::adopt::adopt(&args.data_dir)?;
     }
@@ -231,7 +238,7 @@ pub(super) fn run(mut args: ServeArgs, flags: BTreeMap<String, String>) -> Resul
 fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Settings {
     let default = PathBuf::from(DEFAULT_CONFIG);
     let config_file = args.config_file.or_else(|| default.exists().then_some(default));
-    let mut features = Features::default();
+    let (mut features, mut auto_reload) = (Features::default(), args.auto_reload);
     for feature in &args.features {
         match feature.as_str() {
             "promql-experimental-functions" => features.experimental_functions = true,
@@ -239,18 +246,30 @@ fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Settings {
             "promql-extended-range-selectors" => features.extended_range_selectors = true,
             "type-and-unit-labels" => features.type_and_unit_labels = true,
             "promql-delayed-name-removal" => features.delayed_name_removal = true,
-            "use-start-timestamps" => {
-                tracing::warn!(
-                    "use-start-timestamps is left off: the database keeps no start timestamps yet"
-                );
-            }
-            // As in Prometheus, so that a command line for it starts; but nobody is left in the dark.
-            other => tracing::warn!(feature = other, "unknown or not yet supported feature is left off"),
+            "auto-reload-config" => auto_reload = true,
+            name => match foreign::feature(name) {
+                Feature::Always => {}
+                Feature::Meaningless => {
+                    tracing::info!(feature = name, "this feature of Prometheus changes nothing here");
+                }
+                Feature::Missing => tracing::warn!(feature = name, "not yet supported feature is left off"),
+                // As in Prometheus, so that a command line for it starts; but nobody is left in the dark.
+                Feature::Unknown => tracing::warn!(feature = name, "unknown feature is left off"),
+            },
         }
     }
+    let auto_reload = auto_reload.then_some(args.auto_reload_interval);
+    let route_prefix = args.route_prefix.filter(|text| !text.is_empty());
     Settings {
         config_file,
         expand_env: args.expand_env,
+        auto_reload,
+        site: SiteOptions {
+            external_url: args.external_url,
+            route_prefix: route_prefix.and_then(|text| web::route_prefix(&text).ok()),
+            page_title: args.page_title,
+            cors_origin: args.cors_origin,
+        },
         net: NetOptions { dns_server: args.dns_server },
         tsdb: TsdbOptions { sync: args.sync, ..TsdbOptions::new(args.data_dir) },
         retention_time: args.retention,

@@ -1,4 +1,5 @@
-//! `${NAME}` in the text of a configuration, replaced from the environment before the YAML is read.
+//! `${NAME}` in the text of a configuration, replaced from the environment before the YAML is read; and the same in
+//! external labels, where Prometheus does it too, and `$NAME` besides.
 //!
 //! `$${` stands for a plain `${`. Text inside comments is left alone, and so is `${1}`, which belongs to relabelling.
 //! Lines keep their numbers.
@@ -58,6 +59,52 @@ pub(super) fn expand<'a>(
     Ok(Cow::Owned(out))
 }
 
+/// Replaces `$NAME` and `${NAME}` in a label value; `$$` is a plain `$`. A variable that is not set or empty is told to
+/// `missing`.
+pub(super) fn expand_value(
+    text: &str,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    missing: &dyn Fn(&str),
+) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        let (name, tail) = reference(after);
+        rest = tail;
+        match name {
+            // A dollar that begins no name is left alone.
+            None | Some("$") => out.push('$'),
+            Some("") => {}
+            Some(name) => match lookup(name).filter(|value| !value.is_empty()) {
+                Some(value) => out.push_str(&value),
+                None => missing(name),
+            },
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The name after a dollar, and what follows it. One that is empty is to be left out: braces around nothing, or without
+/// an end.
+fn reference(after: &str) -> (Option<&str>, &str) {
+    if let Some(inside) = after.strip_prefix('{') {
+        return match inside.split_once('}') {
+            Some((name, tail)) => (Some(name), tail),
+            None => (Some(""), inside),
+        };
+    }
+    let special = |c: char| c.is_ascii_digit() || "*#$@!?-".contains(c);
+    if let Some(first) = after.chars().next().filter(|c| special(*c)) {
+        let (name, tail) = after.split_at(first.len_utf8());
+        return (Some(name), tail);
+    }
+    let length = after.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
+    let (name, tail) = after.split_at(length);
+    (Some(name).filter(|name| !name.is_empty()), tail)
+}
+
 /// Where the comment of a line starts: at a `#` outside quotes with a blank before it.
 fn comment_start(line: &str) -> usize {
     let mut quote = None;
@@ -79,6 +126,22 @@ fn comment_start(line: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn label_values_take_both_forms() {
+        let lookup = |name: &str| (name == "HOST").then(|| "box".to_owned());
+        let check = |text: &str, expected: &str, absent: &[&str]| {
+            let told = std::cell::RefCell::new(Vec::new());
+            let missing = |name: &str| told.borrow_mut().push(name.to_owned());
+            assert_eq!(expand_value(text, &lookup, &missing), expected, "{text}");
+            assert_eq!(told.into_inner(), absent, "{text}");
+        };
+        check("a-$HOST-${HOST}.b", "a-box-box.b", &[]);
+        check("$$HOST $", "$HOST $", &[]);
+        check("x$NOPE-${NOPE}y", "x-y", &["NOPE", "NOPE"]);
+        check("${}a ${HOST", "a HOST", &[]);
+        check("100% $ of", "100% $ of", &[]);
+    }
 
     #[test]
     fn replaces_outside_comments_only() {

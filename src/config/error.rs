@@ -26,7 +26,7 @@ pub enum Error {
         reason: String,
     },
     /// A key nobody knows.
-    #[error("{file}:{line}: {path}: unknown key {key:?}")]
+    #[error("{file}:{line}: {path}: unknown key {key:?}{hint}")]
     UnknownKey {
         /// The file.
         file: String,
@@ -36,6 +36,8 @@ pub enum Error {
         path: String,
         /// The key.
         key: String,
+        /// What may be meant, as the end of the sentence.
+        hint: String,
     },
     /// A key that Prometheus has and this server does not.
     #[error("{file}:{line}: {path}: {key:?} is not supported yet")]
@@ -73,4 +75,30 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// Several of these, in the order of lines.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Several(Vec<Error>),
+}
+
+impl Error {
+    /// The line it is on, from 1; 0 where it is not about a line.
+    pub fn line(&self) -> usize {
+        match self {
+            Self::Read { .. } => 0,
+            Self::Syntax { line, .. }
+            | Self::UnknownKey { line, .. }
+            | Self::Unsupported { line, .. }
+            | Self::Value { line, .. }
+            | Self::Environment { line, .. } => *line,
+            Self::Several(errors) => errors.first().map_or(0, Self::line),
+        }
+    }
+
+    /// What is wrong, one by one.
+    pub fn each(&self) -> &[Self] {
+        match self {
+            Self::Several(errors) => errors,
+            one => std::slice::from_ref(one),
+        }
+    }
 }

@@ -2,8 +2,6 @@
 //!
 //! A key that is not supported is refused by name, never ignored, unless it is empty or holds its default.
 
-use serde_path_to_error::Segment;
-
 /// The keys of one kind of section.
 #[derive(Debug)]
 pub(super) struct Keys {
@@ -33,18 +31,38 @@ pub(super) static FILE: Keys = Keys {
         ("global", Section(&GLOBAL)),
         ("scrape_configs", List(&SCRAPE)),
         ("storage", Section(&STORAGE)),
+        ("runtime", Section(&RUNTIME)),
+        ("alerting", Section(&ALERTING)),
     ],
-    unsupported: &[
-        "runtime",
-        "rule_files",
-        "scrape_config_files",
-        "alerting",
-        "remote_write",
-        "remote_read",
-        "otlp",
-        "tracing",
-    ],
+    unsupported: &["rule_files", "scrape_config_files", "remote_write", "remote_read", "otlp", "tracing"],
     harmless: &[],
+};
+
+/// How Go works inside: nothing here.
+static RUNTIME: Keys = Keys { supported: &[("gogc", Value)], unsupported: &[], harmless: &[] };
+
+/// As long as there is nobody to send alerts to, the section may stand.
+static ALERTING: Keys = Keys {
+    supported: &[("alertmanagers", List(&ALERTMANAGER)), ("alert_relabel_configs", List(&RELABEL))],
+    unsupported: &[],
+    harmless: &[],
+};
+
+static ALERTMANAGER: Keys = Keys {
+    supported: &[
+        ("static_configs", List(&STATIC)),
+        ("dns_sd_configs", Value),
+        ("scheme", Value),
+        ("path_prefix", Value),
+        ("timeout", Value),
+        ("api_version", Value),
+        ("follow_redirects", Value),
+        ("enable_http2", Value),
+        ("relabel_configs", List(&RELABEL)),
+        ("alert_relabel_configs", List(&RELABEL)),
+    ],
+    unsupported: SCRAPE.unsupported,
+    harmless: HARMLESS,
 };
 
 static STORAGE: Keys = Keys {
@@ -59,7 +77,7 @@ static TSDB: Keys = Keys {
     supported: &[("out_of_order_time_window", Value), ("retention", Section(&RETENTION))],
     unsupported: &["stale_series_compaction_threshold"],
     // How samples are encoded is the database's own affair.
-    harmless: &[("chunk_encoding", "")],
+    harmless: &[("chunk_encoding", ""), ("stale_series_compaction_threshold", "0")],
 };
 
 static RETENTION: Keys = Keys {
@@ -221,21 +239,39 @@ static RELABEL: Keys = Keys {
     harmless: &[],
 };
 
+#[cfg(test)]
+impl Keys {
+    /// All keys from here on, as they are called in the file.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        let mut out = self.unsupported.to_vec();
+        for (name, below) in self.supported {
+            out.push(name);
+            if let Section(keys) | List(keys) = below {
+                out.extend(keys.names());
+            }
+        }
+        out
+    }
+}
+
+/// A step from the top of the file to a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Segment {
+    Key(String),
+    Index(usize),
+}
+
 /// A key path from the top of the file.
 pub(super) type Path = Vec<Segment>;
 
 /// `path` with one more key.
 pub(super) fn with_key(path: &[Segment], key: &str) -> Path {
-    let mut path = path.to_vec();
-    path.push(Segment::Map { key: key.to_owned() });
-    path
+    [path, &[Segment::Key(key.to_owned())]].concat()
 }
 
 /// `path` with one more index.
 pub(super) fn with_index(path: &[Segment], index: usize) -> Path {
-    let mut path = path.to_vec();
-    path.push(Segment::Seq { index });
-    path
+    [path, &[Segment::Index(index)]].concat()
 }
 
 /// `scrape_configs[0].job_name`; the top is called `configuration`.
@@ -243,14 +279,13 @@ pub(super) fn show(path: &[Segment]) -> String {
     let mut out = String::new();
     for segment in path {
         match segment {
-            Segment::Seq { index } => out.push_str(&["[", &index.to_string(), "]"].concat()),
-            Segment::Map { key } | Segment::Enum { variant: key } => {
+            Segment::Index(index) => out.push_str(&["[", &index.to_string(), "]"].concat()),
+            Segment::Key(key) => {
                 if !out.is_empty() {
                     out.push('.');
                 }
                 out.push_str(key);
             }
-            Segment::Unknown => {}
         }
     }
     if out.is_empty() { "configuration".to_owned() } else { out }

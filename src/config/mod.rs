@@ -1,8 +1,9 @@
 //! Configuration: YAML text in, one validated, compiled, immutable [`Config`] out.
 //!
 //! Read `global`, `scrape` and `discovery` (the typed sections), then `load` (text to typed: environment, keys,
-//! decoding, validation), `keys` (which keys exist and which of them are not supported), `raw` (the file as written),
-//! `locate` (key path to line). Nothing here opens a socket or keeps a file open.
+//! decoding, validation), `keys` (which keys exist and which of them are not supported), `tree` (YAML as a tree with
+//! lines), `section` (values of it, read key by key), `raw` (the file as it is printed). Nothing here opens a socket or
+//! keeps a file open.
 
 pub mod discovery;
 mod environment;
@@ -10,10 +11,11 @@ pub mod error;
 pub mod global;
 mod keys;
 pub mod load;
-mod locate;
 mod raw;
 pub mod scrape;
+mod section;
 pub mod storage;
+mod tree;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,8 +39,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// What the server runs with when it has no file: it scrapes itself at `address`.
-    pub fn self_scrape(address: &str) -> Self {
+    /// What the server runs with when it has no file: it scrapes itself at `address`, below `prefix`.
+    pub fn self_scrape(address: &str, prefix: &str) -> Self {
         let global = GlobalConfig { scrape_interval: Duration::from_secs(5), ..GlobalConfig::default() }
             .with_timeout_within_interval();
         let job = ScrapeConfig {
@@ -46,6 +48,7 @@ impl Config {
                 targets: vec![address.to_owned()],
                 labels: crate::model::Labels::empty(),
             }],
+            metrics_path: format!("{prefix}/metrics"),
             ..ScrapeConfig::new("emberkeep", &global)
         };
         Self { global, scrape_configs: vec![Arc::new(job)], storage: StorageConfig::default() }

@@ -31,7 +31,7 @@ fn refuses_with_file_line_and_key() {
         assert!(error.contains(expected), "{text}\n  gives {error}\n  not   {expected}");
     };
     let job = "scrape_configs:\n- job_name: a\n";
-    check("globul: {}", "f.yml:1: configuration: unknown key \"globul\"");
+    check("globul: {}", "f.yml:1: configuration: unknown key \"globul\"; did you mean \"global\"?");
     check("global:\n  x: 1", "f.yml:2: global: unknown key \"x\"");
     check("rule_files:\n- a.yml", "f.yml:1: configuration: \"rule_files\" is not supported yet");
     check(
@@ -62,7 +62,10 @@ fn refuses_with_file_line_and_key() {
     );
     check(&format!("{job}  sample_limit: -1"), "f.yml:3: scrape_configs[0].sample_limit:");
     check(&format!("{job}  scheme: ftp"), "f.yml:3: scrape_configs[0].scheme: scheme must be");
-    check(&format!("{job}  job_name: b"), "duplicate entry");
+    check(
+        &format!("{job}  job_name: b"),
+        "f.yml:3: scrape_configs[0].job_name: the key is there twice, first on line 2",
+    );
     check(
         &format!("{job}  relabel_configs:\n  - regex: '('\n    target_label: b"),
         "f.yml:4: scrape_configs[0].relabel_configs[0].regex: invalid regular expression",
@@ -81,6 +84,134 @@ fn refuses_with_file_line_and_key() {
     );
     check(&format!("{job}  scrape_protocols: [prometheusproto]"), "unknown scrape protocol");
     check("a: [", "f.yml:");
+    check(
+        &format!("{job}  static_configs:\n  - targets: ['']"),
+        "f.yml:4: scrape_configs[0].static_configs[0].targets[0]: the address is empty",
+    );
+    check(
+        &format!("{job}  static_config: []"),
+        "unknown key \"static_config\"; did you mean \"static_configs\"?",
+    );
+    check(&format!("{job}  scrape-interval: 5s"), "did you mean \"scrape_interval\"?");
+    check(
+        &format!("{job}  static_configs:\n  - hosts: [a]"),
+        "f.yml:4: scrape_configs[0].static_configs[0]: unknown key \"hosts\"; known here: targets, labels",
+    );
+    check(&format!("{job}  sample_limit: abc"), "must be a whole number that is not negative, not \"abc\"");
+    check(&format!("{job}  sample_limit: 1.5"), "must be a whole number that is not negative, not \"1.5\"");
+    check(&format!("{job}  honor_labels: maybe"), "honor_labels: must be true or false, not \"maybe\"");
+    check(&format!("{job}  honor_labels: 'yes'"), "must be true or false, not the text \"yes\"");
+    check(&format!("{job}  metrics_path: [a]"), "metrics_path: must be text, not a list");
+    check(&format!("{job}  static_configs: {{}}"), "static_configs: must be a list, not a mapping");
+    check(&format!("{job}  params: 5"), "params: must be a mapping of names to values, not \"5\"");
+    check(&format!("{job}  scrape_interval: 30"), "not a valid duration string: \"30\"; write 30s or 1h30m");
+    check(
+        &format!("{job}  dns_sd_configs:\n  - names: [x]\n    type: A\n    port: 70000"),
+        "must be a port from 0 to 65535, not \"70000\"",
+    );
+    check(&format!("{job}  <<: 5"), "must be a mapping or a list of mappings to merge in");
+    check("[]", "f.yml:1: configuration: must be a mapping of keys, not a list");
+    check(
+        "alerting:\n  alertmanagers:\n  - static_configs:\n    - targets: [a:9093]",
+        "f.yml:1: configuration: \"alerting\" is not supported yet",
+    );
+    check(
+        "alerting:\n  alertmanagers:\n  - dns_sd_configs:\n    - names: [a]",
+        "\"alerting\" is not supported yet",
+    );
+    check("alerting:\n  alertmanagers:\n  - api_version: v1", "api_version: must be v2, not \"v1\"");
+}
+
+#[test]
+fn tells_all_that_is_wrong_in_the_order_of_lines() {
+    let text = "global:\n  scrape_intervall: 5s\nscrape_configs:\n- job_name: a\n  honor_labels: 7\n  relabel_configs:\n  \
+                - regex: '('\n    target_label: x\n- job_name: b\n  scheme: ftp\n  scheme: http\n";
+    let error = parse(text, "f.yml", &LoadOptions::default()).expect_err("wrong");
+    let lines: Vec<usize> = error.each().iter().map(Error::line).collect();
+    assert_eq!(lines, [2, 5, 7, 10, 11], "{error}");
+    assert_eq!(error.to_string().lines().count(), 5);
+    assert_eq!(error.to_string().matches("scrape_configs[0].honor_labels").count(), 1, "{error}");
+}
+
+/// The configuration that Prometheus is shipped with, in its structure.
+#[test]
+fn a_section_that_says_nothing_may_stand() {
+    let job = "scrape_configs:\n  - job_name: \"prometheus\"\n    static_configs:\n      - targets: [\"localhost:9090\"]\n        \
+               labels:\n          app: \"prometheus\"\n";
+    let text = format!(
+        "global:\n  scrape_interval: 15s\n  evaluation_interval: 15s\n\nalerting:\n  alertmanagers:\n    - \
+         static_configs:\n        - targets:\n          # - alertmanager:9093\n\nrule_files:\n  # - \"first.yml\"\n\n{job}"
+    );
+    assert_eq!(parsed(&text).scrape_configs[0].static_configs[0].targets, ["localhost:9090"]);
+    parsed(
+        "alerting:\n  alertmanagers:\n  - scheme: https\n    static_configs:\n    - targets: []\nruntime: {gogc: 50}\n",
+    );
+    parsed("global:\n  rule_query_offset: 0m\n  scrape_native_histograms: no\n");
+}
+
+#[test]
+fn reads_yaml_as_prometheus_does() {
+    let text = "\u{feff}x-defaults: &d
+  a: 1
+---
+b: 2
+";
+    let error = parse(text, "f.yml", &LoadOptions::default()).expect_err("unknown").to_string();
+    assert!(error.starts_with("f.yml:1: configuration: unknown key \"x-defaults\""), "{error}");
+
+    let config = parsed(
+        "global:
+  sample_limit: 1_000
+  label_limit: 1e3
+  body_size_limit: 1.5MB
+  external_labels: {a: null, b: 1.10, c: yes, d: '', 5: x}
+scrape_configs:
+- &base
+  job_name: a
+  honor_labels: y
+  honor_timestamps: Off
+  enable_compression:
+  params:
+  scheme: HTTPS
+  metrics_path:
+  relabel_configs: &rules
+  - {target_label: x, replacement: , separator: , action: KEEP, regex: , source_labels: [q]}
+  static_configs: [{targets: [a, 5, yes], labels: {z: , q: ~, r: !!str null}}]
+- <<: *base
+  job_name: b
+  honor_labels: no
+- job_name: c
+  scheme:
+  <<: [{honor_labels: on}, {honor_labels: off, metrics_path: /c}]
+  metric_relabel_configs: *rules
+---
+not: read
+",
+    );
+    let global = &config.global;
+    assert_eq!((global.limits.sample_limit, global.limits.label_limit), (1000, 1000));
+    assert_eq!(global.limits.body_size_limit, 1536 << 10);
+    let labels: Vec<_> = global.external_labels.iter().collect();
+    assert_eq!(labels, [("5", "x"), ("b", "1.10"), ("c", "yes")]);
+    let [a, b, c] = &config.scrape_configs[..] else { panic!("three jobs") };
+    assert!(a.honor_labels && !a.honor_timestamps && !a.enable_compression && a.params.is_empty());
+    assert_eq!((a.scheme, a.metrics_path.as_str()), (Scheme::Https, "/metrics"));
+    assert_eq!(a.static_configs[0].targets, ["a", "5", "yes"]);
+    let labels: Vec<_> = a.static_configs[0].labels.iter().collect();
+    assert_eq!(labels, [("r", "null")]);
+    let rule = a.relabel_configs[0].spec();
+    assert_eq!((rule.replacement.as_str(), rule.separator.as_str(), rule.regex.as_str()), ("", "", ""));
+    assert!(!b.honor_labels && b.scheme == Scheme::Https && b.relabel_configs == a.relabel_configs);
+    assert!(c.honor_labels && c.metrics_path == "/c" && c.metric_relabel_configs == a.relabel_configs);
+}
+
+#[test]
+fn external_labels_take_variables_of_the_environment() {
+    // Set for every process that cargo starts.
+    let config =
+        parsed("global:\n  external_labels: {a: $CARGO_PKG_NAME-1, b: '${EMBERKEEP_TEST_UNSET}', c: $$x}\n");
+    let labels: Vec<_> = config.global.external_labels.iter().collect();
+    assert_eq!(labels, [("a", "emberkeep-1"), ("c", "$x")]);
 }
 
 #[test]
@@ -98,7 +229,7 @@ scrape_configs:
   scheme: https
   fallback_scrape_protocol: PrometheusText0.0.4
   follow_redirects: false
-  static_configs: [{targets: ['a:1'], labels: {v: '1.10'}}]
+  static_configs: [{targets: ['a:1'], labels: {v: '1.10', n: 'NULL', y: 'yes', t: '~', o: '0o7', q: 'a: b #'}}]
   dns_sd_configs: [{names: [x], type: a, port: 80}]
   relabel_configs:
   - regex:
@@ -111,7 +242,7 @@ scrape_configs:
     let printed = config.to_yaml();
     assert!(printed.contains("scrape_interval: 1h30m"), "{printed}");
     assert_eq!(parsed(&printed), config, "{printed}");
-    let own = Config::self_scrape("localhost:9090");
+    let own = Config::self_scrape("localhost:9090", "/prom");
     assert_eq!(parsed(&own.to_yaml()), own);
     assert_eq!(parsed(&Config::default().to_yaml()), Config::default());
 }
@@ -122,4 +253,19 @@ fn a_reference_to_the_environment_stays_unless_asked_for() {
     assert_eq!(parsed(text).scrape_configs[0].static_configs[0].targets, ["${EMBERKEEP_TEST_UNSET}"]);
     let error = parse(text, "f.yml", &LoadOptions { expand_env: true }).expect_err("unset").to_string();
     assert_eq!(error, "f.yml:3: environment variable \"EMBERKEEP_TEST_UNSET\" is not set");
+}
+
+#[test]
+fn the_page_of_the_configuration_names_every_key() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations/configuration.md");
+    let page = std::fs::read_to_string(path).expect("the page");
+    let rows: String =
+        page.lines().filter(|line| line.starts_with("| `") || line.starts_with("A rule")).collect();
+    let is_named = |key: &str| {
+        rows.contains(&format!("`{key}`"))
+            || rows.contains(&format!(".{key}`"))
+            || rows.contains(&format!("{key}."))
+    };
+    let missing: Vec<&str> = keys::FILE.names().into_iter().filter(|key| !is_named(key)).collect();
+    assert!(missing.is_empty(), "{missing:?} are not on the page");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use rust_embed::{EmbeddedFile, RustEmbed};
+use rust_embed::RustEmbed;
 
 use super::reply;
 use super::state::ApiState;
@@ -21,15 +21,19 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'uns
 /// Where the page is found; its own table of routes has the same paths.
 const PAGES: [&str; 6] = ["query", "targets", "status", "tsdb-status", "flags", "config"];
 
+/// The page that comes first.
+const HOME: &str = "query";
+
 /// Answers everything that is no endpoint: files of the page, redirects to it, the page itself.
 pub(super) async fn serve(
-    State(_): State<Arc<ApiState>>,
+    State(state): State<Arc<ApiState>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let path = uri.path().trim_start_matches('/');
-    let is_page = matches!(path, "" | "graph") || PAGES.contains(&path);
+    let below_root = uri.path().strip_prefix('/').unwrap_or_default();
+    let path = below_root.trim_start_matches('/');
+    let is_page = redirected(path).is_some() || PAGES.contains(&path);
     let file = if is_page { None } else { Dist::get(path) };
     let allowed = "GET, HEAD, OPTIONS";
     match method {
@@ -38,13 +42,11 @@ pub(super) async fn serve(
         _ if is_page || file.is_some() => return reply::method_not_allowed(allowed),
         _ => return reply::not_found(),
     }
-    if matches!(path, "" | "graph") {
-        let target = uri.query().map_or_else(|| "/query".to_owned(), |query| format!("/query?{query}"));
-        let Ok(target) = HeaderValue::from_str(&target) else { return reply::not_found() };
-        return (StatusCode::FOUND, [(header::LOCATION, target)]).into_response();
+    if let Some(page) = redirected(path) {
+        return to_page(&state, page, &uri);
     }
     if let Some(file) = file {
-        return answer(path, &file, &headers);
+        return answer(path, file.metadata.sha256_hash(), file.data.to_vec(), &headers);
     }
     // The page says in its own words that there is nothing here, but only to those who can show it.
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
@@ -54,23 +56,54 @@ pub(super) async fn serve(
     let Some(file) = Dist::get("index.html") else {
         return reply::plain_error(StatusCode::NOT_FOUND, "the page is not part of this build");
     };
-    let mut response = answer("index.html", &file, &headers);
+    let body = page(&String::from_utf8_lossy(&file.data), below_root, &state.site.page_title);
+    // What it says besides the file is told by where it stands and by the process.
+    let mut tag = file.metadata.sha256_hash();
+    for (at, byte) in body.bytes().enumerate() {
+        tag[at % 16] = tag[at % 16].rotate_left(3) ^ byte;
+    }
+    let mut response = answer("index.html", tag, body.into_bytes(), &headers);
     if !is_page {
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
     response
 }
 
-fn answer(path: &str, file: &EmbeddedFile, request: &HeaderMap) -> Response {
-    let hash = file.metadata.sha256_hash();
+/// Sends a browser to the page that comes first.
+pub(super) fn to_home(state: &ApiState, uri: &Uri) -> Response {
+    to_page(state, HOME, uri)
+}
+
+fn to_page(state: &ApiState, page: &str, uri: &Uri) -> Response {
+    let query = uri.query().map(|query| ["?", query].concat()).unwrap_or_default();
+    reply::redirect(&[state.site.external_url.path(), "/", page, &query].concat())
+}
+
+/// The page that somebody is sent to who asks for `path`, if it is not a page itself.
+fn redirected(path: &str) -> Option<&'static str> {
+    match path {
+        "" | "graph" | "graph/" => Some(HOME),
+        _ => path.strip_suffix('/').and_then(|bare| PAGES.into_iter().find(|page| *page == bare)),
+    }
+}
+
+/// The text of the page for a request of `path`: it finds its files and the API by going up as far as it stands below
+/// the prefix, whatever the prefix is called outside.
+fn page(text: &str, path: &str, title: &str) -> String {
+    let root = "../".repeat(path.matches('/').count());
+    let escaped = title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace("=\"./", &["=\"./", &root].concat())
+        .replace("<title>Emberkeep</title>", &["<title>", &escaped, "</title>"].concat())
+}
+
+fn answer(path: &str, hash: [u8; 32], body: Vec<u8>, request: &HeaderMap) -> Response {
     let half = hash.first_chunk::<16>().map_or(0, |bytes| u128::from_be_bytes(*bytes));
     let tag = format!("\"{half:032x}\"");
     // Files below assets carry a hash in their names and never change.
     let caching =
         if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
     let same = request.get(header::IF_NONE_MATCH).is_some_and(|seen| seen.as_bytes() == tag.as_bytes());
-    let mut response =
-        if same { StatusCode::NOT_MODIFIED.into_response() } else { file.data.to_vec().into_response() };
+    let mut response = if same { StatusCode::NOT_MODIFIED.into_response() } else { body.into_response() };
     let headers = response.headers_mut();
     let values = [
         (header::CONTENT_TYPE, media_type(path)),
@@ -97,5 +130,37 @@ fn media_type(path: &str) -> &'static str {
         Some("json") => "application/json",
         Some("png") => "image/png",
         _ => "text/plain; charset=utf-8",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_finds_its_way_to_the_root_from_wherever_it_stands() {
+        let text = "<link href=\"./favicon.svg\" /><title>Emberkeep</title><meta content=\"./\" />";
+        let check = |path: &str, root: &str| {
+            let expected = format!(
+                "<link href=\"{root}favicon.svg\" /><title>A &lt;b&gt;</title><meta content=\"{root}\" />"
+            );
+            assert_eq!(page(text, path, "A <b>"), expected, "{path}");
+        };
+        check("query", "./");
+        check("a/query", "./../");
+        check("a/b/query", "./../../");
+        let index = Dist::get("index.html").expect("the page is built");
+        let index = String::from_utf8_lossy(&index.data);
+        assert!(index.contains("<title>Emberkeep</title>"), "{index}");
+        assert!(index.contains("<meta name=\"root\" content=\"./\""), "{index}");
+    }
+
+    #[test]
+    fn pages_with_a_slash_and_the_old_names_are_redirects() {
+        assert_eq!(redirected(""), Some("query"));
+        assert_eq!(redirected("graph"), Some("query"));
+        assert_eq!(redirected("targets/"), Some("targets"));
+        assert_eq!(redirected("targets"), None);
+        assert_eq!(redirected("a/query/"), None);
     }
 }

@@ -118,7 +118,10 @@ impl HttpMetrics {
 pub(super) async fn count(State(state): State<Arc<ApiState>>, request: Request, next: Next) -> Response {
     // The route, not the path: a metric for every path anyone asks for would have no bound.
     let route = request.extensions().get::<MatchedPath>();
-    let handler = route.map_or_else(|| "/".to_owned(), |route| route.as_str().to_owned());
+    let prefix = &state.site.route_prefix;
+    // As it is called without a prefix, so that the same dashboard fits.
+    let handler = route.and_then(|route| route.as_str().strip_prefix(prefix.as_str()));
+    let handler = handler.filter(|route| !route.is_empty()).unwrap_or("/").to_owned();
     let started = Instant::now();
     let response = next.run(request).await;
     let metrics = state.http_metrics.clone();

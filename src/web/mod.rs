@@ -1,6 +1,6 @@
 //! HTTP: the query API, the status API, the page, the server's own metrics. The only user of axum.
 //!
-//! Read `router` below, then [`state`] (what handlers may use), [`params`] and [`reply`] (how requests are read and
+//! Read `router` below, then [`state`] (what handlers may use), [`site`] (under which address and prefix), [`params`] and [`reply`] (how requests are read and
 //! answered), [`pieces`] (how query results are written), then the handlers under [`api`]; `serve` with `request_line` and
 //! `stall` is what lies below the router: connections.
 //!
@@ -21,6 +21,7 @@ mod replay;
 pub mod reply;
 mod request_line;
 mod serve;
+pub mod site;
 mod stall;
 pub mod state;
 
@@ -30,7 +31,8 @@ use axum::Extension;
 pub use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::http::Uri;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -40,6 +42,7 @@ pub use measure::HttpMetrics;
 pub use params::room as forms;
 pub use replay::{ReplayEnd, replay_end};
 pub use serve::{Connections, serve};
+pub use site::{ExternalUrl, Site, SiteOptions, route_prefix};
 pub use state::{ApiState, ReloadRequest};
 
 /// Request bodies larger than this are refused.
@@ -70,7 +73,7 @@ fn plain<H: Handler<T, Arc<ApiState>>, T: 'static>(handler: H) -> Route {
         .fallback(move || async move { reply::method_not_allowed(allowed) })
 }
 
-/// A route that changes the life of the server.
+/// A route that changes data, for programs and for the pages of this server.
 fn admin<H: Handler<T, Arc<ApiState>>, T: 'static>(handler: H) -> Route {
     let allowed = "OPTIONS, POST, PUT";
     post(handler.clone())
@@ -79,6 +82,7 @@ fn admin<H: Handler<T, Arc<ApiState>>, T: 'static>(handler: H) -> Route {
         .fallback(move || async move { reply::method_not_allowed(allowed) })
 }
 
+/// A route that changes the life of the server.
 fn lifecycle<H: Handler<T, Arc<ApiState>>, T: 'static>(handler: H) -> Route {
     let allowed = "GET, OPTIONS, POST, PUT";
     post(handler.clone())
@@ -88,8 +92,40 @@ fn lifecycle<H: Handler<T, Arc<ApiState>>, T: 'static>(handler: H) -> Route {
         .fallback(move || async move { reply::method_not_allowed(allowed) })
 }
 
-/// Every route of the server.
+/// Every route of the server, below its prefix.
 pub fn router(state: Arc<ApiState>) -> Router {
+    let routes = routes(&state);
+    let prefix = state.site.route_prefix.clone();
+    if prefix.is_empty() {
+        return routes;
+    }
+    let other = || async { reply::method_not_allowed("GET, HEAD") };
+    let inside = [&prefix, "/"].concat();
+    let target = inside.clone();
+    let to_prefix = move || async move { reply::redirect(&target) };
+    let to_page = move |uri: Uri| async move { assets::to_home(&state, &uri) };
+    Router::new()
+        .route("/", get(to_prefix).fallback(other))
+        // The router takes it for neither outside nor inside.
+        .route(&inside, get(to_page).fallback(other))
+        .nest(&prefix, routes)
+        .fallback(|| async { reply::not_found() })
+}
+
+fn routes(state: &Arc<ApiState>) -> Router {
+    let own_pages_only = from_fn_with_state(Arc::clone(state), cors::refuse_foreign);
+    let changes = Router::new()
+        .route("/admin/tsdb/delete_series", admin(api::admin::delete_series))
+        .route("/admin/tsdb/clean_tombstones", admin(api::admin::clean_tombstones))
+        .route("/admin/tsdb/snapshot", admin(api::admin::snapshot))
+        .route(
+            WRITE,
+            post(api::write::write)
+                .options(reply::no_content)
+                .fallback(|| async { reply::method_not_allowed("OPTIONS, POST") })
+                .layer(Extension(api::write::room())),
+        )
+        .route_layer(own_pages_only.clone());
     let api = Router::new()
         .route("/query", query(api::query::instant))
         .route("/query_range", query(api::query::range))
@@ -113,19 +149,14 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/status/tsdb", read(api::status::tsdb))
         .route("/status/tsdb/blocks", read(api::status::tsdb_blocks))
         .route("/status/walreplay", read(api::status::wal_replay))
-        .route("/admin/tsdb/delete_series", admin(api::admin::delete_series))
-        .route("/admin/tsdb/clean_tombstones", admin(api::admin::clean_tombstones))
-        .route("/admin/tsdb/snapshot", admin(api::admin::snapshot))
-        .route(
-            WRITE,
-            post(api::write::write)
-                .options(reply::no_content)
-                .fallback(|| async { reply::method_not_allowed("OPTIONS, POST") })
-                .layer(Extension(api::write::room())),
-        )
+        .merge(changes)
         .fallback(reply::no_such_endpoint)
-        .layer(from_fn_with_state(Arc::clone(&state), replay::wait))
-        .layer(from_fn(cors::add_headers));
+        .layer(from_fn_with_state(Arc::clone(state), replay::wait))
+        .layer(from_fn_with_state(Arc::clone(state), cors::add_headers));
+    let lifecycle = Router::new()
+        .route("/-/reload", lifecycle(lifecycle::reload))
+        .route("/-/quit", lifecycle(lifecycle::quit))
+        .route_layer(own_pages_only);
     state.http_metrics.set_query_slots(state.lanes.queries.width());
     // Small replies are not worth compressing.
     let compress = CompressionLayer::new()
@@ -140,12 +171,11 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/version", plain(api::status::version))
         .route("/-/healthy", plain(lifecycle::healthy))
         .route("/-/ready", plain(lifecycle::ready))
-        .route("/-/reload", lifecycle(lifecycle::reload))
-        .route("/-/quit", lifecycle(lifecycle::quit))
+        .merge(lifecycle)
         .fallback(assets::serve)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(compress)
         .layer(CatchPanicLayer::custom(reply::from_panic))
-        .layer(from_fn_with_state(Arc::clone(&state), measure::count))
-        .with_state(state)
+        .layer(from_fn_with_state(Arc::clone(state), measure::count))
+        .with_state(Arc::clone(state))
 }

@@ -221,6 +221,13 @@ pub fn plain_error(status: StatusCode, text: &str) -> Response {
     (status, [no_guessing], format!("{text}\n")).into_response()
 }
 
+/// Sends a browser to `target`, a path with or without a query.
+pub fn redirect(target: &str) -> Response {
+    // What is no header was no path either.
+    let Ok(target) = HeaderValue::from_str(target) else { return not_found() };
+    (StatusCode::FOUND, [(header::LOCATION, target)]).into_response()
+}
+
 /// Answers unknown paths.
 pub fn not_found() -> Response {
     plain_error(StatusCode::NOT_FOUND, "404 page not found")

@@ -13,6 +13,7 @@ use super::lanes::Lanes;
 use super::measure::HttpMetrics;
 use super::replay::ReplayEnd;
 use super::reply::ApiError;
+use super::site::Site;
 use crate::config::Config;
 use crate::promql::Engine;
 use crate::remote::Receiver;
@@ -55,6 +56,8 @@ pub struct ApiState {
     pub reload_state: ArcSwap<ReloadState>,
     /// Command line flags and their values.
     pub flags: BTreeMap<String, String>,
+    /// Where and how page and API are served.
+    pub site: Site,
     /// Where `/-/reload` is answered.
     pub reload: mpsc::Sender<ReloadRequest>,
     /// Stopping this ends the server.

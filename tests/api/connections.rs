@@ -67,7 +67,8 @@ fn connections_are_counted_and_bounded() {
     // All places are taken: this one is answered once another one ends.
     let mut fourth = connect(&server);
     fourth.write_all(PING).expect("send");
-    third.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("send");
+    let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text\r\n\r\n";
+    third.write_all(request.as_bytes()).expect("send");
     let metrics = read_until(&mut third, "# EOF");
     assert!(metrics.contains("emberkeep_http_connections 3\n"), "{metrics}");
     drop(held);

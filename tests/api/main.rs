@@ -4,7 +4,8 @@
 //! snapshots, [`clocks`] about samples of the future, [`connections`] about their number and time, [`cost`] about
 //! statistics, [`framing`] about where requests begin and end, [`histograms`] about native ones, [`lanes`] about what is
 //! looked up, [`write`] about remote write, [`load`] about queries that wait, run long or are given up, [`long`] about
-//! replies that are written while they are sent, [`replay`] about the time while the log is replayed, [`silent`] about
+//! replies that are written while they are sent, [`replay`] about the time while the log is replayed, [`site`] about
+//! prefixes and origins, [`silent`] about
 //! logs that cannot be written, [`typed`] about types and units as labels.
 
 #[path = "../support/mod.rs"]
@@ -22,6 +23,7 @@ mod load;
 mod long;
 mod replay;
 mod silent;
+mod site;
 mod typed;
 mod write;
 

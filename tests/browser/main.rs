@@ -133,6 +133,26 @@ async fn walk_through(browser: &Browser, url: &str) {
     screenshot(browser, "targets").await;
 }
 
+/// Below a prefix the page finds its files, the API and its other pages; where there is no page, it says so.
+async fn walk_below_a_prefix(browser: &Browser, url: &str) {
+    let path = async || browser.current_url().await.expect("url").path().to_owned();
+    browser.goto(&format!("{url}/deep/down/graph")).await.expect("open the page");
+    element(browser, &format!("{} .cm-content", id("expr-editor"))).await;
+    assert_eq!(path().await, "/deep/down/query");
+    assert_eq!(browser.title().await.expect("title"), "Query - North & South");
+    click(browser, &id("nav-targets")).await;
+    element(browser, &id("target-pool")).await;
+    assert_eq!(path().await, "/deep/down/targets");
+    for lost in ["/deep/down/a/b/query", "/deep/down/query/x"] {
+        browser.goto(&format!("{url}{lost}")).await.expect("open no page");
+        let heading = element(browser, "h1").await;
+        assert_eq!(heading.text().await.expect("text"), "No such page", "{lost}");
+        click(browser, &id("nav-targets")).await;
+        element(browser, &id("target-pool")).await;
+        assert_eq!(path().await, "/deep/down/targets");
+    }
+}
+
 /// The option of the completion list with this text.
 async fn wait_for_option(browser: &Browser, text: &str) -> Element {
     let started = std::time::Instant::now();
@@ -172,6 +192,9 @@ fn a_person_finds_a_metric_draws_it_and_looks_at_the_targets() {
     runtime.block_on(async {
         let browser = open_browser(&driver, &chromium, &dir.path().join("profile")).await;
         walk_through(&browser, &server.url).await;
+        let flags = ["--web.external-url=/deep/down", "--web.page-title=North & South"];
+        let below = Server::start(&dir.path().join("below"), &flags, &[]);
+        walk_below_a_prefix(&browser, &below.url).await;
         browser.close().await.expect("close the browser");
     });
 }

@@ -10,7 +10,7 @@ use emberkeep::expfmt::{Entry, Format, Parser, parse_series};
 use emberkeep::model::LabelsBuf;
 
 #[expect(clippy::print_stdout, reason = "a skipped test says so")]
-fn folder(name: &str) -> Option<PathBuf> {
+pub(crate) fn folder(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("EMBERKEEP_CONFORMANCE")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"), PathBuf::from);
     let folder = root.join(name);

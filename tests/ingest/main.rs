@@ -1,5 +1,9 @@
-//! The ingest side as a whole: conformance data, a real loopback target, DNS, reload.
+//! The ingest side as a whole: conformance data, command lines of real servers, a real loopback target, DNS, reload.
 
+#[path = "../support/mod.rs"]
+mod support;
+
+mod command_lines;
 mod conformance;
 mod dns;
 #[path = "../support/dns.rs"]

@@ -37,6 +37,11 @@ fn command(dir: &Path, args: &[&str], address: &str) -> Command {
     command
 }
 
+fn free_address() -> String {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    free.expect("a port").to_string()
+}
+
 /// A running server. Dropping it kills it.
 pub struct Server {
     child: Child,
@@ -74,6 +79,14 @@ impl Server {
         Some(Self::spawn(command))
     }
 
+    /// Starts the program in `dir` with a command line as Prometheus has it, without a command, on a free port.
+    pub fn start_as(dir: &Path, args: &[String]) -> Self {
+        let address = free_address();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_emberkeep"));
+        command.args(args).arg(format!("--web.listen-address={address}"));
+        Self::wait_for(command.current_dir(dir).stdin(Stdio::null()).stderr(Stdio::null()), &address)
+    }
+
     fn spawn(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("start the server");
         let log = Arc::new(Mutex::new(Some(String::new())));
@@ -100,14 +113,17 @@ impl Server {
 
     /// As [`Server::start`], with its log going to `stderr`.
     pub fn start_silent(dir: &Path, args: &[&str], stderr: Stdio) -> Self {
-        let free =
-            std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
-        let address = free.to_string();
-        let mut child = command(dir, args, &address).stderr(stderr).spawn().expect("start the server");
+        let address = free_address();
+        Self::wait_for(command(dir, args, &address).stderr(stderr), &address)
+    }
+
+    /// Starts what listens on `address`, whatever it logs.
+    fn wait_for(command: &mut Command, address: &str) -> Self {
+        let mut child = command.spawn().expect("start the server");
         wait_for("the server listens", || {
             let ended = child.try_wait().expect("wait");
             assert!(ended.is_none(), "the server ended: {ended:?}");
-            std::net::TcpStream::connect(&address).ok()
+            std::net::TcpStream::connect(address).ok()
         });
         Self { child, url: format!("http://{address}"), log: Arc::default() }
     }

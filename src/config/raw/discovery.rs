@@ -1,14 +1,14 @@
-//! Sections that name targets, as written.
+//! Sections that name targets, as printed.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Time;
 use crate::config::{DnsSdConfig, StaticConfig};
 
 /// See [`StaticConfig`].
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(in crate::config) struct Static {
     pub(in crate::config) targets: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -23,7 +23,7 @@ impl From<&StaticConfig> for Static {
 }
 
 /// See [`DnsSdConfig`].
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(in crate::config) struct DnsSd {
     pub(in crate::config) names: Option<Vec<String>>,
     pub(in crate::config) refresh_interval: Option<Time>,

@@ -1,14 +1,14 @@
-//! `global` as written.
+//! `global` as printed.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{Size, Time};
 use crate::config::{GlobalConfig, ScrapeProtocol};
 
 /// See [`GlobalConfig`].
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(in crate::config) struct Global {
     pub(in crate::config) scrape_interval: Option<Time>,
     pub(in crate::config) scrape_timeout: Option<Time>,

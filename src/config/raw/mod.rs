@@ -1,7 +1,4 @@
-//! The file exactly as written: serde structs with everything optional, one file per section.
-//!
-//! Unknown keys are refused before decoding, against the tables in `keys`, because a key that is known but not
-//! supported deserves another message.
+//! The file as it is printed: serde structs that leave out what says nothing, one file per section.
 
 mod discovery;
 mod global;
@@ -10,7 +7,7 @@ mod scalar;
 mod scrape;
 mod storage;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 pub(super) use discovery::{DnsSd, Static};
 pub(super) use global::Global;
@@ -22,7 +19,7 @@ pub(super) use storage::Storage;
 use super::Config;
 
 /// The whole file.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct File {
     pub(super) global: Option<Global>,
     #[serde(skip_serializing_if = "Option::is_none")]

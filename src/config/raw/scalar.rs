@@ -2,20 +2,13 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Serialize, Serializer};
 
-use crate::model::{format_duration, parse_duration};
+use crate::model::format_duration;
 
 /// A duration such as `1h30m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::config) struct Time(pub(in crate::config) Duration);
-
-impl<'de> Deserialize<'de> for Time {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse_duration(&text).map(Self).map_err(D::Error::custom)
-    }
-}
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -30,18 +23,21 @@ pub(in crate::config) struct Size(pub(in crate::config) u64);
 const UNITS: [&str; 7] = ["B", "KB", "MB", "GB", "TB", "PB", "EB"];
 
 impl Size {
+    /// One number with a unit, or several: `1.5MB`, `1GB512MB`. Nothing but `0` goes without.
     pub(in crate::config) fn parse(text: &str) -> Option<Self> {
         if text == "0" {
             return Some(Self(0));
         }
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at(digits);
-        let power = UNITS.iter().position(|name| {
-            unit.eq_ignore_ascii_case(name)
-                || (unit.len() == 3 && unit.eq_ignore_ascii_case(&[&name[..1], "ib"].concat()))
-        })?;
-        let factor = 1u64 << (10 * power);
-        number.parse::<u64>().ok()?.checked_mul(factor).filter(|n| i64::try_from(*n).is_ok()).map(Self)
+        let (mut total, mut rest) = (0u64, text);
+        while !rest.is_empty() || text.is_empty() {
+            let digits = rest.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+            let (number, after) = rest.split_at(digits);
+            let letters = after.bytes().take_while(u8::is_ascii_alphabetic).count();
+            let (unit, after) = after.split_at(letters);
+            total = total.checked_add(part(number, unit)?)?;
+            rest = after;
+        }
+        Some(Self(total)).filter(|size| i64::try_from(size.0).is_ok())
     }
 
     fn format(self) -> String {
@@ -53,19 +49,30 @@ impl Size {
     }
 }
 
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| {
-            D::Error::custom(format!("not a valid size: {text:?} (a whole number with a unit such as 15MB)"))
-        })
-    }
-}
-
 impl Serialize for Size {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.format())
     }
+}
+
+/// The bytes of a number with a unit; what is less than a byte is left out.
+fn part(number: &str, unit: &str) -> Option<u64> {
+    let power = UNITS.iter().position(|name| {
+        unit.eq_ignore_ascii_case(name)
+            || (unit.len() == 3 && unit.eq_ignore_ascii_case(&[&name[..1], "ib"].concat()))
+    })?;
+    let factor = 1u64 << (10 * power);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    if matches!(number, "" | ".") || fraction.contains('.') {
+        return None;
+    }
+    let whole = if whole.is_empty() { 0 } else { whole.parse::<u64>().ok()? };
+    // Nine digits tell bytes apart up to gigabytes; what follows them is of no account.
+    let places = fraction.len().min(9);
+    let digits = if places == 0 { 0 } else { fraction[..places].parse::<u64>().ok()? };
+    let scale = 10u128.pow(u32::try_from(places).ok()?);
+    let part = u64::try_from(u128::from(factor) * u128::from(digits) / scale).ok()?;
+    whole.checked_mul(factor)?.checked_add(part)
 }
 
 #[cfg(test)]
@@ -83,7 +90,10 @@ mod tests {
         check("15MiB", Some((15 << 20, "15MB")));
         check("1536KB", Some((1536 << 10, "1536KB")));
         check("7B", Some((7, "7B")));
-        for text in ["100", "", "MB", "-1MB", "1.5MB", "1XB", "99999999999EB", "1\u{e9}B"] {
+        check("1.5MB", Some((1536 << 10, "1536KB")));
+        check("0.1KB", Some((102, "102B")));
+        check("1MiB512KiB", Some((1536 << 10, "1536KB")));
+        for text in ["100", "", "MB", ".MB", "1.2.3MB", "1MB5", "-1MB", "1XB", "99999999999EB", "1\u{e9}B"] {
             check(text, None);
         }
     }

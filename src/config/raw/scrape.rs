@@ -1,15 +1,15 @@
-//! One entry of `scrape_configs` as written.
+//! One entry of `scrape_configs` as printed.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::global::{printed, protocol_names};
 use super::{DnsSd, Relabel, Size, Static, Time};
 use crate::config::ScrapeConfig;
 
 /// See [`ScrapeConfig`].
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[expect(clippy::struct_field_names, reason = "the fields are the keys of the file")]
 pub(in crate::config) struct Scrape {
     pub(in crate::config) job_name: Option<String>,

@@ -1,12 +1,12 @@
-//! `storage` as written.
+//! `storage` as printed.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{Size, Time};
 use crate::config::StorageConfig;
 
 /// See [`StorageConfig`].
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(in crate::config) struct Storage {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) tsdb: Option<Tsdb>,
@@ -14,13 +14,13 @@ pub(in crate::config) struct Storage {
     pub(in crate::config) exemplars: Option<Exemplars>,
 }
 
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(in crate::config) struct Exemplars {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) max_exemplars: Option<i64>,
 }
 
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(in crate::config) struct Tsdb {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) out_of_order_time_window: Option<Time>,
@@ -28,7 +28,7 @@ pub(in crate::config) struct Tsdb {
     pub(in crate::config) retention: Option<Retention>,
 }
 
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(in crate::config) struct Retention {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) time: Option<Time>,

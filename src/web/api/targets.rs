@@ -14,6 +14,7 @@ use crate::storage::StorageError;
 use crate::web::lanes::Turn;
 use crate::web::params::{Params, parse_integer};
 use crate::web::reply::{ApiError, Reply, Success};
+use crate::web::site::Site;
 use crate::web::state::ApiState;
 
 type Shared = State<Arc<ApiState>>;
@@ -26,7 +27,7 @@ fn duration(ms: u64) -> String {
     crate::model::format_duration(std::time::Duration::from_millis(ms))
 }
 
-fn active_json(target: &ActiveTarget) -> Value {
+fn active_json(target: &ActiveTarget, site: &Site) -> Value {
     // A target that was never scraped has Go's zero time, which clients know.
     let last =
         jiff::Timestamp::from_millisecond(target.last_scrape_ms).ok().filter(|_| target.last_scrape_ms > 0);
@@ -35,7 +36,7 @@ fn active_json(target: &ActiveTarget) -> Value {
         "labels": labels_json(&target.labels),
         "scrapePool": target.pool,
         "scrapeUrl": target.url,
-        "globalUrl": target.url,
+        "globalUrl": site.external_url.globalize(&target.url, site.own_port),
         "lastError": target.last_error,
         "lastScrape": last.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |t| t.to_string()),
         "lastScrapeDuration": target.last_duration_s,
@@ -68,7 +69,7 @@ fn all_targets(state: &ApiState, params: &Params) -> Value {
     let active = matches!(wanted.as_str(), "any" | "active");
     let dropped = matches!(wanted.as_str(), "any" | "dropped");
     let active_targets: Vec<Value> = if active {
-        status.active.iter().filter(|t| in_pool(&t.pool)).map(active_json).collect()
+        status.active.iter().filter(|t| in_pool(&t.pool)).map(|t| active_json(t, &state.site)).collect()
     } else {
         Vec::new()
     };

@@ -112,8 +112,9 @@ it('series names are valid selectors', () => {
   expect(formatSeries({ __name__: 'my.metric', 'a.b': 'x' })).toBe('{"my.metric", "a.b"="x"}');
 });
 
-it('the prefix is what comes before the page name', () => {
-  expect(prefixOf('/query')).toBe('');
-  expect(prefixOf('/')).toBe('');
-  expect(prefixOf('/a/b/query')).toBe('/a/b');
+it('the prefix is where the root is, seen from the page', () => {
+  expect(prefixOf('./', 'http://a/query')).toBe('');
+  expect(prefixOf('./', 'http://a/')).toBe('');
+  expect(prefixOf('./', 'http://a/x/y/query?g0.expr=a/b')).toBe('/x/y');
+  expect(prefixOf('./../../', 'http://a/x/no/such/page')).toBe('/x');
 });

@@ -2,6 +2,9 @@
 import { Title } from '@mantine/core';
 import { type ReactNode, useEffect } from 'react';
 
+/** What the server calls itself. */
+const siteTitle = document.title;
+
 interface Props {
   title: string;
   /** Only for screen readers. */
@@ -11,7 +14,7 @@ interface Props {
 
 export function PageTitle({ title, hidden = false, children }: Props) {
   useEffect(() => {
-    document.title = `${title} - Emberkeep`;
+    document.title = `${title} - ${siteTitle}`;
   }, [title]);
   return (
     <div className={hidden ? 'ek-visually-hidden' : 'ek-page-title'}>
