@@ -1,23 +1,23 @@
 //! The outside world: HTTP and DNS. The only user of hyper as a client, of reqwest and hickory-resolver.
 //!
 //! Read `resolver` (names to records), `system` with `files` (as the system does it), `dial` (names to connections),
-//! `url`, then `http` (the client of scrapes); `api` asks other servers for the command line.
+//! `http_url`, then `http` (the client of scrapes); `api` asks other servers for the command line.
 
 pub mod api;
 pub mod dial;
 pub mod files;
 pub mod http;
+pub mod http_url;
 pub mod resolver;
 pub mod system;
-pub mod url;
 
 pub use api::ApiClient;
 pub use dial::{DialError, Dialer};
 pub use files::ResolverFiles;
 pub use http::{HttpClient, HttpError, HttpRequest, HttpResponse};
+pub use http_url::{HttpUrl, UrlError};
 pub use resolver::{DnsError, DnsRecord, RecordKind, Resolver};
 pub use system::SystemResolver;
-pub use url::{HttpUrl, UrlError};
 
 /// Settings of the network that are fixed for the life of the process.
 #[derive(Debug, Clone, Copy, Default)]

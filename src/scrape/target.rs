@@ -7,7 +7,7 @@ use super::timing::stable_hash;
 use crate::config::ScrapeConfig;
 use crate::discovery::TargetGroup;
 use crate::model::{Labels, LabelsBuf, format_duration, parse_duration};
-use crate::net::url;
+use crate::net::http_url;
 use crate::relabel;
 
 const ADDRESS: &str = "__address__";
@@ -128,7 +128,7 @@ fn target_url(job: &ScrapeConfig, labels: &LabelsBuf, address: &str) -> String {
     }
     let params = params.iter().flat_map(|(name, values)| values.iter().map(|value| (*name, *value)));
     let scheme = labels.get(SCHEME).unwrap_or("http");
-    url::write(scheme, address, labels.get(PATH).unwrap_or(""), params)
+    http_url::write(scheme, address, labels.get(PATH).unwrap_or(""), params)
 }
 
 #[cfg(test)]

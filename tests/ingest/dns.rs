@@ -9,7 +9,7 @@ use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
 use hickory_resolver::proto::rr::RecordType;
 use tokio::net::UdpSocket;
 
-use crate::dns_server::{DnsServer, a, alias, service};
+use crate::support::dns::{DnsServer, a, alias, service};
 
 const SOME: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 

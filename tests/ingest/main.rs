@@ -6,9 +6,6 @@ mod support;
 mod command_lines;
 mod conformance;
 mod dns;
-#[path = "../support/dns.rs"]
-#[allow(unreachable_pub, reason = "shared by all test binaries")]
-mod dns_server;
 mod end_to_end;
 mod remote;
 mod target;

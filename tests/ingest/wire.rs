@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use emberkeep::config::HttpConfig;
 use emberkeep::net::{
-    Dialer, HttpClient, HttpError, HttpRequest, HttpResponse, ResolverFiles, SystemResolver, url,
+    Dialer, HttpClient, HttpError, HttpRequest, HttpResponse, ResolverFiles, SystemResolver, http_url,
 };
 use hickory_resolver::proto::rr::RecordType;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::dns_server::DnsServer;
+use crate::support::dns::DnsServer;
 use crate::target::Target;
 
 /// A client that knows the names of `server`.
@@ -44,7 +44,7 @@ async fn request_lines_are_those_that_prometheus_sends() {
     let client = client(&DnsServer::start());
     let address = target.address.to_string();
     let check = async |path: &str, params: &[(&str, &str)], expected: &str| {
-        let url = url::write("http", &address, path, params.iter().copied());
+        let url = http_url::write("http", &address, path, params.iter().copied());
         get(&client, url).await.expect("reply");
         let request = target.requests().pop().expect("a request");
         assert_eq!(request.lines().next(), Some(format!("GET {expected} HTTP/1.1").as_str()), "{path}");
@@ -73,15 +73,15 @@ async fn hosts_are_names_unless_they_are_addresses() {
     for name in ["DOCKER_HOST", "node_exporter", "web.1", "12345", "0x7f", "a_b.c_d."] {
         dns.set(name.trim_end_matches('.'), &[Ipv4Addr::LOCALHOST]);
         let address = format!("{name}:{port}");
-        let response = get(&client, url::write("http", &address, "/", [])).await.expect(name);
+        let response = get(&client, http_url::write("http", &address, "/", [])).await.expect(name);
         assert_eq!(body(response).await.expect(name), "a 1\n");
         let request = target.requests().pop().expect("a request");
         assert!(request.contains(&format!("\r\nHost: {address}\r\n")), "{request}");
     }
-    let error = get(&client, url::write("http", "no_such", "/", [])).await.expect_err("nobody knows it");
+    let error = get(&client, http_url::write("http", "no_such", "/", [])).await.expect_err("nobody knows it");
     assert_eq!(error.to_string(), "cannot look up \"no_such\": no such host");
     dns.fail(true);
-    let error = get(&client, url::write("http", "other", "/", [])).await.expect_err("nobody can tell");
+    let error = get(&client, http_url::write("http", "other", "/", [])).await.expect_err("nobody can tell");
     assert!(error.to_string().starts_with("cannot look up \"other\": "), "{error}");
 }
 
@@ -95,7 +95,7 @@ async fn a_family_that_is_never_answered_holds_no_scrape_up() {
     let began = Instant::now();
     for _ in 0..3 {
         let response =
-            get(&client, url::write("http", &format!("h:{}", target.address.port()), "/", [])).await;
+            get(&client, http_url::write("http", &format!("h:{}", target.address.port()), "/", [])).await;
         // Not given back to the client: each request is a look-up.
         drop(response.expect("reply"));
     }
@@ -114,7 +114,7 @@ async fn a_scoped_address_is_reached_and_its_zone_stays_here() {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.expect("write");
         String::from_utf8_lossy(&buffer[..read]).into_owned()
     });
-    get(&client, url::write("http", &format!("[::1%lo]:{port}"), "/m", [])).await.expect("reply");
+    get(&client, http_url::write("http", &format!("[::1%lo]:{port}"), "/m", [])).await.expect("reply");
     let request = asked.await.expect("asked");
     assert!(request.contains(&format!("\r\nHost: [::1]:{port}\r\n")), "{request}");
 }
@@ -123,7 +123,7 @@ async fn a_scoped_address_is_reached_and_its_zone_stays_here() {
 async fn replies_that_other_clients_take_are_taken() {
     let target = Target::start("").await;
     let client = client(&DnsServer::start());
-    let url = url::write("http", &target.address.to_string(), "/", []);
+    let url = http_url::write("http", &target.address.to_string(), "/", []);
     let many: Vec<String> = (0..150).map(|at| format!("X-Number-{at}: {at}\r\n")).collect();
     for headers in [
         "Content-Type: text/plain;\r\n  version=0.0.4\r\n",
@@ -203,7 +203,7 @@ async fn a_request_on_a_connection_that_was_closed_meanwhile_is_repeated() {
     for how in [How::Close, How::Reset, How::AtOnce] {
         let (address, accepted) = unfriendly(how).await;
         for _ in 0..6 {
-            let response = get(&client, url::write("http", &address.to_string(), "/", [])).await;
+            let response = get(&client, http_url::write("http", &address.to_string(), "/", [])).await;
             let response = response.unwrap_or_else(|error| panic!("{how:?}: {error}"));
             assert_eq!(body(response).await.expect("body"), "a 1\n");
         }
@@ -211,7 +211,7 @@ async fn a_request_on_a_connection_that_was_closed_meanwhile_is_repeated() {
     }
     // A connection that waited for long is not used at all.
     let kept = Target::start("a 1\n").await;
-    let url = url::write("http", &kept.address.to_string(), "/", []);
+    let url = http_url::write("http", &kept.address.to_string(), "/", []);
     for (pause, connections) in [(0, 1), (50, 1), (60, 2)] {
         tokio::time::pause();
         tokio::time::advance(Duration::from_secs(pause)).await;
@@ -221,7 +221,7 @@ async fn a_request_on_a_connection_that_was_closed_meanwhile_is_repeated() {
     }
     // Once something of an answer has come, the request is not sent again.
     let (address, accepted) = unfriendly(How::Midway).await;
-    let url = url::write("http", &address.to_string(), "/", []);
+    let url = http_url::write("http", &address.to_string(), "/", []);
     body(get(&client, url.clone()).await.expect("reply")).await.expect("body");
     get(&client, url).await.expect_err("half an answer");
     assert_eq!(accepted.load(Ordering::Relaxed), 1);
@@ -235,7 +235,7 @@ async fn connections_are_kept_and_redirects_followed() {
     let client = client(&dns);
     let location = format!("Location: http://a_b:{}/x?y=z#f\r\n", second.address.port());
     first.answer_with("302 Found", &location, b"");
-    let url = url::write("http", &first.address.to_string(), "/", []);
+    let url = http_url::write("http", &first.address.to_string(), "/", []);
     assert_eq!(body(get(&client, url.clone()).await.expect("reply")).await.expect("body"), "a 1\n");
     assert!(second.requests()[0].starts_with("GET /x?y=z HTTP/1.1\r\n"));
     first.answer_with("307 Temporary Redirect", "Location: /again\r\n", b"");

@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{HttpError, chain};
-use crate::net::url::{HttpUrl, UrlError};
+use crate::net::http_url::{HttpUrl, UrlError};
 
 /// More headers than any server sends.
 const MAX_HEADERS: usize = 1024;

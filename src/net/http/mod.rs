@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use self::connection::Connection;
 use self::pool::{Origin, Pool};
 use super::dial::{DialError, Dialer};
-use super::url::{HttpUrl, UrlError};
+use super::http_url::{HttpUrl, UrlError};
 use crate::config::HttpConfig;
 use crate::util::lock::lock;
 

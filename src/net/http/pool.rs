@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::connection::Connection;
-use crate::net::url::HttpUrl;
+use crate::net::http_url::HttpUrl;
 use crate::util::lock::lock;
 
 /// Less than what common servers and balancers wait before they close (60 s and more), so that it is mostly us who
