@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::answer::Plan;
 use super::cache::ResultCache;
+use super::deep::{self, SHALLOW_TREE};
 use super::exec::{self, Context, Limits, StepCounts};
 use super::memory::{Memory, Ticket, TotalMemory};
 use super::plan::{Grid, Planner, QueryTimes, SelectSet, Shares, Wanted};
@@ -18,9 +19,6 @@ use crate::storage::{Queryable, SelectRequest, SeriesSet, Watch};
 
 /// Highest expression that is evaluated on the caller's stack. Queries written by hand are far below.
 const SHALLOW: u16 = 24;
-
-/// Stack for anything higher: the highest accepted expressions need some megabytes without optimisation.
-const DEEP_STACK: usize = 64 << 20;
 
 /// What a character of a query takes at most, as part of the syntax tree and of the plan.
 const BYTES_PER_CHARACTER: usize = 256;
@@ -146,8 +144,8 @@ impl Engine {
         // What a query cost is told by evaluating it.
         let may_keep = !(options.fresh || options.step_stats || options.explain);
         let lookback = options.lookback_ms.unwrap_or(self.options.lookback_ms);
-        let lookup =
-            if may_keep { self.results.look_up(source, (query, &expr), grid, lookback) } else { None };
+        let look_up = || self.results.look_up(source, (query, &expr), grid, lookback);
+        let lookup = if may_keep { deep::run(expr.height() > SHALLOW_TREE, look_up)? } else { None };
         let Some(lookup) = lookup else { return run(grid) };
         let mut result = match lookup.rest() {
             Some(rest) => run(rest)?,
@@ -205,20 +203,7 @@ impl Engine {
         times: QueryTimes,
         grid: Grid,
     ) -> Result<QueryResult, Error> {
-        if expr.height() <= SHALLOW {
-            return self.run_here(asked, expr, times, grid);
-        }
-        std::thread::scope(|scope| {
-            let deep = std::thread::Builder::new()
-                .name("deep-query".to_owned())
-                .stack_size(DEEP_STACK)
-                .spawn_scoped(scope, || self.run_here(asked, expr, times, grid));
-            match deep.map(std::thread::ScopedJoinHandle::join) {
-                Ok(Ok(result)) => result,
-                Ok(Err(panic)) => std::panic::resume_unwind(panic),
-                Err(error) => Err(Error::Thread(error)),
-            }
-        })
+        deep::run(expr.height() > SHALLOW, || self.run_here(asked, expr, times, grid))?
     }
 
     fn run_here(

@@ -9,6 +9,7 @@
 mod annotations;
 mod answer;
 mod cache;
+mod deep;
 mod engine;
 mod error;
 mod exec;
@@ -32,6 +33,7 @@ pub(crate) use syntax::quote::{short_float, short_float_wide};
 pub use value::{MatrixSeries, QueryResult, Stats, StepStats, Value, VectorSample};
 
 use crate::model::{Matcher, RegexBudget};
+use serde_json::value::RawValue;
 use syntax::ast::ExprKind;
 
 /// Parses and type-checks a query.
@@ -47,7 +49,7 @@ pub fn parse(query: &str, features: &Features) -> Result<Expr, Error> {
 /// # Errors
 /// When the text is not a query, or its regular expressions are too much.
 pub fn parse_within(query: &str, features: &Features, patterns: &mut RegexBudget) -> Result<Expr, Error> {
-    syntax::parse(query, features, patterns)
+    deep::run(query.len() > deep::SHALLOW_BYTES, || syntax::parse(query, features, patterns))?
 }
 
 /// Parses a plain series selector, as the `match[]` parameters of the API have it.
@@ -67,22 +69,37 @@ pub fn parse_selector_within(text: &str, patterns: &mut RegexBudget) -> Result<V
 }
 
 /// The query in the form for people: long expressions split over lines.
-pub fn format(query: &Expr) -> String {
-    syntax::pretty(query)
+///
+/// # Errors
+/// When there is no thread for a deep one.
+pub fn format(query: &Expr) -> Result<String, Error> {
+    deep::run(query.height() > deep::SHALLOW_TREE, || syntax::pretty(query))
 }
 
 /// The syntax tree of the query as JSON.
-pub fn to_json(query: &Expr) -> serde_json::Value {
-    syntax::to_json(query)
+///
+/// # Errors
+/// When there is no thread for a deep one.
+pub fn to_json(query: &Expr) -> Result<Box<RawValue>, Error> {
+    // As text: a deep value would need as deep a stack wherever it is written or dropped.
+    deep::run(query.height() > deep::SHALLOW_TREE, || {
+        serde_json::value::to_raw_value(&syntax::to_json(query)).unwrap_or_default()
+    })
 }
 
 /// The matchers of every selector of the query, in the order of the text.
-pub fn selectors(query: &Expr) -> Vec<Vec<Matcher>> {
-    let mut out = Vec::new();
-    syntax::visit::walk(query, &mut |expr| match &expr.kind {
-        ExprKind::Vector(selector) => out.push(selector.matchers.clone()),
-        ExprKind::Matrix(matrix) => out.push(matrix.selector.matchers.clone()),
-        _ => {}
-    });
-    out
+///
+/// # Errors
+/// When there is no thread for a deep one.
+pub fn selectors(query: &Expr) -> Result<Vec<Vec<Matcher>>, Error> {
+    let all = || {
+        let mut out = Vec::new();
+        syntax::visit::walk(query, &mut |expr| match &expr.kind {
+            ExprKind::Vector(selector) => out.push(selector.matchers.clone()),
+            ExprKind::Matrix(matrix) => out.push(matrix.selector.matchers.clone()),
+            _ => {}
+        });
+        out
+    };
+    deep::run(query.height() > deep::SHALLOW_TREE, all)
 }

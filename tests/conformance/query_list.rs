@@ -19,9 +19,9 @@ fn comparison_queries_parse_and_print() {
         let printed = expr.to_string();
         let again = parse(&printed, &features).unwrap_or_else(|error| panic!("{printed}: {error}"));
         assert_eq!(again.to_string(), printed, "{query}");
-        let pretty = format(&expr);
+        let pretty = format(&expr).expect("a thread");
         assert_eq!(parse(&pretty, &features).expect("pretty text parses").to_string(), printed);
-        assert!(to_json(&expr).is_object(), "{query}");
+        assert!(to_json(&expr).is_ok_and(|json| json.get().starts_with('{')), "{query}");
         parsed += 1;
     }
     println!("query list: {parsed} parsed");

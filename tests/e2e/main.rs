@@ -344,5 +344,5 @@ fn a_port_that_is_taken_and_a_bad_file_end_with_an_error() {
     let (code, text) = run(&["--web.listen-address", "127.0.0.1:0", "--config.file", "absent.yml"]);
     assert!(code == Some(1) && text.contains("absent.yml"), "{text}");
     let (code, text) = run(&["--agent"]);
-    assert!(code == Some(2) && text.contains("--agent") && text.contains("not supported yet"), "{text}");
+    assert!(code == Some(2) && text.contains("--agent of Prometheus is not supported"), "{text}");
 }

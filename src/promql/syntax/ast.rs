@@ -1,14 +1,17 @@
 //! The syntax tree. Every node knows its bytes in the query text.
 //!
-//! **Invariants**: the height of a tree is bounded by [`MAX_HEIGHT`], so recursive walks, printing and dropping
-//! cannot exhaust the stack. Trees are never changed after parsing; evaluation works on a plan made from them.
+//! **Invariants**: the height of a tree is bounded by [`MAX_HEIGHT`], and only long texts come near it: walks over their
+//! trees have a stack with room for that; see [`super::super::deep`]. Dropping one takes no stack. Trees are never changed after parsing; evaluation works on a plan made from them.
 
 pub use super::token::Span;
 use crate::model::Matcher;
 use crate::promql::functions::Function;
 
 /// Highest tree that the parser builds.
-pub const MAX_HEIGHT: u16 = 250;
+pub const MAX_HEIGHT: u16 = 2000;
+
+/// Highest tree of a computed duration.
+pub const MAX_DURATION_HEIGHT: u16 = 250;
 
 /// Type of the value an expression yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -481,6 +484,18 @@ impl Length {
         match self {
             Self::Literal(_) => 0,
             Self::Computed(expr) => expr.height,
+        }
+    }
+}
+
+impl Drop for Binary {
+    /// Takes a long chain of operators apart from its end, so that it is not dropped term in term.
+    fn drop(&mut self) {
+        let nothing = || Expr { kind: ExprKind::String(String::new()), span: Span::default(), height: 1 };
+        let mut left = std::mem::replace(&mut self.lhs, nothing());
+        while let ExprKind::Binary(binary) = &mut left.kind {
+            let next = std::mem::replace(&mut binary.lhs, nothing());
+            left = next;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Expressions over lengths of time: parsing, and their value once the query's step and range are known.
 
-use super::ast::{BinaryOp, DurationExpr, DurationKind, Length, MAX_HEIGHT};
+use super::ast::{BinaryOp, DurationExpr, DurationKind, Length, MAX_DURATION_HEIGHT};
 use super::parser::{Parsed, Parser};
 use super::token::{Keyword, Span, TokenKind};
 use crate::promql::error::Error;
@@ -64,7 +64,7 @@ impl Parser<'_> {
 
     fn duration_node(&self, kind: DurationKind, span: Span) -> Parsed<DurationExpr> {
         let expr = DurationExpr::new(kind, span);
-        if expr.height > MAX_HEIGHT {
+        if expr.height > MAX_DURATION_HEIGHT {
             return self.fail(span, "expression is nested too deeply");
         }
         Ok(expr)

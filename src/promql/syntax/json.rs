@@ -14,10 +14,10 @@ pub(crate) fn to_json(expr: &Expr) -> Value {
     match &expr.kind {
         ExprKind::Number { value, .. } => json!({"type": "numberLiteral", "val": plain_float(*value)}),
         ExprKind::String(text) => json!({"type": "stringLiteral", "val": lossy(text)}),
-        ExprKind::Paren(inner) => json!({"type": "parenExpr", "expr": to_json(inner)}),
+        ExprKind::Paren(inner) => with(json!({"type": "parenExpr"}), "expr", to_json(inner)),
         ExprKind::Unary { negate, expr } => {
             let op = if *negate { "-" } else { "+" };
-            json!({"type": "unaryExpr", "op": op, "expr": to_json(expr)})
+            with(json!({"type": "unaryExpr", "op": op}), "expr", to_json(expr))
         }
         ExprKind::Binary(binary) => {
             let vectors = [&binary.lhs, &binary.rhs]
@@ -39,23 +39,24 @@ pub(crate) fn to_json(expr: &Expr) -> Value {
                     "fillValues": {"lhs": matching.fill_left, "rhs": matching.fill_right},
                 })
             });
-            json!({
+            let out = json!({
                 "type": "binaryExpr",
                 "op": binary.op.as_str(),
-                "lhs": to_json(&binary.lhs),
-                "rhs": to_json(&binary.rhs),
                 "matching": matching,
                 "bool": binary.return_bool,
-            })
+            });
+            with(with(out, "lhs", to_json(&binary.lhs)), "rhs", to_json(&binary.rhs))
         }
-        ExprKind::Aggregate(aggregate) => json!({
-            "type": "aggregation",
-            "op": aggregate.op.as_str(),
-            "expr": to_json(&aggregate.expr),
-            "param": aggregate.param.as_ref().map(to_json),
-            "grouping": aggregate.grouping,
-            "without": aggregate.without,
-        }),
+        ExprKind::Aggregate(aggregate) => {
+            let out = json!({
+                "type": "aggregation",
+                "op": aggregate.op.as_str(),
+                "grouping": aggregate.grouping,
+                "without": aggregate.without,
+            });
+            let param = aggregate.param.as_ref().map_or(Value::Null, to_json);
+            with(with(out, "expr", to_json(&aggregate.expr)), "param", param)
+        }
         ExprKind::Call(call) => {
             let function = call.function;
             let variadic = match function.arity {
@@ -64,7 +65,7 @@ pub(crate) fn to_json(expr: &Expr) -> Value {
                 Arity::Any => json!(-1),
             };
             let types: Vec<&str> = function.args.iter().map(|t| t.as_str()).collect();
-            json!({
+            let out = json!({
                 "type": "call",
                 "func": {
                     "name": function.name,
@@ -72,8 +73,8 @@ pub(crate) fn to_json(expr: &Expr) -> Value {
                     "variadic": variadic,
                     "returnType": function.returns.as_str(),
                 },
-                "args": call.args.iter().map(to_json).collect::<Vec<_>>(),
-            })
+            });
+            with(out, "args", Value::Array(call.args.iter().map(to_json).collect()))
         }
         ExprKind::Vector(vector) => selector("vectorSelector", vector),
         ExprKind::Matrix(matrix) => {
@@ -84,9 +85,8 @@ pub(crate) fn to_json(expr: &Expr) -> Value {
         }
         ExprKind::Subquery(subquery) => {
             let step = subquery.step.as_ref();
-            json!({
+            let out = json!({
                 "type": "subquery",
-                "expr": to_json(&subquery.expr),
                 "range": literal(&subquery.range),
                 "rangeExpr": computed(&subquery.range),
                 "offset": literal(&subquery.offset),
@@ -95,9 +95,16 @@ pub(crate) fn to_json(expr: &Expr) -> Value {
                 "stepExpr": step.map_or(Value::Null, computed),
                 "timestamp": timestamp(subquery.at),
                 "startOrEnd": start_or_end(subquery.at),
-            })
+            });
+            with(out, "expr", to_json(&subquery.expr))
         }
     }
+}
+
+/// The object `out` with one more key. Values are moved; the macro would copy whole trees at every level.
+fn with(mut out: Value, key: &str, value: Value) -> Value {
+    out[key] = value;
+    out
 }
 
 fn selector(kind: &str, selector: &VectorSelector) -> Value {

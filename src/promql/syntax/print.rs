@@ -54,14 +54,26 @@ impl Display for DurationExpr {
 
 impl Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Terms of a chain are written one after the other, however many there are.
+        if let ExprKind::Binary(binary) = &self.kind {
+            let mut chain = vec![binary];
+            let mut first = &binary.lhs;
+            while let ExprKind::Binary(binary) = &first.kind {
+                chain.push(binary);
+                first = &binary.lhs;
+            }
+            write!(f, "{first}")?;
+            return chain
+                .iter()
+                .rev()
+                .try_for_each(|binary| write!(f, " {} {}", operator(binary), binary.rhs));
+        }
         match &self.kind {
             ExprKind::Number { value, is_duration } => f.write_str(&number(*value, *is_duration)),
             ExprKind::String(text) => f.write_str(&quote(text)),
             ExprKind::Paren(inner) => write!(f, "({inner})"),
             ExprKind::Unary { negate, expr } => write!(f, "{}{expr}", if *negate { '-' } else { '+' }),
-            ExprKind::Binary(binary) => {
-                write!(f, "{} {} {}", binary.lhs, operator(binary), binary.rhs)
-            }
+            ExprKind::Binary(_) => Ok(()),
             ExprKind::Aggregate(aggregate) => {
                 f.write_str(&aggregate_head(aggregate))?;
                 f.write_char('(')?;

@@ -165,8 +165,16 @@ fn deep_nesting_is_an_error_and_not_a_crash() {
     ] {
         assert!(parse(&query, &Features::all()).is_err());
     }
-    let long = "a or ".repeat(150) + "a";
-    assert!(parse(&long, &Features::all()).is_ok());
+    for long in ["a or ".repeat(1900) + "a", "1+".repeat(1900) + "1"] {
+        let expr = parse(&long, &Features::all()).expect("a long chain");
+        assert_eq!(expr.height(), 1901);
+        assert_eq!(expr.to_string().replace(' ', ""), long.replace(' ', ""));
+        assert!(crate::promql::to_json(&expr).expect("a thread").get().len() > long.len());
+        assert_eq!(crate::promql::selectors(&expr).expect("a thread").len(), long.matches('a').count());
+    }
+    let long = parse(&("a + ".repeat(300) + "a"), &Features::all()).expect("a chain");
+    let printed = crate::promql::format(&long).expect("a thread");
+    assert_eq!(parse(&printed, &Features::all()).expect("the same").to_string(), long.to_string());
 }
 
 /// A small generator of numbers, so that failures can be repeated from the seed.

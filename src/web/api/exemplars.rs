@@ -24,7 +24,7 @@ pub async fn exemplars(State(state): State<Arc<ApiState>>, params: Params) -> Re
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
     }
     let body = state.look_up(move |state, turn| {
-        let selectors = promql::selectors(&read(state, &params, turn).map_err(ApiError::bare)?);
+        let selectors = promql::selectors(&read(state, &params, turn).map_err(ApiError::bare)?)?;
         if selectors.is_empty() {
             return Ok(None);
         }

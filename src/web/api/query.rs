@@ -188,13 +188,13 @@ pub(super) fn read(state: &ApiState, params: &Params, turn: &Turn) -> Result<Exp
 /// `GET|POST /format_query`
 pub async fn format(State(state): Shared, params: Params) -> Result<Response, ApiError> {
     let format =
-        |state: &ApiState, params: &Params, turn: &Turn| Ok(promql::format(&read(state, params, turn)?));
+        |state: &ApiState, params: &Params, turn: &Turn| Ok(promql::format(&read(state, params, turn)?)?);
     state.answer(move |state, turn| format(state, &params, turn).map(Success::new)).await
 }
 
 /// `GET|POST /parse_query`
 pub async fn parse(State(state): Shared, params: Params) -> Result<Response, ApiError> {
     let tree =
-        |state: &ApiState, params: &Params, turn: &Turn| Ok(promql::to_json(&read(state, params, turn)?));
+        |state: &ApiState, params: &Params, turn: &Turn| Ok(promql::to_json(&read(state, params, turn)?)?);
     state.answer(move |state, turn| tree(state, &params, turn).map(Success::new)).await
 }

@@ -37,11 +37,18 @@ fn check_printing(text: &str) {
     let printed = expr.to_string();
     let again = parse(&printed, &features).unwrap_or_else(|error| panic!("{text:?} as {printed:?}: {error}"));
     assert_eq!(again.to_string(), printed, "of {text:?}");
-    assert_eq!(sorted(promql::to_json(&again)), sorted(promql::to_json(&expr)), "{text:?} as {printed:?}");
-    let pretty = promql::format(&expr);
+    if let (Some(again), Some(expr)) = (json(&again), json(&expr)) {
+        assert_eq!(sorted(again), sorted(expr), "{text:?} as {printed:?}");
+    }
+    let pretty = promql::format(&expr).expect("a thread");
     let again = parse(&pretty, &features).unwrap_or_else(|error| panic!("{text:?} as {pretty:?}: {error}"));
-    assert_eq!(promql::format(&again), pretty, "of {text:?}");
+    assert_eq!(promql::format(&again).expect("a thread"), pretty, "of {text:?}");
     assert_eq!(again.to_string(), printed, "of {text:?}");
+}
+
+/// The tree as a value; none where it is deeper than a value may be.
+fn json(expr: &promql::Expr) -> Option<Value> {
+    serde_json::from_str(promql::to_json(expr).expect("a thread").get()).ok()
 }
 
 /// The same with matchers in one order, which printing sorts, and without the sign of zero: a length of time has none.
