@@ -24,7 +24,7 @@ use crate::tsdb::wal::Wal;
 use crate::util::lock::{lock, read, write};
 
 /// Pages of series that are looked at with the locks in hand: some 16,000 series, which takes some milliseconds.
-const SLICE_PAGES: usize = 16;
+const SLICE_PAGES: usize = 4;
 /// Series of which samples are deleted with the table in hand: each may have to be coded anew.
 const SERIES_IN_SLICE: usize = 512;
 /// Bytes of labels after which a checkpoint takes no more series at once; a page of ordinary ones has fewer.
