@@ -23,7 +23,7 @@ use crate::tsdb::record;
 use crate::tsdb::wal::Wal;
 use crate::util::lock::{lock, read, write};
 
-/// Pages of series that are looked at with the locks in hand: some 16,000 series, which takes some milliseconds.
+/// Pages of series that are looked at with the locks in hand: some 4,000 series, which takes a few milliseconds.
 const SLICE_PAGES: usize = 4;
 /// Series of which samples are deleted with the table in hand: each may have to be coded anew.
 const SERIES_IN_SLICE: usize = 512;
