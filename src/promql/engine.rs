@@ -278,7 +278,8 @@ impl Engine {
         let explain = left.profile.map(|profile| match &plan {
             Plan::Scalar(node) | Plan::Vector(node) => ExplainNode::of(node, &planner.selects, &profile),
             Plan::Raw { source, range } => {
-                let gave = took.giving(&value);
+                let (series, samples) = value.counts();
+                let gave = exec::Took { series, samples, bytes: value.bytes() as u64, ..took };
                 ExplainNode::of_source((source, *range), gave, &planner.selects, &profile)
             }
         });

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::bodies::Room;
 use super::lanes::Lanes;
 use super::measure::HttpMetrics;
-use super::replay::ReplayEnd;
+use super::replay_end::ReplayEnd;
 use super::reply::ApiError;
 use super::site::Site;
 use crate::config::Config;

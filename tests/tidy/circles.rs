@@ -76,7 +76,12 @@ impl Modules {
     }
 
     /// The file that declares what `path` means inside the module `from`.
-    fn declares(&self, from: &Key, path: &[String], seen: &mut BTreeSet<(Key, Vec<String>)>) -> Option<String> {
+    fn declares(
+        &self,
+        from: &Key,
+        path: &[String],
+        seen: &mut BTreeSet<(Key, Vec<String>)>,
+    ) -> Option<String> {
         if !seen.insert((from.clone(), path.to_vec())) {
             return None;
         }
@@ -196,7 +201,9 @@ impl<'ast> Visit<'ast> for Paths<'_> {
 }
 
 fn is_test(attributes: &[syn::Attribute]) -> bool {
-    attributes.iter().any(|a| a.path().is_ident("cfg") && a.parse_args::<syn::Path>().is_ok_and(|p| p.is_ident("test")))
+    attributes
+        .iter()
+        .any(|a| a.path().is_ident("cfg") && a.parse_args::<syn::Path>().is_ok_and(|p| p.is_ident("test")))
 }
 
 fn attributes(item: &syn::Item) -> &[syn::Attribute] {
@@ -275,9 +282,24 @@ fn circles(files: &BTreeMap<String, String>) -> BTreeSet<String> {
     found
 }
 
+/// Circles that are left, by the file they begin with, each with its reason. The list may only become shorter.
+const LEFT: [(&str, &str); 3] = [
+    ("src/tsdb/head/", "the table owns exemplars and families, whose files add methods to it"),
+    ("src/promql/functions.rs", "the syntax tree names functions, the table of functions names its types"),
+    (
+        "src/promql/syntax/ast.rs",
+        "the syntax tree has the positions of tokens, tokens have the operators of the tree",
+    ),
+];
+
 #[test]
 fn files_do_not_import_each_other_in_circles() {
-    let found = circles(&sources(&["src"], "rs").into_iter().collect());
+    let mut found = circles(&sources(&["src"], "rs").into_iter().collect());
+    for (begin, reason) in LEFT {
+        let before = found.len();
+        found.retain(|circle| !circle.starts_with(begin));
+        assert!(found.len() < before, "no circle begins with {begin} any more ({reason}): shorten the list");
+    }
     assert!(found.is_empty(), "{} circles between files: {found:#?}", found.len());
 }
 
@@ -294,15 +316,24 @@ fn a_circle_is_found_through_re_exports_and_told_with_its_items() {
         ("src/a/inner.rs", "pub struct Thing; fn f() { crate::b::go() }"),
         ("src/b.rs", "use crate::a::Thing; pub fn go() {}"),
     ];
-    assert_eq!(circles_of(&files), ["src/a/inner.rs -> src/b.rs (crate::b::go) -> src/a/inner.rs (crate::a::Thing)"]);
+    assert_eq!(
+        circles_of(&files),
+        ["src/a/inner.rs -> src/b.rs (crate::b::go) -> src/a/inner.rs (crate::a::Thing)"]
+    );
 }
 
 #[test]
 fn a_child_that_uses_its_parent_which_uses_the_child_is_a_circle() {
     let parent = "mod inner; use inner::Thing; pub const N: usize = 1;";
-    let files =
-        [("src/lib.rs", "mod a;"), ("src/a/mod.rs", parent), ("src/a/inner.rs", "use super::N; pub struct Thing;")];
-    assert_eq!(circles_of(&files), ["src/a/inner.rs -> src/a/mod.rs (super::N) -> src/a/inner.rs (inner::Thing)"]);
+    let files = [
+        ("src/lib.rs", "mod a;"),
+        ("src/a/mod.rs", parent),
+        ("src/a/inner.rs", "use super::N; pub struct Thing;"),
+    ];
+    assert_eq!(
+        circles_of(&files),
+        ["src/a/inner.rs -> src/a/mod.rs (super::N) -> src/a/inner.rs (inner::Thing)"]
+    );
 }
 
 #[test]
