@@ -16,6 +16,37 @@ use crate::model::{Exemplar, Histogram, Labels, Metadata, TimeRange};
 use crate::util::lock::lock;
 
 /// The database. Dropping it without [`Tsdb::close`] loses nothing, but leaves its threads to end by themselves.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use emberkeep::model::{Labels, Matcher, Samples, TimeRange};
+/// use emberkeep::storage::{Queryable, SelectRequest};
+/// use emberkeep::telemetry::Registry;
+/// use emberkeep::tsdb::{CommitMode, Tsdb, TsdbOptions};
+/// use emberkeep::util::{Clock, SystemClock};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let dir = tempfile::tempdir()?;
+/// let clock = Arc::new(SystemClock);
+/// let db = Tsdb::open(TsdbOptions::new(dir.path()), clock.clone(), &mut Registry::default())?;
+///
+/// let now = clock.now_ms();
+/// let mut appender = db.appender(None);
+/// let series = appender.series(&Labels::from_pairs([("__name__", "temperature"), ("room", "kitchen")]));
+/// appender.append(series, now, 21.5);
+/// appender.commit(CommitMode::Each)?;
+///
+/// let range = TimeRange::new(now - 60_000, now);
+/// let matchers = [Matcher::equal("room", "kitchen")];
+/// let found = db.querier(range)?.select(&SelectRequest::new(&matchers, range))?;
+/// let mut samples = Samples::new();
+/// found.read(0, range, &mut samples)?;
+/// assert_eq!((found.len(), samples.values), (1, vec![21.5]));
+/// db.close()?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Tsdb {
     pub(super) inner: Arc<Inner>,
     pub(super) threads: Mutex<Vec<JoinHandle<()>>>,

@@ -32,7 +32,7 @@ pub(super) struct Inner {
     pub(super) wal: Wal,
     pub(super) store: Arc<dyn BlockStore>,
     pub(super) cache: Arc<BlockCache>,
-    /// The maintenance thread is its only writer.
+    /// Changed by whoever has a turn of `maintenance`: the maintenance thread, deletions, imports, repairs.
     pub(super) catalog: ArcSwap<Catalog>,
     pub(super) metrics: TsdbMetrics,
     pub(super) stop: StopToken,

@@ -38,8 +38,8 @@ pub struct ReloadState {
 pub struct ApiState {
     /// The database.
     pub db: Arc<Tsdb>,
-    /// The query engine; replaced when a reload changes the evaluation interval.
-    pub engine: ArcSwap<Engine>,
+    /// The query engine.
+    pub engine: Engine,
     /// What goes on at once, by kind.
     pub lanes: Lanes,
     /// The room for forms.

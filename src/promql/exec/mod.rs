@@ -10,8 +10,9 @@
 //! buffer. Rows do not depend on each other below aggregations, so the reading of series is spread over threads
 //! (`parallel`).
 //!
-//! Read `batch`, `context`, `build` with `share`, then the operators: `scan`, `rollup`, `call`, `binary`, `aggregate`; `histogram` is
-//! what all of them do with native histograms.
+//! Read `batch`, `context` with `record` and `steps`, `operator`, `build` with `share` and `kept`, then the operators:
+//! `scan`, `rollup`, `call`, `binary`, `aggregate`; `histogram` is what all of them do with native histograms. `probe`
+//! with `profile` measures them.
 
 mod aggregate;
 mod batch;

@@ -1,6 +1,6 @@
 //! The one maintenance thread: cut the head, merge blocks, drop expired ones, checkpoint the log.
 //!
-//! **Invariants**: the only writer of the catalog. A block is durable before the catalog names it, the catalog is
+//! **Invariants**: it changes the catalog in turns with deletions, imports and repairs. A block is durable before the catalog names it, the catalog is
 //! durable before the head and the log let go of what the block holds.
 
 use std::collections::BTreeSet;

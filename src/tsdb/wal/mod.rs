@@ -1,6 +1,6 @@
 //! The write-ahead log: whatever a query can see is here first.
 //!
-//! `mod` appends and rotates, [`reader`] replays and repairs, [`checkpoint`] rewrites what must outlive old segments,
+//! `mod` appends and rotates, `layout` names the files, [`reader`] replays and repairs, [`checkpoint`] rewrites what must outlive old segments,
 //! `position` notes which segment is the newest, [`fs`] is the seam to the disk.
 //!
 //! **Invariants**: a failed append is cut off before the next one is accepted; after a failed sync (or a failed cut)
