@@ -139,7 +139,7 @@ impl App {
             forms,
             replay_end: web::replay_end(&db),
             db,
-            engine: ArcSwap::from_pointee(Engine::new(settings.engine_options(&first))),
+            engine: Engine::new(settings.engine_options(&first)),
             lanes: web::lanes::Lanes::new(settings.query_concurrency),
             query_timeout: settings.query_timeout,
             scrape: scrape.handle(),

@@ -113,12 +113,10 @@ impl Reloader {
     /// Applies `config`: first everything that can fail, then everything that cannot.
     pub(super) async fn apply(&mut self, config: Config) -> Result<(), ReloadError> {
         let prepared = self.scrape.prepare(&config)?;
-        let engine = self.state.engine.load().with_options(self.settings.engine_options(&config));
-
         self.state.db.set_limits(self.settings.limits(&config))?;
 
         self.scrape.commit(prepared).await;
-        self.state.engine.store(Arc::new(engine));
+        self.state.engine.set_default_step(self.settings.engine_options(&config).default_step_ms);
         self.state.config.store(Arc::new(config));
         let now = self.state.clock.now_ms();
         self.state.reload_state.store(Arc::new(ReloadState { successful: true, applied_ms: now }));

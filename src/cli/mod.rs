@@ -7,6 +7,7 @@
 mod adopt;
 mod bench;
 mod check;
+mod failure;
 mod foreign;
 mod output;
 mod query;
@@ -15,6 +16,8 @@ mod tsdb;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+
+use failure::Failure;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -48,9 +51,6 @@ enum Command {
     #[command(subcommand)]
     Bench(bench::BenchCommand),
 }
-
-/// Something a person has to be told; printed after `error: `.
-type Failure = Box<dyn std::error::Error>;
 
 /// The command line, with the flags of Prometheus that have no use here.
 fn command() -> clap::Command {

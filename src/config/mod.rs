@@ -11,6 +11,7 @@ pub mod error;
 pub mod global;
 mod keys;
 pub mod load;
+mod printed;
 mod raw;
 pub mod scrape;
 mod section;
@@ -24,6 +25,7 @@ pub use discovery::{DnsRecordType, DnsSdConfig, StaticConfig};
 pub use error::Error;
 pub use global::{GlobalConfig, Limits, ScrapeProtocol};
 pub use load::{LoadOptions, load, parse};
+pub use printed::parse_size;
 pub use scrape::{HttpConfig, Scheme, ScrapeConfig};
 pub use storage::StorageConfig;
 
@@ -54,18 +56,8 @@ impl Config {
         Self { global, scrape_configs: vec![Arc::new(job)], storage: StorageConfig::default() }
     }
 
-    /// The configuration as YAML, defaults filled in. Loading it again gives an equal value.
-    pub fn to_yaml(&self) -> String {
-        load::print(&raw::File::from(self))
-    }
-
     /// The job called `name`.
     pub fn job(&self, name: &str) -> Option<&Arc<ScrapeConfig>> {
         self.scrape_configs.iter().find(|job| job.job_name == name)
     }
-}
-
-/// A size such as `15MB`, to the base of two, in bytes; none if `text` is not one.
-pub fn parse_size(text: &str) -> Option<u64> {
-    raw::Size::parse(text).map(|size| size.0)
 }

@@ -1,11 +1,8 @@
 //! The seam: a mechanism finds targets and hands them on, group by group.
 
-use std::sync::Arc;
-
 use futures_util::future::BoxFuture;
 
 use super::TargetGroup;
-use super::manager::Shared;
 
 /// Finds targets in one way, for as long as somebody wants them.
 pub trait Discoverer: Send + Sync {
@@ -19,7 +16,8 @@ pub trait Discoverer: Send + Sync {
 
 /// Where a discoverer hands its groups to.
 pub struct GroupSender {
-    pub(super) shared: Arc<Shared>,
+    /// Takes a group of a mechanism.
+    pub(super) take: Box<dyn Fn(&str, TargetGroup) + Send + Sync>,
     /// Of the mechanism that the groups belong to.
     pub(super) identity: String,
 }
@@ -28,7 +26,7 @@ impl GroupSender {
     /// Puts `group` in the place of the one that came from the same source; without targets it is as if there were
     /// none.
     pub fn send(&self, group: TargetGroup) {
-        self.shared.put(&self.identity, group);
+        (self.take)(&self.identity, group);
     }
 }
 

@@ -19,14 +19,14 @@ use super::metrics::DiscoveryMetrics;
 use super::{Discoverer, GroupSender, TargetGroup, TargetSets};
 use crate::config::Config;
 use crate::net::Resolver;
-use crate::telemetry::Registry;
+use crate::telemetry::{Registry, Restarts};
 use crate::util::lock::lock;
 
 /// Pause before a discoverer that panicked is begun again.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// What the tasks share.
-pub(super) struct Shared {
+struct Shared {
     metrics: DiscoveryMetrics,
     state: Mutex<State>,
     publish: watch::Sender<Arc<TargetSets>>,
@@ -97,9 +97,10 @@ impl DiscoveryManager {
         for mechanism in wanted {
             if let Entry::Vacant(slot) = by_mechanism.entry(mechanism) {
                 let identity = slot.key().identity();
-                let groups = GroupSender { shared: Arc::clone(&self.shared), identity };
+                let groups = Shared::sender(&self.shared, identity);
+                let panics = self.shared.metrics.panics.clone();
                 let discoverer = slot.key().discoverer(&self.environment);
-                slot.insert(tasks.spawn(keep_running(discoverer, groups)));
+                slot.insert(tasks.spawn(keep_running(discoverer, groups, panics)));
             }
         }
         // Finished tasks are taken out, so that the set does not grow with reloads.
@@ -114,17 +115,23 @@ impl DiscoveryManager {
 }
 
 /// Runs a discoverer for ever; a panic is a bug, but targets must come and go nevertheless.
-async fn keep_running(discoverer: Box<dyn Discoverer>, groups: GroupSender) {
+async fn keep_running(discoverer: Box<dyn Discoverer>, groups: GroupSender, panics: Restarts) {
     let what = discoverer.name();
     loop {
-        groups.shared.metrics.panics.guard_future(&what, discoverer.run(&groups)).await;
+        panics.guard_future(&what, discoverer.run(&groups)).await;
         tokio::time::sleep(AFTER_PANIC).await;
     }
 }
 
 impl Shared {
+    /// Where the mechanism of `identity` hands its groups to.
+    fn sender(self: &Arc<Self>, identity: String) -> GroupSender {
+        let shared = Arc::clone(self);
+        GroupSender { take: Box::new(move |identity, group| shared.put(identity, group)), identity }
+    }
+
     /// Takes a group, unless nobody wants its mechanism any more.
-    pub(super) fn put(&self, identity: &str, group: TargetGroup) {
+    fn put(&self, identity: &str, group: TargetGroup) {
         {
             let mut state = lock(&self.state);
             let Some(groups) = state.groups.get_mut(identity) else { return };
@@ -255,10 +262,7 @@ mod tests {
     #[tokio::test]
     async fn what_comes_too_late_changes_nothing() {
         let manager = DiscoveryManager::new(Arc::new(Table::default()), &mut Registry::default());
-        let groups = |identity: &str| GroupSender {
-            shared: Arc::clone(&manager.shared),
-            identity: identity.to_owned(),
-        };
+        let groups = |identity: &str| Shared::sender(&manager.shared, identity.to_owned());
         let text = "scrape_configs:\n- job_name: a\n  dns_sd_configs: [{names: [x], type: A, port: 80}]\n";
         manager.commit(&parse(text, "f", &LoadOptions::default()).expect("valid"));
         let group = |source: &str, address: &str| TargetGroup {

@@ -45,15 +45,6 @@ impl Labels {
         EMPTY.get_or_init(|| Self::from_packed("")).clone()
     }
 
-    /// A label set of `pairs` in any order. Empty values are left out; of equal names the last wins.
-    pub fn from_pairs<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
-        let mut buf = super::LabelsBuf::new();
-        for (name, value) in pairs {
-            buf.set(name.as_ref(), value.as_ref());
-        }
-        buf.to_labels()
-    }
-
     pub(crate) fn from_packed(packed: &str) -> Self {
         Self { packed: Arc::from(packed), hash: hash_packed(packed) }
     }

@@ -163,6 +163,17 @@ impl LabelsBuf {
     }
 }
 
+impl Labels {
+    /// A label set of `pairs` in any order. Empty values are left out; of equal names the last wins.
+    pub fn from_pairs<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        let mut buf = LabelsBuf::new();
+        for (name, value) in pairs {
+            buf.set(name.as_ref(), value.as_ref());
+        }
+        buf.to_labels()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,7 @@ pub mod name;
 pub mod number;
 pub mod regex;
 pub mod sample;
+pub mod stale;
 
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use exemplar::{Exemplar, MAX_EXEMPLAR_CHARACTERS, sort_exemplars};
@@ -23,7 +24,8 @@ pub use labels_buf::LabelsBuf;
 pub use matcher::{MatchOp, Matcher};
 pub use metadata::{Metadata, MetricType, TYPE_LABEL, UNIT_LABEL};
 pub use regex::{Anchored, Groups, RegexBudget, RegexError, Stopped};
-pub use sample::{STALE_NAN_BITS, Samples, TimeRange, is_stale, stale_nan};
+pub use sample::{Samples, TimeRange};
+pub use stale::{STALE_NAN_BITS, is_stale, stale_nan};
 
 /// The label that holds the metric name.
 pub const METRIC_NAME: &str = "__name__";

@@ -3,19 +3,7 @@
 use std::sync::Arc;
 
 use super::Histogram;
-
-/// Bits of the NaN that says "this series ended here". Every other NaN is an ordinary value.
-pub const STALE_NAN_BITS: u64 = 0x7ff0_0000_0000_0002;
-
-/// The stale marker as a value.
-pub fn stale_nan() -> f64 {
-    f64::from_bits(STALE_NAN_BITS)
-}
-
-/// Whether `value` is the stale marker, bit for bit.
-pub fn is_stale(value: f64) -> bool {
-    value.to_bits() == STALE_NAN_BITS
-}
+use super::stale::is_stale;
 
 /// A closed range of timestamps in milliseconds since the Unix epoch. Empty when `start > end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,6 +162,7 @@ impl Samples {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::stale_nan;
 
     #[test]
     fn samples_inside_a_range_are_added_with_all_they_have() {

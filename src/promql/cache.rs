@@ -25,6 +25,8 @@ struct Key {
     /// Where between multiples of the step its times lie.
     phase: i64,
     lookback: i64,
+    /// The step of subqueries that name none.
+    default_step: i64,
     /// The logarithm of the number of steps: a short graph does not take the place of a long one.
     length: u32,
 }
@@ -71,7 +73,7 @@ impl ResultCache {
         source: &dyn Queryable,
         (query, expr): (&str, &Expr),
         grid: Grid,
-        lookback: i64,
+        (lookback, default_step): (i64, i64),
     ) -> Option<Lookup<'_>> {
         if self.max_bytes == 0 || grid.count < 2 {
             return None;
@@ -80,7 +82,8 @@ impl ResultCache {
         // First of all: a change from here on is one that the steps to come are not sure to have seen.
         let mark = source.mark()?;
         let (step, phase) = (grid.step, grid.start.rem_euclid(grid.step));
-        let key = Key { query: query.into(), step, phase, lookback, length: grid.count.ilog2() };
+        let key =
+            Key { query: query.into(), step, phase, lookback, default_step, length: grid.count.ilog2() };
         let known = self.kept.get(&key).and_then(|kept| {
             let good = kept.steps_before(source.unchanged_before(kept.mark), reach);
             let covered = kept.grid.index_of(grid.start)?;

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
 use super::answer::Plan;
@@ -24,9 +25,29 @@ const SHALLOW: u16 = 24;
 const BYTES_PER_CHARACTER: usize = 256;
 
 /// Evaluates queries. One serves any number of threads, and one storage: what it keeps of results is of that.
+///
+/// ```
+/// use emberkeep::model::Labels;
+/// use emberkeep::promql::{Engine, EngineOptions, QueryOptions, Value};
+/// use emberkeep::storage::fixed::FixedStorage;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut storage = FixedStorage::new();
+/// for (room, value) in [("kitchen", 21.5), ("cellar", 12.5)] {
+///     storage.add(&Labels::from_pairs([("__name__", "temperature"), ("room", room)]), 60_000, value);
+/// }
+/// let engine = Engine::new(EngineOptions::default());
+/// let result = engine.instant(&storage, "avg(temperature)", 60_000, &QueryOptions::default())?;
+/// let Value::Vector(samples) = result.value else { panic!("an aggregation yields a vector") };
+/// assert_eq!(samples[0].value, 17.0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Engine {
     options: EngineOptions,
+    /// In place of the one in `options`: a reload can change it.
+    default_step_ms: AtomicI64,
     memory: Arc<TotalMemory>,
     results: ResultCache,
     /// Whether equal parts of a query are computed once.
@@ -38,6 +59,8 @@ struct Asked<'a> {
     source: &'a dyn Queryable,
     options: &'a QueryOptions,
     limits: Limits,
+    /// One step for the whole query, whatever is set meanwhile.
+    default_step_ms: i64,
     started: Instant,
     /// What the query takes before it reads anything.
     _text: Ticket,
@@ -47,15 +70,19 @@ impl Engine {
     /// An engine with these settings.
     pub fn new(options: EngineOptions) -> Self {
         let memory = Arc::new(TotalMemory::new(options.max_total_memory));
-        Self { memory, results: ResultCache::new(options.max_kept_results), options, shares: true }
+        Self {
+            memory,
+            results: ResultCache::new(options.max_kept_results),
+            default_step_ms: AtomicI64::new(options.default_step_ms),
+            options,
+            shares: true,
+        }
     }
 
-    /// An engine with other settings. What still runs in this one counts against the memory of all queries there too.
-    #[must_use]
-    pub fn with_options(&self, options: EngineOptions) -> Self {
-        let new = Self::new(options);
-        let same = new.options.max_total_memory == self.options.max_total_memory;
-        Self { memory: if same { Arc::clone(&self.memory) } else { new.memory }, ..new }
+    /// Changes the step of subqueries that name none, for queries that begin from now on. Results kept under another
+    /// default stay, and are used again once that is back.
+    pub fn set_default_step(&self, step_ms: i64) {
+        self.default_step_ms.store(step_ms, Ordering::Relaxed);
     }
 
     /// The same engine computing every part of a query anew, however often it occurs, to compare with.
@@ -75,7 +102,7 @@ impl Engine {
         self.memory.used()
     }
 
-    /// The settings.
+    /// The settings it was made with.
     pub fn options(&self) -> &EngineOptions {
         &self.options
     }
@@ -144,7 +171,8 @@ impl Engine {
         // What a query cost is told by evaluating it.
         let may_keep = !(options.fresh || options.step_stats || options.explain);
         let lookback = options.lookback_ms.unwrap_or(self.options.lookback_ms);
-        let look_up = || self.results.look_up(source, (query, &expr), grid, lookback);
+        let defaults = (lookback, asked.default_step_ms);
+        let look_up = || self.results.look_up(source, (query, &expr), grid, defaults);
         let lookup = if may_keep { deep::run(expr.height() > SHALLOW_TREE, look_up)? } else { None };
         let Some(lookup) = lookup else { return run(grid) };
         let mut result = match lookup.rest() {
@@ -180,6 +208,7 @@ impl Engine {
         options: &'a QueryOptions,
     ) -> Result<(Expr, Asked<'a>), Error> {
         let started = Instant::now();
+        let default_step_ms = self.default_step_ms.load(Ordering::Relaxed);
         let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
         let memory = Memory::new(self.options.max_memory, &self.memory);
         let text = Ticket::try_new(&memory, query.len().saturating_mul(BYTES_PER_CHARACTER))?;
@@ -192,7 +221,7 @@ impl Engine {
         let mut patterns = RegexBudget::until(limits.deadline, limits.stop.clone());
         let expr = parse_within(query, &self.options.features, &mut patterns);
         limits.check_time()?;
-        Ok((expr?, Asked { source, options, limits, started, _text: text }))
+        Ok((expr?, Asked { source, options, limits, default_step_ms, started, _text: text }))
     }
 
     /// Runs the query where its depth has room: planning and evaluation recurse as deep as the expression.
@@ -213,12 +242,12 @@ impl Engine {
         times: QueryTimes,
         grid: Grid,
     ) -> Result<QueryResult, Error> {
-        let Asked { source, options, limits, started, .. } = asked;
+        let Asked { source, options, limits, default_step_ms, started, .. } = asked;
         let (limits, memory) = (limits.clone(), Arc::clone(&limits.memory));
         let mut planner = Planner {
             times,
             lookback: options.lookback_ms.unwrap_or(self.options.lookback_ms),
-            default_step: self.options.default_step_ms,
+            default_step: *default_step_ms,
             max_steps: self.options.max_samples,
             selects: SelectSet::default(),
             wanted: Wanted::default(),
@@ -263,7 +292,8 @@ impl Engine {
         let explain = left.profile.map(|profile| match &plan {
             Plan::Scalar(node) | Plan::Vector(node) => ExplainNode::of(node, &planner.selects, &profile),
             Plan::Raw { source, range } => {
-                let gave = took.giving(&value);
+                let (series, samples) = value.counts();
+                let gave = exec::Took { series, samples, bytes: value.bytes() as u64, ..took };
                 ExplainNode::of_source((source, *range), gave, &planner.selects, &profile)
             }
         });

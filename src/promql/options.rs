@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::util::StopToken;
 
-/// Settings of an [`super::Engine`], fixed for its life.
+/// Settings of an [`super::Engine`], fixed for its life but for the default step.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
     /// How old the newest sample may be that an instant selector still answers with, in milliseconds.
@@ -19,7 +19,8 @@ pub struct EngineOptions {
     pub max_total_memory: usize,
     /// Most memory that results kept for later queries may take, in bytes; 0 to keep none.
     pub max_kept_results: usize,
-    /// Step of subqueries that name none, in milliseconds: the global evaluation interval.
+    /// Step of subqueries that name none, in milliseconds: the global evaluation interval, until it is changed by
+    /// [`super::Engine::set_default_step`].
     pub default_step_ms: i64,
     /// Parts of the language that are off unless asked for.
     pub features: Features,
@@ -84,8 +85,6 @@ pub struct QueryOptions {
     pub timeout: Option<Duration>,
     /// Ends the query early when stopped.
     pub stop: StopToken,
-    /// Most series the caller will show. The engine may ignore it.
-    pub limit: Option<usize>,
     /// Whether the result must not come from those kept of earlier queries.
     pub fresh: bool,
     /// Whether to count samples for each step.

@@ -165,3 +165,15 @@ pub struct Stats {
     /// Time to sort the result.
     pub sort: Duration,
 }
+
+impl Value {
+    /// Numbers of series and samples; a vector has one sample a series.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let (series, samples) = match self {
+            Self::Matrix(series) => (series.len(), series.iter().map(|s| s.samples.len()).sum()),
+            Self::Vector(samples) => (samples.len(), samples.len()),
+            Self::Scalar { .. } | Self::String { .. } => (1, 1),
+        };
+        (series as u64, samples as u64)
+    }
+}

@@ -3,6 +3,7 @@
 //! [`wire`] reads protobuf without copying, [`message`] and [`v2`] the requests of versions 1.0 and 2.0, [`histogram`]
 //! what they have in common; [`receive`] commits the first, `receive_v2` the second.
 
+mod error;
 pub mod histogram;
 pub mod message;
 pub mod receive;
@@ -10,5 +11,5 @@ mod receive_v2;
 pub mod v2;
 pub mod wire;
 
-pub use receive::{ReceiveError, Receiver};
-pub use receive_v2::Written;
+pub use error::{ReceiveError, Written};
+pub use receive::Receiver;

@@ -4,28 +4,15 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use super::error::{Bad, MAX_REQUEST_BYTES, ReceiveError, Written};
 use super::histogram;
-use super::receive::{
-    Bad, Inflated, MAX_ATTEMPTS, MAX_REQUEST_BYTES, ReceiveError, Receiver, SeriesLabels, exemplar_labels,
-    reason_of,
-};
+use super::receive::{Inflated, MAX_ATTEMPTS, Receiver, SeriesLabels, exemplar_labels, reason_of};
 use super::v2::{self, Request, Series};
 use crate::codec::CodecError;
 use crate::model::bounds;
 use crate::model::{Exemplar, Labels, LabelsBuf, METRIC_NAME, Metadata, MetricType, TYPE_LABEL, UNIT_LABEL};
 use crate::tsdb::{AppendOutcome, CommitMode, DbAppender, SeriesRef, fingerprint_packed};
 use crate::util::brief;
-
-/// What was kept of a request, what was there already included.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Written {
-    /// Float samples.
-    pub samples: usize,
-    /// Native histograms.
-    pub histograms: usize,
-    /// Exemplars.
-    pub exemplars: usize,
-}
 
 /// Bytes of text that the symbols of one request stand for at most, in what is kept of it: as many as a request of
 /// version 1.0, which spells them out, can have.

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use hashbrown::HashSet;
 
 use super::ingest::{Ingest, Legacy, Live};
-use super::scrape_loop::Shared;
+use super::shared::Shared;
 use crate::util::lock::lock;
 
 /// Where a loop finds series that it has to mark unless it scrapes them itself.

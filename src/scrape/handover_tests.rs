@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::super::ingest::tests::values;
-use super::super::manager::ScrapeOptions;
 use super::super::metrics::ScrapeMetrics;
+use super::super::shared::ScrapeOptions;
 use super::*;
 use crate::config::{LoadOptions, parse};
 use crate::expfmt::Format;

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use super::cache::{Cache, Known};
 use super::families::Families;
-use super::manager::ScrapeOptions;
 use super::metrics::ScrapeMetrics;
 use super::report::Report;
+use super::shared::ScrapeOptions;
 use super::status::{FamilyMetadata, Refused};
+use super::summary::Summary;
 use crate::config::ScrapeConfig;
 use crate::expfmt::{
     Entry, ExemplarText, Format, ParseError, Parser, Sample, SeriesError, parse_exposed, parse_labels,
@@ -60,30 +61,6 @@ pub(super) enum IngestError {
     Length { what: &'static str, label: String, length: usize, limit: u64 },
     #[error("{fault}: {series}")]
     Bounds { series: String, fault: OverBound },
-}
-
-/// The counts of one scrape.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Counts {
-    /// Samples in the body.
-    pub(super) scraped: u64,
-    /// Samples left after relabelling.
-    pub(super) kept: u64,
-    /// Series seen for the first time.
-    pub(super) added: u64,
-}
-
-/// What a scrape did.
-#[derive(Debug, Default)]
-pub(super) struct Summary {
-    /// Why it failed.
-    pub(super) error: Option<String>,
-    pub(super) counts: Counts,
-    pub(super) duration: Duration,
-    /// Samples that were not taken for their time.
-    pub(super) refused: Refused,
-    /// The families of the target, when they changed.
-    pub(super) families: Option<Arc<Vec<FamilyMetadata>>>,
 }
 
 /// Everything kept from one scrape of a target to the next.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::{LoadOptions, parse};
 use crate::model::{MatchOp, Matcher, Samples, TimeRange, is_stale};
+use crate::scrape::summary::Counts;
 use crate::storage::{Queryable as _, SelectRequest, Watch};
 use crate::telemetry::Registry;
 use crate::tsdb::space::DiskSpace;

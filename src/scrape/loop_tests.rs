@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::super::fetch::{FetchError, Fetched};
@@ -14,8 +15,12 @@ use super::*;
 use crate::config::{LoadOptions, parse};
 use crate::discovery::TargetGroup;
 use crate::model::Labels;
+use crate::scrape::metrics::ScrapeMetrics;
+use crate::scrape::shared::ScrapeOptions;
 use crate::telemetry::Registry;
+use crate::tsdb::Tsdb;
 use crate::tsdb::TsdbOptions;
+use crate::util::Clock;
 
 /// Wall time that follows tokio's.
 struct TokioClock {

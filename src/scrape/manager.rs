@@ -16,7 +16,7 @@ use super::Error;
 use super::fetch::Fetch;
 use super::metrics::ScrapeMetrics;
 use super::pool::{Pool, settle};
-use super::scrape_loop::Shared;
+use super::shared::{ScrapeOptions, Shared};
 use super::status::ScrapeHandle;
 use super::timing::stable_hash;
 use crate::config::{Config, HttpConfig};
@@ -50,13 +50,6 @@ impl fmt::Debug for Prepared {
 enum Command {
     Apply(Box<Prepared>, oneshot::Sender<()>),
     Stop,
-}
-
-/// What holds for every scrape, whatever the configuration says.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ScrapeOptions {
-    /// What a family says of its type and unit becomes labels of its series: `__type__`, `__unit__`.
-    pub type_and_unit_labels: bool,
 }
 
 /// Runs scraping, and tells discovery what to find.

@@ -15,10 +15,13 @@ mod metrics;
 mod pool;
 mod report;
 mod scrape_loop;
+mod shared;
 pub mod status;
+mod summary;
 mod target;
 mod timing;
 
 pub use error::Error;
-pub use manager::{Prepared, ScrapeManager, ScrapeOptions};
+pub use manager::{Prepared, ScrapeManager};
+pub use shared::ScrapeOptions;
 pub use status::ScrapeHandle;

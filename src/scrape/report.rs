@@ -1,6 +1,6 @@
 //! `up` and the other series the server writes about each scrape, whether it worked or not.
 
-use super::ingest::Summary;
+use super::summary::Summary;
 use crate::model::{Labels, LabelsBuf, METRIC_NAME, stale_nan};
 use crate::tsdb::DbAppender;
 

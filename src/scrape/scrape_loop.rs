@@ -6,20 +6,18 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::fetch::{self, Fetch};
 use super::handover::{Inbox, Leaving};
-use super::ingest::{Ingest, Summary};
-use super::manager::ScrapeOptions;
-use super::metrics::ScrapeMetrics;
+use super::ingest::Ingest;
+use super::shared::Shared;
 use super::status::{Health, Refused, TargetState};
+use super::summary::Summary;
 use super::timing::Slots;
 use crate::config::ScrapeConfig;
 use crate::model::format_duration;
-use crate::tsdb::Tsdb;
-use crate::util::Clock;
 use crate::util::lock::lock;
 
 /// Pause before a loop that panicked starts again.
@@ -41,18 +39,6 @@ pub(super) enum Run {
     Leave(Arc<Leaving>),
     /// The server stops: leave everything as it is.
     Shutdown,
-}
-
-/// What all loops share.
-pub(super) struct Shared {
-    pub(super) db: Arc<Tsdb>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) metrics: ScrapeMetrics,
-    pub(super) options: ScrapeOptions,
-    /// Bodies that may be parsed at once.
-    pub(super) threads: Semaphore,
-    /// Differs between servers, so that two of them scrape at different moments.
-    pub(super) seed: u64,
 }
 
 /// One loop.

@@ -1,69 +1,52 @@
 //! `Tsdb`: opens a data directory, hands out appenders and snapshots, keeps the maintenance thread.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use arc_swap::ArcSwap;
-
 use super::SeriesRef;
-use super::block::catalog::Catalog;
-use super::block::reader::BlockCache;
-use super::block::{Block, BlockMeta};
+use super::block::BlockMeta;
 use super::chunk::open::TimelineId;
-use super::compact::worker;
 use super::error::Result;
 use super::head::Head;
 use super::head::appender::{Appender, CommitMode, CommitStats, TimeLimits};
-use super::metrics::TsdbMetrics;
-use super::open::{Held, ReplayState};
-use super::options::{Limits, TsdbOptions};
-use super::publish::Doubt;
-use super::read::Suspects;
-use super::space::Space;
-use super::store::{BlockId, BlockStore};
-use super::turns::Turns;
-use super::wal::{self, Wal};
+use super::inner::Inner;
+use super::options::Limits;
+use super::store::BlockId;
 use crate::model::{Exemplar, Histogram, Labels, Metadata, TimeRange};
 use crate::util::lock::lock;
-use crate::util::{Clock, StopToken};
-
-/// Everything a running database shares between its threads.
-pub(super) struct Inner {
-    pub(super) options: TsdbOptions,
-    pub(super) limits: ArcSwap<Limits>,
-    pub(super) space: Space,
-    /// Bytes of live blocks on disk; they never change.
-    pub(super) sizes: Mutex<HashMap<BlockId, u64>>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) head: Head,
-    pub(super) wal: Wal,
-    pub(super) store: Arc<dyn BlockStore>,
-    pub(super) cache: Arc<BlockCache>,
-    /// The maintenance thread is its only writer.
-    pub(super) catalog: ArcSwap<Catalog>,
-    pub(super) metrics: TsdbMetrics,
-    pub(super) stop: StopToken,
-    /// Since a catalog could not be saved.
-    pub(super) doubtful: Mutex<Option<Doubt>>,
-    /// Blocks that the catalog named at the start and the disk did not have.
-    pub(super) missing: Vec<Arc<BlockMeta>>,
-    /// Whether both copies of the tombstones were damaged at the start.
-    pub(super) tombstones_lost: bool,
-    /// Blocks that left the catalog and wait for their last reader.
-    pub(super) retired: Mutex<Vec<Arc<BlockMeta>>>,
-    /// Blocks in which damage was met.
-    pub(super) suspects: Suspects,
-    /// Whoever changes the catalog takes a turn.
-    pub(super) maintenance: Turns,
-    /// One copy is made after the other: they take time, disk, and names that are free.
-    pub(super) copies: Turns,
-    pub(super) replay: ReplayState,
-    /// The last to be dropped.
-    pub(super) _held: Held,
-}
 
 /// The database. Dropping it without [`Tsdb::close`] loses nothing, but leaves its threads to end by themselves.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use emberkeep::model::{Labels, Matcher, Samples, TimeRange};
+/// use emberkeep::storage::{Queryable, SelectRequest};
+/// use emberkeep::telemetry::Registry;
+/// use emberkeep::tsdb::{CommitMode, Tsdb, TsdbOptions};
+/// use emberkeep::util::{Clock, SystemClock};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let dir = tempfile::tempdir()?;
+/// let clock = Arc::new(SystemClock);
+/// let db = Tsdb::open(TsdbOptions::new(dir.path()), clock.clone(), &mut Registry::default())?;
+///
+/// let now = clock.now_ms();
+/// let mut appender = db.appender(None);
+/// let series = appender.series(&Labels::from_pairs([("__name__", "temperature"), ("room", "kitchen")]));
+/// appender.append(series, now, 21.5);
+/// appender.commit(CommitMode::Each)?;
+///
+/// let range = TimeRange::new(now - 60_000, now);
+/// let matchers = [Matcher::equal("room", "kitchen")];
+/// let found = db.querier(range)?.select(&SelectRequest::new(&matchers, range))?;
+/// let mut samples = Samples::new();
+/// found.read(0, range, &mut samples)?;
+/// assert_eq!((found.len(), samples.values), (1, vec![21.5]));
+/// db.close()?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Tsdb {
     pub(super) inner: Arc<Inner>,
     pub(super) threads: Mutex<Vec<JoinHandle<()>>>,
@@ -222,14 +205,6 @@ impl Tsdb {
         metrics.exemplars.series.set(as_gauge(with_exemplars));
     }
 
-    /// Runs the maintenance that is due now on this thread: cut, compact, expire. For tests and the command line.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn maintain(&self) -> Result<()> {
-        worker::run_due(&self.inner)
-    }
-
     /// Ends the threads and syncs the log.
     ///
     /// # Errors
@@ -252,98 +227,6 @@ impl Drop for Tsdb {
     fn drop(&mut self) {
         self.inner.stop.stop();
         lock(&self.threads).iter().for_each(|t| t.thread().unpark());
-    }
-}
-
-impl Inner {
-    /// Makes the head follow the limits.
-    pub(super) fn adopt_limits(&self) {
-        loop {
-            let limits = self.limits.load_full();
-            self.head.set_max_exemplars(limits.max_exemplars);
-            // Somebody else may have set others meanwhile, and may have come first.
-            if Arc::ptr_eq(&limits, &self.limits.load_full()) {
-                return;
-            }
-        }
-    }
-
-    /// Looks how much room the disk has; a change is told once.
-    pub(super) fn look_at_disk(&self) {
-        let found = match (self.options.space_probe)(&self.options.dir) {
-            Ok(found) => found,
-            Err(error) => {
-                tracing::warn!(%error, "cannot tell how much room the disk has");
-                return;
-            }
-        };
-        match self.space.look(found, self.options.reserve_bytes) {
-            Some(true) => {
-                tracing::error!(
-                    available_bytes = found.available,
-                    "disk is nearly full, samples are refused"
-                );
-            }
-            Some(false) => {
-                tracing::info!(
-                    available_bytes = found.available,
-                    "there is room on the disk, samples are taken"
-                );
-            }
-            None => {}
-        }
-    }
-
-    /// An error while the disk is nearly full.
-    fn check_space(&self) -> Result<()> {
-        if self.space.is_stale() {
-            self.look_at_disk();
-        }
-        self.space.check()
-    }
-
-    /// Bytes a live block takes on disk.
-    pub(super) fn block_bytes(&self, id: &BlockId) -> u64 {
-        if let Some(known) = lock(&self.sizes).get(id) {
-            return *known;
-        }
-        let bytes = self.store.size_bytes(id);
-        lock(&self.sizes).insert(id.clone(), bytes);
-        bytes
-    }
-
-    /// Forgets the size of a block that is gone.
-    pub(super) fn forget_size(&self, id: &BlockId) {
-        lock(&self.sizes).remove(id);
-    }
-
-    /// Bytes of the log on disk.
-    pub(super) fn wal_bytes(&self) -> u64 {
-        let files = std::fs::read_dir(self.wal.fs().path()).into_iter().flatten().flatten();
-        // What was set aside for a person to look at must not push blocks out.
-        let live = files.filter(|file| file.file_name().to_str().is_some_and(wal::is_live));
-        live.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
-    }
-
-    /// Bytes of blocks and log to keep at most; 0 for no limit.
-    pub(super) fn max_bytes(&self) -> u64 {
-        let limits = self.limits.load();
-        let total = self.space.seen().map_or(0, |space| space.total);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a share of the disk, 0 to all of it"
-        )]
-        let share = (total as f64 * limits.retention_percent / 100.0) as u64;
-        match (limits.retention_bytes, share) {
-            (0, share) => share,
-            (bytes, 0) => bytes,
-            (bytes, share) => bytes.min(share),
-        }
-    }
-
-    pub(super) fn block(&self, meta: &Arc<BlockMeta>) -> Block {
-        Block::new(Arc::clone(meta), Arc::clone(&self.store), Arc::clone(&self.cache))
     }
 }
 

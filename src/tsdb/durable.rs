@@ -1,8 +1,11 @@
 //! Syncs and renames of the data directory, in one place, so that a test can look at their order.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
+
+use super::error::{IoContext as _, Result};
+use super::points::Step;
 
 /// Makes the content of a file, or the names in a folder, durable.
 ///
@@ -51,23 +54,6 @@ pub(in crate::tsdb) fn create_dir(path: &Path) -> io::Result<()> {
     sync(parent)
 }
 
-/// What was done to a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Made, empty.
-    Created,
-    /// Bytes were appended.
-    Appended,
-    /// Its content, or the names in it, are durable.
-    Synced,
-    /// It is about to get another name.
-    RenamedFrom,
-    /// It has this name now.
-    Renamed,
-    /// It is about to be deleted.
-    Removed,
-}
-
 /// Tells tests what was done.
 #[cfg(not(test))]
 pub(in crate::tsdb) use super::points::note;
@@ -78,3 +64,15 @@ pub(in crate::tsdb) use tests::note;
 #[cfg(test)]
 #[path = "durable_tests.rs"]
 mod tests;
+
+/// Replaces file `name` of folder `dir` by one that holds `bytes`, durably: the old or the new one is there whatever
+/// happens.
+pub(in crate::tsdb) fn replace_file(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let temporary = dir.join(format!("{name}.tmp"));
+    let mut file = File::create(&temporary).at("create", &temporary)?;
+    file.write_all(bytes).at("write", &temporary)?;
+    file.sync_all().at("sync", &temporary)?;
+    note(Step::Synced, &temporary);
+    rename(&temporary, &dir.join(name)).at("rename", &temporary)?;
+    sync(dir).at("sync", dir)
+}

@@ -3,7 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::foreign::Owner;
 use crate::codec::CodecError;
 
 /// Errors of the database. Per-sample outcomes (out of order, too old) are not errors: see
@@ -141,4 +140,15 @@ impl<T> IoContext<T> for io::Result<T> {
     fn at(self, action: &'static str, path: impl Into<PathBuf>) -> Result<T> {
         self.map_err(|source| Error::Io { action, path: path.into(), source })
     }
+}
+
+/// What a directory holds that is not a data directory of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// Prometheus, or what takes its blocks, as Thanos.
+    Prometheus,
+    /// VictoriaMetrics.
+    VictoriaMetrics,
+    /// Somebody else.
+    Unknown,
 }

@@ -1,5 +1,6 @@
 //! Whose a directory is: nothing is made, renamed or cut in one that is not ours.
 
+pub use super::error::Owner;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -7,17 +8,6 @@ use std::path::Path;
 use super::error::{Error, IoContext as _, Result};
 use super::store::BlockId;
 use super::wal::{SEGMENT_MAGIC, is_live};
-
-/// What a directory holds that is not a data directory of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owner {
-    /// Prometheus, or what takes its blocks, as Thanos.
-    Prometheus,
-    /// VictoriaMetrics.
-    VictoriaMetrics,
-    /// Somebody else.
-    Unknown,
-}
 
 /// Whose files directory `dir` holds; none if they are ours or there are none.
 ///

@@ -4,8 +4,9 @@
 
 use super::block::BlockMeta;
 use super::block::exemplars::ExemplarSource;
-use super::db::{Inner, Tsdb};
+use super::db::Tsdb;
 use super::error::{Error, Result};
+use super::inner::Inner;
 use super::points::{Point, reach};
 use super::publish::{Pending, Window};
 use super::turns::Turn;

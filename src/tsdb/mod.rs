@@ -1,6 +1,6 @@
 //! The database: a write-ahead log and a head for what is recent, immutable blocks for the rest.
 //!
-//! Read [`db`] (the door), then [`wal`] and [`record`] (what makes it durable), [`head`] (what is in memory),
+//! Read [`db`] (the door), `inner` (what the threads share), then [`wal`] and [`record`] (what makes it durable), [`head`] (what is in memory),
 //! [`chunk`] (how samples are encoded), [`index`], [`store`] and [`block`] (what is on disk), [`compact`] (how blocks
 //! come and go), `read` (how all of it answers a query), `foreign` and `inspect` (directories that are not to be changed). It knows nothing of configuration, PromQL or HTTP.
 
@@ -17,6 +17,7 @@ pub mod foreign;
 pub mod head;
 pub mod import;
 pub mod index;
+mod inner;
 mod inspect;
 mod lock;
 pub mod metrics;
@@ -27,6 +28,7 @@ mod publish;
 mod read;
 pub mod record;
 pub mod repair;
+mod replay;
 pub mod snapshot;
 pub mod space;
 pub mod store;

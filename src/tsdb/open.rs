@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Condvar, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,14 +18,15 @@ use super::block::catalog::Catalog;
 use super::block::reader::{BlockCache, load_meta};
 use super::block::tombstones::Tombstones;
 use super::compact::worker;
-use super::db::{Inner, Tsdb};
-use super::error::{Error, IoContext as _, Result};
+use super::db::Tsdb;
+use super::error::{IoContext as _, Result};
 use super::foreign;
 use super::head::Head;
+use super::inner::{Inner, Suspects};
 use super::lock::DirLock;
 use super::metrics::TsdbMetrics;
 use super::options::TsdbOptions;
-use super::read::Suspects;
+use super::replay::{Held, ReplayState};
 use super::space::Space;
 use super::store::sled::SledStore;
 use super::store::{BlockStore, Recovered};
@@ -34,100 +35,17 @@ use super::wal::fs::{DiskFs, LogFile, LogFs};
 use super::wal::reader::{self, LogFiles, ReplayReport};
 use super::wal::{SyncPolicy, Wal};
 use crate::telemetry::Registry;
-use crate::util::lock::lock;
 use crate::util::{Clock, StopToken};
 
-/// What an open database holds on to until it is dropped.
-pub(super) enum Held {
-    /// The directory, for itself.
-    Directory { _lock: DirLock },
-    /// A copy, removed with it, of a directory that is only looked at.
-    Copy { _lock: Option<DirLock>, _copy: tempfile::TempDir },
-}
-
-/// How far the replay is.
-#[derive(Debug, Default)]
-pub(super) struct ReplayState {
-    state: Mutex<Progress>,
-    done: Condvar,
-    /// Stopping this ends the replay before the next file of the log.
-    give_up: StopToken,
-}
-
-#[derive(Debug, Default)]
-struct Progress {
-    /// How it ended, once it has.
-    outcome: Option<std::result::Result<Arc<ReplayReport>, String>>,
-    /// Tasks that wait for that.
-    wakers: Vec<Waker>,
-}
-
-impl Progress {
-    fn judge(&self) -> Option<Result<()>> {
-        Some(match self.outcome.as_ref()? {
-            Ok(_) => Ok(()),
-            Err(reason) => Err(Error::Replay { reason: reason.clone() }),
-        })
-    }
-}
-
-impl ReplayState {
-    /// Tells everybody how it ended; gives back the report.
-    fn finish(&self, outcome: std::result::Result<ReplayReport, String>) -> Option<Arc<ReplayReport>> {
-        let outcome = outcome.map(Arc::new);
-        let report = outcome.as_ref().ok().cloned();
-        let mut state = lock(&self.state);
-        state.outcome = Some(outcome);
-        state.wakers.drain(..).for_each(Waker::wake);
-        self.done.notify_all();
-        report
-    }
-
-    /// Whether it has ended.
-    pub(super) fn is_done(&self) -> bool {
-        lock(&self.state).outcome.is_some()
-    }
-
-    /// What it found, once it has ended well.
-    pub(super) fn report(&self) -> Option<Arc<ReplayReport>> {
-        lock(&self.state).outcome.as_ref().and_then(|outcome| outcome.as_ref().ok()).cloned()
-    }
-
-    /// Waits until it has ended.
-    ///
-    /// # Errors
-    /// When it failed.
-    pub(super) fn wait(&self) -> Result<()> {
-        let mut state = lock(&self.state);
-        loop {
-            match state.judge() {
-                Some(ended) => return ended,
-                None => state = self.done.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner),
-            }
-        }
-    }
-
-    /// Passes once it has ended; never waits.
-    ///
-    /// # Errors
-    /// When it failed, or is still under way.
-    pub(super) fn check(&self) -> Result<()> {
-        lock(&self.state).judge().unwrap_or(Err(Error::Replaying))
-    }
-
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let mut state = lock(&self.state);
-        if let Some(ended) = state.judge() {
-            return Poll::Ready(ended);
-        }
-        if !state.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-            state.wakers.push(cx.waker().clone());
-        }
-        Poll::Pending
-    }
-}
-
 impl Tsdb {
+    /// Runs the maintenance that is due now on this thread: cut, compact, expire. For tests and the command line.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn maintain(&self) -> Result<()> {
+        worker::run_due(&self.inner)
+    }
+
     /// Opens the data directory: locks it, recovers blocks, replays the log, starts the maintenance thread.
     ///
     /// # Errors

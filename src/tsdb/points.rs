@@ -8,8 +8,6 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-pub use super::durable::Step;
-
 macro_rules! points {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// A moment of the life of a data directory.
@@ -102,4 +100,21 @@ pub(in crate::tsdb) fn note(step: Step, path: &Path) {
     if let Some(watch) = WATCH.get() {
         watch.done(step, path);
     }
+}
+
+/// What was done to a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Made, empty.
+    Created,
+    /// Bytes were appended.
+    Appended,
+    /// Its content, or the names in it, are durable.
+    Synced,
+    /// It is about to get another name.
+    RenamedFrom,
+    /// It has this name now.
+    Renamed,
+    /// It is about to be deleted.
+    Removed,
 }

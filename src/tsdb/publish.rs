@@ -11,8 +11,8 @@ use super::block::catalog::Catalog;
 use super::block::exemplars::ExemplarSource;
 use super::block::writer::{BlockPlan, write_block_with};
 use super::block::{Block, BlockMeta};
-use super::db::Inner;
 use super::error::Result;
+use super::inner::Inner;
 use super::points::{Point, reach};
 use super::store::BlockId;
 use crate::storage::SeriesSet;
@@ -35,15 +35,6 @@ impl Window {
     pub(super) fn new(start: i64, end: i64) -> Self {
         Self { start, end, level: 1, sources: Vec::new() }
     }
-}
-
-/// What is not known of the disk since a catalog could not be saved.
-#[derive(Debug, Default)]
-pub(super) struct Doubt {
-    /// Blocks that the catalog on disk may name and that in memory does not.
-    blocks: Vec<BlockId>,
-    /// Whether the tombstones on disk may be others, too.
-    tombstones: bool,
 }
 
 /// Blocks that were written and are not published yet. Dropping it removes them.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
@@ -13,13 +13,13 @@ use super::block::catalog::Catalog;
 use super::block::reader::Wanted;
 use super::block::tombstones::{self, Tombstone};
 use super::block::{Block, BlockMeta};
-use super::db::{Inner, Tsdb};
+use super::db::Tsdb;
 use super::error::Error;
 use super::head::read::HeadSeriesSet;
 use super::index::LabelSource;
-use super::index::codec::BlockIndex;
+use super::index::reader::BlockIndex;
 use super::index::resolve::resolve;
-use super::store::BlockId;
+use super::inner::{Inner, Suspects};
 use crate::model::{Labels, Matcher, Samples, TimeRange};
 use crate::storage::{Bounds, Mark, Querier, Queryable, SelectRequest, SeriesSet, StorageError, Watch};
 use crate::util::lock::lock;
@@ -187,9 +187,6 @@ struct Source {
     deleted: Option<Arc<Vec<Tombstone>>>,
     suspects: Suspects,
 }
-
-/// Blocks that showed damage; the maintenance thread looks at them closely.
-pub(super) type Suspects = Arc<Mutex<BTreeSet<BlockId>>>;
 
 impl Source {
     fn new(inner: &Inner, catalog: &Catalog, meta: &Arc<BlockMeta>) -> Self {

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use super::block::BlockMeta;
 use super::block::catalog::Catalog;
 use super::block::writer::{BlockPlan, write_block_with};
-use super::db::{Inner, Tsdb};
+use super::db::Tsdb;
 use super::durable;
 use super::error::{Error, IoContext as _, Result};
 use super::head::exemplars::SeriesExemplars;
-use super::points::{Point, reach};
+use super::inner::Inner;
+use super::points::{Point, Step, reach};
 use super::publish::new_id;
 use super::read::head_alone;
 use super::store::sled::SledStore;
@@ -116,7 +117,7 @@ fn create_unfinished(parent: &Path, target: &Path) -> std::io::Result<PathBuf> {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
             created => {
                 created?;
-                durable::note(durable::Step::Created, &path);
+                durable::note(Step::Created, &path);
                 durable::sync(parent)?;
                 return Ok(path);
             }

@@ -82,6 +82,9 @@ pub(super) async fn read(body: Body, max: usize, room: &Room) -> Result<(Vec<u8>
     Ok((bytes, counted))
 }
 
+/// Request bodies larger than this are refused.
+pub(super) const MAX_BODY_BYTES: usize = 64 << 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,13 +6,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::response::Response;
-use serde::Serialize;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
-use super::reply::{ApiError, Success, json_response};
-use super::state::ApiState;
+use super::reply::ApiError;
 use crate::model::RegexBudget;
 use crate::util::StopToken;
 
@@ -81,7 +78,7 @@ impl Lane {
     }
 
     /// Waits for a place, no longer than `timeout`.
-    async fn enter(&self, timeout: Duration) -> Result<Place, ApiError> {
+    pub(super) async fn enter(&self, timeout: Duration) -> Result<Place, ApiError> {
         match tokio::time::timeout(timeout, self.wait()).await {
             Ok(Ok(place)) => Ok(place),
             _ => Err(ApiError::timeout(format!("{} timed out in {} queue", self.what, self.what))),
@@ -137,80 +134,6 @@ impl Turn {
     pub fn left(&self) -> Duration {
         let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
         self.deadline.map_or(Duration::MAX, left)
-    }
-}
-
-/// Stops the work behind a request when the request is dropped: the client went away.
-struct StopOnDrop(StopToken);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
-}
-
-impl ApiState {
-    /// Runs `work` in `lane`, on a thread that may block. The place is held until the work ends, also when the client loses
-    /// interest before; it is told by its turn then.
-    ///
-    /// # Errors
-    /// Those of `work`; when the server answers no queries; when no place was free for `timeout`; a panic in `work` is an
-    /// internal error.
-    pub async fn run_in<T: Send + 'static>(
-        self: &Arc<Self>,
-        lane: &Lane,
-        timeout: Duration,
-        work: impl FnOnce(&Self, &Turn) -> Result<T, ApiError> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        self.check_ready()?;
-        let began = Instant::now();
-        let place = lane.enter(timeout).await?;
-        let stop = StopToken::new();
-        let _guard = StopOnDrop(stop.clone());
-        let turn = Turn { stop, deadline: began.checked_add(timeout), queued: began.elapsed() };
-        let state = Arc::clone(self);
-        place
-            .run(move || work(&state, &turn))
-            .await
-            .unwrap_or_else(|_| Err(ApiError::internal("the request failed inside the server")))
-    }
-
-    /// As [`ApiState::run_in`] in the lane of metadata, within the time of a query. The reply does not wait for work that
-    /// is late.
-    ///
-    /// # Errors
-    /// Those of [`ApiState::run_in`]; when the time is over.
-    pub async fn look_up<T: Send + 'static>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&Self, &Turn) -> Result<T, ApiError> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        let running = self.run_in(&self.lanes.metadata, self.query_timeout, work);
-        let late = ApiError::timeout("request timed out");
-        tokio::time::timeout(self.query_timeout, running).await.unwrap_or(Err(late))
-    }
-
-    /// As [`ApiState::look_up`], with the body of the reply written there too: it may be megabytes.
-    ///
-    /// # Errors
-    /// Those of [`ApiState::look_up`].
-    pub async fn answer<T: Serialize>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&Self, &Turn) -> Result<Success<T>, ApiError> + Send + 'static,
-    ) -> Result<Response, ApiError> {
-        self.look_up(move |state, turn| work(state, turn)?.to_body()).await.map(json_response)
-    }
-
-    /// As [`ApiState::run_in`] in the lane of administration, however long it takes.
-    ///
-    /// # Errors
-    /// Those of [`ApiState::run_in`].
-    pub async fn administer<T: Send + 'static>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&Self, &Turn) -> Result<T, ApiError> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        let waits = self.query_timeout;
-        let endless = move |state: &Self, turn: &Turn| work(state, &Turn { deadline: None, ..turn.clone() });
-        self.run_in(&self.lanes.administration, waits, endless).await
     }
 }
 

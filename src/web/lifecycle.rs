@@ -69,7 +69,7 @@ pub(super) async fn metrics(State(state): Shared, headers: HeaderMap) -> Respons
     };
     let work = place.run(move || {
         state.db.refresh_metrics();
-        state.http_metrics.set_kept_bytes(state.engine.load().kept_bytes());
+        state.http_metrics.set_kept_bytes(state.engine.kept_bytes());
         let text = metrics::encode(&state.registry);
         if openmetrics { text } else { classic::from_openmetrics(&text) }
     });

@@ -14,16 +14,19 @@ pub mod json;
 pub mod lanes;
 mod lifecycle;
 mod measure;
+mod measured;
 pub mod number;
 pub mod params;
 pub mod pieces;
 mod replay;
+mod replay_end;
 pub mod reply;
 mod request_line;
 mod serve;
 pub mod site;
 mod stall;
 pub mod state;
+mod work;
 
 use std::sync::Arc;
 
@@ -38,18 +41,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
 
+use bodies::MAX_BODY_BYTES;
 pub use measure::HttpMetrics;
 pub use params::room as forms;
-pub use replay::{ReplayEnd, replay_end};
+use replay::WRITE;
+pub use replay_end::{ReplayEnd, replay_end};
 pub use serve::{Connections, serve};
 pub use site::{ExternalUrl, Site, SiteOptions, route_prefix};
 pub use state::{ApiState, ReloadRequest};
-
-/// Request bodies larger than this are refused.
-const MAX_BODY_BYTES: usize = 64 << 20;
-
-/// Where remote write is received, below the prefix of the API.
-const WRITE: &str = "/write";
 
 type Route = MethodRouter<Arc<ApiState>>;
 
@@ -176,6 +175,6 @@ fn routes(state: &Arc<ApiState>) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(compress)
         .layer(CatchPanicLayer::custom(reply::from_panic))
-        .layer(from_fn_with_state(Arc::clone(state), measure::count))
+        .layer(from_fn_with_state(Arc::clone(state), measured::count))
         .with_state(Arc::clone(state))
 }

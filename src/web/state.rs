@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::bodies::Room;
 use super::lanes::Lanes;
 use super::measure::HttpMetrics;
-use super::replay::ReplayEnd;
+use super::replay_end::ReplayEnd;
 use super::reply::ApiError;
 use super::site::Site;
 use crate::config::Config;
@@ -38,8 +38,8 @@ pub struct ReloadState {
 pub struct ApiState {
     /// The database.
     pub db: Arc<Tsdb>,
-    /// The query engine; replaced when a reload changes the evaluation interval.
-    pub engine: ArcSwap<Engine>,
+    /// The query engine.
+    pub engine: Engine,
     /// What goes on at once, by kind.
     pub lanes: Lanes,
     /// The room for forms.

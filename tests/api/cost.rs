@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::server::Server;
-use crate::{get, newest, start};
+use crate::{get, newest, send, start};
 
 #[test]
 fn statistics_come_in_all_and_by_step() {
@@ -63,6 +63,39 @@ fn a_graph_that_is_drawn_again_comes_from_what_was_kept() {
     let moved = ask(all + 15, now + 15, "");
     assert_eq!(moved.1, [9.0, 16.0], "a step was new");
     assert_eq!(ask(all + 15, now + 15, "&nocache=1").0, moved.0);
+}
+
+#[test]
+fn kept_results_outlive_a_reload() {
+    let dir = tempfile::tempdir().expect("dir");
+    let config = dir.path().join("config.yml");
+    let interval = |seconds: u32| {
+        let text = format!("global: {{ evaluation_interval: {seconds}s }}\n");
+        std::fs::write(&config, text).expect("write");
+    };
+    interval(15);
+    let server = start(&dir, &["--config.file", config.to_str().expect("text")]);
+    // The interval is the step of the subquery.
+    let ask = || {
+        let (from, to) = (newest() - 60, newest());
+        let query = "query=count_over_time(m[60s:])";
+        let reply = get(&server, &format!("/api/v1/query_range?{query}&start={from}&end={to}&step=15"));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        (reply.text(), metric(&server, "emberkeep_query_known_steps_total"))
+    };
+    let reload = || assert_eq!(send(&server, "POST /-/reload", &[], b"").status, 200);
+    let (first, known) = ask();
+    assert_eq!(known, 0.0);
+    reload();
+    assert_eq!(ask(), (first.clone(), 5.0), "the reload changed nothing");
+    interval(5);
+    reload();
+    let (other, known) = ask();
+    assert_eq!(known, 5.0, "with another interval it is another query");
+    assert_ne!(other, first);
+    interval(15);
+    reload();
+    assert_eq!(ask(), (first, 10.0));
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod histograms;
 mod lanes;
 mod load;
 mod long;
+mod metrics;
 mod replay;
 mod silent;
 mod site;

@@ -2,6 +2,8 @@
 //!
 //! The rules are read from the tables of `docs/architecture.md`, so that page and code cannot drift apart.
 
+mod circles;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

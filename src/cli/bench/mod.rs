@@ -10,11 +10,14 @@ mod ingest;
 mod meter;
 mod queries;
 mod remote_write;
+mod report;
 mod restart;
 mod scrape_targets;
 mod source;
 
 use clap::Subcommand;
+
+use report::{Figure, figure, number, report};
 
 use super::{Failure, output};
 
@@ -43,28 +46,4 @@ pub(super) fn run(command: BenchCommand) -> Result<(), Failure> {
         BenchCommand::Restart(args) => restart::run(&args),
         BenchCommand::Compare(args) => compare::run(&args),
     }
-}
-
-/// One line of a report.
-type Figure = (String, f64);
-
-/// A line of a report out of its parts.
-fn figure(name: impl Into<String>, value: f64) -> Figure {
-    (name.into(), value)
-}
-
-/// A number with three digits behind the point where it is small.
-fn number(value: f64) -> String {
-    if value.abs() >= 100.0 { format!("{value:.0}") } else { format!("{value:.3}") }
-}
-
-/// Prints figures as a table, or as one JSON object.
-fn report(json: bool, figures: &[Figure]) {
-    if json {
-        let map: serde_json::Map<String, serde_json::Value> =
-            figures.iter().map(|(name, value)| (name.clone(), (*value).into())).collect();
-        output::line(&serde_json::Value::Object(map).to_string());
-        return;
-    }
-    output::table(&figures.iter().map(|(n, v)| vec![n.clone(), number(*v)]).collect::<Vec<_>>());
 }

@@ -16,7 +16,7 @@ pub use buckets::{Bucket, Numbered};
 pub use layout::coarser_number;
 pub use reset::common_bounds;
 
-use super::is_stale;
+use super::stale::is_stale;
 
 /// Schema of histograms whose bucket bounds are given one by one.
 pub const CUSTOM_SCHEMA: i32 = -53;

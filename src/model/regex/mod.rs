@@ -6,6 +6,7 @@
 //! compared without either (`shortcut`).
 
 mod budget;
+mod error;
 mod groups;
 mod program;
 mod shortcut;
@@ -21,6 +22,7 @@ use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
 
 pub use budget::RegexBudget;
+pub use error::{RegexError, Stopped};
 pub use groups::Groups;
 use program::Program;
 use shortcut::{Fast, around, fast_form, literal_prefix};
@@ -59,22 +61,6 @@ struct Engine {
 /// Steps that may be taken in one go: some tens of milliseconds. An engine over bytes cannot be stopped, so what may take
 /// more goes character by character.
 const LONG_EFFORT: usize = 1 << 23;
-
-/// Nobody wants to know any more whether it matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("stopped while matching a regular expression")]
-pub struct Stopped;
-
-/// A regular expression that cannot be used.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("error parsing regexp: {0}")]
-pub struct RegexError(String);
-
-impl RegexError {
-    fn new(reason: &str, source: &str) -> Self {
-        Self(format!("{reason}: `{source}`"))
-    }
-}
 
 fn read(translated: &str) -> Result<Hir, Box<regex_syntax::Error>> {
     ParserBuilder::new().build().parse(translated).map_err(Box::new)

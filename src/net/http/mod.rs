@@ -6,6 +6,7 @@
 //! `tls` (whom to trust).
 
 mod connection;
+mod error;
 mod pool;
 mod tls;
 
@@ -21,54 +22,18 @@ use hyper::http::response::Parts;
 use tokio::task::JoinSet;
 
 use self::connection::Connection;
+pub use self::error::HttpError;
+use self::error::{MAX_REDIRECTS, chain};
 use self::pool::{Origin, Pool};
-use super::dial::{DialError, Dialer};
-use super::http_url::{HttpUrl, UrlError};
+use super::dial::Dialer;
+use super::http_url::HttpUrl;
 use crate::config::HttpConfig;
 use crate::util::lock::lock;
 
 pub(super) use self::tls::provider;
 
-/// More redirects than this are a circle.
-const MAX_REDIRECTS: usize = 10;
-
 /// Bodies that nobody wants are read up to this size, so that the connection can be used again.
 const MAX_DISCARDED_BYTES: u64 = 2048;
-
-/// What can go wrong with a request.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum HttpError {
-    /// The client cannot be set up.
-    #[error("cannot set up the HTTP client: {0}")]
-    Setup(String),
-    /// The URL cannot be asked for.
-    #[error(transparent)]
-    Url(#[from] UrlError),
-    /// There is no connection.
-    #[error(transparent)]
-    Dial(#[from] DialError),
-    /// TLS could not be agreed on.
-    #[error("cannot speak TLS with {host}: {source}")]
-    Tls {
-        /// With whom.
-        host: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Sending or receiving failed; the causes are in the text.
-    #[error("{0}")]
-    Request(String),
-    /// The server sends from one place to the next.
-    #[error("stopped after {MAX_REDIRECTS} redirects")]
-    TooManyRedirects,
-    /// The body is larger than allowed.
-    #[error("body is larger than {limit_bytes} bytes")]
-    TooLarge {
-        /// The bound.
-        limit_bytes: u64,
-    },
-}
 
 /// A GET request.
 #[derive(Debug, Clone)]
@@ -239,19 +204,4 @@ impl HttpResponse {
             }
         }
     }
-}
-
-/// The innermost cause says most ("connection refused"); the outer ones say where.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut out = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !out.contains(&text) {
-            out.push_str(": ");
-            out.push_str(&text);
-        }
-        source = cause.source();
-    }
-    out
 }

@@ -9,13 +9,8 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
-
-use super::Context;
 use crate::model::name::{Quoted, is_plain_label_name};
 use crate::model::{Histogram, Labels, METRIC_NAME, Samples};
-use crate::promql::error::Error;
 use crate::promql::memory::Ticket;
 
 /// The work of looking at the labels of a row, in steps.
@@ -180,14 +175,6 @@ impl Row {
         self.present.count() * 16 + histograms
     }
 
-    /// Gives it other labels, which are counted where they are longer.
-    pub(crate) fn relabel(&mut self, labels: Labels, cx: &Context<'_>) -> Result<(), Error> {
-        let more = labels.packed().len().saturating_sub(self.labels.packed().len());
-        cx.grow(&mut self.memory, more)?;
-        self.labels = labels;
-        Ok(())
-    }
-
     /// Sets the value of step `at`.
     #[inline]
     pub(crate) fn put(&mut self, at: usize, value: f64) {
@@ -198,42 +185,13 @@ impl Row {
         }
     }
 
-    /// Makes step `at` a histogram.
-    pub(crate) fn put_histogram(
-        &mut self,
-        at: usize,
-        histogram: Arc<Histogram>,
-        cx: &Context<'_>,
-    ) -> Result<(), Error> {
-        let column = if self.histograms.is_empty() { self.values.len() * 8 } else { 0 };
-        let before = self.histograms.get(at).and_then(Option::as_ref).map_or(0, |before| before.weight());
-        // As if nothing else held it: it may be the last to do so.
-        let more = column + histogram.weight().saturating_sub(before) * 16;
-        cx.grow(&mut self.memory, more)?;
-        self.set_histogram(at, histogram);
-        Ok(())
-    }
-
-    fn set_histogram(&mut self, at: usize, histogram: Arc<Histogram>) {
+    /// Makes step `at` a histogram, which is counted by the caller.
+    pub(super) fn set_histogram(&mut self, at: usize, histogram: Arc<Histogram>) {
         if self.histograms.is_empty() {
             self.histograms.resize(self.values.len(), None);
         }
         self.histograms[at] = Some(histogram);
         self.present.set(at);
-    }
-
-    /// Sets step `at`.
-    pub(crate) fn put_element(
-        &mut self,
-        at: usize,
-        element: Element<'_>,
-        cx: &Context<'_>,
-    ) -> Result<(), Error> {
-        match element {
-            Element::Float(value) => self.put(at, value),
-            Element::Histogram(histogram) => self.put_histogram(at, Arc::clone(histogram), cx)?,
-        }
-        Ok(())
     }
 
     /// The number of step `at`, if it has one.
@@ -358,43 +316,10 @@ pub(crate) fn braced(labels: &Labels) -> String {
     format!("{{{}}}", pairs.join(", "))
 }
 
-/// Joins rows with equal labels, first come first; an error when two have a value at the same step.
-pub(crate) fn merge_equal(rows: Batch, cx: &Context<'_>) -> Result<Batch, Error> {
-    let _memory = cx.reserve(rows.len() * (size_of::<Row>() + 2 * size_of::<(Labels, usize)>()))?;
-    let mut known: HashMap<Labels, usize> = HashMap::with_capacity(rows.len());
-    let mut out: Batch = Vec::with_capacity(rows.len());
-    for row in rows {
-        cx.work(ROW_WORK)?;
-        match known.entry(row.labels.clone()) {
-            Entry::Vacant(slot) => {
-                slot.insert(out.len());
-                out.push(row);
-            }
-            Entry::Occupied(slot) => {
-                let into = &mut out[*slot.get()];
-                cx.work(row.values.len())?;
-                if into.present.overlaps(&row.present) {
-                    return Err(Error::DuplicateLabels);
-                }
-                if into.may_have_histograms() || row.may_have_histograms() {
-                    for at in row.present.iter() {
-                        into.put_element(at, row.existing(at), cx)?;
-                    }
-                    continue;
-                }
-                for at in row.present.iter() {
-                    into.values[at] = row.values[at];
-                }
-                into.present.union(&row.present);
-            }
-        }
-    }
-    Ok(out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::promql::exec::{Context, merge_equal};
 
     #[test]
     fn presence_behaves_like_a_set() {

@@ -1,28 +1,17 @@
 //! Plan to operators, and scalars to columns.
 
-use super::batch::{Batch, ROW_WORK, Row, merge_equal, without_name};
+use super::batch::{Batch, ROW_WORK, Row};
 use super::call::{HistogramOp, InfoOp, LabelOp, MapOp, TimeOp, sort_rows};
-use super::profile::{probed, probed_scalar};
+use super::operator::{Opened, Operator, Ready, collect};
+use super::probe::{probed, probed_scalar};
 use super::rollup::Rollup;
 use super::scan::Scan;
 use super::share::shared;
-use super::{Column, Context, Operator, Ready, aggregate, binary, math};
+use super::{Column, Context, aggregate, binary, math};
 use crate::model::Labels;
 use crate::promql::error::Error;
-use crate::promql::plan::{Node, NodeKind, Shows};
-
-/// An operator over a plan that outlives it.
-pub(crate) type Opened<'p> = Box<dyn Operator + 'p>;
-
-/// All rows of `operator`.
-pub(crate) fn collect(mut operator: Opened<'_>, cx: &Context<'_>) -> Result<Batch, Error> {
-    let mut rows = Vec::new();
-    while let Some(batch) = operator.next(cx)? {
-        cx.check()?;
-        rows.extend(batch);
-    }
-    Ok(rows)
-}
+use crate::promql::exec::merge::merge_equal;
+use crate::promql::plan::{Aggregation, Grid, Node, NodeKind, RangeSource, Shows};
 
 /// All rows below `node`.
 pub(crate) fn rows(node: &Node, cx: &Context<'_>) -> Result<Batch, Error> {
@@ -31,11 +20,11 @@ pub(crate) fn rows(node: &Node, cx: &Context<'_>) -> Result<Batch, Error> {
 
 /// The operator that yields the rows of `node`. Scalars below it are computed right away.
 pub(crate) fn open<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Error> {
-    probed(node, cx, || shared(node, cx))
+    probed(node, cx, || shared(node, open_unwatched, cx))
 }
 
 /// As [`open`], of a node that is neither watched nor looked up among those computed before.
-pub(super) fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Error> {
+fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Error> {
     let steps = node.grid.count;
     Ok(match &node.kind {
         NodeKind::Number(_)
@@ -71,7 +60,7 @@ pub(super) fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Ope
             Box::new(Ready::new(Vec::new()))
         }
         NodeKind::Rollup { .. } => {
-            let rollup = Rollup::open(node, cx)?;
+            let rollup = rollup(node, cx)?;
             // Outputs of window functions collide even when they never share a step.
             if cx.delayed_names || node.distinct || rollup.keeps_names() {
                 Box::new(rollup)
@@ -124,7 +113,9 @@ pub(super) fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Ope
             cx.release(info.iter().map(Row::count).sum());
             Box::new(Ready::new(rows))
         }
-        NodeKind::Aggregate(aggregation) => Box::new(Ready::new(aggregate::run(aggregation, node.grid, cx)?)),
+        NodeKind::Aggregate(aggregation) => {
+            Box::new(Ready::new(aggregation_rows(aggregation, node.grid, cx)?))
+        }
         NodeKind::VectorScalar { op, vector, scalar: side, scalar_left, return_bool, span } => {
             let input = open(vector, cx)?;
             let (scalar, record) = cx.aside(|| scalar(side, cx));
@@ -159,6 +150,28 @@ pub(super) fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Ope
     })
 }
 
+/// The window function of `node`, with its input and parameters.
+fn rollup<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Rollup<'p>, Error> {
+    let NodeKind::Rollup { source, range, params, .. } = &node.kind else {
+        return Err(Error::Unsupported("this node as a window function".to_owned()));
+    };
+    let rows = match source {
+        RangeSource::Subquery { inner: Some(inner), moments } => {
+            Some(cx.windowing(inner.grid, *moments, *range, || open(inner, cx))?)
+        }
+        _ => None,
+    };
+    Rollup::new(node, rows, columns(params, cx)?)
+}
+
+fn aggregation_rows(aggregation: &Aggregation, grid: Grid, cx: &Context<'_>) -> Result<Batch, Error> {
+    let param = match &aggregation.param {
+        Some(node) => scalar(node, cx)?,
+        None => Column::new(cx, 0, |_| 0.0)?,
+    };
+    aggregate::run(aggregation, &param, open(&aggregation.input, cx)?, grid, cx)
+}
+
 /// Passes rows on when their labels are surely distinct, else joins equal ones.
 fn unique<'p>(operator: Opened<'p>, node: &Node, cx: &Context<'_>) -> Result<Opened<'p>, Error> {
     // With delayed removal the names are still there; the end of the query does the joining.
@@ -166,15 +179,6 @@ fn unique<'p>(operator: Opened<'p>, node: &Node, cx: &Context<'_>) -> Result<Ope
         return Ok(operator);
     }
     Ok(Box::new(Ready::new(merge_equal(collect(operator, cx)?, cx)?)))
-}
-
-/// Drops the name of a row, at once or at the end.
-pub(crate) fn drop_name(row: &mut Row, cx: &Context<'_>) {
-    if cx.delayed_names {
-        row.drop_name = true;
-    } else {
-        row.labels = without_name(&row.labels);
-    }
 }
 
 /// The columns of several scalars.

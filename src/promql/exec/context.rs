@@ -2,12 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::batch::Row;
-use super::share::Kept;
-use super::{Profile, Reads, StepCounts};
+use super::kept::Kept;
+use super::profile::{Profile, Reads};
+use super::record::{Held, Record};
+use super::steps::StepCounts;
 use crate::model::Labels;
 use crate::promql::annotations::{Annotations, Remark};
 use crate::promql::error::Error;
@@ -107,49 +109,6 @@ pub(crate) struct Left {
     pub(crate) profile: Option<Profile>,
 }
 
-/// Samples held by all threads of a query.
-#[derive(Debug, Default)]
-pub(super) struct Held {
-    now: AtomicUsize,
-    peak: AtomicUsize,
-}
-
-impl Held {
-    /// Counts `samples` as no longer held.
-    pub(super) fn release(&self, samples: usize) {
-        let less = |held: usize| Some(held.saturating_sub(samples));
-        let _ = self.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-    }
-}
-
-/// What a part of a query notes beside its rows.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Record {
-    annotations: Annotations,
-    /// Samples looked at.
-    total: u64,
-    /// The same by step, if that is asked for.
-    steps: Option<StepCounts>,
-}
-
-impl Record {
-    /// Adds what was noted after it.
-    pub(super) fn extend(&mut self, later: &Self) {
-        self.annotations.join(later.annotations.clone());
-        self.total = self.total.saturating_add(later.total);
-        match (&mut self.steps, &later.steps) {
-            (Some(own), Some(later)) => own.join(later),
-            (own @ None, later) => own.clone_from(later),
-            (Some(_), None) => {}
-        }
-    }
-
-    /// Whether there are remarks in it.
-    pub(super) fn has_remarks(&self) -> bool {
-        !self.annotations.is_empty()
-    }
-}
-
 impl<'a> Context<'a> {
     pub(crate) fn new(
         selects: &'a [Box<dyn SeriesSet>],
@@ -179,8 +138,12 @@ impl<'a> Context<'a> {
 
     /// Counts samples for each of `steps` from now on.
     pub(crate) fn count_steps(&mut self, steps: usize) -> Result<(), Error> {
-        self.steps = Some(RefCell::new(StepCounts::counted(steps, self)?));
+        self.steps = Some(RefCell::new(self.step_counts(steps)?));
         Ok(())
+    }
+
+    fn step_counts(&self, steps: usize) -> Result<StepCounts, Error> {
+        Ok(StepCounts::counted(steps, self.reserve(StepCounts::bytes_of(steps))?))
     }
 
     /// Computes equal parts of the plan once from now on.
@@ -441,7 +404,7 @@ impl<'a> Context<'a> {
         work: impl FnOnce() -> Result<T, Error>,
     ) -> Result<T, Error> {
         let Some(counts) = &self.steps else { return work() };
-        let around = counts.replace(StepCounts::counted(steps, self)?);
+        let around = counts.replace(self.step_counts(steps)?);
         let result = work();
         let inside = counts.replace(around);
         add(&mut counts.borrow_mut(), &inside);

@@ -10,8 +10,9 @@
 //! buffer. Rows do not depend on each other below aggregations, so the reading of series is spread over threads
 //! (`parallel`).
 //!
-//! Read `batch`, `context`, `build` with `share`, then the operators: `scan`, `rollup`, `call`, `binary`, `aggregate`; `histogram` is
-//! what all of them do with native histograms.
+//! Read `batch`, `context` with `record` and `steps`, `operator`, `build` with `share` and `kept`, then the operators:
+//! `scan`, `rollup`, `call`, `binary`, `aggregate`; `histogram` is what all of them do with native histograms. `probe`
+//! with `profile` measures them.
 
 mod aggregate;
 mod batch;
@@ -20,42 +21,29 @@ mod build;
 mod call;
 mod column;
 mod context;
+mod counting;
 pub(crate) mod histogram;
+mod kept;
 pub(crate) mod math;
+mod merge;
+mod operator;
 mod parallel;
+mod probe;
 mod profile;
+mod raw;
+mod record;
 mod rollup;
 mod scan;
 mod share;
 mod steps;
 
-pub(crate) use batch::{Batch, Row, merge_equal, without_name};
-pub(crate) use build::{collect, open, scalar};
+pub(crate) use batch::{Row, without_name};
+pub(crate) use build::{open, scalar};
 pub(crate) use column::Column;
 pub(crate) use context::{Context, Limits};
-pub(crate) use profile::{Profile, Reads, Took, measure};
-pub(crate) use rollup::raw_series;
+pub(crate) use merge::merge_equal;
+pub(crate) use operator::{Operator, collect};
+pub(crate) use probe::measure;
+pub(crate) use profile::{Profile, Reads, Took};
+pub(crate) use raw::raw_series;
 pub(crate) use steps::StepCounts;
-
-use super::error::Error;
-
-/// Something that hands on rows, a batch at a time.
-pub(crate) trait Operator {
-    /// The next rows, or nothing when there are no more. Batches may be empty.
-    fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error>;
-}
-
-/// Rows that are there already, handed on at once.
-pub(crate) struct Ready(Option<Batch>);
-
-impl Ready {
-    pub(crate) fn new(rows: Batch) -> Self {
-        Self(Some(rows))
-    }
-}
-
-impl Operator for Ready {
-    fn next(&mut self, _cx: &Context<'_>) -> Result<Option<Batch>, Error> {
-        Ok(self.0.take())
-    }
-}

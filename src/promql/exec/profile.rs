@@ -6,14 +6,10 @@
 //! **Cost**: nothing unless asked for; else two looks at the clock for each batch of each node.
 
 use std::cell::RefCell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::build::Opened;
-use super::{Batch, Column, Context, Operator};
-use crate::promql::Value;
-use crate::promql::error::Error;
 use crate::promql::plan::Node;
 
 /// What a node gave and took, its inputs included.
@@ -29,18 +25,6 @@ pub(crate) struct Took {
     pub(crate) read: Reads,
     /// Whether its rows were taken from an equal node.
     pub(crate) shared: bool,
-}
-
-impl Took {
-    /// The same of something that gave `value`.
-    pub(crate) fn giving(self, value: &Value) -> Self {
-        let (series, samples) = match value {
-            Value::Matrix(series) => (series.len(), series.iter().map(|s| s.samples.len()).sum()),
-            Value::Vector(samples) => (samples.len(), samples.len()),
-            Value::Scalar { .. } | Value::String { .. } => (1, 1),
-        };
-        Self { series: series as u64, samples: samples as u64, bytes: value.bytes() as u64, ..self }
-    }
 }
 
 /// What was read from the storage.
@@ -67,7 +51,7 @@ impl Reads {
 #[derive(Debug, Default)]
 pub(crate) struct Profile(RefCell<HashMap<usize, Took>>);
 
-fn key(node: &Node) -> usize {
+pub(super) fn key(node: &Node) -> usize {
     std::ptr::from_ref(node).addr()
 }
 
@@ -83,7 +67,7 @@ impl Profile {
         self.0.borrow_mut().entry(key(node)).or_default().shared = shared;
     }
 
-    fn add(&self, key: usize, took: Took) {
+    pub(super) fn add(&self, key: usize, took: Took) {
         let mut known = self.0.borrow_mut();
         let all = known.entry(key).or_default();
         all.series += took.series;
@@ -91,68 +75,5 @@ impl Profile {
         all.bytes += took.bytes;
         all.time += took.time;
         all.read = all.read.plus(took.read);
-    }
-}
-
-/// Runs `work` and says what it took; what it gave is left open.
-pub(crate) fn measure<T>(cx: &Context<'_>, work: impl FnOnce() -> T) -> (T, Took) {
-    let (started, before) = (Instant::now(), cx.reads());
-    let result = work();
-    let read = cx.reads().minus(before);
-    (result, Took { time: started.elapsed(), read, ..Took::default() })
-}
-
-/// What `rows` hold, added to `took`.
-pub(crate) fn gives(rows: &Batch, took: &mut Took) {
-    for row in rows {
-        took.series += 1;
-        took.samples += row.count() as u64;
-        took.bytes += row.bytes() as u64;
-    }
-}
-
-/// The operator of `node`, measured if that is asked for.
-pub(super) fn probed<'p>(
-    node: &'p Node,
-    cx: &Context<'_>,
-    open: impl FnOnce() -> Result<Opened<'p>, Error>,
-) -> Result<Opened<'p>, Error> {
-    let Some(profile) = cx.profile() else { return open() };
-    let (inner, took) = measure(cx, open);
-    profile.add(key(node), took);
-    Ok(Box::new(Probe { node, inner: inner? }))
-}
-
-/// The column of the scalar `node`, measured if that is asked for.
-pub(super) fn probed_scalar(
-    node: &Node,
-    cx: &Context<'_>,
-    work: impl FnOnce() -> Result<Column, Error>,
-) -> Result<Column, Error> {
-    let Some(profile) = cx.profile() else { return work() };
-    let (column, mut took) = measure(cx, work);
-    if let Ok(column) = &column {
-        (took.series, took.samples, took.bytes) = (1, column.len() as u64, column.len() as u64 * 8);
-    }
-    profile.add(key(node), took);
-    column
-}
-
-/// An operator that is watched.
-struct Probe<'p> {
-    node: &'p Node,
-    inner: Opened<'p>,
-}
-
-impl Operator for Probe<'_> {
-    fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
-        let (batch, mut took) = measure(cx, || self.inner.next(cx));
-        if let Ok(Some(rows)) = &batch {
-            gives(rows, &mut took);
-        }
-        if let Some(profile) = cx.profile() {
-            profile.add(key(self.node), took);
-        }
-        batch
     }
 }

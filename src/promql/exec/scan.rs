@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::batch::{Batch, Element, Row};
-use super::build::drop_name;
 use super::histogram::keep_totals;
+use super::operator::drop_name;
 use super::parallel::gather;
 use super::rollup::{Notes, between, line};
 use super::{Context, Operator};

@@ -8,176 +8,26 @@
 //! part has more it is computed again, and nothing is kept while all queries together hold half of what they may. Kept
 //! rows count as held, and are the first to go when a limit is reached: a use that finds them gone computes the rest
 //! itself, in the same batches.
-//!
-//! **Locking**: one lock, held while rows are put in, taken or dropped; nothing else is locked under it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::batch::{Batch, Row};
-use super::build::{Opened, open_unwatched};
-use super::context::{Held, Record};
-use super::{Context, Operator};
+use super::context::Context;
+use super::kept::{Entry, Kept, Part, State};
+use super::operator::{Opened, Operator};
+use super::record::Record;
 use crate::promql::error::Error;
-use crate::promql::plan::{Node, NodeKind, RangeSource, Shares, Shows};
+use crate::promql::plan::{Node, NodeKind, RangeSource, Shows};
 use crate::promql::syntax::ast::Span;
-use crate::util::lock::lock;
 
-/// The part of the memory of a query that kept rows may take.
-const PART_KEPT: usize = 16;
+/// Opens the operator of a node.
+pub(super) type Open = for<'p> fn(&'p Node, &Context<'_>) -> Result<Opened<'p>, Error>;
 
-/// What is kept of each group of equal nodes.
-#[derive(Debug, Default)]
-pub(super) struct Kept {
-    entries: Mutex<Vec<Entry>>,
-    held: Arc<Held>,
-    max_bytes: usize,
-}
-
-#[derive(Debug, Default)]
-struct Entry {
-    state: State,
-    /// Uses that have not begun yet.
-    to_come: usize,
-    /// Uses that are taking rows.
-    readers: usize,
-    /// As they were handed on; empty where the last use has taken the rows themselves.
-    batches: Vec<Batch>,
-    bytes: usize,
-    /// Positions of the node that was computed.
-    spans: Vec<Span>,
-    /// What happened when it was opened.
-    opened: Record,
-    /// What happened while it was pulled.
-    pulled: Record,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum State {
-    /// Nobody has computed it yet.
-    #[default]
-    Open,
-    /// The first use is at it.
-    Writing,
-    /// All rows are there.
-    Complete,
-    /// Too many rows, or no room any more: each use computes for itself.
-    GivenUp,
-}
-
-/// What a use is to do.
-enum Part {
-    Write,
-    Read { batches: usize, opened: Box<Record>, pulled: Box<Record> },
-    Alone,
-}
-
-impl Entry {
-    /// Drops the rows and what happened: from now on each use computes for itself.
-    fn give_up(&mut self, held: &Held) {
-        self.state = State::GivenUp;
-        self.bytes = 0;
-        (self.opened, self.pulled) = (Record::default(), Record::default());
-        let batches = std::mem::take(&mut self.batches);
-        held.release(batches.iter().flatten().map(Row::count).sum());
-    }
-
-    /// Ends the first use, which has not come to its end.
-    fn stop_writing(&mut self, held: &Held) {
-        if self.state == State::Writing {
-            self.give_up(held);
-        }
-    }
-
-    /// Drops the rows when nobody will come for them.
-    fn drop_unwanted(&mut self, held: &Held) {
-        if self.to_come == 0 && self.readers == 0 && self.state == State::Complete {
-            self.give_up(held);
-        }
-    }
-}
-
-impl Kept {
-    /// Room for the groups of `shares` in a query that may hold `max_memory` bytes.
-    pub(super) fn new(shares: &Shares, held: &Arc<Held>, max_memory: usize) -> Self {
-        let entry = |uses: &usize| Entry { to_come: *uses, ..Entry::default() };
-        let entries: Vec<Entry> = shares.uses().iter().map(entry).collect();
-        Self { entries: Mutex::new(entries), held: Arc::clone(held), max_bytes: max_memory / PART_KEPT }
-    }
-
-    /// Drops everything that is kept, so that a query can go on that is at a limit.
-    pub(super) fn give_up_all(&self) {
-        let mut entries = lock(&self.entries);
-        let kept = entries.iter_mut().filter(|entry| entry.state != State::Open);
-        kept.for_each(|entry| entry.give_up(&self.held));
-    }
-
-    /// Works on the entry of `group`.
-    fn with<T>(&self, group: usize, work: impl FnOnce(&mut Entry, &Held) -> T) -> Option<T> {
-        lock(&self.entries).get_mut(group).map(|entry| work(entry, &self.held))
-    }
-
-    /// Begins a use of `group`. What is noted beside the rows takes `bytes_noted`, which are counted here alone.
-    fn begin(&self, group: usize, bytes_noted: usize) -> Part {
-        let others: usize = lock(&self.entries).iter().map(|entry| entry.bytes).sum();
-        let part = self.with(group, |entry, held| {
-            entry.to_come = entry.to_come.saturating_sub(1);
-            match entry.state {
-                State::Open if others + bytes_noted > self.max_bytes => {
-                    entry.give_up(held);
-                    Part::Alone
-                }
-                State::Open if entry.to_come > 0 => {
-                    entry.state = State::Writing;
-                    entry.bytes = bytes_noted;
-                    Part::Write
-                }
-                State::Complete => {
-                    entry.readers += 1;
-                    let (opened, pulled) = (Box::new(entry.opened.clone()), Box::new(entry.pulled.clone()));
-                    Part::Read { batches: entry.batches.len(), opened, pulled }
-                }
-                _ => Part::Alone,
-            }
-        });
-        part.unwrap_or(Part::Alone)
-    }
-
-    /// Keeps a copy of `rows`; says whether the writer should go on.
-    fn add(&self, group: usize, rows: &[Row]) -> bool {
-        let mut entries = lock(&self.entries);
-        let others: usize = entries.iter().map(|entry| entry.bytes).sum();
-        let Some(entry) = entries.get_mut(group).filter(|entry| entry.state == State::Writing) else {
-            return false;
-        };
-        let more: usize = rows.iter().map(|row| row.bytes().max(row.memory.bytes())).sum();
-        if others + more > self.max_bytes {
-            entry.give_up(&self.held);
-            return false;
-        }
-        entry.bytes += more;
-        entry.batches.push(rows.to_vec());
-        true
-    }
-
-    /// Batch number `at` and how many samples of it are copies; nothing when it is gone.
-    fn take(&self, group: usize, at: usize) -> Option<(Batch, usize)> {
-        let taken = self.with(group, |entry, _| {
-            let last = entry.to_come == 0 && entry.readers == 1;
-            let batch = entry.batches.get_mut(at).filter(|_| entry.state == State::Complete)?;
-            if last {
-                return Some((std::mem::take(batch), 0));
-            }
-            Some((batch.clone(), batch.iter().map(Row::count).sum()))
-        });
-        taken.flatten()
-    }
-}
-
-/// The operator of `node`, which computes its rows or takes those of an equal node.
-pub(super) fn shared<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Error> {
+/// The operator of `node`, which computes its rows by `open` or takes those of an equal node.
+pub(super) fn shared<'p>(node: &'p Node, open: Open, cx: &Context<'_>) -> Result<Opened<'p>, Error> {
     let group = cx.shares().of(node).filter(|_| !has_too_many_rows(node, cx));
-    let Some(group) = group else { return open_unwatched(node, cx) };
-    let mut user = User { node, group, kept: Arc::clone(cx.kept()), turn: Turn::Waiting };
+    let Some(group) = group else { return open(node, cx) };
+    let mut user = User { node, group, open, kept: Arc::clone(cx.kept()), turn: Turn::Waiting };
     if !begins_when_pulled(node) {
         user.begin(cx)?;
     }
@@ -211,6 +61,7 @@ fn begins_when_pulled(node: &Node) -> bool {
 struct User<'p> {
     node: &'p Node,
     group: usize,
+    open: Open,
     kept: Arc<Kept>,
     turn: Turn<'p>,
 }
@@ -237,14 +88,14 @@ impl User<'_> {
     /// Finds out what to do.
     fn begin(&mut self, cx: &Context<'_>) -> Result<(), Error> {
         self.turn = match self.kept.begin(self.group, 2 * cx.bytes_of_counts()) {
-            Part::Alone => Turn::Alone(open_unwatched(self.node, cx)?),
+            Part::Alone => Turn::Alone((self.open)(self.node, cx)?),
             Part::Read { batches, opened, pulled } => {
                 cx.shares_result_of(self.node, true);
                 self.repeat(&opened, cx);
                 Turn::Reading { taken: 0, batches, pulled: Some(pulled) }
             }
             Part::Write => {
-                let (input, record) = cx.aside_kept(|| open_unwatched(self.node, cx));
+                let (input, record) = cx.aside_kept(|| (self.open)(self.node, cx));
                 cx.note(&record, |span| span);
                 let input = input?;
                 self.kept.with(self.group, |entry, _| {
@@ -321,7 +172,7 @@ impl User<'_> {
         self.leave();
         cx.shares_result_of(self.node, false);
         // What it notes is noted already.
-        let (input, _) = cx.aside_kept(|| open_unwatched(self.node, cx));
+        let (input, _) = cx.aside_kept(|| (self.open)(self.node, cx));
         self.turn = Turn::Again { input: input?, known: at };
         self.next(cx)
     }
@@ -373,11 +224,13 @@ impl Drop for User<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::LazyLock;
+    use std::sync::{LazyLock, Mutex};
 
     use super::*;
     use crate::model::histogram::Buckets;
     use crate::model::{Histogram, Labels};
+    use crate::promql::exec::kept::PART_KEPT;
+    use crate::promql::plan::Shares;
     use crate::promql::{Engine, EngineOptions, ExplainNode, Features, QueryOptions, QueryResult, StepStats};
     use crate::storage::fixed::FixedStorage;
 

@@ -6,8 +6,6 @@
 //!
 //! **Cost**: nothing unless asked for; else two numbers per step and thread.
 
-use super::Context;
-use crate::promql::error::Error;
 use crate::promql::memory::Ticket;
 use crate::promql::plan::{Grid, Moments};
 use crate::promql::value::StepStats;
@@ -30,10 +28,14 @@ impl StepCounts {
         Self { looked_at: vec![0; steps], read: vec![0; steps], memory: Ticket::default() }
     }
 
-    /// Counts of nothing, which are counted as memory of the query.
-    pub(super) fn counted(steps: usize, cx: &Context<'_>) -> Result<Self, Error> {
-        let memory = cx.reserve(steps.saturating_mul(2 * size_of::<u64>()))?;
-        Ok(Self { memory, ..Self::new(steps) })
+    /// Counts of nothing, which are counted as memory of the query by `memory`; see [`StepCounts::bytes_of`].
+    pub(super) fn counted(steps: usize, memory: Ticket) -> Self {
+        Self { memory, ..Self::new(steps) }
+    }
+
+    /// Bytes that counts of as many steps take.
+    pub(super) fn bytes_of(steps: usize) -> usize {
+        steps.saturating_mul(2 * size_of::<u64>())
     }
 
     /// Counts of nothing for as many steps, for parts of the work.
@@ -48,7 +50,7 @@ impl StepCounts {
 
     /// Bytes they take.
     pub(super) fn bytes(&self) -> usize {
-        self.looked_at.len() * 2 * size_of::<u64>()
+        Self::bytes_of(self.looked_at.len())
     }
 
     pub(super) fn add(&mut self, at: usize, looked_at: usize, read: usize) {
@@ -66,7 +68,7 @@ impl StepCounts {
     }
 
     /// Adds those of one step that is shown at all.
-    fn repeat(&mut self, one: &Self) {
+    pub(super) fn repeat(&mut self, one: &Self) {
         let (looked_at, read) = (one.looked_at.iter().sum(), one.read.iter().sum());
         self.looked_at.iter_mut().for_each(|into| *into = into.saturating_add(looked_at));
         self.add_read(0, read);
@@ -74,7 +76,7 @@ impl StepCounts {
 
     /// Adds what a subquery has read, where its steps fall into windows of `range` before `moments`. What the windows
     /// look at is counted by whoever makes them.
-    fn windows(&mut self, inner: &Self, grid: Grid, moments: Moments, range: i64) {
+    pub(super) fn windows(&mut self, inner: &Self, grid: Grid, moments: Moments, range: i64) {
         let outer = moments.grid;
         if outer.count <= 1 {
             self.add_read(0, inner.read.iter().sum());
@@ -99,39 +101,6 @@ impl StepCounts {
 
     pub(crate) fn into_stats(self, grid: Grid) -> StepStats {
         StepStats { start: grid.start, step: grid.step, looked_at: self.looked_at, read: self.read }
-    }
-}
-
-impl Context<'_> {
-    /// Runs `work`, which computes one step to be shown at `steps`, and counts accordingly.
-    pub(super) fn repeating<T>(
-        &self,
-        steps: usize,
-        work: impl FnOnce() -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        self.within(1, StepCounts::repeat, || self.counting(steps, work))
-    }
-
-    /// Runs `work`, which computes a subquery over `grid` for windows of `range` before `moments`. Not what it looks at
-    /// counts but what the windows do.
-    pub(super) fn windowing<T>(
-        &self,
-        grid: Grid,
-        moments: Moments,
-        range: i64,
-        work: impl FnOnce() -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let add = |outer: &mut StepCounts, inner: &StepCounts| outer.windows(inner, grid, moments, range);
-        self.within(grid.count, add, || self.counting(0, work))
-    }
-
-    /// Runs `work`, which computes a subquery of `steps` that is the answer itself.
-    pub(super) fn answering<T>(
-        &self,
-        steps: usize,
-        work: impl FnOnce() -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        self.within(steps, StepCounts::repeat, work)
     }
 }
 

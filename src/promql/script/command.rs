@@ -1,6 +1,7 @@
 //! A script as a list of commands.
 
-use super::series::{SeriesLine, parse_number, parse_series};
+use super::number::parse_number;
+use super::series::{SeriesLine, parse_series};
 use super::starts::{is_start_line, parse_starts};
 use crate::model::{Labels, parse_duration};
 use crate::promql::syntax::quote::unquote;

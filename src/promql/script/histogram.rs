@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::series::parse_number;
+use super::number::parse_number;
 use crate::model::Histogram;
 use crate::model::histogram::{Buckets, ResetHint, Span};
 use crate::promql::exec::histogram::{Accumulator, Sign};

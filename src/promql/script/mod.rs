@@ -10,6 +10,7 @@ mod compare;
 mod hints;
 mod histogram;
 mod load;
+mod number;
 mod runner;
 mod series;
 mod starts;

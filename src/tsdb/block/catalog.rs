@@ -2,8 +2,8 @@
 //!
 //! **Format**: `docs/format/catalog.md`.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::BlockMeta;
 use super::meta::BlockMetaV1;
 use super::tombstones::Tombstones;
 use crate::codec::envelope::{self, Control};
-use crate::tsdb::durable::{self, Step};
+use crate::tsdb::durable::replace_file;
 use crate::tsdb::error::{Error, IoContext as _, Result};
 use crate::tsdb::points::{Point, reach};
 
@@ -170,22 +170,10 @@ impl Catalog {
     }
 }
 
-/// Replaces file `name` of folder `dir` by one that holds `bytes`, durably: the old or the new one is there whatever
-/// happens.
-pub(in crate::tsdb) fn replace_file(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
-    let temporary = dir.join(format!("{name}.tmp"));
-    let mut file = File::create(&temporary).at("create", &temporary)?;
-    file.write_all(bytes).at("write", &temporary)?;
-    file.sync_all().at("sync", &temporary)?;
-    durable::note(Step::Synced, &temporary);
-    durable::rename(&temporary, &dir.join(name)).at("rename", &temporary)?;
-    durable::sync(dir).at("sync", dir)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tsdb::block::exemplars::ExemplarMeta;
+    use crate::tsdb::block::meta::ExemplarMeta;
     use crate::tsdb::store::{BlockId, ValueDigest};
 
     fn meta(start: i64, level: u32, sources: Vec<BlockId>) -> BlockMeta {

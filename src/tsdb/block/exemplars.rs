@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use roaring::RoaringBitmap;
 
+use super::meta::ExemplarMeta;
 use super::reader::Block;
 use crate::codec::{ByteReader, ByteWriter, CodecError};
 use crate::model::{Exemplar, Labels, LabelsBuf, MAX_EXEMPLAR_CHARACTERS, TimeRange};
@@ -31,28 +32,6 @@ const DIRECTORY_PART_BYTES: usize = 64 << 10;
 const LEVEL: i32 = 3;
 /// An exemplar has fewer labels: each takes two of its characters or more.
 const MAX_EXEMPLAR_LABELS: usize = 1 << 10;
-
-/// What the meta record of a block says of its exemplars.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, bincode::Encode, bincode::Decode)]
-pub struct ExemplarMeta {
-    /// How many there are.
-    pub count: u64,
-    /// Parts they are stored in.
-    pub parts: u32,
-    /// Parts the directory is stored in.
-    pub directory_parts: u32,
-    /// Timestamp of the oldest in milliseconds; 0 when there are none.
-    pub oldest: i64,
-    /// Timestamp of the newest in milliseconds; 0 when there are none.
-    pub newest: i64,
-}
-
-impl ExemplarMeta {
-    /// Whether some may be inside `range`.
-    pub fn overlaps(&self, range: &TimeRange) -> bool {
-        self.count > 0 && range.overlaps(&TimeRange { start: self.oldest, end: self.newest })
-    }
-}
 
 /// Series with their exemplars.
 pub type ExemplarIter<'a> = Box<dyn Iterator<Item = Result<(Labels, Vec<Exemplar>)>> + 'a>;

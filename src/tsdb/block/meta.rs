@@ -1,6 +1,5 @@
 //! What a block says of itself: also kept in the catalog.
 
-use super::exemplars::ExemplarMeta;
 use crate::codec::envelope::Control;
 use crate::model::TimeRange;
 use crate::tsdb::store::{BlockId, ValueDigest};
@@ -73,4 +72,26 @@ impl Control for BlockMeta {
     const MAGIC: [u8; 4] = *b"EKBM";
     const VERSION: u8 = 2;
     const NAME: &'static str = "block meta record";
+}
+
+/// What the meta record of a block says of its exemplars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, bincode::Encode, bincode::Decode)]
+pub struct ExemplarMeta {
+    /// How many there are.
+    pub count: u64,
+    /// Parts they are stored in.
+    pub parts: u32,
+    /// Parts the directory is stored in.
+    pub directory_parts: u32,
+    /// Timestamp of the oldest in milliseconds; 0 when there are none.
+    pub oldest: i64,
+    /// Timestamp of the newest in milliseconds; 0 when there are none.
+    pub newest: i64,
+}
+
+impl ExemplarMeta {
+    /// Whether some may be inside `range`.
+    pub fn overlaps(&self, range: &TimeRange) -> bool {
+        self.count > 0 && range.overlaps(&TimeRange { start: self.oldest, end: self.newest })
+    }
 }

@@ -15,7 +15,7 @@ use crate::model::{Samples, TimeRange};
 use crate::tsdb::chunk::bundle::Bundle;
 use crate::tsdb::chunk::{column, content};
 use crate::tsdb::error::{Error, Result};
-use crate::tsdb::index::codec::BlockIndex;
+use crate::tsdb::index::reader::BlockIndex;
 use crate::tsdb::store::{BlockId, BlockStore, keys};
 use crate::util::ByteCache;
 use crate::util::lock::lock;

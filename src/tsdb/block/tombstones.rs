@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
-use super::catalog::replace_file;
 use crate::codec::CodecError;
 use crate::codec::envelope::{self, Control};
 use crate::model::{Exemplar, Samples, TimeRange};
+use crate::tsdb::durable::replace_file;
 use crate::tsdb::error::{Error, IoContext as _, Result};
 use crate::tsdb::points::{Point, reach};
 use crate::tsdb::store::BlockId;

@@ -13,7 +13,8 @@ use std::hash::BuildHasher as _;
 use hashbrown::HashMap;
 
 use super::BlockMeta;
-use super::exemplars::{ExemplarIter, ExemplarMeta, ExemplarSource, ExemplarWriter};
+use super::exemplars::{ExemplarIter, ExemplarSource, ExemplarWriter};
+use super::meta::ExemplarMeta;
 use crate::codec::envelope;
 use crate::model::{Exemplar, Labels, Samples, TimeRange};
 use crate::storage::SeriesSet;
@@ -22,7 +23,7 @@ use crate::tsdb::chunk::bundle::{self, BundleBuilder};
 use crate::tsdb::chunk::column::{self, Effort};
 use crate::tsdb::chunk::{content, ints};
 use crate::tsdb::error::{Error, Result};
-use crate::tsdb::index::codec::IndexBuilder;
+use crate::tsdb::index::reader::IndexBuilder;
 use crate::tsdb::store::{BlockId, BlockStore, BlockWriter, MAX_VALUE_BYTES, ValueDigest, keys};
 use crate::util::StopToken;
 

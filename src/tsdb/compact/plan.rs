@@ -63,7 +63,7 @@ fn aligned(blocks: &[Arc<BlockMeta>], range: i64, head_start: i64) -> Option<Job
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tsdb::block::exemplars::ExemplarMeta;
+    use crate::tsdb::block::meta::ExemplarMeta;
     use crate::tsdb::store::{BlockId, ValueDigest};
 
     fn blocks(ranges: &[(i64, i64)]) -> Vec<Arc<BlockMeta>> {

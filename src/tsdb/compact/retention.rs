@@ -40,7 +40,7 @@ pub fn too_large(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tsdb::block::exemplars::ExemplarMeta;
+    use crate::tsdb::block::meta::ExemplarMeta;
     use crate::tsdb::store::{BlockId, ValueDigest};
 
     #[test]

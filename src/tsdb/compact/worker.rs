@@ -1,6 +1,6 @@
 //! The one maintenance thread: cut the head, merge blocks, drop expired ones, checkpoint the log.
 //!
-//! **Invariants**: the only writer of the catalog. A block is durable before the catalog names it, the catalog is
+//! **Invariants**: it changes the catalog in turns with deletions, imports and repairs. A block is durable before the catalog names it, the catalog is
 //! durable before the head and the log let go of what the block holds.
 
 use std::collections::BTreeSet;
@@ -11,11 +11,11 @@ use super::{plan, retention};
 use crate::model::TimeRange;
 use crate::storage::SelectRequest;
 use crate::tsdb::block::BlockMeta;
-use crate::tsdb::db::Inner;
 use crate::tsdb::error::Result;
 use crate::tsdb::exemplars::BlockSources;
 use crate::tsdb::head::exemplars::SeriesExemplars;
 use crate::tsdb::head::read::Part;
+use crate::tsdb::inner::Inner;
 use crate::tsdb::points::{Point, reach};
 use crate::tsdb::publish::{self, Pending, Window};
 use crate::tsdb::read::select_blocks;

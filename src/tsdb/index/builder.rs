@@ -5,8 +5,9 @@
 
 use hashbrown::HashMap;
 
-use super::codec::{BlockIndex, MAX_PER_BYTE, VERSION};
 use super::digest::IndexDigest;
+use super::reader::{BlockIndex, VERSION};
+use super::rows::MAX_PER_BYTE;
 use crate::codec::{ByteWriter, CodecError};
 use crate::model::Labels;
 use crate::tsdb::chunk::{ints, timeline};

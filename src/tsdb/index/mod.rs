@@ -1,12 +1,13 @@
 //! From label matchers to series numbers.
 //!
 //! [`LabelSource`] is what the head's index and a block's have in common: label pair to the numbers of the series that
-//! have it. [`resolve`] answers matchers from it. [`codec`] is the stored form, `builder` makes it.
+//! have it. [`resolve`] answers matchers from it. [`reader`] loads the stored form, `builder` makes it.
 
 mod builder;
-pub mod codec;
 mod digest;
+pub mod reader;
 pub mod resolve;
+mod rows;
 mod version_1;
 
 use std::borrow::Cow;

@@ -4,7 +4,7 @@
 
 use std::sync::OnceLock;
 
-use super::codec::{Columns, Rows, Timeline, as_u32};
+use super::rows::{Columns, Rows, Timeline, as_u32};
 use crate::codec::{ByteReader, CodecError};
 use crate::tsdb::chunk::{MAX_COLUMN_SAMPLES, timeline};
 

@@ -4,8 +4,7 @@
 //! that is not in a block. It has the format of a segment, is written under a temporary name, synced and renamed.
 
 use super::fs::LogFs;
-use super::reader::segments;
-use super::{header, segment_name};
+use super::layout::{checkpoint_name, checkpoint_number, header, segment_name, segments};
 use crate::codec::frame;
 use crate::tsdb::SeriesRef;
 use crate::tsdb::error::{IoContext as _, Result};
@@ -13,24 +12,9 @@ use crate::tsdb::head::Head;
 use crate::tsdb::points::{Point, reach};
 use crate::tsdb::record;
 
-pub(super) const PREFIX: &str = "checkpoint.";
 const TEMPORARY: &str = "new-checkpoint";
 /// Metric families in one record.
 const FAMILIES_IN_RECORD: usize = 1000;
-
-pub(super) fn name(number: u64) -> String {
-    format!("{PREFIX}{number:08}")
-}
-
-fn numbered(name: &str) -> Option<u64> {
-    name.strip_prefix(PREFIX)?.parse().ok()
-}
-
-/// Number of the newest checkpoint.
-pub(super) fn newest(fs: &dyn LogFs) -> Result<Option<u64>> {
-    let names = fs.list().at("list", fs.path())?;
-    Ok(names.iter().filter_map(|n| numbered(n)).max())
-}
 
 /// Writes a checkpoint with the series of `head`, then removes the segments up to `upto` and the checkpoint before.
 ///
@@ -41,7 +25,7 @@ pub(in crate::tsdb) fn write(fs: &dyn LogFs, upto: u64, head: &Head) -> Result<(
     if names.iter().any(|n| n == TEMPORARY) {
         fs.remove(TEMPORARY).at("remove", fs.path().join(TEMPORARY))?;
     }
-    let older = names.iter().filter(|n| numbered(n).is_some_and(|number| number != upto));
+    let older = names.iter().filter(|n| checkpoint_number(n).is_some_and(|number| number != upto));
     let replaced: Vec<u64> = segments(fs)?.into_iter().filter(|n| *n <= upto).collect();
     let path = fs.path().join(TEMPORARY);
     let file = fs.create(TEMPORARY).at("create", &path)?;
@@ -84,7 +68,7 @@ pub(in crate::tsdb) fn write(fs: &dyn LogFs, upto: u64, head: &Head) -> Result<(
     }
     file.sync().at("sync", &path)?;
     reach(Point::CheckpointWritten);
-    fs.rename(TEMPORARY, &name(upto)).at("rename", &path)?;
+    fs.rename(TEMPORARY, &checkpoint_name(upto)).at("rename", &path)?;
     fs.sync_dir().at("sync", fs.path())?;
     reach(Point::CheckpointRenamed);
     // From here on a leftover does no harm: the next start skips it, the next checkpoint removes it.

@@ -5,7 +5,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::tsdb::durable::{self, Step};
+use crate::tsdb::durable;
+use crate::tsdb::points::Step;
 
 /// A flat folder of files.
 pub trait LogFs: Send + Sync {
@@ -167,4 +168,15 @@ impl LogFile for DiskFile {
         durable::note(Step::Synced, &self.1);
         Ok(())
     }
+}
+
+/// When appended records are made durable against power loss. A killed process loses nothing either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// Before the commit is acknowledged.
+    Always,
+    /// At this distance in milliseconds.
+    Interval(u64),
+    /// When the operating system likes.
+    Never,
 }

@@ -1,6 +1,6 @@
 //! The write-ahead log: whatever a query can see is here first.
 //!
-//! `mod` appends and rotates, [`reader`] replays and repairs, [`checkpoint`] rewrites what must outlive old segments,
+//! `mod` appends and rotates, `layout` names the files, [`reader`] replays and repairs, [`checkpoint`] rewrites what must outlive old segments,
 //! `position` notes which segment is the newest, [`fs`] is the seam to the disk.
 //!
 //! **Invariants**: a failed append is cut off before the next one is accepted; after a failed sync (or a failed cut)
@@ -12,6 +12,7 @@
 
 pub mod checkpoint;
 pub mod fs;
+mod layout;
 mod position;
 pub mod reader;
 
@@ -22,36 +23,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::error::{Error, IoContext as _, Result};
 use super::points::{Point, reach};
 use crate::util::lock::lock;
+pub use fs::SyncPolicy;
 use fs::{LogFile, LogFs};
+use layout::header;
+pub use layout::{HEADER_LEN, SEGMENT_MAGIC, VERSION};
+pub(super) use layout::{is_live, segment_name};
 pub(super) use position::NAME as POSITION_NAME;
 use position::Position;
 use reader::LogFiles;
-
-/// First bytes of a segment or checkpoint file; the version and two zeros follow.
-pub const SEGMENT_MAGIC: [u8; 5] = *b"EKWAL";
-/// Version of the files written. Those of versions 1 to 3 are read.
-pub const VERSION: u8 = 4;
-/// Bytes of the header.
-pub const HEADER_LEN: usize = 8;
-
-/// The header of a file.
-fn header() -> [u8; HEADER_LEN] {
-    let mut header = [0; HEADER_LEN];
-    header[..SEGMENT_MAGIC.len()].copy_from_slice(&SEGMENT_MAGIC);
-    header[SEGMENT_MAGIC.len()] = VERSION;
-    header
-}
-
-/// When appended records are made durable against power loss. A killed process loses nothing either way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SyncPolicy {
-    /// Before the commit is acknowledged.
-    Always,
-    /// At this distance in milliseconds.
-    Interval(u64),
-    /// When the operating system likes.
-    Never,
-}
 
 struct State {
     file: Arc<dyn LogFile>,
@@ -74,21 +53,6 @@ pub struct Wal {
     state: Mutex<State>,
     /// Number of appends that are known to be durable.
     synced: Mutex<u64>,
-}
-
-/// File name of segment `number`.
-pub(super) fn segment_name(number: u64) -> String {
-    format!("{number:08}")
-}
-
-/// Number of the segment called `name`.
-pub(super) fn segment_number(name: &str) -> Option<u64> {
-    (name.len() >= 8 && name.bytes().all(|b| b.is_ascii_digit())).then(|| name.parse().ok()).flatten()
-}
-
-/// Whether file `name` of the log's folder is one that the log still needs.
-pub(super) fn is_live(name: &str) -> bool {
-    segment_number(name).is_some() || name.starts_with(checkpoint::PREFIX)
 }
 
 impl Wal {

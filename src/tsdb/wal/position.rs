@@ -5,8 +5,7 @@
 //!
 //! **Format**: `docs/format/wal.md`.
 
-use super::SyncPolicy;
-use super::fs::LogFs;
+use super::fs::{LogFs, SyncPolicy};
 use crate::codec::CodecError;
 use crate::codec::envelope::{self, Control};
 use crate::tsdb::error::{Error, IoContext as _, Result};
@@ -25,7 +24,7 @@ pub(super) struct Position {
 
 // A build that knows no newer log must not take one for damaged: it is told by this note and a segment together, since a
 // version byte alone may be damaged. So the version of the note is raised whenever that of the log is.
-const _: () = assert!(super::VERSION == 4 && Position::VERSION == 1);
+const _: () = assert!(super::layout::VERSION == 4 && Position::VERSION == 1);
 
 impl Control for Position {
     const MAGIC: [u8; 4] = *b"EKWP";

@@ -8,8 +8,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::fs::LogFs;
+use super::layout::{
+    HEADER_LEN, SEGMENT_MAGIC, VERSION, checkpoint_name, newest_checkpoint, segment_name, segment_number,
+    segments,
+};
 use super::position::{self, Position};
-use super::{HEADER_LEN, SEGMENT_MAGIC, VERSION, checkpoint, segment_name, segment_number};
 use crate::codec::{ByteReader, CodecError, frame};
 use crate::tsdb::error::{IoContext as _, Result};
 
@@ -86,14 +89,6 @@ impl LoadedFile {
     }
 }
 
-/// The numbers of all segments, ascending.
-pub(super) fn segments(fs: &dyn LogFs) -> Result<Vec<u64>> {
-    let mut numbers: Vec<u64> =
-        fs.list().at("list", fs.path())?.iter().filter_map(|name| segment_number(name)).collect();
-    numbers.sort_unstable();
-    Ok(numbers)
-}
-
 /// What is known of a file before it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
@@ -137,7 +132,7 @@ const MAX_MISSING: u64 = 10_000;
 /// # Errors
 /// When the folder cannot be read, or a newer version wrote the log.
 pub fn files(fs: &dyn LogFs) -> Result<LogFiles> {
-    let covered = checkpoint::newest(fs)?;
+    let covered = newest_checkpoint(fs)?;
     let numbers = segments(fs)?;
     let position = position::read(fs, || has_newer(fs, &numbers))?;
     let last = numbers.last().copied().into_iter().chain(position.map(|position| position.segment)).max();
@@ -158,7 +153,7 @@ pub fn files(fs: &dyn LogFs) -> Result<LogFiles> {
     let believable = (last + 1).saturating_sub(first) <= present + MAX_MISSING;
     let wanted: Vec<u64> = if believable { (first..=last).collect() } else { numbers.clone() };
     let mut entries: Vec<LogEntry> = Vec::new();
-    entries.extend(covered.map(|n| LogEntry { name: checkpoint::name(n), expected: Expected::There }));
+    entries.extend(covered.map(|n| LogEntry { name: checkpoint_name(n), expected: Expected::There }));
     entries.extend(wanted.into_iter().map(|n| LogEntry { name: segment_name(n), expected: expected(n) }));
     Ok(LogFiles { entries, last })
 }

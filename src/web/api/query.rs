@@ -101,12 +101,11 @@ where
                 lookback_ms,
                 timeout: Some(turn.left()),
                 stop: turn.stop.clone(),
-                limit,
                 fresh,
                 step_stats: stats.is_some(),
                 explain,
             };
-            let mut result = evaluate(&state.engine.load(), &state.db, &query, &options)?;
+            let mut result = evaluate(&state.engine, &state.db, &query, &options)?;
             state.http_metrics.query_took(queue_time, &result.stats);
             let truncated = truncate(&mut result.value, limit);
             let mut warnings = result.annotations.warnings(&query, MAX_ANNOTATIONS);
@@ -164,7 +163,7 @@ fn after_value(
 
 /// The parts of the language that are on.
 pub(super) fn features(state: &ApiState) -> Features {
-    state.engine.load().options().features.clone()
+    state.engine.options().features.clone()
 }
 
 /// Bytes of a query that is only read: as a tree or with a line for each part it may take hundreds of times as much,

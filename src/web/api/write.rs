@@ -13,8 +13,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::remote::{ReceiveError, Written};
-use crate::web::MAX_BODY_BYTES;
-use crate::web::bodies::{self, BodyError, Room};
+use crate::web::bodies::{self, BodyError, MAX_BODY_BYTES, Room};
 use crate::web::replay::replayed;
 use crate::web::reply::plain_error;
 use crate::web::state::ApiState;

@@ -8,8 +8,8 @@ use crate::model::{Labels, LabelsBuf};
 use crate::promql::error::Error;
 use crate::promql::exec::Context;
 use crate::promql::exec::batch::{Batch, ROW_WORK, Row};
-use crate::promql::exec::build::Opened;
 use crate::promql::exec::histogram::plain_text;
+use crate::promql::exec::operator::Opened;
 use crate::promql::syntax::quote::plain_float;
 
 /// One row per group and value; `label` holds the value.

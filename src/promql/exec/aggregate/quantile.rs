@@ -5,7 +5,7 @@ use crate::model::Labels;
 use crate::promql::annotations::Remark;
 use crate::promql::error::Error;
 use crate::promql::exec::batch::{Batch, ROW_WORK, Row};
-use crate::promql::exec::build::Opened;
+use crate::promql::exec::operator::Opened;
 use crate::promql::exec::{Context, math};
 use crate::promql::plan::Aggregation;
 

@@ -4,8 +4,8 @@ use super::element::{LastRemarks, combine};
 use crate::promql::annotations::Remark;
 use crate::promql::error::Error;
 use crate::promql::exec::batch::{Batch, Element, Row};
-use crate::promql::exec::build::{Opened, drop_name};
-use crate::promql::exec::context::Record;
+use crate::promql::exec::operator::{Opened, drop_name};
+use crate::promql::exec::record::Record;
 use crate::promql::exec::{Column, Context, Operator, math};
 use crate::promql::syntax::ast::{BinaryOp, Span};
 

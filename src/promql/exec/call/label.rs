@@ -5,7 +5,7 @@ use std::cell::Cell;
 use crate::model::{LabelsBuf, METRIC_NAME};
 use crate::promql::error::Error;
 use crate::promql::exec::batch::{Batch, ROW_WORK};
-use crate::promql::exec::build::Opened;
+use crate::promql::exec::operator::Opened;
 use crate::promql::exec::{Context, Operator};
 use crate::promql::plan::LabelFunc;
 
@@ -91,8 +91,8 @@ impl Operator for LabelOp<'_> {
 mod tests {
     use super::*;
     use crate::model::Labels;
-    use crate::promql::exec::Ready;
     use crate::promql::exec::batch::Row;
+    use crate::promql::exec::operator::Ready;
 
     #[test]
     fn a_join_of_many_labels_ends_with_its_query() {

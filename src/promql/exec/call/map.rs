@@ -6,9 +6,9 @@ use super::date;
 use crate::model::Histogram;
 use crate::promql::error::Error;
 use crate::promql::exec::batch::{Batch, Row};
-use crate::promql::exec::build::{Opened, drop_name};
-use crate::promql::exec::context::Record;
 use crate::promql::exec::histogram::{scale, variance};
+use crate::promql::exec::operator::{Opened, drop_name};
+use crate::promql::exec::record::Record;
 use crate::promql::exec::{Column, Context, Operator, math};
 use crate::promql::plan::{Grid, MapFunc};
 

@@ -17,18 +17,17 @@ mod window;
 use std::sync::Arc;
 
 use super::batch::{Batch, Row};
-use super::build::{columns, drop_name, open};
 use super::histogram::keep_totals;
+use super::operator::{Opened, Operator, drop_name};
 use super::parallel::gather;
-use super::{Column, Context, Operator};
+use super::{Column, Context};
 use crate::model::histogram::ResetHint;
 use crate::model::{Histogram, Labels, METRIC_NAME, Samples};
 use crate::promql::annotations::Remark;
 use crate::promql::error::Error;
-use crate::promql::memory::Ticket;
 use crate::promql::plan::{Extension, Moments, Node, NodeKind, RangeFunc, RangeSource};
+use crate::promql::short_float;
 use crate::promql::syntax::ast::Span;
-use crate::promql::{MatrixSeries, Value, short_float};
 pub(super) use extended::line;
 use histogram::HistogramWindow;
 pub(super) use histogram::{Notes, between};
@@ -40,7 +39,7 @@ use window::Window;
 const SIDE_BY_SIDE: usize = 1 << 16;
 
 /// What a sample takes while its series is looked at; a native histogram weighs as many as it is larger.
-const BYTES_PER_SAMPLE: usize = 16;
+pub(super) const BYTES_PER_SAMPLE: usize = 16;
 
 /// A window function over a selector or subquery.
 pub(crate) struct Rollup<'p> {
@@ -70,13 +69,14 @@ struct Scratch {
 
 enum Input<'p> {
     Select { reader: crate::promql::plan::Reader, next: usize },
-    Rows { node: &'p Node, operator: Box<dyn Operator + 'p> },
+    Rows { node: &'p Node, operator: Opened<'p> },
     Nothing,
 }
 
 impl<'p> Rollup<'p> {
-    pub(crate) fn open(node: &'p Node, cx: &Context<'_>) -> Result<Self, Error> {
-        let NodeKind::Rollup { func, source, range, params, span, first_span } = &node.kind else {
+    /// The window function of `node`, over `rows` if its source is a subquery that yields any.
+    pub(crate) fn new(node: &'p Node, rows: Option<Opened<'p>>, params: Vec<Column>) -> Result<Self, Error> {
+        let NodeKind::Rollup { func, source, range, span, first_span, .. } = &node.kind else {
             return Err(Error::Unsupported("this node as a window function".to_owned()));
         };
         let mut extension = Extension::None;
@@ -86,11 +86,8 @@ impl<'p> Rollup<'p> {
                 (Input::Select { reader: *reader, next: 0 }, reader.moments)
             }
             RangeSource::Subquery { inner, moments } => {
-                let input = match inner {
-                    Some(node) => {
-                        let operator = cx.windowing(node.grid, *moments, *range, || open(node, cx))?;
-                        Input::Rows { node, operator }
-                    }
+                let input = match inner.as_ref().zip(rows) {
+                    Some((node, operator)) => Input::Rows { node, operator },
                     None => Input::Nothing,
                 };
                 (input, *moments)
@@ -101,7 +98,7 @@ impl<'p> Rollup<'p> {
             range: *range,
             moments,
             extension,
-            params: columns(params, cx)?,
+            params,
             span: *span,
             first_span: *first_span,
         };
@@ -519,59 +516,8 @@ fn behind(timestamps: &[i64], mut at: usize, stride: usize, time: i64) -> usize 
     at
 }
 
-/// The samples inside the only window of a range vector, with their own times, and what they are counted by.
-pub(crate) fn raw_series(
-    source: &RangeSource,
-    range: i64,
-    cx: &Context<'_>,
-) -> Result<(Vec<(MatrixSeries, bool)>, Ticket), Error> {
-    let mut out = Vec::new();
-    let mut memory = cx.reserve(0)?;
-    let mut samples = Samples::new();
-    match source {
-        RangeSource::Select(reader, extension) => {
-            let series = &cx.selects[reader.select];
-            let end = reader.moments.get(0);
-            let start = end.saturating_sub(range);
-            for at in 0..series.len() {
-                cx.check()?;
-                series.read(at, reader.range, &mut samples)?;
-                cx.has_read(samples.len());
-                samples.drop_stale();
-                if *extension != Extension::None && !samples.is_empty() {
-                    let smoothed = matches!(extension, Extension::Smoothed { .. });
-                    if !samples.histograms.is_empty() {
-                        let word = if smoothed { "smoothed" } else { "anchored" };
-                        let message = format!("{word} modifier is not supported with histograms");
-                        return Err(Error::Execution(message));
-                    }
-                    let Samples { timestamps, values, .. } = &samples;
-                    let window = Window { timestamps, values, starts: &[], start, end };
-                    samples = extended::raw(&window, smoothed);
-                }
-                if !samples.is_empty() {
-                    let weight = samples.weight();
-                    cx.hold(weight)?;
-                    cx.looked_at(weight);
-                    cx.at_step(0, weight, weight);
-                    let labels = series.labels(at);
-                    cx.grow(&mut memory, Value::bytes_of_one(&labels, &samples))?;
-                    out.push((MatrixSeries { labels, samples: samples.clone() }, false));
-                }
-            }
-        }
-        RangeSource::Subquery { inner, .. } => {
-            let Some(node) = inner else { return Ok((out, memory)) };
-            for row in cx.answering(node.grid.count, || super::build::rows(node, cx))? {
-                cx.work(row.values.len())?;
-                let _samples = cx.reserve_buffer(row.count() * BYTES_PER_SAMPLE)?;
-                samples.clear();
-                row.write_samples(|at| node.grid.time(at), &mut samples);
-                cx.grow(&mut memory, Value::bytes_of_one(&row.labels, &samples))?;
-                let series = MatrixSeries { labels: row.labels.clone(), samples: samples.clone() };
-                out.push((series, row.drop_name));
-            }
-        }
-    }
-    Ok((out, memory))
+/// The samples inside a window that is extended to its ends.
+pub(super) fn extended_samples(samples: &Samples, start: i64, end: i64, smoothed: bool) -> Samples {
+    let Samples { timestamps, values, .. } = samples;
+    extended::raw(&Window { timestamps, values, starts: &[], start, end }, smoothed)
 }

@@ -12,41 +12,16 @@
 
 mod decimal;
 mod entropy;
+pub(super) mod mode;
+mod wanted;
 mod xor;
 
 use super::ints;
 use crate::codec::{ByteReader, ByteWriter, CodecError};
 use crate::model::STALE_NAN_BITS;
 
+use wanted::Wanted;
 pub(super) use xor::XorState;
-
-/// First byte of a column.
-pub(super) mod mode {
-    /// One value for all samples: 8 bytes.
-    pub(super) const CONSTANT: u8 = 1;
-    /// Exponent, exceptions, packed integers. Written by version 1 only.
-    pub(super) const DECIMAL: u8 = 2;
-    /// Each value as the difference in bits to the one before.
-    pub(super) const XOR: u8 = 3;
-    /// 8 bytes a value.
-    pub(super) const RAW: u8 = 4;
-    /// A decimal that grows by the same step each time.
-    pub(super) const LINEAR: u8 = 5;
-    /// Decimals, of which only the changes are listed.
-    pub(super) const SPARSE: u8 = 6;
-    /// Decimals as packed integers.
-    pub(super) const PACKED: u8 = 7;
-    /// Decimals with a correction in units of the last place.
-    pub(super) const CORRECTED: u8 = 8;
-    /// Decimals as integers, compressed by pco.
-    pub(super) const PCO_DECIMAL: u8 = 9;
-    /// Floats compressed by pco.
-    pub(super) const PCO_FLOAT: u8 = 10;
-    /// The same bytes as an earlier column: its distance.
-    pub(super) const DUPLICATE: u8 = 11;
-    /// Histograms, and floats between them: see [`super::super::content`].
-    pub(in crate::tsdb::chunk) const HISTOGRAMS: u8 = 12;
-}
 
 /// How much work a column is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,13 +47,6 @@ impl Scratch {
     pub fn new(effort: Effort) -> Self {
         Self { effort, ..Self::default() }
     }
-}
-
-/// The samples of a column that are wanted: from `start` to before `end`.
-#[derive(Debug, Clone, Copy)]
-struct Wanted {
-    start: usize,
-    end: usize,
 }
 
 /// Appends the column of `values` to `out`.

@@ -15,6 +15,7 @@
 
 mod copied;
 mod database;
+mod disk;
 mod writer;
 
 use std::fs;
@@ -29,15 +30,11 @@ use crate::tsdb::points::{Point, reach};
 use crate::util::lock::lock;
 pub use copied::CopiedStore;
 use database::{SEGMENT_BYTES, SledBlock, Verifier, damaged, failed, open_db};
+use disk::{MAX_TOUCHED_BYTES, TEMPORARY, files_below, folders_below, sync_path};
 use writer::{Bounds, SledWriter};
 
 /// Databases open at once.
 pub const MAX_OPEN: usize = 16;
-/// Bytes that open databases may have read before one is closed.
-const MAX_TOUCHED_BYTES: usize = 64 << 20;
-/// Bytes put before their keys and then their values are handed to sled. At each border one page is written again.
-const BATCH_BYTES: usize = 8 << 20;
-const TEMPORARY: &str = ".tmp";
 const DELETED: &str = ".del";
 const CORRUPT: &str = ".corrupt";
 /// An empty file in the folder of a block that was set aside.
@@ -242,10 +239,6 @@ fn close_idle(open: &mut Vec<Arc<SledBlock>>, max_touched_bytes: usize) {
     }
 }
 
-fn sync_path(path: &Path) -> Result<()> {
-    durable::sync(path).at("sync", path)
-}
-
 fn set_snapshots_aside(dir: &Path, which: impl Fn(&str) -> bool) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -255,31 +248,6 @@ fn set_snapshots_aside(dir: &Path, which: impl Fn(&str) -> bool) -> io::Result<(
         }
     }
     Ok(())
-}
-
-fn files_below(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    walk(dir).map(|(files, _)| files)
-}
-
-fn folders_below(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    walk(dir).map(|(_, folders)| folders)
-}
-
-fn walk(dir: &Path) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    let (mut files, mut folders) = (Vec::new(), vec![dir.to_owned()]);
-    let mut next = 0;
-    while next < folders.len() {
-        for entry in fs::read_dir(&folders[next])? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                folders.push(entry.path());
-            } else {
-                files.push(entry.path());
-            }
-        }
-        next += 1;
-    }
-    Ok((files, folders))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::database::{MIN_SEGMENT_BYTES, SEGMENT_BYTES, SledBlock, Verifier, failed, guarded, open_db};
-use super::{BATCH_BYTES, MAX_TOUCHED_BYTES, TEMPORARY, files_below, folders_below, sync_path};
+use super::disk::{MAX_TOUCHED_BYTES, TEMPORARY, files_below, folders_below, sync_path};
 use super::{BlockId, BlockWriter, MAX_VALUE_BYTES, ValueDigest, keys};
 use crate::codec::frame;
 use crate::tsdb::durable;
@@ -291,6 +291,9 @@ impl Drop for SledWriter {
         }
     }
 }
+
+/// Bytes put before their keys and then their values are handed to sled. At each border one page is written again.
+const BATCH_BYTES: usize = 8 << 20;
 
 #[cfg(test)]
 mod tests {

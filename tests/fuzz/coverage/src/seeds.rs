@@ -9,7 +9,7 @@ use emberkeep::model::{Exemplar, Histogram, Labels, Metadata, MetricType, Sample
 use emberkeep::storage::fixed::FixedStorage;
 use emberkeep::tsdb::SeriesRef;
 use emberkeep::tsdb::chunk::ints;
-use emberkeep::tsdb::index::codec::IndexBuilder;
+use emberkeep::tsdb::index::reader::IndexBuilder;
 use emberkeep::tsdb::record::exemplars::LoggedExemplar;
 use emberkeep::tsdb::record::{self, LoggedSample, samples};
 

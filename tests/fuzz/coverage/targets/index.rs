@@ -8,7 +8,7 @@ use emberkeep::model::{Labels, MatchOp, Matcher};
 use emberkeep::storage::Watch;
 use emberkeep::tsdb::chunk::ints;
 use emberkeep::tsdb::index::LabelSource;
-use emberkeep::tsdb::index::codec::{BlockIndex, IndexBuilder};
+use emberkeep::tsdb::index::reader::{BlockIndex, IndexBuilder};
 use emberkeep::tsdb::index::resolve::resolve;
 use emberkeep_fuzz::{input, put_varint, seeds, within};
 use libfuzzer_sys::fuzz_target;

@@ -1,0 +1,15 @@
+//! The configuration as text: YAML with the defaults filled in.
+
+use super::{Config, load, raw};
+
+/// A size such as `15MB`, to the base of two, in bytes; none if `text` is not one.
+pub fn parse_size(text: &str) -> Option<u64> {
+    raw::Size::parse(text).map(|size| size.0)
+}
+
+impl Config {
+    /// The configuration as YAML, defaults filled in. Loading it again gives an equal value.
+    pub fn to_yaml(&self) -> String {
+        load::print(&raw::File::from(self))
+    }
+}

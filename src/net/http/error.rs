@@ -1,0 +1,57 @@
+//! What can go wrong with a request.
+
+use crate::net::dial::DialError;
+use crate::net::http_url::UrlError;
+
+/// More redirects than this are a circle.
+pub(super) const MAX_REDIRECTS: usize = 10;
+
+/// What can go wrong with a request.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// The client cannot be set up.
+    #[error("cannot set up the HTTP client: {0}")]
+    Setup(String),
+    /// The URL cannot be asked for.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// There is no connection.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// TLS could not be agreed on.
+    #[error("cannot speak TLS with {host}: {source}")]
+    Tls {
+        /// With whom.
+        host: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Sending or receiving failed; the causes are in the text.
+    #[error("{0}")]
+    Request(String),
+    /// The server sends from one place to the next.
+    #[error("stopped after {MAX_REDIRECTS} redirects")]
+    TooManyRedirects,
+    /// The body is larger than allowed.
+    #[error("body is larger than {limit_bytes} bytes")]
+    TooLarge {
+        /// The bound.
+        limit_bytes: u64,
+    },
+}
+
+/// The innermost cause says most ("connection refused"); the outer ones say where.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut out = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !out.contains(&text) {
+            out.push_str(": ");
+            out.push_str(&text);
+        }
+        source = cause.source();
+    }
+    out
+}

@@ -1,0 +1,28 @@
+//! What all loops share.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::metrics::ScrapeMetrics;
+use crate::tsdb::Tsdb;
+use crate::util::Clock;
+
+/// What holds for every scrape, whatever the configuration says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ScrapeOptions {
+    /// What a family says of its type and unit becomes labels of its series: `__type__`, `__unit__`.
+    pub type_and_unit_labels: bool,
+}
+
+/// What all loops share.
+pub(super) struct Shared {
+    pub(super) db: Arc<Tsdb>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: ScrapeMetrics,
+    pub(super) options: ScrapeOptions,
+    /// Bodies that may be parsed at once.
+    pub(super) threads: Semaphore,
+    /// Differs between servers, so that two of them scrape at different moments.
+    pub(super) seed: u64,
+}

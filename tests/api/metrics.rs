@@ -1,0 +1,29 @@
+//! The metrics of the server itself against the page that lists them.
+
+use std::collections::BTreeSet;
+
+use crate::{get, start};
+
+const PAGE: &str = include_str!("../../docs/operations/metrics.md");
+
+#[test]
+fn the_page_names_every_metric_with_its_type_and_no_other() {
+    let dir = tempfile::tempdir().expect("dir");
+    let server = start(&dir, &[]);
+    let text = get(&server, "/metrics").text();
+    let exposed: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+        .map(|(name, kind)| format!("{name} {kind}"))
+        .collect();
+    let listed: BTreeSet<String> = PAGE
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.split('|').map(str::trim);
+            Some(format!("{} {}", cells.next()?.trim_end_matches('`'), cells.next()?))
+        })
+        .collect();
+    assert!(exposed.len() > 50, "{text}");
+    assert_eq!(exposed.difference(&listed).collect::<Vec<_>>(), Vec::<&String>::new(), "not on the page");
+    assert_eq!(listed.difference(&exposed).collect::<Vec<_>>(), Vec::<&String>::new(), "no longer there");
+}
