@@ -14,10 +14,13 @@ pub trait Discoverer: Send + Sync {
     fn run<'a>(&'a self, groups: &'a GroupSender) -> BoxFuture<'a, ()>;
 }
 
+/// Takes a group of the mechanism that is named.
+type Take = Box<dyn Fn(&str, TargetGroup) + Send + Sync>;
+
 /// Where a discoverer hands its groups to.
 pub struct GroupSender {
     /// Takes a group of a mechanism.
-    pub(super) take: Box<dyn Fn(&str, TargetGroup) + Send + Sync>,
+    pub(super) take: Take,
     /// Of the mechanism that the groups belong to.
     pub(super) identity: String,
 }
