@@ -2,8 +2,9 @@
 import { ActionIcon, Button, Loader, Paper, Tabs, Tooltip } from '@mantine/core';
 import { IconChartLine, IconPlayerPlayFilled, IconTable, IconWorldSearch } from '@tabler/icons-react';
 import { useIsFetching } from '@tanstack/react-query';
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { apiPost } from '../api/client';
+import type { ExprEditorHandle } from '../editor/ExprEditor';
 import { ErrorBoundary } from '../shell/ErrorBoundary';
 import { ExprEditor, GraphTab } from '../shell/pages';
 import { HistoryMenu } from './HistoryMenu';
@@ -23,6 +24,7 @@ interface Props {
 
 export function PanelView({ panel, index, actions }: Props) {
   const [draft, setDraft] = useState(panel.expr);
+  const editor = useRef<ExprEditorHandle>(null);
   const [isExploring, setExploring] = useState(false);
   const [formatError, setFormatError] = useState<string | null>(null);
   const isBusy = useIsFetching({ queryKey: ['panel', panel.id] }) > 0;
@@ -59,6 +61,7 @@ export function PanelView({ panel, index, actions }: Props) {
               onChange={setDraft}
               onRun={run}
               autoFocus={index === 0 && draft === ''}
+              handle={editor}
             />
           </div>
           <div className="ek-expr-tools">
@@ -127,9 +130,10 @@ export function PanelView({ panel, index, actions }: Props) {
       <MetricsExplorer
         opened={isExploring}
         onClose={() => setExploring(false)}
-        onInsert={(name) => {
-          setDraft((current) => (current.trim() === '' ? name : `${current}${name}`));
+        onInsert={(text) => {
           setExploring(false);
+          if (editor.current) editor.current.insert(text);
+          else setDraft((current) => `${current}${text}`);
         }}
       />
     </Paper>
