@@ -17,6 +17,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { type RefObject, useEffect, useRef } from 'react';
 import { factsOf, newCompletionClient } from './completionClient';
 import { HistoryCompletion } from './historyCompletion';
+import { forgiving } from './linter';
 import { editorLook } from './look';
 import { MOST_METADATA, NameCompletion } from './nameCompletion';
 
@@ -75,9 +76,11 @@ export default function ExprEditor({ value: text, onChange, onRun, autoFocus, ha
       remote: newCompletionClient(facts),
       maxMetricsMetadata: MOST_METADATA,
     });
-    const language = new PromQLExtension()
+    const language = new PromQLExtension();
+    language
       .activateCompletion(true)
       .activateLinter(true)
+      .setLinter(forgiving(language.getLinter()))
       .setComplete({ completeStrategy: new HistoryCompletion(new NameCompletion(library, facts)) });
     const run = (target: EditorView) => {
       calls.current.onRun(target.state.doc.toString());

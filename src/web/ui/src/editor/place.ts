@@ -1,6 +1,6 @@
 // Where in an expression the caret is, as far as names and label values are
 // concerned, and which series what is written around it speaks of.
-import { syntaxTree } from '@codemirror/language';
+import { ensureSyntaxTree, syntaxTree } from '@codemirror/language';
 import type { EditorState } from '@codemirror/state';
 import type { SyntaxNode } from '@lezer/common';
 import {
@@ -47,6 +47,7 @@ export type Place =
   | { kind: 'other' };
 
 const LONGEST_NAME = 300;
+const PATIENCE_MS = 100;
 const LABEL_BEFORE = /[^\s{}(),=!~"'`]*$/;
 const LABEL_AFTER = /^[^\s{}(),=!~"'`]*/;
 const WORD_BEFORE = /(?<![\p{N}.])[\p{L}_:][\p{L}\p{N}_:.]*$/u;
@@ -183,7 +184,8 @@ function placeInList(state: EditorState, list: SyntaxNode, pos: number): Place {
 }
 
 export function placeOf(state: EditorState, pos: number): Place {
-  const node = syntaxTree(state).resolveInner(pos, -1);
+  const tree = ensureSyntaxTree(state, pos, PATIENCE_MS) ?? syntaxTree(state);
+  const node = tree.resolveInner(pos, -1);
   if (node.type.id === LineComment) return { kind: 'nothing' };
   if (node.type.id === StringLiteral) return placeInString(state, node, pos);
   const list = around(node, LabelMatchers) ?? around(node, GroupingLabels);

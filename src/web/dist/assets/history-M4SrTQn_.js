@@ -1,1 +1,0 @@
-import{it as e}from"./shared-CwOmsZDZ.js";var t=50,n=e(`emberkeep.queryHistory`,[],e=>Array.isArray(e)&&e.every(e=>typeof e==`string`));function r(e){e.trim()!==``&&n.set(n=>[e,...n.filter(t=>t!==e)].slice(0,t))}export{r as n,n as t};
