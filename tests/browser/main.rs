@@ -379,15 +379,39 @@ fn scraped_servers(dir: &Path) -> (Service, Vec<(Server, &'static str)>) {
     (target, servers.into())
 }
 
-#[test]
-fn names_drafts_and_long_expressions_survive_also_below_a_prefix() {
+/// Walks on a server without a prefix and on one with it.
+fn with_and_without_prefix(walk: impl AsyncFn(&Browser, &str)) {
     in_a_browser(scraped_servers, async |browser, (_target, servers)| {
         for (server, below) in servers {
-            let url = format!("{}{below}", server.url);
-            names_in_quotes(browser, &url).await;
-            drafts_stay(browser, &url).await;
-            long_expressions(browser, &url).await;
-            narrow_windows(browser, &url).await;
+            walk(browser, &format!("{}{below}", server.url)).await;
+        }
+    });
+}
+
+#[test]
+fn names_that_need_quotes_are_completed_and_inserted_with_them() {
+    with_and_without_prefix(names_in_quotes);
+}
+
+#[test]
+fn what_is_typed_and_not_run_stays_in_this_tab() {
+    with_and_without_prefix(drafts_stay);
+}
+
+#[test]
+fn a_long_expression_runs_and_leaves_a_short_address() {
+    with_and_without_prefix(long_expressions);
+}
+
+#[test]
+fn no_page_scrolls_sideways_in_a_narrow_window() {
+    with_and_without_prefix(narrow_windows);
+}
+
+#[test]
+fn what_could_not_be_loaded_comes_when_the_server_is_back() {
+    in_a_browser(scraped_servers, async |browser, (_target, servers)| {
+        for (server, below) in servers {
             server_goes_away(browser, &Relay::start(&server.url), below).await;
         }
     });
