@@ -380,7 +380,7 @@ fn scraped_servers(dir: &Path) -> (Service, Vec<(Server, &'static str)>) {
 }
 
 /// Walks on a server without a prefix and on one with it.
-fn with_and_without_prefix(walk: impl AsyncFn(&Browser, &str)) {
+fn with_and_without_prefix(walk: &impl AsyncFn(&Browser, &str)) {
     in_a_browser(scraped_servers, async |browser, (_target, servers)| {
         for (server, below) in servers {
             walk(browser, &format!("{}{below}", server.url)).await;
@@ -390,22 +390,22 @@ fn with_and_without_prefix(walk: impl AsyncFn(&Browser, &str)) {
 
 #[test]
 fn names_that_need_quotes_are_completed_and_inserted_with_them() {
-    with_and_without_prefix(names_in_quotes);
+    with_and_without_prefix(&names_in_quotes);
 }
 
 #[test]
 fn what_is_typed_and_not_run_stays_in_this_tab() {
-    with_and_without_prefix(drafts_stay);
+    with_and_without_prefix(&drafts_stay);
 }
 
 #[test]
 fn a_long_expression_runs_and_leaves_a_short_address() {
-    with_and_without_prefix(long_expressions);
+    with_and_without_prefix(&long_expressions);
 }
 
 #[test]
 fn no_page_scrolls_sideways_in_a_narrow_window() {
-    with_and_without_prefix(narrow_windows);
+    with_and_without_prefix(&narrow_windows);
 }
 
 #[test]
@@ -418,6 +418,7 @@ fn what_could_not_be_loaded_comes_when_the_server_is_back() {
 }
 
 /// Starts what a walk needs, in a folder of its own, and runs it in a browser of its own.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn in_a_browser<T>(prepare: impl FnOnce(&Path) -> T, walk: impl AsyncFnOnce(&Browser, T)) {
     let programs = (find(&["chromedriver"]), find(&["chromium", "chromium-browser", "google-chrome"]));
     let (Some(chromedriver), Some(chromium)) = programs else {
