@@ -1,21 +1,25 @@
-//! The page in a real headless Chromium: completion, graph, stacked graph, targets. Leaves screenshots under
-//! `target/screenshots`.
+//! The page in a real headless Chromium: completion, graph, stacked graph, targets, names in quotes, drafts, long
+//! expressions, narrow windows, servers that go away. Leaves screenshots under `target/screenshots`.
 //!
 //! Without chromium and chromedriver the test says so and passes, unless `EMBERKEEP_REQUIRE_ALL` is set.
 
+mod relay;
 #[path = "../support/mod.rs"]
 mod support;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fantoccini::elements::Element;
 use fantoccini::key::Key;
 use fantoccini::{Client as Browser, ClientBuilder, Locator};
+use relay::{Mood, Relay};
 use serde_json::json;
 use support::server::{Client, PATIENCE, Server, wait_for};
+use support::services::Service;
 
 fn find(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
@@ -168,8 +172,254 @@ async fn wait_for_option(browser: &Browser, text: &str) -> Element {
     }
 }
 
+/// The text of the editor, once it is `expected`.
+async fn wait_for_editor(browser: &Browser, expected: &str) {
+    let started = std::time::Instant::now();
+    loop {
+        let text = element(browser, &format!("{} .cm-content", id("expr-editor"))).await.text().await;
+        let text = text.unwrap_or_default();
+        if text.trim() == expected {
+            return;
+        }
+        assert!(started.elapsed() < PATIENCE, "the editor has {text:?}, not {expected:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn type_into_editor(browser: &Browser, text: &str) {
+    let editor = element(browser, &format!("{} .cm-content", id("expr-editor"))).await;
+    editor.click().await.expect("focus");
+    editor.send_keys(text).await.expect("type");
+}
+
+/// Names that need quotes are written with them, by completion and by the list of metrics; values are escaped.
+async fn names_in_quotes(browser: &Browser, url: &str) {
+    browser.goto(&format!("{url}/query")).await.expect("open the page");
+    type_into_editor(browser, "sum(my.me").await;
+    wait_for_option(browser, "my.metric").await.click().await.expect("accept");
+    wait_for_editor(browser, "sum({\"my.metric\"})").await;
+    // Between the name and the brace after it.
+    let left = char::from(Key::Left).to_string();
+    type_into_editor(browser, &format!("{}{left}{left}, li", char::from(Key::End))).await;
+    wait_for_option(browser, "lines.of").await.click().await.expect("accept");
+    wait_for_editor(browser, "sum({\"my.metric\", \"lines.of\"})").await;
+    type_into_editor(browser, &format!("{}{left}{left}=\"", char::from(Key::End))).await;
+    wait_for_option(browser, "a\\nb\\\"c").await.click().await.expect("accept");
+    wait_for_editor(browser, "sum({\"my.metric\", \"lines.of\"=\"a\\nb\\\"c\"})").await;
+    type_into_editor(browser, &char::from(Key::Enter).to_string()).await;
+    let table = element(browser, &id("result-table")).await;
+    assert!(table.text().await.expect("text").contains('7'));
+    screenshot(browser, "names-in-quotes").await;
+
+    // The list of metrics puts the name where the caret is.
+    browser.goto(&format!("{url}/query?g0.expr=sum()")).await.expect("open the page");
+    type_into_editor(browser, &format!("{}{left}", char::from(Key::End))).await;
+    click(browser, "button[aria-label='Explore metrics']").await;
+    element(browser, "input[aria-label='Filter metrics']").await.send_keys("my.metric").await.expect("type");
+    click(browser, ".ek-explorer-insert").await;
+    wait_for_editor(browser, "sum({\"my.metric\"})").await;
+}
+
+/// What is typed and not run is there after another page and after a reload, for each panel.
+async fn drafts_stay(browser: &Browser, url: &str) {
+    browser.goto(&format!("{url}/query?g0.expr=up&g1.expr=down")).await.expect("open the page");
+    let second = element(browser, "section[aria-label='Query 2'] .cm-content").await;
+    second.click().await.expect("focus");
+    second.send_keys(" + unfinished").await.expect("type");
+    click(browser, &id("nav-targets")).await;
+    element(browser, &id("target-pool")).await;
+    click(browser, &id("nav-query")).await;
+    for _ in 0..2 {
+        wait_for_editor(browser, "up").await;
+        let second = element(browser, "section[aria-label='Query 2'] .cm-content").await;
+        assert_eq!(second.text().await.expect("text"), "down + unfinished");
+        browser.refresh().await.expect("load again");
+    }
+    // Another address is another thing.
+    browser.goto(&format!("{url}/query?g0.expr=up&g1.expr=up")).await.expect("open the page");
+    wait_for_editor(browser, "up").await;
+    let second = element(browser, "section[aria-label='Query 2'] .cm-content").await;
+    assert_eq!(second.text().await.expect("text"), "up");
+}
+
+/// An expression of 84,000 characters runs, leaves a short address and is there after a reload; nothing is thrown.
+async fn long_expressions(browser: &Browser, url: &str) {
+    browser.goto(&format!("{url}/query")).await.expect("open the page");
+    element(browser, &format!("{} .cm-content", id("expr-editor"))).await;
+    let listen =
+        "window.thrown = []; addEventListener('error', (event) => window.thrown.push(event.message));";
+    browser.execute(listen, vec![]).await.expect("listen");
+    let put = "document.querySelector('.cm-content').focus();
+        document.execCommand('insertText', false, 'up or '.repeat(13999) + 'up');";
+    browser.execute(put, vec![]).await.expect("type");
+    element(browser, ".cm-lintRange-info").await;
+    click(browser, &id("run-query")).await;
+    element(browser, &id("kept-tab")).await;
+    element(browser, ".ek-message").await;
+    let address = browser.current_url().await.expect("url");
+    assert!(address.as_str().len() < 1000, "{address}");
+    assert_eq!(browser.execute("return window.thrown", vec![]).await.expect("run"), json!([]));
+    screenshot(browser, "long-expression").await;
+    browser.refresh().await.expect("load again");
+    element(browser, &id("kept-tab")).await;
+    element(browser, ".cm-line").await;
+    let shown =
+        browser.execute("return document.querySelector('.cm-content').textContent.slice(0, 12)", vec![]);
+    assert_eq!(shown.await.expect("run"), json!("up or up or "));
+    // The link means nothing in another tab, and the page says so.
+    browser.goto(&format!("{url}/query?g0.expr=&g0.expr_kept=0")).await.expect("open the page");
+    element(browser, &id("kept-lost")).await;
+}
+
+/// No page scrolls sideways.
+async fn narrow_windows(browser: &Browser, url: &str) {
+    for width in [320_u32, 360] {
+        for page in [
+            "query?g0.expr=up&g0.tab=table&g0.moment_input=2026-01-02+03:04:05",
+            "query?g0.expr=up&g0.tab=graph&g0.end_input=2026-01-02+03:04:05&g0.res_type=custom&g0.res_step=7",
+            "query?g0.expr=up+%2B&g0.tab=graph",
+            "targets",
+            "status",
+            "tsdb-status",
+            "flags",
+            "config",
+            "nowhere",
+        ] {
+            // A window of its own cannot be that narrow; a frame can.
+            let frame = "const done = arguments[2]; document.body.replaceChildren();
+                const frame = document.body.appendChild(document.createElement('iframe'));
+                frame.style = `border: 0; width: ${arguments[1]}px; height: 5000px`;
+                frame.src = arguments[0];
+                const started = Date.now();
+                const look = () => {
+                    const inside = frame.contentDocument;
+                    const root = inside?.documentElement;
+                    const busy = !inside?.querySelector('.mantine-Paper-root, h1 + *, .ek-page-title + *');
+                    if (busy && Date.now() - started < 10000) return setTimeout(look, 50);
+                    requestAnimationFrame(() => requestAnimationFrame(() =>
+                        done([root.scrollWidth - root.clientWidth, busy])));
+                };
+                frame.onload = look;";
+            browser.goto(&format!("{url}/nowhere")).await.expect("open a page");
+            element(browser, "h1").await;
+            let found =
+                browser.execute_async(frame, vec![json!(format!("{url}/{page}")), json!(width)]).await;
+            assert_eq!(found.expect("measure"), json!([0, false]), "{page} at {width}");
+        }
+    }
+}
+
+/// Parts of the page that could not be loaded come by themselves when the server is back; a file that is gone makes
+/// the page load again, once.
+async fn server_goes_away(browser: &Browser, relay: &Relay, below: &str) {
+    let url = format!("{}{below}", relay.url);
+    browser.goto(&format!("{url}/query?g0.expr=up")).await.expect("open the page");
+    element(browser, &id("result-table")).await;
+    relay.set(Mood::Away);
+    click(browser, &id("nav-targets")).await;
+    element(browser, ".mantine-Alert-root .ek-message").await;
+    relay.set(Mood::Open);
+    element(browser, &id("target-pool")).await;
+
+    // What the server did not answer is asked again.
+    click(browser, &id("nav-query")).await;
+    element(browser, &id("result-table")).await;
+    relay.set(Mood::Away);
+    type_into_editor(browser, &format!(" + 1{}", char::from(Key::Enter))).await;
+    element(browser, ".ek-panel .mantine-Alert-root").await;
+    relay.set(Mood::Open);
+    element(browser, &id("result-table")).await;
+
+    // The page of the new build has the file under another name.
+    let before = relay.documents();
+    relay.set(Mood::LostUntilReload("FlagsPage"));
+    click(browser, &id("nav-status")).await;
+    click(browser, &id("nav-flags")).await;
+    element(browser, ".ek-facts").await;
+    assert_eq!(relay.documents(), before + 1, "loaded again");
+
+    // This one stays away: the page says so and does not load itself again and again.
+    relay.set(Mood::Lost("ConfigPage"));
+    click(browser, &id("nav-status")).await;
+    click(browser, &id("nav-config")).await;
+    let message = element(browser, ".mantine-Alert-root .ek-message").await;
+    assert!(message.text().await.expect("text").contains("no longer has this part"));
+    assert_eq!(relay.documents(), before + 1, "not loaded again");
+    screenshot(browser, "lost-part").await;
+    relay.set(Mood::Open);
+}
+
+/// A target whose names need quotes.
+fn odd_target() -> Service {
+    let text = "# TYPE \"my.metric\" gauge\n{\"my.metric\",\"lines.of\"=\"a\\nb\\\"c\"} 7\n";
+    let page = move |_: &str| Some(text.to_owned());
+    Service::start("127.0.0.1:0".parse().expect("address"), Arc::new(page)).expect("listen")
+}
+
+/// A target with odd names, and servers that have scraped it, without and with a prefix.
+fn scraped_servers(dir: &Path) -> (Service, Vec<(Server, &'static str)>) {
+    let target = odd_target();
+    let config = dir.join("prometheus.yml");
+    let text = format!(
+        "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: odd, static_configs: [{{targets: ['{}']}}]}}]",
+        target.address
+    );
+    std::fs::write(&config, text).expect("write");
+    let config = format!("--config.file={}", config.display());
+    let client = Client::new();
+    let prefixes = [("", "--web.route-prefix=/"), ("/p", "--web.route-prefix=/p")];
+    let servers = prefixes.map(|(below, flag)| {
+        let server = Server::start(&dir.join(format!("data{}", below.len())), &[&config, flag], &[]);
+        wait_for("the target is scraped", || {
+            let found = client.vector(&format!("{}{below}", server.url), "{\"my.metric\"}");
+            (!found.is_empty()).then_some(())
+        });
+        (server, below)
+    });
+    (target, servers.into())
+}
+
+/// Walks on a server without a prefix and on one with it.
+fn with_and_without_prefix(walk: &impl AsyncFn(&Browser, &str)) {
+    in_a_browser(scraped_servers, async |browser, (_target, servers)| {
+        for (server, below) in servers {
+            walk(browser, &format!("{}{below}", server.url)).await;
+        }
+    });
+}
+
 #[test]
-fn a_person_finds_a_metric_draws_it_and_looks_at_the_targets() {
+fn names_that_need_quotes_are_completed_and_inserted_with_them() {
+    with_and_without_prefix(&names_in_quotes);
+}
+
+#[test]
+fn what_is_typed_and_not_run_stays_in_this_tab() {
+    with_and_without_prefix(&drafts_stay);
+}
+
+#[test]
+fn a_long_expression_runs_and_leaves_a_short_address() {
+    with_and_without_prefix(&long_expressions);
+}
+
+#[test]
+fn no_page_scrolls_sideways_in_a_narrow_window() {
+    with_and_without_prefix(&narrow_windows);
+}
+
+#[test]
+fn what_could_not_be_loaded_comes_when_the_server_is_back() {
+    in_a_browser(scraped_servers, async |browser, (_target, servers)| {
+        for (server, below) in servers {
+            server_goes_away(browser, &Relay::start(&server.url), below).await;
+        }
+    });
+}
+
+/// Starts what a walk needs, in a folder of its own, and runs it in a browser of its own.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
+fn in_a_browser<T>(prepare: impl FnOnce(&Path) -> T, walk: impl AsyncFnOnce(&Browser, T)) {
     let programs = (find(&["chromedriver"]), find(&["chromium", "chromium-browser", "google-chrome"]));
     let (Some(chromedriver), Some(chromium)) = programs else {
         assert!(
@@ -180,21 +430,31 @@ fn a_person_finds_a_metric_draws_it_and_looks_at_the_targets() {
         return;
     };
     let dir = tempfile::tempdir().expect("dir");
-    let server = Server::start(&dir.path().join("data"), &[], &[]);
-    let client = Client::new();
-    // Two scrapes of itself: then there are lines to draw.
-    wait_for("the server scrapes itself twice", || {
-        let found = client.vector(&server.url, "count_over_time(up[1m])");
-        found.first().filter(|(_, count)| *count >= 2.0).map(|_| ())
-    });
+    let prepared = prepare(dir.path());
     let driver = Driver::start(&chromedriver);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
     runtime.block_on(async {
         let browser = open_browser(&driver, &chromium, &dir.path().join("profile")).await;
-        walk_through(&browser, &server.url).await;
-        let flags = ["--web.external-url=/deep/down", "--web.page-title=North & South"];
-        let below = Server::start(&dir.path().join("below"), &flags, &[]);
-        walk_below_a_prefix(&browser, &below.url).await;
+        walk(&browser, prepared).await;
         browser.close().await.expect("close the browser");
+    });
+}
+
+#[test]
+fn a_person_finds_a_metric_draws_it_and_looks_at_the_targets() {
+    let prepare = |dir: &Path| {
+        let server = Server::start(&dir.join("data"), &[], &[]);
+        let client = Client::new();
+        // Two scrapes of itself: then there are lines to draw.
+        wait_for("the server scrapes itself twice", || {
+            let found = client.vector(&server.url, "count_over_time(up[1m])");
+            found.first().filter(|(_, count)| *count >= 2.0).map(|_| ())
+        });
+        let flags = ["--web.external-url=/deep/down", "--web.page-title=North & South"];
+        (server, Server::start(&dir.join("below"), &flags, &[]))
+    };
+    in_a_browser(prepare, async |browser, (server, below)| {
+        walk_through(browser, &server.url).await;
+        walk_below_a_prefix(browser, &below.url).await;
     });
 }

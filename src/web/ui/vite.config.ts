@@ -1,7 +1,7 @@
 // Build settings: a relative base so that any path prefix works, hashed asset
 // names, no source maps, and a licence list for the bundled packages.
 import react from '@vitejs/plugin-react';
-import { defineConfig } from 'vite';
+import { defineConfig } from 'vitest/config';
 
 const api = { target: 'http://127.0.0.1:9090', changeOrigin: false };
 const proxy = { '/api': api, '/-/': api };
@@ -36,6 +36,11 @@ export default defineConfig({
       },
     },
     license: { fileName: 'third-party-licenses.md' },
+  },
+  // The query language must come with the same copies of the editor's packages as the source does.
+  test: {
+    server: { deps: { inline: [/@prometheus-io/, /@codemirror/, /@lezer/] } },
+    alias: { '@prometheus-io/codemirror-promql': '@prometheus-io/codemirror-promql/dist/esm/index.js' },
   },
   server: { proxy },
   preview: { proxy },

@@ -14,19 +14,53 @@ import { EditorState, Prec } from '@codemirror/state';
 import { drawSelection, EditorView, highlightSpecialChars, keymap, placeholder } from '@codemirror/view';
 import { newCompleteStrategy, PromQLExtension } from '@prometheus-io/codemirror-promql';
 import { useQueryClient } from '@tanstack/react-query';
-import { useEffect, useRef } from 'react';
-import { newCompletionClient } from './completionClient';
+import { type RefObject, useEffect, useRef } from 'react';
+import { factsOf, newCompletionClient } from './completionClient';
 import { HistoryCompletion } from './historyCompletion';
+import { forgiving } from './linter';
 import { editorLook } from './look';
+import { MOST_METADATA, NameCompletion } from './nameCompletion';
+
+/** What others may do to the text besides replacing it. */
+export interface ExprEditorHandle {
+  /** Puts a text where the caret is, or in place of what is selected. */
+  insert(text: string): void;
+}
 
 export interface ExprEditorProps {
   value: string;
   onChange(text: string): void;
   onRun(text: string): void;
   autoFocus?: boolean;
+  handle?: RefObject<ExprEditorHandle | null>;
 }
 
-export default function ExprEditor({ value, onChange, onRun, autoFocus }: ExprEditorProps) {
+const WORD_AT_END = /[\p{L}\p{N}_:.]$/u;
+const WORD_AT_START = /^[\p{L}\p{N}_:.]/u;
+
+/** The text with spaces where it would run together with the words beside it. */
+export function apart(before: string, text: string, after: string): string {
+  const left = WORD_AT_END.test(before) && WORD_AT_START.test(text) ? ' ' : '';
+  const right = WORD_AT_END.test(text) && WORD_AT_START.test(after) ? ' ' : '';
+  return `${left}${text}${right}`;
+}
+
+function insertAtCaret(editor: EditorView, text: string) {
+  const { state } = editor;
+  const { from, to } = state.selection.main;
+  const put = apart(state.sliceDoc(Math.max(0, from - 1), from), text, state.sliceDoc(to, to + 1));
+  editor.dispatch({
+    changes: { from, to, insert: put },
+    selection: { anchor: from + put.length },
+    scrollIntoView: true,
+    userEvent: 'input.insert',
+  });
+  editor.focus();
+}
+
+export default function ExprEditor({ value: text, onChange, onRun, autoFocus, handle }: ExprEditorProps) {
+  // The editor keeps line breaks as one character each, and positions count on it.
+  const value = text.replace(/\r\n?/g, '\n');
   const queries = useQueryClient();
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView | null>(null);
@@ -37,14 +71,17 @@ export default function ExprEditor({ value, onChange, onRun, autoFocus }: ExprEd
 
   useEffect(() => {
     if (!host.current) return;
-    const language = new PromQLExtension()
+    const facts = factsOf(queries);
+    const library = newCompleteStrategy({
+      remote: newCompletionClient(facts),
+      maxMetricsMetadata: MOST_METADATA,
+    });
+    const language = new PromQLExtension();
+    language
       .activateCompletion(true)
       .activateLinter(true)
-      .setComplete({
-        completeStrategy: new HistoryCompletion(
-          newCompleteStrategy({ remote: newCompletionClient(queries), maxMetricsMetadata: 10_000 }),
-        ),
-      });
+      .setLinter(forgiving(language.getLinter()))
+      .setComplete({ completeStrategy: new HistoryCompletion(new NameCompletion(library, facts)) });
     const run = (target: EditorView) => {
       calls.current.onRun(target.state.doc.toString());
       return true;
@@ -58,6 +95,7 @@ export default function ExprEditor({ value, onChange, onRun, autoFocus }: ExprEd
       parent: host.current,
       state: EditorState.create({
         doc: initial.current.value,
+        selection: { anchor: initial.current.value.length },
         extensions: [
           highlightSpecialChars(),
           history(),
@@ -98,13 +136,15 @@ export default function ExprEditor({ value, onChange, onRun, autoFocus }: ExprEd
       }),
     });
     view.current = editor;
+    if (handle) handle.current = { insert: (text) => insertAtCaret(editor, text) };
     if (initial.current.autoFocus) editor.focus();
     return () => {
       editor.destroy();
       language.destroy();
       view.current = null;
+      if (handle) handle.current = null;
     };
-  }, [queries]);
+  }, [queries, handle]);
 
   useEffect(() => {
     const editor = view.current;

@@ -5,11 +5,13 @@ import type { CompleteStrategy } from '@prometheus-io/codemirror-promql';
 import { historyStore } from '../query/history';
 
 const SHOWN = 60;
+/** Longer ones are found in the history menu. */
+const LONGEST = 5000;
 
 function entries(except: string): Completion[] {
   return historyStore
     .get()
-    .filter((expr) => expr !== except)
+    .filter((expr) => expr !== except && expr.length <= LONGEST)
     .map((expr, index) => ({
       label: expr,
       displayLabel: expr.length > SHOWN ? `${expr.slice(0, SHOWN)}\u2026` : expr,

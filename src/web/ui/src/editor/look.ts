@@ -12,6 +12,8 @@ const theme = EditorView.theme({
     fontFamily: 'var(--mantine-font-family-monospace)',
     lineHeight: '1.55',
     overflowX: 'auto',
+    // Long expressions scroll, so that what is below stays in reach.
+    maxHeight: 'max(120px, 40vh)',
   },
   '.cm-content': { padding: '8px 4px', caretColor: 'var(--mantine-color-text)' },
   '.cm-cursor': { borderLeftColor: 'var(--mantine-color-text)', borderLeftWidth: '2px' },

@@ -4,7 +4,6 @@
 import { useComputedColorScheme } from '@mantine/core';
 import { type RefObject, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import uPlot from 'uplot';
-import 'uplot/dist/uPlot.min.css';
 import type { Zone } from '../lib/time';
 import type { DisplayMode } from '../query/panel';
 import type { Columns } from './align';

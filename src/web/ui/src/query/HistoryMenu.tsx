@@ -6,6 +6,9 @@ import { fuzzyFilter } from '../lib/fuzzy';
 import { useStore } from '../lib/store';
 import { historyStore } from './history';
 
+/** Characters of an entry that are shown; a longer one is still run whole. */
+const SHOWN = 300;
+
 export function HistoryMenu({ onPick }: { onPick(expr: string): void }) {
   const entries = useStore(historyStore);
   const [opened, setOpened] = useState(false);
@@ -45,7 +48,7 @@ export function HistoryMenu({ onPick }: { onPick(expr: string): void }) {
                 onPick(item);
               }}
             >
-              {item}
+              {item.length > SHOWN ? `${item.slice(0, SHOWN)}\u2026` : item}
             </UnstyledButton>
           ))}
           {found.length === 0 && (

@@ -3,10 +3,11 @@ import { ActionIcon, Badge, Modal, Text, TextInput, Tooltip, UnstyledButton } fr
 import { IconCopy, IconSearch } from '@tabler/icons-react';
 import { useDeferredValue, useMemo, useState } from 'react';
 import { useMetadata, useMetricNames } from '../api/hooks';
-import type { MetadataMap, MetricMetadata } from '../api/types';
+import { metadataOf } from '../api/metadata';
 import { copyText } from '../lib/clipboard';
 import { fuzzyFilter } from '../lib/fuzzy';
 import { formatCount } from '../lib/number';
+import { metricText } from '../lib/series';
 import { QueryProblem } from './Messages';
 
 const SHOWN = 150;
@@ -14,13 +15,8 @@ const SHOWN = 150;
 interface Props {
   opened: boolean;
   onClose(): void;
-  onInsert(name: string): void;
-}
-
-/** Metadata is per family; histogram and summary parts share it. */
-function metadataOf(metadata: MetadataMap | undefined, name: string): MetricMetadata | undefined {
-  const family = name.replace(/_(bucket|count|sum|total)$/, '');
-  return (metadata?.[name] ?? metadata?.[family])?.[0];
+  /** Gets the name as it is written in an expression. */
+  onInsert(text: string): void;
 }
 
 function Highlighted({ text, positions }: { text: string; positions: number[] }) {
@@ -32,7 +28,7 @@ function Highlighted({ text, positions }: { text: string; positions: number[] })
   );
 }
 
-function Explorer({ onInsert }: { onInsert(name: string): void }) {
+function Explorer({ onInsert }: Pick<Props, 'onInsert'>) {
   const names = useMetricNames();
   const metadata = useMetadata();
   const [filter, setFilter] = useState('');
@@ -50,7 +46,7 @@ function Explorer({ onInsert }: { onInsert(name: string): void }) {
         onChange={(event) => setFilter(event.currentTarget.value)}
         onKeyDown={(event) => {
           const first = found[0];
-          if (event.key === 'Enter' && first) onInsert(first.item);
+          if (event.key === 'Enter' && first) onInsert(metricText(first.item));
         }}
       />
       <Text size="sm" c="dimmed" my="xs" role="status">
@@ -64,7 +60,7 @@ function Explorer({ onInsert }: { onInsert(name: string): void }) {
           const meta = metadataOf(metadata.data, item);
           return (
             <li key={item} className="ek-explorer-entry">
-              <UnstyledButton className="ek-explorer-insert" onClick={() => onInsert(item)}>
+              <UnstyledButton className="ek-explorer-insert" onClick={() => onInsert(metricText(item))}>
                 <span className="ek-explorer-name">
                   <Highlighted text={item} positions={match.positions} />
                   {meta && meta.type !== 'unknown' && (
@@ -80,7 +76,7 @@ function Explorer({ onInsert }: { onInsert(name: string): void }) {
                   variant="subtle"
                   color="gray"
                   aria-label={`Copy ${item}`}
-                  onClick={() => void copyText(item)}
+                  onClick={() => void copyText(metricText(item))}
                 >
                   <IconCopy size={16} />
                 </ActionIcon>
@@ -99,15 +95,24 @@ function Explorer({ onInsert }: { onInsert(name: string): void }) {
 }
 
 export function MetricsExplorer({ opened, onClose, onInsert }: Props) {
+  // After an insertion the caret is in the editor and stays there.
+  const [returnFocus, setReturnFocus] = useState(true);
   return (
     <Modal
       opened={opened}
       onClose={onClose}
       title="Explore metrics"
       size="xl"
+      returnFocus={returnFocus}
+      onEnterTransitionEnd={() => setReturnFocus(true)}
       closeButtonProps={{ 'aria-label': 'Close' }}
     >
-      <Explorer onInsert={onInsert} />
+      <Explorer
+        onInsert={(text) => {
+          setReturnFocus(false);
+          onInsert(text);
+        }}
+      />
     </Modal>
   );
 }

@@ -2,8 +2,9 @@
 import { ActionIcon, Button, Loader, Paper, Tabs, Tooltip } from '@mantine/core';
 import { IconChartLine, IconPlayerPlayFilled, IconTable, IconWorldSearch } from '@tabler/icons-react';
 import { useIsFetching } from '@tanstack/react-query';
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { apiPost } from '../api/client';
+import type { ExprEditorHandle } from '../editor/ExprEditor';
 import { ErrorBoundary } from '../shell/ErrorBoundary';
 import { ExprEditor, GraphTab } from '../shell/pages';
 import { HistoryMenu } from './HistoryMenu';
@@ -21,14 +22,32 @@ interface Props {
   actions: PanelActions;
 }
 
+const KEEPING = {
+  tab: 'The expression is too long for the address of the page, so a link to it works in this tab only.',
+  lost: 'The expression of this link was too long for an address. It is kept in the tab where it was run, and not here.',
+} as const;
+
 export function PanelView({ panel, index, actions }: Props) {
-  const [draft, setDraft] = useState(panel.expr);
+  const [draft, showDraft] = useState(() => actions.draftOf(panel.id) ?? panel.expr);
+  const editor = useRef<ExprEditorHandle>(null);
   const [isExploring, setExploring] = useState(false);
   const [formatError, setFormatError] = useState<string | null>(null);
   const isBusy = useIsFetching({ queryKey: ['panel', panel.id] }) > 0;
   const change = (patch: Partial<Panel>) => actions.change(panel.id, patch);
 
-  useEffect(() => setDraft(panel.expr), [panel.expr]);
+  const setDraft = (text: string) => {
+    showDraft(text);
+    actions.keepDraft(panel.id, text === panel.expr ? null : text);
+  };
+  const { keepDraft } = actions;
+  const { id, expr } = panel;
+  const lastExpr = useRef(expr);
+  useEffect(() => {
+    if (lastExpr.current === expr) return;
+    lastExpr.current = expr;
+    showDraft(expr);
+    keepDraft(id, null);
+  }, [id, expr, keepDraft]);
 
   const run = (expr: string) => {
     const text = expr.trim();
@@ -59,6 +78,7 @@ export function PanelView({ panel, index, actions }: Props) {
               onChange={setDraft}
               onRun={run}
               autoFocus={index === 0 && draft === ''}
+              handle={editor}
             />
           </div>
           <div className="ek-expr-tools">
@@ -97,6 +117,12 @@ export function PanelView({ panel, index, actions }: Props) {
 
       {formatError !== null && <Problem title="The expression could not be formatted" text={formatError} />}
 
+      {panel.keeping && (
+        <div className="ek-kept" data-testid={`kept-${panel.keeping}`}>
+          {KEEPING[panel.keeping]}
+        </div>
+      )}
+
       <Tabs
         value={panel.tab}
         onChange={(tab) => tab && change({ tab: tab as Tab })}
@@ -127,9 +153,10 @@ export function PanelView({ panel, index, actions }: Props) {
       <MetricsExplorer
         opened={isExploring}
         onClose={() => setExploring(false)}
-        onInsert={(name) => {
-          setDraft((current) => (current.trim() === '' ? name : `${current}${name}`));
+        onInsert={(text) => {
           setExploring(false);
+          if (editor.current) editor.current.insert(text);
+          else setDraft(`${draft}${text}`);
         }}
       />
     </Paper>

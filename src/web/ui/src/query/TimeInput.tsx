@@ -41,7 +41,6 @@ export function TimeInput({ label, valueMs, shiftMs, onChange }: Props) {
         <TextInput
           aria-label={label}
           placeholder={`${label}: now`}
-          w={232}
           value={text}
           error={!isValid}
           onChange={(event) => setText(event.currentTarget.value)}

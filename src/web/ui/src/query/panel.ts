@@ -15,6 +15,8 @@ export interface Panel {
   /** Counts executions, so that running the same expression asks again. */
   run: number;
   expr: string;
+  /** Where an expression that is too long for the address is: in this tab, or in another one. */
+  keeping?: 'tab' | 'lost';
   tab: Tab;
   /** End of the graph and evaluation time of the table; null means now. */
   endMs: number | null;

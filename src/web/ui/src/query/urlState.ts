@@ -1,11 +1,17 @@
 // Panels in the address bar, with the parameter names of Prometheus 3.x
 // (`g0.expr`, `g1.tab`, ...), so that links from alerts and old bookmarks work.
-// Reading also knows the older names; writing uses the current ones.
+// Reading also knows the older names; writing uses the current ones. An
+// expression that is too long for an address is kept elsewhere and named by
+// `g0.expr_kept`.
 import { formatDuration, parseDuration } from '../lib/duration';
 import { formatTime, parseTime } from '../lib/time';
+import { keepExpression, keptExpression } from './kept';
 import { type Density, newPanel, type Panel, type Resolution, type Tab } from './panel';
 
 const TABS: Readonly<Record<string, Tab>> = { '0': 'graph', graph: 'graph', '1': 'table', table: 'table' };
+
+/** Servers and gateways refuse request lines that are much longer. */
+const LONGEST_ADDRESS = 7500;
 
 const isDensity = (text: string): text is Density => text === 'low' || text === 'medium' || text === 'high';
 
@@ -38,7 +44,10 @@ export function decodePanels(search: string): Panel[] {
   for (let index = 0; params.has(`g${index}.expr`); index++) {
     const get = (name: string) => params.get(`g${index}.${name}`);
     const panel = newPanel();
-    panel.expr = get('expr') ?? '';
+    const kept = get('expr_kept');
+    const keptText = kept === null ? undefined : keptExpression(kept);
+    panel.expr = keptText ?? get('expr') ?? '';
+    if (kept !== null) panel.keeping = keptText === undefined ? 'lost' : 'tab';
     panel.tab = TABS[get('tab') ?? ''] ?? panel.tab;
     panel.showTree = get('show_tree') === '1';
     panel.showExemplars = get('show_exemplars') === '1';
@@ -63,10 +72,22 @@ export function decodePanels(search: string): Panel[] {
 
 /** The address part of the panels, without a leading question mark. */
 export function encodePanels(panels: readonly Panel[]): string {
+  const whole = encode(panels, Number.POSITIVE_INFINITY);
+  if (whole.length <= LONGEST_ADDRESS) return whole;
+  return encode(panels, LONGEST_ADDRESS / 2 / panels.length);
+}
+
+/** Expressions that take more room than `longest` in the address are kept in this tab. */
+function encode(panels: readonly Panel[], longest: number): string {
   const params = new URLSearchParams();
   panels.forEach((panel, index) => {
     const put = (name: string, value: string) => params.set(`g${index}.${name}`, value);
-    put('expr', panel.expr);
+    if (encodeURIComponent(panel.expr).length <= longest) {
+      put('expr', panel.expr);
+    } else {
+      put('expr', '');
+      put('expr_kept', keepExpression(panel.expr));
+    }
     put('show_tree', panel.showTree ? '1' : '0');
     put('tab', panel.tab);
     if (panel.endMs !== null) {

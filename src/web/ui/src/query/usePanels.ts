@@ -1,8 +1,10 @@
 // The panels of the query page. The address bar is the record: each change is
-// written to it, and going back or forward restores the panels from it.
+// written to it, and going back or forward restores the panels from it. What
+// was typed and not run is kept beside it for the way back to the page.
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { useLocation, useNavigate } from 'react-router';
 import { createStore } from '../lib/store';
+import { draftsOf, keepDrafts } from './drafts';
 import { newPanel, type Panel } from './panel';
 import { decodePanels, encodePanels } from './urlState';
 
@@ -14,6 +16,10 @@ export interface PanelActions {
   add(): void;
   duplicate(id: string, expr: string): void;
   remove(id: string): void;
+  /** What was typed in a panel and not run. */
+  draftOf(id: string): string | undefined;
+  /** Keeps what is typed; null when it is what was run. */
+  keepDraft(id: string, text: string | null): void;
 }
 
 function fromSearch(search: string): Panel[] {
@@ -24,7 +30,15 @@ function fromSearch(search: string): Panel[] {
 export function usePanels(): [Panel[], PanelActions] {
   const { search } = useLocation();
   const navigate = useNavigate();
-  const [panels, setPanels] = useState(() => fromSearch(search));
+  const drafts = useRef(new Map<string, string>());
+  const [panels, setPanels] = useState(() => {
+    const initial = fromSearch(search);
+    draftsOf(search).forEach((text, index) => {
+      const panel = initial[index];
+      if (panel && text !== null) drafts.current.set(panel.id, text);
+    });
+    return initial;
+  });
   const known = useRef(search);
   const latest = useRef(panels);
   latest.current = panels;
@@ -39,11 +53,31 @@ export function usePanels(): [Panel[], PanelActions] {
     );
   }, [search]);
 
+  useEffect(() => {
+    const keep = () => {
+      const texts = latest.current.map(({ id }) => drafts.current.get(id) ?? null);
+      keepDrafts(known.current, texts);
+    };
+    // Before another page of the application, and before the page is unloaded.
+    window.addEventListener('pagehide', keep);
+    return () => {
+      window.removeEventListener('pagehide', keep);
+      keep();
+    };
+  }, []);
+
   const apply = useCallback(
-    (next: Panel[]) => {
+    (wanted: Panel[]) => {
+      const written = `?${encodePanels(wanted)}`;
+      // Which of the expressions found no room is known when the address is written.
+      const read = decodePanels(written);
+      const next = wanted.map((panel, index) => {
+        const { keeping: _, ...rest } = panel;
+        const keeping = read[index]?.keeping;
+        return keeping ? { ...rest, keeping } : rest;
+      });
       latest.current = next;
       setPanels(next);
-      const written = `?${encodePanels(next)}`;
       if (written === known.current) return;
       known.current = written;
       navigate({ search: written });
@@ -73,5 +107,10 @@ export function usePanels(): [Panel[], PanelActions] {
     },
     [apply],
   );
-  return [panels, { change, add, duplicate, remove }];
+  const draftOf = useCallback((id: string) => drafts.current.get(id), []);
+  const keepDraft = useCallback((id: string, text: string | null) => {
+    if (text === null) drafts.current.delete(id);
+    else drafts.current.set(id, text);
+  }, []);
+  return [panels, { change, add, duplicate, remove, draftOf, keepDraft }];
 }

@@ -2,7 +2,7 @@
 import { MantineProvider, Text } from '@mantine/core';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { BrowserRouter, Navigate, Outlet, Route, Routes, useLocation } from 'react-router';
-import { useHeartbeat } from '../api/hooks';
+import { useHeartbeat, useRecovery } from '../api/hooks';
 import { pathPrefix } from '../lib/prefix';
 import { Banners } from './Banners';
 import { ErrorBoundary } from './ErrorBoundary';
@@ -32,6 +32,7 @@ function NotFound() {
 
 function Frame() {
   useHeartbeat();
+  useRecovery();
   const { pathname } = useLocation();
   return (
     <>

@@ -1,1 +1,0 @@
-import{Q as e}from"./shared-DcfQseHF.js";var t=50,n=e(`emberkeep.queryHistory`,[],e=>Array.isArray(e)&&e.every(e=>typeof e==`string`));function r(e){e.trim()!==``&&n.set(n=>[e,...n.filter(t=>t!==e)].slice(0,t))}export{r as n,n as t};

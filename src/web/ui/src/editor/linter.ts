@@ -1,0 +1,40 @@
+// The library's check of an expression, which follows its tree by recursion and
+// so has an end: what is nested too deeply for it is left to the server. So is
+// what takes too long to parse; of half a tree it would find faults that are none.
+import { forceParsing, syntaxTreeAvailable } from '@codemirror/language';
+import type { Diagnostic } from '@codemirror/lint';
+import type { EditorView } from '@codemirror/view';
+import type { LintStrategy } from '@prometheus-io/codemirror-promql';
+
+const TOO_DEEP =
+  'The expression is too long or nested too deeply to be checked here. The server checks it when it is run.';
+
+const PATIENCE_MS = 500;
+
+type Check = ReturnType<LintStrategy['promQL']>;
+
+/** Stands at the caret, since the beginning of a long expression is out of sight. */
+function remark({ state }: EditorView): Diagnostic[] {
+  const { head } = state.selection.main;
+  const from = Math.max(0, head - 1);
+  return [{ from, to: Math.min(from + 1, state.doc.length), severity: 'info', message: TOO_DEEP }];
+}
+
+/** The result of a check, or a remark where it runs out of stack. */
+export function checkedBy(check: Check): Check {
+  return (view: EditorView) => {
+    try {
+      const { length } = view.state.doc;
+      if (!syntaxTreeAvailable(view.state, length) && !forceParsing(view, length, PATIENCE_MS))
+        return remark(view);
+      return check(view);
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      return remark(view);
+    }
+  };
+}
+
+export function forgiving(inner: LintStrategy): LintStrategy {
+  return { promQL: () => checkedBy(inner.promQL()) };
+}
