@@ -4,6 +4,7 @@
 //! A parent that declares a module does not import it, and tests may import what they like.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
 
 use syn::visit::{self, Visit};
 
@@ -50,15 +51,14 @@ impl Modules {
             if let syn::Item::Mod(below) = item {
                 let name = below.ident.to_string();
                 let inner: Key = key.iter().cloned().chain([name.clone()]).collect();
-                match &below.content {
-                    Some((_, items)) => self.add(files, &inner, file, items),
-                    None => {
-                        let path = inner.join("/");
-                        let flat = format!("src/{path}.rs");
-                        let of_folder = format!("src/{path}/mod.rs");
-                        let file = if files.contains_key(&flat) { flat } else { of_folder };
-                        self.read(files, &inner, &file);
-                    }
+                if let Some((_, items)) = &below.content {
+                    self.add(files, &inner, file, items);
+                } else {
+                    let path = inner.join("/");
+                    let flat = format!("src/{path}.rs");
+                    let of_folder = format!("src/{path}/mod.rs");
+                    let file = if files.contains_key(&flat) { flat } else { of_folder };
+                    self.read(files, &inner, &file);
                 }
                 module.names.entry(name).or_default().push(Name::Module);
                 continue;
@@ -274,7 +274,8 @@ fn circles(files: &BTreeMap<String, String>) -> BTreeSet<String> {
             circle.rotate_left(first);
             let mut told = circle[0].clone();
             for (at, next) in circle.iter().cycle().skip(1).take(circle.len()).enumerate() {
-                told.push_str(&format!(" -> {next} ({})", graph[&circle[at]][next]));
+                let items = &graph[&circle[at]][next];
+                let _ = write!(told, " -> {next} ({items})");
             }
             found.insert(told);
         }
