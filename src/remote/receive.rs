@@ -65,7 +65,7 @@ impl Receiver {
     /// Inflates a body.
     ///
     /// # Errors
-    /// When it is not compressed, or inflates to more than [`MAX_REQUEST_BYTES`].
+    /// When it is not compressed, or inflates to more than 32 MiB.
     pub fn inflate(&self, body: &[u8]) -> Result<Inflated, ReceiveError> {
         let len = snap::raw::decompress_len(body)?;
         if len > MAX_REQUEST_BYTES {

@@ -1,7 +1,7 @@
 //! The syntax tree. Every node knows its bytes in the query text.
 //!
 //! **Invariants**: the height of a tree is bounded by [`MAX_HEIGHT`], and only long texts come near it: walks over their
-//! trees have a stack with room for that; see [`super::super::deep`]. Dropping one takes no stack. Trees are never changed after parsing; evaluation works on a plan made from them.
+//! trees have a stack with room for that, see `promql::deep`. Dropping one takes no stack. Trees are never changed after parsing; evaluation works on a plan made from them.
 
 pub use super::token::Span;
 use crate::model::Matcher;
