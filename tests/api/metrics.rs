@@ -10,6 +10,8 @@ const PAGE: &str = include_str!("../../docs/operations/metrics.md");
 fn the_page_names_every_metric_with_its_type_and_no_other() {
     let dir = tempfile::tempdir().expect("dir");
     let server = start(&dir, &[]);
+    // A family of metrics with labels is there once one of them is.
+    assert_eq!(get(&server, "/api/v1/query?query=1").status, 200);
     let text = get(&server, "/metrics").text();
     let exposed: BTreeSet<String> = text
         .lines()
