@@ -5,6 +5,8 @@
 //! nothing running. So the test runs only with `EMBERKEEP_CONTAINERS=1` or `EMBERKEEP_REQUIRE_ALL=1`; otherwise it says
 //! so and passes, and also where the system does not let an engine start.
 
+#![expect(clippy::print_stdout, reason = "a skipped test says so")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
