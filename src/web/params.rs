@@ -1,11 +1,13 @@
 //! Parameters of requests: from the URL, and from the body of a form. Times, durations, selectors, limits.
 
+use std::convert::Infallible;
+use std::future::ready;
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{FromRequest, Request};
+use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, Method};
+use futures_util::stream::once;
 
 use super::bodies::{self, BodyError, Counted, Room};
 use super::lanes::Turn;
@@ -51,32 +53,41 @@ impl Params {
     /// # Errors
     /// When the body is too large, does not come, or there is no room for it and its parameters.
     async fn read(request: Request, room: &Room) -> Result<Self, BodyError> {
-        let (mut pairs, mut counted) = (Vec::new(), Counted::default());
-        let media_type =
-            request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let media_type = media_type.split(';').next().unwrap_or_default().trim();
+        let (parts, body) = request.into_parts();
+        let content_type = parts.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
         // The body of a GET has no meaning.
-        let has_body = request.method() == Method::POST || request.method() == Method::PUT;
+        let has_body = parts.method == Method::POST || parts.method == Method::PUT;
         let is_form = has_body && media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded");
         let is_multipart = has_body && media_type.eq_ignore_ascii_case("multipart/form-data");
-        let (parts, body) = request.into_parts();
-        let mut body = Some(body);
-        if let Some(body) = body.take_if(|_| is_form) {
-            let bytes;
-            (bytes, counted) = bodies::read(body, MAX_FORM_BYTES, room).await?;
+        let (bytes, mut counted) = if is_form || is_multipart {
+            bodies::read(body, MAX_FORM_BYTES, room).await?
+        } else {
+            Default::default()
+        };
+        // As in Go: what a form says goes before what the URL says, and that before a form in parts.
+        let mut pairs = Vec::new();
+        if is_form {
             // Of many short ones it is not their text that takes memory.
-            counted.grow(bytes.split(|b| *b == b'&').count() * size_of::<Pair>(), room)?;
+            counted.grow(count_pairs(&bytes) * size_of::<Pair>(), room)?;
             read_pairs(&bytes, &mut pairs);
         }
-        let long = parts.extensions.get::<LongQuery>();
-        if let Some(query) = long.map(|long| &*long.text).or(parts.uri.query().map(str::as_bytes)) {
-            if long.is_some() {
-                counted.grow(query.split(|b| *b == b'&').count() * size_of::<Pair>(), room)?;
-            }
-            read_pairs(query, &mut pairs);
+        if let Some(long) = parts.extensions.get::<LongQuery>() {
+            counted.grow(long.text.len() + count_pairs(&long.text) * size_of::<Pair>(), room)?;
+            read_pairs(&long.text, &mut pairs);
         }
-        if let Some(body) = body.filter(|_| is_multipart) {
-            read_multipart(&parts.headers, body, &mut pairs, &mut counted, room).await?;
+        read_pairs(parts.uri.query().unwrap_or_default().as_bytes(), &mut pairs);
+        if is_multipart {
+            let boundary = multer::parse_boundary(content_type).map_err(BodyError::Multipart)?;
+            let mut form = multer::Multipart::new(once(ready(Ok::<_, Infallible>(bytes))), boundary);
+            while let Some(field) = form.next_field().await.map_err(BodyError::Multipart)? {
+                // Files are left out.
+                let Some(name) = field.name().filter(|_| field.file_name().is_none()) else { continue };
+                let name = name.to_owned();
+                counted.grow(size_of::<Pair>(), room)?;
+                let value = field.bytes().await.map_err(BodyError::Multipart)?;
+                pairs.extend(String::from_utf8(value.into()).ok().map(|value| (name, value)));
+            }
         }
         Ok(Self { pairs, _counted: counted })
     }
@@ -214,36 +225,9 @@ impl Params {
 const MIN_TIME: &str = "-292273086-05-16T16:47:06Z";
 const MAX_TIME: &str = "292277025-08-18T07:12:54.999999999Z";
 
-/// Reads the text fields of a form in parts. They come behind those of the URL, as in Go; files are left out.
-async fn read_multipart(
-    headers: &HeaderMap,
-    body: Body,
-    pairs: &mut Vec<Pair>,
-    counted: &mut Counted,
-    room: &Room,
-) -> Result<(), BodyError> {
-    let media_type = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let boundary = multer::parse_boundary(media_type).map_err(BodyError::Multipart)?;
-    let mut form = multer::Multipart::new(body.into_data_stream(), boundary);
-    let mut bytes = 0;
-    while let Some(mut field) = form.next_field().await.map_err(BodyError::Multipart)? {
-        let name = field.file_name().is_none().then(|| field.name().map(str::to_owned)).flatten();
-        let mut value = Vec::new();
-        counted.grow(size_of::<Pair>() + name.as_ref().map_or(0, String::len), room)?;
-        while let Some(piece) = field.chunk().await.map_err(BodyError::Multipart)? {
-            bytes += piece.len();
-            if bytes > MAX_FORM_BYTES {
-                return Err(BodyError::TooLarge(MAX_FORM_BYTES));
-            }
-            if name.is_some() {
-                counted.grow(piece.len(), room)?;
-                value.extend_from_slice(&piece);
-            }
-        }
-        let value = String::from_utf8(value).ok();
-        pairs.extend(name.zip(value));
-    }
-    Ok(())
+/// How many pairs a form has at most.
+fn count_pairs(form: &[u8]) -> usize {
+    form.split(|b| *b == b'&').count()
 }
 
 /// Appends the pairs of a form. As in Go, a pair that holds `;` or a broken escape is left out.

@@ -85,8 +85,7 @@ pub async fn serve(
             // Nobody closes the semaphore.
             (Ok(place), stream) = next => {
                 let open = Open::new(place, connections.open.clone());
-                let Connections { read_timeout, room, .. } = connections.clone();
-                tasks.spawn(connection(stream, router.clone(), (read_timeout, room), stopping.clone(), open));
+                tasks.spawn(connection(stream, router.clone(), connections.clone(), stopping.clone(), open));
             }
             // What went wrong on a connection concerns its client alone.
             Some(_) = tasks.join_next() => {}
@@ -101,7 +100,7 @@ pub async fn serve(
 async fn connection(
     stream: TcpStream,
     router: Router,
-    (read_timeout, room): (Duration, Room),
+    Connections { read_timeout, room, .. }: Connections,
     mut stopping: watch::Receiver<bool>,
     _open: Open,
 ) {

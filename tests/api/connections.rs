@@ -125,4 +125,8 @@ fn long_queries_come_in_the_url_and_forms_in_parts() {
     let cut = send(&server, "POST /api/v1/query", &headers, &form.as_bytes()[..80]);
     assert_eq!(cut.status, 400);
     assert!(cut.text().contains("error parsing form values"), "{}", cut.text());
+    // A part whose head has no end is a body that is too large, and no more.
+    let endless = format!("--b\r\nContent-Disposition: {}", "x".repeat(11 << 20));
+    let endless = send(&server, "POST /api/v1/query", &headers, endless.as_bytes());
+    assert!(endless.text().contains("more than 10485760 bytes"), "{}", endless.text());
 }
