@@ -49,7 +49,7 @@ pub fn parse(query: &str, features: &Features) -> Result<Expr, Error> {
 /// # Errors
 /// When the text is not a query, or its regular expressions are too much.
 pub fn parse_within(query: &str, features: &Features, patterns: &mut RegexBudget) -> Result<Expr, Error> {
-    deep::run(query.len() > deep::SHALLOW_BYTES, || syntax::parse(query, features, patterns))?
+    deep::run(deep::may_be_deep(query), || syntax::parse(query, features, patterns))?
 }
 
 /// Parses a plain series selector, as the `match[]` parameters of the API have it.

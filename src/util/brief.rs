@@ -25,16 +25,21 @@ pub fn message(text: &str) -> Cow<'_, str> {
     if text.len() <= MAX_MESSAGE_BYTES && !text.contains(hidden) {
         return Cow::Borrowed(text);
     }
-    let end =
-        (0..=text.len().min(MAX_MESSAGE_BYTES)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    let mut out = String::with_capacity(end);
-    for c in text[..end].chars() {
+    let kept = beginning(text, MAX_MESSAGE_BYTES);
+    let mut out = String::with_capacity(kept.len());
+    for c in kept.chars() {
         if hidden(c) { out.extend(c.escape_default()) } else { out.push(c) }
     }
-    if end < text.len() {
+    if kept.len() < text.len() {
         out.push_str("...");
     }
     Cow::Owned(out)
+}
+
+/// As much of `text` as whole characters fill `bytes`.
+fn beginning(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    &text[..end]
 }
 
 struct Cut(String);
@@ -42,8 +47,7 @@ struct Cut(String);
 impl Write for Cut {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = MAX_BYTES - self.0.len();
-        let end = (0..=room.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        self.0.push_str(&text[..end]);
+        self.0.push_str(beginning(text, room));
         if text.len() > room { Err(fmt::Error) } else { Ok(()) }
     }
 }

@@ -52,28 +52,26 @@ impl Display for DurationExpr {
     }
 }
 
+/// Writes a chain of operators term after term: there may be thousands.
+fn write_chain(f: &mut fmt::Formatter<'_>, last: &Binary) -> fmt::Result {
+    let mut chain = vec![last];
+    let mut first = &last.lhs;
+    while let ExprKind::Binary(binary) = &first.kind {
+        chain.push(binary);
+        first = &binary.lhs;
+    }
+    write!(f, "{first}")?;
+    chain.iter().rev().try_for_each(|binary| write!(f, " {} {}", operator(binary), binary.rhs))
+}
+
 impl Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Terms of a chain are written one after the other, however many there are.
-        if let ExprKind::Binary(binary) = &self.kind {
-            let mut chain = vec![binary];
-            let mut first = &binary.lhs;
-            while let ExprKind::Binary(binary) = &first.kind {
-                chain.push(binary);
-                first = &binary.lhs;
-            }
-            write!(f, "{first}")?;
-            return chain
-                .iter()
-                .rev()
-                .try_for_each(|binary| write!(f, " {} {}", operator(binary), binary.rhs));
-        }
         match &self.kind {
             ExprKind::Number { value, is_duration } => f.write_str(&number(*value, *is_duration)),
             ExprKind::String(text) => f.write_str(&quote(text)),
             ExprKind::Paren(inner) => write!(f, "({inner})"),
             ExprKind::Unary { negate, expr } => write!(f, "{}{expr}", if *negate { '-' } else { '+' }),
-            ExprKind::Binary(_) => Ok(()),
+            ExprKind::Binary(binary) => write_chain(f, binary),
             ExprKind::Aggregate(aggregate) => {
                 f.write_str(&aggregate_head(aggregate))?;
                 f.write_char('(')?;

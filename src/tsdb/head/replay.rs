@@ -235,8 +235,8 @@ impl Share {
         let numbers = (self.number..).step_by(self.of);
         for (number, page) in numbers.zip(pages) {
             let as_u32 = |number: usize| u32::try_from(number).unwrap_or(ELSEWHERE - 1);
-            self.places[number] = if page.is_dense() { as_u32(slots.len()) } else { SPARSE };
             let dense = page.is_dense();
+            self.places[number] = if dense { as_u32(slots.len()) } else { SPARSE };
             for (at, slot) in page.numbered_mut() {
                 if !dense {
                     self.sparse.insert(as_u32(number * PAGE + at), as_u32(slots.len()));
