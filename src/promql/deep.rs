@@ -60,6 +60,6 @@ mod tests {
         }
         let long =
             "sum by (job, instance) (rate(http_requests_total{job=~\"api|web\", code!=\"200\"}[5m])) / 2";
-        assert!(!may_be_deep(&vec![long; 10].join(" + ")));
+        assert!(!may_be_deep(&[long; 10].join(" + ")));
     }
 }
