@@ -100,6 +100,8 @@ impl App {
 
         // Listening comes first: a second server on the port must not touch the data.
         let (listeners, addresses) = bind(&settings.listen).await?;
+        // Before the file is read: what changes from now on is new.
+        let watcher = Watcher::new(&settings);
         let first = reload::load(&settings, &addresses)?;
 
         let (mut options, db_clock) = (settings.tsdb.clone(), Arc::clone(&clock));
@@ -159,7 +161,6 @@ impl App {
             ready: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         });
-        let watcher = Watcher::new(&settings);
         let mut reloader =
             Reloader::new(settings, addresses.clone(), Arc::clone(&state), scrape, reload_metrics);
         let first = (**state.config.load()).clone();

@@ -221,7 +221,12 @@ impl Engine {
         let mut patterns = RegexBudget::until(limits.deadline, limits.stop.clone());
         let expr = parse_within(query, &self.options.features, &mut patterns);
         limits.check_time()?;
-        Ok((expr?, Asked { source, options, limits, default_step_ms, started, _text: text }))
+        let expr = expr?;
+        if options.explain && expr.height() > SHALLOW_TREE {
+            // What explains it would be a tree as high, to be written and dropped on any stack.
+            return Err(Error::TooDeep("explained"));
+        }
+        Ok((expr, Asked { source, options, limits, default_step_ms, started, _text: text }))
     }
 
     /// Runs the query where its depth has room: planning and evaluation recurse as deep as the expression.
@@ -674,5 +679,20 @@ mod tests {
             Value::String { timestamp: 7, value: "a".to_owned() }
         );
         assert_eq!(instant("1 + 1").expect("a scalar").value, Value::Scalar { timestamp: 7, value: 2.0 });
+    }
+
+    #[test]
+    fn only_what_is_not_deep_is_explained() {
+        let (storage, engine) = (FixedStorage::new(), Engine::new(EngineOptions::default()));
+        let ask = |terms: usize, explain: bool| {
+            let options = QueryOptions { explain, ..QueryOptions::default() };
+            engine
+                .instant(&storage, &vec!["vector(1)"; terms].join("+"), 0, &options)
+                .map(|result| result.explain)
+        };
+        assert!(ask(150, true).expect("answered").is_some());
+        assert!(ask(1900, false).expect("answered").is_none());
+        let refused = ask(300, true).expect_err("too deep").to_string();
+        assert_eq!(refused, "expression is nested too deeply to be explained");
     }
 }

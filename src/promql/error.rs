@@ -32,6 +32,9 @@ pub enum Error {
         /// The bytes concerned.
         span: Span,
     },
+    /// The expression has more levels than what can be done with it so.
+    #[error("expression is nested too deeply to be {0}")]
+    TooDeep(&'static str),
     /// A computed length of time is unusable.
     #[error("{}:{}: {message}", span.start, span.end)]
     Duration {
@@ -100,6 +103,7 @@ impl Error {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Parse { .. }
+            | Self::TooDeep(_)
             | Self::Duration { .. }
             | Self::NotRangeable(_)
             | Self::InvalidStep

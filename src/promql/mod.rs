@@ -36,6 +36,9 @@ use crate::model::{Matcher, RegexBudget};
 use serde_json::value::RawValue;
 use syntax::ast::ExprKind;
 
+/// Highest tree that is formatted.
+const MAX_FORMATTED_HEIGHT: u16 = 250;
+
 /// Parses and type-checks a query.
 ///
 /// # Errors
@@ -49,7 +52,7 @@ pub fn parse(query: &str, features: &Features) -> Result<Expr, Error> {
 /// # Errors
 /// When the text is not a query, or its regular expressions are too much.
 pub fn parse_within(query: &str, features: &Features, patterns: &mut RegexBudget) -> Result<Expr, Error> {
-    deep::run(deep::may_be_deep(query), || syntax::parse(query, features, patterns))?
+    deep::run(query.len() > deep::SHALLOW_BYTES, || syntax::parse(query, features, patterns))?
 }
 
 /// Parses a plain series selector, as the `match[]` parameters of the API have it.
@@ -71,9 +74,12 @@ pub fn parse_selector_within(text: &str, patterns: &mut RegexBudget) -> Result<V
 /// The query in the form for people: long expressions split over lines.
 ///
 /// # Errors
-/// When there is no thread for a deep one.
+/// When it is deep: each level is indented further, so that the text would be thousands of times the query.
 pub fn format(query: &Expr) -> Result<String, Error> {
-    deep::run(query.height() > deep::SHALLOW_TREE, || syntax::pretty(query))
+    if query.height() > MAX_FORMATTED_HEIGHT {
+        return Err(Error::TooDeep("formatted"));
+    }
+    Ok(syntax::pretty(query))
 }
 
 /// The syntax tree of the query as JSON.

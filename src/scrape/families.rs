@@ -61,6 +61,20 @@ impl Families {
         };
     }
 
+    /// Ends a scrape, whatever came of it: forgets families that vanished long ago.
+    pub(super) fn end(&mut self) {
+        let oldest = self.scrape.saturating_sub(KEEP_SCRAPES);
+        let before = self.by_name.len();
+        self.by_name.retain(|_, family| family.seen >= oldest);
+        self.changed |= before != self.by_name.len();
+    }
+
+    /// Families that are held.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
     /// Notes that what [`Families::changed`] gave is known now.
     pub(super) fn published(&mut self) {
         self.changed = false;
@@ -68,10 +82,6 @@ impl Families {
 
     /// All families in name order, when anything changed since [`Families::published`] was called last.
     pub(super) fn changed(&mut self) -> Option<Arc<Vec<FamilyMetadata>>> {
-        let oldest = self.scrape.saturating_sub(KEEP_SCRAPES);
-        let before = self.by_name.len();
-        self.by_name.retain(|_, family| family.seen >= oldest);
-        self.changed |= before != self.by_name.len();
         if !self.changed {
             return None;
         }

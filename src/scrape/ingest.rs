@@ -153,6 +153,7 @@ impl Ingest {
             })
         });
         metrics.duplicates.inc_by(summary.refused.duplicate);
+        self.families.end();
         let body = body.map_err(|reason| message(&reason).into_owned());
         let mut families = None;
         if let Err(reason) = &body {

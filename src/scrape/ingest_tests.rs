@@ -124,6 +124,17 @@ fn a_failed_scrape_marks_everything_and_stores_nothing() {
 }
 
 #[test]
+fn families_of_scrapes_that_fail_are_forgotten_as_others_are() {
+    let mut b = Bench::new("");
+    for scrape in 0..50 {
+        let families =
+            (0..10).map(|n| format!("# TYPE f{scrape}_{n} gauge")).collect::<Vec<_>>().join("\n") + "\n";
+        assert!(b.scrape(&format!("{families}nonsense\n")).error.is_some());
+    }
+    assert_eq!(b.ingest.families.len(), 11 * 10);
+}
+
+#[test]
 fn an_empty_body_is_a_scrape_without_samples() {
     let mut b = Bench::new("");
     b.scrape("a 1\n");

@@ -1,7 +1,9 @@
 //! The syntax tree. Every node knows its bytes in the query text.
 //!
-//! **Invariants**: the height of a tree is bounded by [`MAX_HEIGHT`], and only long texts come near it: walks over their
-//! trees have a stack with room for that, see `promql::deep`. Dropping one takes no stack. Trees are never changed after parsing; evaluation works on a plan made from them.
+//! **Invariants**: the height of a tree is bounded by [`MAX_HEIGHT`], and only long texts come near it. Parsing,
+//! planning and evaluating these have a stack with room for that, see `promql::deep`; dropping and printing take none.
+//! To compare two takes as much stack as they are high. Trees are never changed after parsing; evaluation works on a
+//! plan made from them.
 
 pub use super::token::Span;
 use crate::model::Matcher;

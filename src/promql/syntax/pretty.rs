@@ -1,5 +1,7 @@
 //! The form for people: expressions longer than a line are split, two spaces per level.
 
+use std::fmt::{self, Write};
+
 use super::ast::{Expr, ExprKind};
 use super::print::{aggregate_head, operator, subquery_suffix};
 
@@ -21,7 +23,7 @@ fn indent(level: usize) -> String {
 
 impl Printer {
     fn node(&self, expr: &Expr, level: usize) -> String {
-        let flat = expr.to_string();
+        let flat = self.line_of(expr);
         let here = indent(level);
         match &expr.kind {
             ExprKind::Unary { negate, expr } => {
@@ -29,11 +31,10 @@ impl Printer {
                 format!("{here}{sign}{}", self.node(expr, level).trim())
             }
             // The line of a short subquery is its own; the level is not repeated before it.
-            ExprKind::Subquery(_) if flat.len() <= self.max_line => flat,
-            ExprKind::Subquery(subquery) => {
+            ExprKind::Subquery(subquery) => flat.unwrap_or_else(|| {
                 format!("{}{}", self.node(&subquery.expr, level), subquery_suffix(subquery))
-            }
-            _ if flat.len() <= self.max_line => format!("{here}{flat}"),
+            }),
+            _ if let Some(flat) = flat => format!("{here}{flat}"),
             ExprKind::Aggregate(aggregate) => {
                 let mut out = format!("{here}{}(\n", aggregate_head(aggregate));
                 if let Some(param) = &aggregate.param {
@@ -58,9 +59,31 @@ impl Printer {
             }
             ExprKind::Paren(inner) => format!("{here}(\n{}\n{here})", self.node(inner, level + 1)),
             ExprKind::Number { .. } | ExprKind::String(_) | ExprKind::Vector(_) | ExprKind::Matrix(_) => {
-                format!("{here}{flat}")
+                format!("{here}{expr}")
             }
         }
+    }
+
+    /// The canonical form, if it fits on one line; no more of it is made than that.
+    fn line_of(&self, expr: &Expr) -> Option<String> {
+        let mut line = Line { text: String::new(), max: self.max_line };
+        write!(line, "{expr}").ok().map(|()| line.text)
+    }
+}
+
+/// Text that refuses to be longer than a line.
+struct Line {
+    text: String,
+    max: usize,
+}
+
+impl Write for Line {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        if self.text.len() + more.len() > self.max {
+            return Err(fmt::Error);
+        }
+        self.text.push_str(more);
+        Ok(())
     }
 }
 

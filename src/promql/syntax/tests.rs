@@ -172,9 +172,12 @@ fn deep_nesting_is_an_error_and_not_a_crash() {
         assert!(crate::promql::to_json(&expr).expect("a thread").get().len() > long.len());
         assert_eq!(crate::promql::selectors(&expr).expect("a thread").len(), long.matches('a').count());
     }
-    let long = parse(&("a + ".repeat(300) + "a"), &Features::all()).expect("a chain");
+    let long = parse(&("a + ".repeat(240) + "a"), &Features::all()).expect("a chain");
     let printed = crate::promql::format(&long).expect("a thread");
     assert_eq!(parse(&printed, &Features::all()).expect("the same").to_string(), long.to_string());
+    let long = parse(&("a + ".repeat(300) + "a"), &Features::all()).expect("a chain");
+    let refused = crate::promql::format(&long).expect_err("it would be far longer than the query");
+    assert_eq!(refused.to_string(), "expression is nested too deeply to be formatted");
 }
 
 /// A small generator of numbers, so that failures can be repeated from the seed.

@@ -28,6 +28,10 @@ impl Page {
         Self { slots: Vec::with_capacity(slots), numbers: Vec::new() }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// Whether its slots have no gaps.
     pub(super) fn is_dense(&self) -> bool {
         self.numbers.is_empty()
@@ -82,7 +86,7 @@ impl Page {
             Ok(place) => &mut self.slots[place],
             Err(place) if self.slots.len() < MIN_DENSE => self.insert(place, number),
             Err(_) => {
-                self.fill();
+                self.fill(0);
                 &mut self.slots[number]
             }
         }
@@ -101,10 +105,20 @@ impl Page {
         (self.numbers, self.slots) = named.unzip();
     }
 
-    /// Makes a sparse page a dense one, with all slots.
-    fn fill(&mut self) {
+    /// Whether it has all its slots.
+    pub(super) fn is_full(&self) -> bool {
+        self.slots.len() == PAGE
+    }
+
+    /// Makes the page a full one; slots that were not there have `generation`.
+    pub(super) fn fill(&mut self, generation: u32) {
+        let new = || Slot { generation, series: None };
+        if self.is_dense() {
+            self.slots.resize_with(PAGE, new);
+            return;
+        }
         let there = std::mem::take(&mut self.slots);
-        self.slots.resize_with(PAGE, Slot::default);
+        self.slots.resize_with(PAGE, new);
         for (number, slot) in std::mem::take(&mut self.numbers).into_iter().zip(there) {
             self.slots[usize::from(number)] = slot;
         }

@@ -33,6 +33,8 @@ pub(super) struct Slot {
 pub(super) struct Table {
     pub(super) pages: Vec<Page>,
     free: Vec<u32>,
+    /// Pages with slots that are not there, after a replay; the lowest last.
+    partial: Vec<u32>,
     /// Generation of slots that are made from now on: no record of the log names a larger or equal one of a series that
     /// is not here.
     generation: u32,
@@ -113,6 +115,16 @@ impl Table {
 
     /// The number of a slot that is free.
     fn vacant(&mut self) -> u32 {
+        if self.free.is_empty()
+            && let Some(page) = self.partial.pop()
+        {
+            // Before a new page: over restarts there must not be ever more of them.
+            let page = page as usize;
+            let there: Vec<usize> = self.pages[page].numbered_mut().map(|(number, _)| number).collect();
+            self.pages[page].fill(self.generation);
+            let new = (0..PAGE).rev().filter(|number| there.binary_search(number).is_err());
+            self.free.extend(new.filter_map(|number| u32::try_from(page * PAGE + number).ok()));
+        }
         if let Some(slot) = self.free.pop() {
             return slot;
         }
@@ -210,6 +222,7 @@ impl Table {
     /// After a replay: slots without series may be given away, with a generation the log has not seen.
     pub(super) fn collect_free_slots(&mut self) {
         self.free.clear();
+        self.partial.clear();
         // Behind the last generation there is none that a free slot could have; damage alone gets there.
         let Some(next) = self.generation.checked_add(1) else { return };
         self.generation = next;
@@ -219,8 +232,14 @@ impl Table {
                 self.free.push(u32::try_from(page * PAGE + at).expect("slots are counted in 32 bits"));
             }
         }
+        // The last page, if it is dense, goes on to grow slot by slot.
+        let last = self.pages.len().saturating_sub(1);
+        let grows = |at: usize| at == last && self.pages[at].is_dense();
+        let partial = (0..self.pages.len()).filter(|at| !self.pages[*at].is_full() && !grows(*at));
+        self.partial = partial.filter_map(|at| u32::try_from(at).ok()).collect();
         // The lowest is given away first.
         self.free.reverse();
+        self.partial.reverse();
     }
 }
 
@@ -237,5 +256,45 @@ mod tests {
         table.remove(1);
         let made = table.insert(&labels("y"), fingerprint(&labels("y")));
         assert_eq!(made.slot(), 2);
+    }
+
+    /// Peaks and restarts that few series survive.
+    #[test]
+    fn slots_that_a_log_did_not_name_are_given_away() {
+        let labels = |number: u32| Labels::from_pairs([("n", number.to_string())]);
+        let (mut survivors, mut pages) = (Vec::new(), 0);
+        for round in 0..4 {
+            let mut table = Table::default();
+            for (reference, labels) in &survivors {
+                table.insert_logged(*reference, labels);
+            }
+            table.collect_free_slots();
+            let known = u32::try_from(survivors.len()).expect("few");
+            let mut all = survivors;
+            for number in 0..20_000 - known {
+                let labels = labels(round * 100_000 + number);
+                let made = table.insert(&labels, fingerprint(&labels));
+                assert!(all.iter().take(known as usize).all(|(old, _)| *old != made));
+                all.push((made, labels));
+            }
+            let slots: std::collections::BTreeSet<u32> = all.iter().map(|(made, _)| made.slot()).collect();
+            assert_eq!((table.len(), slots.len()), (20_000, 20_000));
+            if round == 0 {
+                pages = table.pages.len();
+            }
+            assert_eq!(table.pages.len(), pages, "round {round}");
+            survivors = all.into_iter().step_by(100).collect();
+        }
+    }
+
+    #[test]
+    fn there_are_slots_below_the_last_number_that_a_log_names() {
+        let mut table = Table::default();
+        table.insert_logged(SeriesRef::new(0, MAX_SLOT), &Labels::from_pairs([("a", "x")]));
+        table.collect_free_slots();
+        for number in 0..2000 {
+            let labels = Labels::from_pairs([("n", number.to_string())]);
+            assert_eq!(table.insert(&labels, fingerprint(&labels)).slot(), number);
+        }
     }
 }

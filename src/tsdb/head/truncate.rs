@@ -54,11 +54,12 @@ impl Head {
             self.min_valid.fetch_max(min_time, Ordering::AcqRel);
             then()
         };
-        for from in (0..).step_by(SLICE_PAGES) {
+        let mut from = 0;
+        loop {
             let mut table = write(&self.table);
-            let Some(slice) = table.pages.get_mut(from..).filter(|left| !left.is_empty()) else { break };
-            let slots = slice.iter_mut().take(SLICE_PAGES).flatten();
-            slots.filter_map(|slot| slot.series.as_mut()).for_each(|series| series.set_leaving(min_time));
+            let Some(slice) = next_slice(&mut table.pages, &mut from) else { break };
+            let series = slice.iter_mut().flatten().filter_map(|slot| slot.series.as_mut());
+            series.for_each(|series| series.set_leaving(min_time));
             drop(table);
             // Whoever waits gets the lock: it is not a fair one.
             std::thread::sleep(BETWEEN_SLICES);
@@ -136,11 +137,10 @@ impl Head {
         let _intake = lock(&self.intake);
         let mut table = write(&self.table);
         let super::Table { pages, timelines, exemplars, .. } = &mut *table;
-        let Some(slice) = pages.get_mut(*from..).filter(|left| !left.is_empty()) else { return false };
+        let Some(slice) = next_slice(pages, from) else { return false };
         let Leaving { min_time, needed, oldest, any } = leaving;
         let mut idle = Vec::new();
-        let count = slice.len().min(SLICE_PAGES);
-        for series in slice[..count].iter_mut().flatten().filter_map(|slot| slot.series.as_mut()) {
+        for series in slice.iter_mut().flatten().filter_map(|slot| slot.series.as_mut()) {
             let left = series.truncate(*min_time, |times| {
                 if let Some((id, first)) = series::shared(times) {
                     let entry = needed.entry(id).or_insert(first);
@@ -158,7 +158,6 @@ impl Head {
             let late = series.rest.as_ref().and_then(|rest| rest.late.first_key_value()).map(|(t, _)| *t);
             *oldest = (*oldest).into_iter().chain(series.first_from(*min_time, timelines)).chain(late).min();
         }
-        *from += count;
         *any |= !idle.is_empty();
         for reference in idle {
             if let Some(series) = table.get(reference).filter(|series| series.was_late) {
@@ -285,6 +284,15 @@ impl Head {
         }
         Some((page + 1) * PAGE)
     }
+}
+
+/// The pages of the next slice from page `from` on, which moves behind it; none behind the last page. Empty pages are
+/// passed over: a log may name slots far apart.
+fn next_slice<'a>(pages: &'a mut [Page], from: &mut usize) -> Option<&'a mut [Page]> {
+    let left = pages.get(*from..)?;
+    *from += left.iter().position(|page| !page.is_empty())?;
+    let start = std::mem::replace(from, pages.len().min(*from + SLICE_PAGES));
+    Some(&mut pages[start..*from])
 }
 
 /// A series as a checkpoint keeps it.
