@@ -3,14 +3,13 @@
 //! The recording is the file named by `EMBERKEEP_CAPTURE`; without it those parts are left out. Besides the times they
 //! print what a day takes: bytes a sample of the values alone, of everything in the block, and on disk.
 //! The recording holds 2,100 scrapes, so a day of 5,760 is it, continued: once backwards, then both again by every
-//! second scrape (see `emberkeep::bench::Replay`).
+//! second scrape (see `emberkeep::workload::Replay`).
 
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use emberkeep::bench::{Capture, Replay};
 use emberkeep::model::{Labels, LabelsBuf, Samples, TimeRange};
 use emberkeep::storage::{SeriesSet, StorageError};
 use emberkeep::telemetry::metrics::Counter;
@@ -21,6 +20,7 @@ use emberkeep::tsdb::chunk::column::{self, Effort, Scratch};
 use emberkeep::tsdb::store::sled::SledStore;
 use emberkeep::tsdb::store::{BlockId, BlockStore, keys};
 use emberkeep::util::StopToken;
+use emberkeep::workload::{Capture, Replay};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -5,20 +5,20 @@
 //! - [`util`]: clock, cancellation, locks; [`codec`]: bytes to numbers and back, framing, checksums
 //! - [`model`]: labels, matchers, samples, durations; [`telemetry`]: the server's own metrics and logs
 //! - [`storage`]: the read seam between queries and data; [`tsdb`]: the database
-//! - [`promql`]: the query language and its engine
+//! - [`promql`]: the query language and its engine; [`lanes`]: how much of it goes on at once
 //! - [`config`], [`relabel`], [`expfmt`]: what users and targets write; [`net`]: the outside world
 //! - [`discovery`], [`scrape`], [`remote`]: how samples come in
 //! - [`interop`]: data of other servers, in and out
-//! - [`web`]: HTTP API and page; [`app`]: wiring; [`cli`]: the command line; [`mod@bench`]: data to measure with
+//! - [`web`]: HTTP API and page; [`app`]: wiring; [`cli`]: the command line; [`workload`]: data to measure with
 
 pub mod app;
-pub mod bench;
 pub mod cli;
 pub mod codec;
 pub mod config;
 pub mod discovery;
 pub mod expfmt;
 pub mod interop;
+pub mod lanes;
 pub mod model;
 pub mod net;
 pub mod promql;
@@ -30,3 +30,4 @@ pub mod telemetry;
 pub mod tsdb;
 pub mod util;
 pub mod web;
+pub mod workload;

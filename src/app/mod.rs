@@ -21,6 +21,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::discovery::DiscoveryManager;
+use crate::lanes::Lanes;
 use crate::net::{Dialer, SystemResolver};
 use crate::promql::Engine;
 use crate::remote::Receiver;
@@ -142,7 +143,7 @@ impl App {
             replay_end: web::replay_end(&db),
             db,
             engine: Engine::new(settings.engine_options(&first)),
-            lanes: web::lanes::Lanes::new(settings.query_concurrency),
+            lanes: Lanes::new(settings.query_concurrency),
             query_timeout: settings.query_timeout,
             scrape: scrape.handle(),
             config: ArcSwap::from_pointee(first),

@@ -88,8 +88,8 @@ fn ask(target: &Target, endpoint: &str, form: &[(&str, String)]) -> Result<(), F
         return Err(format!("{}: {}", text("errorType"), text("error")).into());
     }
     for key in ["warnings", "infos"] {
-        for remark in reply[key].as_array().into_iter().flatten() {
-            output::error(remark.as_str().unwrap_or_default());
+        for annotation in reply[key].as_array().into_iter().flatten() {
+            output::error(annotation.as_str().unwrap_or_default());
         }
     }
     if target.json {

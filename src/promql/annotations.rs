@@ -1,4 +1,4 @@
-//! Remarks that go with an answer: warnings (the answer may be wrong) and infos (the query may be).
+//! Annotations that go with an answer: warnings (the answer may be wrong) and infos (the query may be).
 //!
 //! Equal texts are kept once; the position shown is that of the last one raised.
 
@@ -13,9 +13,9 @@ use super::syntax::quote::{quote, short_float, two_digit_float};
 const MONOTONICITY: &str = "input to histogram_quantile needed to be fixed for monotonicity \
      (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
 
-/// One remark without its position.
+/// One annotation without its position.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Remark {
+pub(crate) enum Annotation {
     InvalidQuantile(f64),
     InvalidRatio {
         got: f64,
@@ -117,7 +117,7 @@ impl MonotonicityFix {
     }
 }
 
-impl Remark {
+impl Annotation {
     fn is_warning(&self) -> bool {
         match self {
             Self::InvalidQuantile(_)
@@ -146,7 +146,7 @@ impl Remark {
         }
     }
 
-    /// The text that tells remarks apart, without position and without what is merged.
+    /// The text that tells annotations apart, without position and without what is merged.
     fn text(&self) -> String {
         match self {
             Self::InvalidQuantile(got) => {
@@ -240,43 +240,47 @@ fn with_metric(mut text: String, metric: &str) -> String {
 #[derive(Debug, Clone)]
 struct Entry {
     text: String,
-    remark: Remark,
+    annotation: Annotation,
     span: Span,
 }
 
-/// The remarks of one query.
+/// The annotations of one query.
 #[derive(Debug, Clone, Default)]
 pub struct Annotations {
     entries: Vec<Entry>,
     by_text: HashMap<String, usize>,
-    /// The entry raised last: remarks mostly repeat from step to step.
+    /// The entry raised last: annotations mostly repeat from step to step.
     last: usize,
 }
 
 impl Annotations {
-    /// Adds a remark about the expression at `span`. How many bytes that took.
-    pub(crate) fn add(&mut self, remark: Remark, span: Span) -> usize {
-        let mergeable = matches!(remark, Remark::ForcedMonotonicity { .. } | Remark::StartOverlap { .. });
-        let repeats = |entry: &Entry| entry.span == span && entry.remark == remark;
+    /// Adds an annotation about the expression at `span`. How many bytes that took.
+    pub(crate) fn add(&mut self, annotation: Annotation, span: Span) -> usize {
+        let mergeable =
+            matches!(annotation, Annotation::ForcedMonotonicity { .. } | Annotation::StartOverlap { .. });
+        let repeats = |entry: &Entry| entry.span == span && entry.annotation == annotation;
         if !mergeable && self.entries.get(self.last).is_some_and(repeats) {
             return 0;
         }
-        let text = remark.text();
+        let text = annotation.text();
         let Some(at) = self.by_text.get(&text).copied() else {
             self.last = self.entries.len();
             self.by_text.insert(text.clone(), self.last);
-            // The names in a remark are part of its text, which is held twice.
+            // The names in an annotation are part of its text, which is held twice.
             let bytes = size_of::<Entry>() + size_of::<(String, usize)>() + 3 * text.len();
-            self.entries.push(Entry { text, remark, span });
+            self.entries.push(Entry { text, annotation, span });
             return bytes;
         };
         self.last = at;
         let entry = &mut self.entries[at];
-        match (&mut entry.remark, &remark) {
-            (Remark::ForcedMonotonicity { fix, .. }, Remark::ForcedMonotonicity { fix: other, .. }) => {
+        match (&mut entry.annotation, &annotation) {
+            (
+                Annotation::ForcedMonotonicity { fix, .. },
+                Annotation::ForcedMonotonicity { fix: other, .. },
+            ) => {
                 fix.merge(other);
             }
-            (Remark::StartOverlap { seen, .. }, Remark::StartOverlap { seen: other, .. }) => {
+            (Annotation::StartOverlap { seen, .. }, Annotation::StartOverlap { seen: other, .. }) => {
                 *seen += other;
                 entry.span = span;
             }
@@ -285,14 +289,14 @@ impl Annotations {
         0
     }
 
-    /// Adds the remarks of `other` after its own. How many bytes that took.
+    /// Adds the annotations of `other` after its own. How many bytes that took.
     pub(crate) fn join(&mut self, other: Self) -> usize {
-        other.entries.into_iter().map(|entry| self.add(entry.remark, entry.span)).sum()
+        other.entries.into_iter().map(|entry| self.add(entry.annotation, entry.span)).sum()
     }
 
-    /// Adds the remarks of `other` after its own, at other positions. How many bytes that took.
+    /// Adds the annotations of `other` after its own, at other positions. How many bytes that took.
     pub(crate) fn repeat(&mut self, other: &Self, position: impl Fn(Span) -> Span) -> usize {
-        other.entries.iter().map(|entry| self.add(entry.remark.clone(), position(entry.span))).sum()
+        other.entries.iter().map(|entry| self.add(entry.annotation.clone(), position(entry.span))).sum()
     }
 
     /// Whether there are none.
@@ -312,7 +316,7 @@ impl Annotations {
 
     fn render(&self, warnings: bool, query: &str, max: usize) -> Vec<String> {
         let word = if warnings { "warning" } else { "info" };
-        let of_kind = || self.entries.iter().filter(|e| e.remark.is_warning() == warnings);
+        let of_kind = || self.entries.iter().filter(|e| e.annotation.is_warning() == warnings);
         let limit = if max == 0 { usize::MAX } else { max };
         let mut out: Vec<String> = of_kind().take(limit).map(|e| e.render(word, query)).collect();
         let omitted = of_kind().count() - out.len();
@@ -326,7 +330,7 @@ impl Annotations {
 impl Entry {
     fn render(&self, word: &str, query: &str) -> String {
         let mut out = format!("PromQL {word}: {}", self.text);
-        if let Remark::ForcedMonotonicity { fix, .. } = &self.remark {
+        if let Annotation::ForcedMonotonicity { fix, .. } = &self.annotation {
             let _ = write!(
                 out,
                 ", from buckets {} to {}, with a max diff of {}, over {} samples from {} to {}",
@@ -338,7 +342,7 @@ impl Entry {
                 rfc3339(fix.last_ms)
             );
         }
-        if let Remark::StartOverlap { seen: seen @ 2.., .. } = &self.remark {
+        if let Annotation::StartOverlap { seen: seen @ 2.., .. } = &self.annotation {
             let _ = write!(out, " ({seen} occurrences)");
         }
         let _ = write!(out, " ({})", self.span.position(query));
@@ -361,10 +365,10 @@ mod tests {
     #[test]
     fn merges_equal_texts_and_counts_the_rest() {
         let mut annotations = Annotations::default();
-        annotations.add(Remark::InvalidQuantile(2.0), Span::new(0, 1));
-        annotations.add(Remark::InvalidQuantile(2.0), Span::new(3, 4));
-        annotations.add(Remark::InvalidQuantile(-1.0), Span::new(0, 1));
-        annotations.add(Remark::PossibleNonCounter("a".to_owned()), Span::new(0, 1));
+        annotations.add(Annotation::InvalidQuantile(2.0), Span::new(0, 1));
+        annotations.add(Annotation::InvalidQuantile(2.0), Span::new(3, 4));
+        annotations.add(Annotation::InvalidQuantile(-1.0), Span::new(0, 1));
+        annotations.add(Annotation::PossibleNonCounter("a".to_owned()), Span::new(0, 1));
         assert_eq!(
             annotations.warnings("abcdef", 1),
             [
@@ -387,7 +391,7 @@ mod tests {
                 first_ms: at,
                 last_ms: at,
             };
-            annotations.add(Remark::ForcedMonotonicity { metric: "m".to_owned(), fix }, Span::new(0, 1));
+            annotations.add(Annotation::ForcedMonotonicity { metric: "m".to_owned(), fix }, Span::new(0, 1));
         }
         let infos = annotations.infos("x", 0);
         assert!(

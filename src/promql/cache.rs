@@ -2,7 +2,7 @@
 //!
 //! **Invariants**: what comes from here is what an evaluation would give, bit for bit: a step is used again only if it
 //! depends on nothing but samples older than any that came or went since (`plan::reach`, [`Queryable::mark`]). Results
-//! with remarks are not kept, so that no remark outlives the step it was about.
+//! with annotations are not kept, so that no annotation outlives the step it was about.
 //! **Cost**: sixteen bytes a value, within a budget of its own; what was not asked for again leaves first.
 
 use std::sync::Arc;

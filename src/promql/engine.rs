@@ -298,7 +298,7 @@ impl Engine {
             Plan::Scalar(node) | Plan::Vector(node) => ExplainNode::of(node, &planner.selects, &profile),
             Plan::Raw { source, range } => {
                 let (series, samples) = value.counts();
-                let gave = exec::Took { series, samples, bytes: value.bytes() as u64, ..took };
+                let gave = exec::NodeStats { series, samples, bytes: value.bytes() as u64, ..took };
                 ExplainNode::of_source((source, *range), gave, &planner.selects, &profile)
             }
         });

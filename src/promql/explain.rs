@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::exec::{Profile, Reads, Took};
+use super::exec::{NodeStats, Profile, Reads};
 use super::plan::{Node, RangeSource, SelectSet};
 
 /// One node of a plan and what it took.
@@ -47,7 +47,7 @@ impl ExplainNode {
     /// A range vector that is the answer itself, and all below it.
     pub(super) fn of_source(
         (source, range): (&RangeSource, i64),
-        took: Took,
+        took: NodeStats,
         selects: &SelectSet,
         profile: &Profile,
     ) -> Self {
@@ -55,7 +55,7 @@ impl ExplainNode {
         Self::new(source.describe(range, selects), took, &inputs, selects, profile)
     }
 
-    fn new(text: String, took: Took, inputs: &[&Node], selects: &SelectSet, profile: &Profile) -> Self {
+    fn new(text: String, took: NodeStats, inputs: &[&Node], selects: &SelectSet, profile: &Profile) -> Self {
         let below = inputs.iter().map(|input| profile.of(input));
         let (time, reads) = below.fold((Duration::ZERO, Reads::default()), |(time, reads), input| {
             (time + input.time, reads.plus(input.read))

@@ -1,6 +1,6 @@
 //! The one table of functions: names, argument types, arity, result type and what each does.
 
-use super::syntax::ast::ValueType;
+use super::value_type::ValueType;
 use ValueType::{Matrix, Scalar, String, Vector};
 
 /// One function of the query language.

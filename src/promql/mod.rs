@@ -21,6 +21,7 @@ mod plan;
 pub mod script;
 pub mod syntax;
 mod value;
+mod value_type;
 
 pub use annotations::Annotations;
 pub use engine::Engine;

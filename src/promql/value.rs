@@ -12,7 +12,7 @@ use crate::model::{Histogram, Labels, Samples};
 pub struct QueryResult {
     /// The value itself.
     pub value: Value,
-    /// Remarks for the person who wrote the query.
+    /// Annotations for the person who wrote the query.
     pub annotations: Annotations,
     /// What it cost.
     pub stats: Stats,

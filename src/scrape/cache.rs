@@ -27,8 +27,8 @@ pub(super) enum Known {
 #[derive(Debug)]
 pub(super) struct Entry {
     text: Box<[u8]>,
-    /// What [`Cache::told`] gave for its family.
-    told: u32,
+    /// What [`Cache::type_key`] gave for its family.
+    type_key: u32,
     pub(super) known: Known,
     /// The scrape that saw it last.
     seen: u64,
@@ -66,17 +66,17 @@ impl Cache {
 
     /// A number for what a family says of itself, where that becomes labels: then the same text under another type is
     /// another series.
-    pub(super) fn told(&self, kind: MetricType, unit: &[u8]) -> u32 {
+    pub(super) fn type_key(&self, kind: MetricType, unit: &[u8]) -> u32 {
         u32::try_from(self.hasher.hash_one((kind, unit)) >> 32).unwrap_or(0)
     }
 
-    /// Index of `text`, if it is known in a family that `told` stands for.
-    pub(super) fn find(&mut self, text: &[u8], told: u32) -> Option<usize> {
-        let is_it = |entry: &Entry| *entry.text == *text && entry.told == told;
+    /// Index of `text`, if it is known in a family that `type_key` stands for.
+    pub(super) fn find(&mut self, text: &[u8], type_key: u32) -> Option<usize> {
+        let is_it = |entry: &Entry| *entry.text == *text && entry.type_key == type_key;
         let at = match self.entries.get(self.next) {
             Some(entry) if is_it(entry) => self.next,
             _ => {
-                let hash = hash_of(&self.hasher, text, told);
+                let hash = hash_of(&self.hasher, text, type_key);
                 let entries = &self.entries;
                 let is_it = |at: &u32| entries.get(*at as usize).is_some_and(is_it);
                 *self.by_text.find(hash, is_it)? as usize
@@ -87,13 +87,14 @@ impl Cache {
     }
 
     /// Adds `text`, which must not be there yet; returns its index.
-    pub(super) fn insert(&mut self, text: &[u8], told: u32, known: Known) -> usize {
+    pub(super) fn insert(&mut self, text: &[u8], type_key: u32, known: Known) -> usize {
         let at = self.entries.len();
-        let hash = hash_of(&self.hasher, text, told);
-        self.entries.push(Entry { text: text.into(), told, known, seen: 0, live: false, tracked: false });
+        let hash = hash_of(&self.hasher, text, type_key);
+        self.entries.push(Entry { text: text.into(), type_key, known, seen: 0, live: false, tracked: false });
         let (entries, hasher) = (&self.entries, &self.hasher);
-        let rehash =
-            |at: &u32| entries.get(*at as usize).map_or(0, |entry| hash_of(hasher, &entry.text, entry.told));
+        let rehash = |at: &u32| {
+            entries.get(*at as usize).map_or(0, |entry| hash_of(hasher, &entry.text, entry.type_key))
+        };
         // A body of 512 MiB holds fewer than 2^32 lines.
         self.by_text.insert_unique(hash, u32::try_from(at).unwrap_or(u32::MAX), rehash);
         self.next = at + 1;
@@ -142,8 +143,9 @@ impl Cache {
     fn index(&mut self) {
         self.by_text.clear();
         let (entries, hasher) = (&self.entries, &self.hasher);
-        let rehash =
-            |at: &u32| entries.get(*at as usize).map_or(0, |entry| hash_of(hasher, &entry.text, entry.told));
+        let rehash = |at: &u32| {
+            entries.get(*at as usize).map_or(0, |entry| hash_of(hasher, &entry.text, entry.type_key))
+        };
         for at in 0..u32::try_from(entries.len()).unwrap_or(u32::MAX) {
             self.by_text.insert_unique(rehash(&at), at, rehash);
         }
@@ -186,7 +188,7 @@ impl Cache {
     fn shrink_index(&mut self) {
         let (entries, hasher) = (&self.entries, &self.hasher);
         self.by_text.shrink_to(2 * entries.len(), |at| {
-            entries.get(*at as usize).map_or(0, |entry| hash_of(hasher, &entry.text, entry.told))
+            entries.get(*at as usize).map_or(0, |entry| hash_of(hasher, &entry.text, entry.type_key))
         });
     }
 
@@ -229,8 +231,8 @@ impl Cache {
     }
 }
 
-fn hash_of(hasher: &RandomState, text: &[u8], told: u32) -> u64 {
-    hasher.hash_one(text) ^ u64::from(told)
+fn hash_of(hasher: &RandomState, text: &[u8], type_key: u32) -> u64 {
+    hasher.hash_one(text) ^ u64::from(type_key)
 }
 
 #[cfg(test)]

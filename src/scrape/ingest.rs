@@ -285,22 +285,22 @@ impl Ingest {
         let mut parser = Parser::new(body, format);
         let limit = self.job.limits.sample_limit;
         let mut limited = 0u64;
-        let mut told = 0;
+        let mut type_key = 0;
         while let Some(entry) = parser.next_entry(self.cache.expected())? {
             let Entry::Sample(sample) = entry else {
                 self.families.note(&entry);
                 if self.options.type_and_unit_labels {
-                    told = self.cache.told(parser.kind(), parser.unit());
+                    type_key = self.cache.type_key(parser.kind(), parser.unit());
                 }
                 continue;
             };
             counts.scraped += 1;
             let within_limit = limit == 0 || limited < limit;
-            let found = self.cache.find(sample.series, told);
+            let found = self.cache.find(sample.series, type_key);
             let new = found.is_none();
             let resolved = match found {
                 Some(at) => Some(at),
-                None => self.resolve(appender, &parser, &sample, told, within_limit)?,
+                None => self.resolve(appender, &parser, &sample, type_key, within_limit)?,
             };
             let Some(at) = resolved else {
                 counts.kept += 1;
@@ -348,7 +348,7 @@ impl Ingest {
         appender: &mut DbAppender<'_>,
         parser: &Parser<'_>,
         sample: &Sample<'_>,
-        told: u32,
+        type_key: u32,
         store: bool,
     ) -> Result<Option<usize>, IngestError> {
         let buffer = &mut self.buffer;
@@ -358,7 +358,7 @@ impl Ingest {
         }
         merge(buffer, &self.labels, self.job.honor_labels);
         if !relabel::apply(&self.job.metric_relabel_configs, buffer) || buffer.is_empty() {
-            return Ok(Some(self.cache.insert(sample.series, told, Known::Dropped)));
+            return Ok(Some(self.cache.insert(sample.series, type_key, Known::Dropped)));
         }
         if buffer.metric_name().is_empty() {
             return Err(IngestError::NoName);
@@ -371,7 +371,7 @@ impl Ingest {
         bounds::check_labels(&labels)
             .map_err(|fault| IngestError::Bounds { series: brief(&labels), fault })?;
         let series = appender.series(&labels);
-        Ok(Some(self.cache.insert(sample.series, told, Known::Series(series))))
+        Ok(Some(self.cache.insert(sample.series, type_key, Known::Series(series))))
     }
 
     fn check_limits(&self) -> Result<(), IngestError> {

@@ -171,9 +171,9 @@ impl ScrapeLoop {
         last.started_ms = start_ms;
         last.duration_s = summary.duration.as_secs_f64();
         last.refused = summary.refused;
-        if summary.refused != Refused::default() && last.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN)
+        if summary.refused != Refused::default() && last.logged_at.is_none_or(|at| at.elapsed() >= TELL_AGAIN)
         {
-            last.told = Some(Instant::now());
+            last.logged_at = Some(Instant::now());
             let Refused { out_of_order, duplicate, too_old, too_far_ahead } = summary.refused;
             tracing::warn!(
                 job = self.job.job_name,

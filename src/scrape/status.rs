@@ -120,8 +120,8 @@ pub(super) struct LastScrape {
     pub(super) duration_s: f64,
     pub(super) health: Health,
     pub(super) refused: Refused,
-    /// When refused samples were last told in the log.
-    pub(super) told: Option<Instant>,
+    /// When refused samples were last logged.
+    pub(super) logged_at: Option<Instant>,
     pub(super) families: Arc<Vec<FamilyMetadata>>,
 }
 

@@ -14,7 +14,7 @@ use super::block::tombstones::{self, Tombstone};
 use super::block::{Block, BlockMeta};
 use super::db::Tsdb;
 use super::error::{Error, Result};
-use super::head::exemplars::SeriesExemplars;
+use super::head::SeriesExemplars;
 use super::index::reader::BlockIndex;
 use super::inner::{Inner, Suspects};
 use super::read::any_of;

@@ -13,7 +13,7 @@ use super::block::writer::{BlockPlan, write_block_with};
 use super::db::Tsdb;
 use super::durable;
 use super::error::{Error, IoContext as _, Result};
-use super::head::exemplars::SeriesExemplars;
+use super::head::SeriesExemplars;
 use super::inner::Inner;
 use super::points::{Point, Step, reach};
 use super::publish::new_id;

@@ -4,14 +4,13 @@
 //! answered), [`pieces`] (how query results are written), then the handlers under [`api`]; `serve` with `request_line` and
 //! `stall` is what lies below the router: connections.
 //!
-//! Handlers never block: everything that reads data or a query runs on threads that may, in one of the [`lanes`].
+//! Handlers never block: everything that reads data or a query runs on threads that may, in one of the [`crate::lanes`].
 
 pub mod api;
 mod assets;
 mod bodies;
 mod cors;
 pub mod json;
-pub mod lanes;
 mod lifecycle;
 mod measure;
 mod measured;

@@ -10,10 +10,10 @@ use axum::http::header::CONTENT_TYPE;
 use futures_util::stream::once;
 
 use super::bodies::{self, BodyError, Counted, Room};
-use super::lanes::Turn;
 use super::reply::ApiError;
 use super::request_line::LongQuery;
 use super::state::ApiState;
+use crate::lanes::Turn;
 use crate::model::{Matcher, TimeRange, parse_duration};
 use crate::promql;
 

@@ -29,7 +29,7 @@ const SLACK_BYTES: usize = 512;
 /// What is still to be written of a reply.
 #[derive(Debug)]
 pub struct Pieces {
-    rest: Rest,
+    rest: Unwritten,
     /// Written and not yet handed out.
     begun: Vec<u8>,
     /// What follows the value.
@@ -40,7 +40,7 @@ pub struct Pieces {
 
 /// What is left of the value.
 #[derive(Debug)]
-enum Rest {
+enum Unwritten {
     Nothing,
     Vector(std::vec::IntoIter<VectorSample>),
     Matrix { series: std::vec::IntoIter<MatrixSeries>, open: Option<OpenSeries> },
@@ -69,7 +69,7 @@ impl Pieces {
             Value::Scalar { timestamp, value } => {
                 begun.extend_from_slice(b"\"scalar\",\"result\":");
                 write_pair(timestamp, &mut begun, |out| write_plain_float(value, out));
-                Rest::Nothing
+                Unwritten::Nothing
             }
             Value::String { timestamp, value } => {
                 begun.extend_from_slice(b"\"string\",\"result\":[");
@@ -77,15 +77,15 @@ impl Pieces {
                 begun.push(b',');
                 write_text(&value, &mut begun);
                 begun.push(b']');
-                Rest::Nothing
+                Unwritten::Nothing
             }
             Value::Vector(samples) => {
                 begun.extend_from_slice(b"\"vector\",\"result\":[");
-                Rest::Vector(samples.into_iter())
+                Unwritten::Vector(samples.into_iter())
             }
             Value::Matrix(series) => {
                 begun.extend_from_slice(b"\"matrix\",\"result\":[");
-                Rest::Matrix { series: series.into_iter(), open: None }
+                Unwritten::Matrix { series: series.into_iter(), open: None }
             }
         };
         let mut pieces = Self { rest, begun, tail: tail.into(), memory, piece_bytes: piece_bytes.max(1) };
@@ -95,7 +95,7 @@ impl Pieces {
 
     /// Whether everything was handed out.
     pub fn is_done(&self) -> bool {
-        matches!(self.rest, Rest::Nothing) && self.begun.is_empty() && self.tail.is_empty()
+        matches!(self.rest, Unwritten::Nothing) && self.begun.is_empty() && self.tail.is_empty()
     }
 
     /// A body of `first` and what is left after it, with its length where nothing is.
@@ -109,13 +109,13 @@ impl Pieces {
     /// A list without elements has none that would end it.
     fn end_if_empty(&mut self) {
         let empty = match &self.rest {
-            Rest::Nothing => false,
-            Rest::Vector(samples) => samples.len() == 0,
-            Rest::Matrix { series, .. } => series.len() == 0,
+            Unwritten::Nothing => false,
+            Unwritten::Vector(samples) => samples.len() == 0,
+            Unwritten::Matrix { series, .. } => series.len() == 0,
         };
         if empty {
             self.begun.push(b']');
-            self.rest = Rest::Nothing;
+            self.rest = Unwritten::Nothing;
         }
     }
 
@@ -123,8 +123,8 @@ impl Pieces {
     fn write_value(&mut self, out: &mut Vec<u8>) {
         let full = self.piece_bytes;
         let (written, ended) = match &mut self.rest {
-            Rest::Nothing => return,
-            Rest::Vector(samples) => {
+            Unwritten::Nothing => return,
+            Unwritten::Vector(samples) => {
                 let mut written = Vec::new();
                 while out.len() < full
                     && let Some(sample) = samples.next()
@@ -135,7 +135,7 @@ impl Pieces {
                 }
                 (Value::Vector(written), samples.len() == 0)
             }
-            Rest::Matrix { series, open } => {
+            Unwritten::Matrix { series, open } => {
                 let mut written = Vec::new();
                 while out.len() < full {
                     let Some(mut current) =
@@ -155,7 +155,7 @@ impl Pieces {
         };
         self.memory.shrink(written.bytes());
         if ended {
-            self.rest = Rest::Nothing;
+            self.rest = Unwritten::Nothing;
         }
     }
 }
@@ -165,11 +165,11 @@ impl Iterator for Pieces {
 
     fn next(&mut self) -> Option<Bytes> {
         let mut out = std::mem::take(&mut self.begun);
-        if out.capacity() == 0 && !matches!(self.rest, Rest::Nothing) {
+        if out.capacity() == 0 && !matches!(self.rest, Unwritten::Nothing) {
             out.reserve_exact(self.piece_bytes.saturating_add(SLACK_BYTES));
         }
         self.write_value(&mut out);
-        if matches!(self.rest, Rest::Nothing) {
+        if matches!(self.rest, Unwritten::Nothing) {
             let room = self.piece_bytes.saturating_sub(out.len()).min(self.tail.len());
             let part = self.tail.split_to(room);
             if out.is_empty() {

@@ -11,7 +11,7 @@ use crate::model::{Histogram, Labels, Samples};
 use crate::promql::{Engine, EngineOptions, QueryOptions, QueryResult};
 use crate::storage::fixed::FixedStorage;
 
-const TAIL: &[u8] = b",\"stats\":{}},\"infos\":[\"a remark\"]}";
+const TAIL: &[u8] = b",\"stats\":{}},\"infos\":[\"an annotation\"]}";
 
 fn piece(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut out = Vec::new();

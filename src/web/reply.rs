@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::bodies::BodyError;
+use crate::lanes::Late;
 use crate::promql;
 use crate::storage::StorageError;
 use crate::util::message;
@@ -99,6 +100,12 @@ impl From<BodyError> for ApiError {
     }
 }
 
+impl From<Late> for ApiError {
+    fn from(late: Late) -> Self {
+        Self::timeout(late.to_string())
+    }
+}
+
 impl From<promql::Error> for ApiError {
     fn from(error: promql::Error) -> Self {
         use promql::ErrorClass as Class;
@@ -164,12 +171,12 @@ pub fn json_response(body: impl Into<Body>) -> Response {
 pub struct Success<T> {
     /// The content.
     pub data: T,
-    /// Remarks, left out when there are none.
+    /// Annotations, left out when there are none.
     pub warnings: Vec<String>,
 }
 
 impl<T> Success<T> {
-    /// A reply without remarks.
+    /// A reply without annotations.
     pub fn new(data: T) -> Self {
         Self { data, warnings: Vec::new() }
     }

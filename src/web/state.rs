@@ -9,12 +9,12 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 use super::bodies::Room;
-use super::lanes::Lanes;
 use super::measure::HttpMetrics;
 use super::replay_end::ReplayEnd;
 use super::reply::ApiError;
 use super::site::Site;
 use crate::config::Config;
+use crate::lanes::Lanes;
 use crate::promql::Engine;
 use crate::remote::Receiver;
 use crate::scrape::ScrapeHandle;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::lanes::{Lane, Turn};
 use super::reply::{ApiError, Success, json_response};
 use super::state::ApiState;
+use crate::lanes::{Lane, Turn};
 use crate::util::StopToken;
 
 /// Stops the work behind a request when the request is dropped: the client went away.

@@ -84,7 +84,7 @@ fn may_round(query: &str) -> bool {
     adds || analysis.iter().any(|name| query.contains(name))
 }
 
-fn remarks(reply: &Value) -> Vec<String> {
+fn annotations(reply: &Value) -> Vec<String> {
     let lists = ["warnings", "infos"].into_iter().filter_map(|kind| reply[kind].as_array());
     let mut all: Vec<String> = lists.flatten().map(|text| text.as_str().unwrap_or("").to_owned()).collect();
     all.sort();
@@ -105,8 +105,8 @@ pub(crate) fn difference(query: &str, ours: &Value, theirs: &Value, level: Level
         return (kinds.0 != kinds.1)
             .then(|| format!("{} here, {} there", shortened(ours), shortened(theirs)));
     }
-    if level == Level::Full && remarks(ours) != remarks(theirs) {
-        return Some(format!("remarks {:?} here, {:?} there", remarks(ours), remarks(theirs)));
+    if level == Level::Full && annotations(ours) != annotations(theirs) {
+        return Some(format!("annotations {:?} here, {:?} there", annotations(ours), annotations(theirs)));
     }
     let (ours, theirs) = (&ours["data"], &theirs["data"]);
     if let Some(difference) = histogram_difference(ours, theirs) {

@@ -16,7 +16,7 @@ use super::client::Client;
 use super::meter::{Latencies, Meter, ProcessUse};
 use super::source::{SourceArgs, time_or_now};
 use super::{Failure, Figure, figure, output, report};
-use crate::bench::{Body, Fleet, Load, LoadPlan};
+use crate::workload::{Body, Fleet, Load, LoadPlan};
 
 /// How far one connection may be ahead of another, in the time of the data.
 const MAX_LEAD_MS: u64 = 20 * 60 * 1000;

@@ -25,10 +25,10 @@ use tokio::sync::oneshot;
 use super::meter::{Meter, ProcessUse};
 use super::source::SourceArgs;
 use super::{Failure, figure, output, report};
-use crate::bench::exposition::put_exposition;
-use crate::bench::{Fleet, Host};
 use crate::telemetry::Registry;
 use crate::web::{self, Router};
+use crate::workload::exposition::put_exposition;
+use crate::workload::{Fleet, Host};
 
 /// How long a server may leave a connection idle.
 const IDLE: Duration = Duration::from_secs(300);
@@ -265,7 +265,7 @@ mod tests {
     use std::net::TcpStream;
 
     use super::*;
-    use crate::bench::fleet::small_capture;
+    use crate::workload::fleet::small_capture;
 
     fn get(address: SocketAddr, path: &str, header: &str) -> (String, Vec<u8>) {
         let mut stream = TcpStream::connect(address).expect("connect");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
-use crate::bench::{Capture, Fleet};
+use crate::workload::{Capture, Fleet};
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct SourceArgs {

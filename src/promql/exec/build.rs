@@ -11,7 +11,7 @@ use super::{Column, Context, aggregate, binary, math};
 use crate::model::Labels;
 use crate::promql::error::Error;
 use crate::promql::exec::merge::merge_equal;
-use crate::promql::plan::{Aggregation, Grid, Node, NodeKind, RangeSource, Shows};
+use crate::promql::plan::{Aggregation, Grid, Node, NodeKind, RangeSource, SampleField};
 
 /// All rows below `node`.
 pub(crate) fn rows(node: &Node, cx: &Context<'_>) -> Result<Batch, Error> {
@@ -46,13 +46,13 @@ fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Er
         NodeKind::Repeat(inner) => {
             Box::new(Repeat { inner: cx.repeating(steps, || open(inner, cx))?, steps })
         }
-        NodeKind::Select { shows: Shows::StartSeconds, .. } if !cx.features.start_timestamps => {
+        NodeKind::Select { shows: SampleField::StartSeconds, .. } if !cx.features.start_timestamps => {
             Box::new(Ready::new(Vec::new()))
         }
         NodeKind::Select { reader, lookback, shows, span, smoothed } => {
             let smoothed = smoothed.then_some(*span);
             let scan = Box::new(Scan::new(*reader, *lookback, *shows, smoothed));
-            if *shows == Shows::Value { scan } else { unique(scan, node, cx)? }
+            if *shows == SampleField::Value { scan } else { unique(scan, node, cx)? }
         }
         NodeKind::Empty(input) => {
             let rows = collect(open(input, cx)?, cx)?;
@@ -107,7 +107,7 @@ fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Er
         }
         NodeKind::Info { input, reader, lookback, names, data } => {
             let base = collect(open(input, cx)?, cx)?;
-            let scan = Scan::new(*reader, *lookback, Shows::Milliseconds, None);
+            let scan = Scan::new(*reader, *lookback, SampleField::Milliseconds, None);
             let info = collect(Box::new(scan), cx)?;
             let rows = InfoOp { names, data, steps }.run(&base, &info, cx)?;
             cx.release(info.iter().map(Row::count).sum());
@@ -119,7 +119,7 @@ fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Er
         NodeKind::VectorScalar { op, vector, scalar: side, scalar_left, return_bool, span } => {
             let input = open(vector, cx)?;
             let (scalar, record) = cx.aside(|| scalar(side, cx));
-            // The vector is pulled later, but what is on the right is remarked last.
+            // The vector is pulled later, but what is on the right is annotated last.
             let after = if *scalar_left {
                 cx.note(&record, |span| span);
                 None
@@ -134,7 +134,7 @@ fn open_unwatched<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Opened<'p>, Er
                 scalar_left: *scalar_left,
                 return_bool: *return_bool,
                 span: *span,
-                remarks: binary::LastRemarks::default(),
+                annotations: binary::LastRemarks::default(),
                 rows: 0,
             };
             let drops = op.changes_schema() || *return_bool;
@@ -156,8 +156,8 @@ fn rollup<'p>(node: &'p Node, cx: &Context<'_>) -> Result<Rollup<'p>, Error> {
         return Err(Error::Unsupported("this node as a window function".to_owned()));
     };
     let rows = match source {
-        RangeSource::Subquery { inner: Some(inner), moments } => {
-            Some(cx.windowing(inner.grid, *moments, *range, || open(inner, cx))?)
+        RangeSource::Subquery { inner: Some(inner), eval_times } => {
+            Some(cx.windowing(inner.grid, *eval_times, *range, || open(inner, cx))?)
         }
         _ => None,
     };

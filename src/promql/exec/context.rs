@@ -1,4 +1,4 @@
-//! What all operators of one query share: its data, its budget, its deadline, its remarks.
+//! What all operators of one query share: its data, its budget, its deadline, its annotations.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::profile::{Profile, Reads};
 use super::record::{Held, Record};
 use super::steps::StepCounts;
 use crate::model::Labels;
-use crate::promql::annotations::{Annotations, Remark};
+use crate::promql::annotations::{Annotation, Annotations};
 use crate::promql::error::Error;
 use crate::promql::memory::{Memory, Ticket};
 use crate::promql::options::Features;
@@ -87,7 +87,7 @@ pub(crate) struct Context<'a> {
     unchecked: Cell<usize>,
     annotations: RefCell<Annotations>,
     /// What the annotations take.
-    remarked: RefCell<Ticket>,
+    annotated: RefCell<Ticket>,
     /// Series and samples read from the storage.
     reads: Cell<Reads>,
     /// Kept when asked for.
@@ -97,7 +97,7 @@ pub(crate) struct Context<'a> {
 }
 
 /// What a query leaves behind.
-pub(crate) struct Left {
+pub(crate) struct Outcome {
     pub(crate) annotations: Annotations,
     /// Samples looked at.
     pub(crate) total: u64,
@@ -116,7 +116,7 @@ impl<'a> Context<'a> {
         is_range: bool,
         limits: Limits,
     ) -> Self {
-        let remarked = Ticket::new(&limits.memory, 0);
+        let annotated = Ticket::new(&limits.memory, 0);
         Self {
             selects,
             delayed_names: features.delayed_name_removal,
@@ -129,7 +129,7 @@ impl<'a> Context<'a> {
             total: Cell::new(0),
             unchecked: Cell::new(0),
             annotations: RefCell::default(),
-            remarked: RefCell::new(remarked),
+            annotated: RefCell::new(annotated),
             reads: Cell::default(),
             steps: None,
             profile: None,
@@ -193,7 +193,7 @@ impl<'a> Context<'a> {
             total: Cell::new(0),
             unchecked: Cell::new(0),
             annotations: RefCell::default(),
-            remarked: RefCell::new(Ticket::new(&self.limits.memory, 0)),
+            annotated: RefCell::new(Ticket::new(&self.limits.memory, 0)),
             reads: Cell::default(),
             profile: None,
             steps: self.steps.as_ref().map(|own| RefCell::new(own.borrow().emptied())),
@@ -205,7 +205,7 @@ impl<'a> Context<'a> {
         self.looked_at_more(fork.total.get());
         self.reads.set(self.reads.get().plus(fork.reads.get()));
         let grown = self.annotations.borrow_mut().join(fork.annotations.into_inner());
-        self.remarked.borrow_mut().grow(grown);
+        self.annotated.borrow_mut().grow(grown);
         if let (Some(own), Some(theirs)) = (&self.steps, fork.steps) {
             own.borrow_mut().join(&theirs.into_inner());
         }
@@ -338,14 +338,14 @@ impl<'a> Context<'a> {
     fn apart<T>(&self, emptied: fn(&StepCounts) -> StepCounts, work: impl FnOnce() -> T) -> (T, Record) {
         let annotations = self.annotations.take();
         // What is noted later is counted then.
-        let remarked = self.remarked.replace(Ticket::new(&self.limits.memory, 0));
+        let annotated = self.annotated.replace(Ticket::new(&self.limits.memory, 0));
         let total = self.total.replace(0);
         let steps = self.steps.as_ref().map(|counts| {
             let empty = emptied(&counts.borrow());
             counts.replace(empty)
         });
         let result = work();
-        self.remarked.replace(remarked);
+        self.annotated.replace(annotated);
         let record = Record {
             annotations: self.annotations.replace(annotations),
             total: self.total.replace(total),
@@ -354,11 +354,11 @@ impl<'a> Context<'a> {
         (result, record)
     }
 
-    /// Notes everything in `record`, the remarks at other positions.
+    /// Notes everything in `record`, the annotations at other positions.
     pub(super) fn note(&self, record: &Record, position: impl Fn(Span) -> Span) {
         self.looked_at_more(record.total);
         let grown = self.annotations.borrow_mut().repeat(&record.annotations, position);
-        self.remarked.borrow_mut().grow(grown);
+        self.annotated.borrow_mut().grow(grown);
         if let (Some(own), Some(steps)) = (&self.steps, &record.steps) {
             own.borrow_mut().join(steps);
         }
@@ -411,11 +411,11 @@ impl<'a> Context<'a> {
         result
     }
 
-    /// Adds a remark about the expression at `span`.
-    pub(crate) fn remark(&self, remark: Remark, span: Span) {
-        let grown = self.annotations.borrow_mut().add(remark, span);
+    /// Adds an annotation about the expression at `span`.
+    pub(crate) fn annotate(&self, annotation: Annotation, span: Span) {
+        let grown = self.annotations.borrow_mut().add(annotation, span);
         if grown > 0 {
-            self.remarked.borrow_mut().grow(grown);
+            self.annotated.borrow_mut().grow(grown);
         }
     }
 
@@ -426,9 +426,9 @@ impl<'a> Context<'a> {
     }
 
     /// Everything the query leaves behind.
-    pub(crate) fn finish(self) -> Left {
+    pub(crate) fn finish(self) -> Outcome {
         let peak = u64::try_from(self.held.peak.load(Ordering::Relaxed)).unwrap_or(u64::MAX);
-        Left {
+        Outcome {
             annotations: self.annotations.into_inner(),
             total: self.total.get(),
             peak,

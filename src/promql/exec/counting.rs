@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::steps::StepCounts;
 use crate::promql::error::Error;
-use crate::promql::plan::{Grid, Moments};
+use crate::promql::plan::{EvalTimes, Grid};
 
 impl Context<'_> {
     /// Runs `work`, which computes one step to be shown at `steps`, and counts accordingly.
@@ -15,16 +15,16 @@ impl Context<'_> {
         self.within(1, StepCounts::repeat, || self.counting(steps, work))
     }
 
-    /// Runs `work`, which computes a subquery over `grid` for windows of `range` before `moments`. Not what it looks at
+    /// Runs `work`, which computes a subquery over `grid` for windows of `range` before `eval_times`. Not what it looks at
     /// counts but what the windows do.
     pub(super) fn windowing<T>(
         &self,
         grid: Grid,
-        moments: Moments,
+        eval_times: EvalTimes,
         range: i64,
         work: impl FnOnce() -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let add = |outer: &mut StepCounts, inner: &StepCounts| outer.windows(inner, grid, moments, range);
+        let add = |outer: &mut StepCounts, inner: &StepCounts| outer.windows(inner, grid, eval_times, range);
         self.within(grid.count, add, || self.counting(0, work))
     }
 

@@ -44,6 +44,6 @@ pub(crate) use context::{Context, Limits};
 pub(crate) use merge::merge_equal;
 pub(crate) use operator::{Operator, collect};
 pub(crate) use probe::measure;
-pub(crate) use profile::{Profile, Reads, Took};
+pub(crate) use profile::{NodeStats, Profile, Reads};
 pub(crate) use raw::raw_series;
 pub(crate) use steps::StepCounts;

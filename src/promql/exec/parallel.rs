@@ -3,7 +3,7 @@
 //! One query has the pool of threads at a time; others that come meanwhile do their work on the thread they have. So none
 //! waits for the rows of another one, which may take minutes.
 //!
-//! **Invariants**: what comes out does not depend on the number of threads: results, remarks and the first error are
+//! **Invariants**: what comes out does not depend on the number of threads: results, annotations and the first error are
 //! put together in the order of the series.
 
 use std::ops::Range;

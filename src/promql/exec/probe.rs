@@ -6,20 +6,20 @@ use super::batch::Batch;
 use super::column::Column;
 use super::context::Context;
 use super::operator::{Opened, Operator};
-use super::profile::{Took, key};
+use super::profile::{NodeStats, key};
 use crate::promql::error::Error;
 use crate::promql::plan::Node;
 
 /// Runs `work` and says what it took; what it gave is left open.
-pub(crate) fn measure<T>(cx: &Context<'_>, work: impl FnOnce() -> T) -> (T, Took) {
+pub(crate) fn measure<T>(cx: &Context<'_>, work: impl FnOnce() -> T) -> (T, NodeStats) {
     let (started, before) = (Instant::now(), cx.reads());
     let result = work();
     let read = cx.reads().minus(before);
-    (result, Took { time: started.elapsed(), read, ..Took::default() })
+    (result, NodeStats { time: started.elapsed(), read, ..NodeStats::default() })
 }
 
 /// What `rows` hold, added to `took`.
-pub(crate) fn gives(rows: &Batch, took: &mut Took) {
+pub(crate) fn gives(rows: &Batch, took: &mut NodeStats) {
     for row in rows {
         took.series += 1;
         took.samples += row.count() as u64;

@@ -14,7 +14,7 @@ use crate::promql::plan::Node;
 
 /// What a node gave and took, its inputs included.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Took {
+pub(crate) struct NodeStats {
     /// Rows handed on.
     pub(crate) series: u64,
     /// Samples in them; a native histogram counts as several.
@@ -49,7 +49,7 @@ impl Reads {
 
 /// What each node took, by its address: the plan stays where it is as long as it is evaluated.
 #[derive(Debug, Default)]
-pub(crate) struct Profile(RefCell<HashMap<usize, Took>>);
+pub(crate) struct Profile(RefCell<HashMap<usize, NodeStats>>);
 
 pub(super) fn key(node: &Node) -> usize {
     std::ptr::from_ref(node).addr()
@@ -57,9 +57,9 @@ pub(super) fn key(node: &Node) -> usize {
 
 impl Profile {
     /// What `node` took: no time if its rows were taken from an equal node.
-    pub(crate) fn of(&self, node: &Node) -> Took {
+    pub(crate) fn of(&self, node: &Node) -> NodeStats {
         let took = self.0.borrow().get(&key(node)).copied().unwrap_or_default();
-        if took.shared { Took { time: Duration::ZERO, ..took } } else { took }
+        if took.shared { NodeStats { time: Duration::ZERO, ..took } } else { took }
     }
 
     /// Notes whether the rows of `node` are taken from an equal node.
@@ -67,7 +67,7 @@ impl Profile {
         self.0.borrow_mut().entry(key(node)).or_default().shared = shared;
     }
 
-    pub(super) fn add(&self, key: usize, took: Took) {
+    pub(super) fn add(&self, key: usize, took: NodeStats) {
         let mut known = self.0.borrow_mut();
         let all = known.entry(key).or_default();
         all.series += took.series;

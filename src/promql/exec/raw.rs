@@ -21,7 +21,7 @@ pub(crate) fn raw_series(
     match source {
         RangeSource::Select(reader, extension) => {
             let series = &cx.selects[reader.select];
-            let end = reader.moments.get(0);
+            let end = reader.eval_times.get(0);
             let start = end.saturating_sub(range);
             for at in 0..series.len() {
                 cx.check()?;

@@ -42,7 +42,7 @@ impl Record {
         }
     }
 
-    /// Whether there are remarks in it.
+    /// Whether there are annotations in it.
     pub(super) fn has_remarks(&self) -> bool {
         !self.annotations.is_empty()
     }

@@ -10,23 +10,23 @@ use super::rollup::{Notes, between, line};
 use super::{Context, Operator};
 use crate::model::histogram::ResetHint;
 use crate::model::{Histogram, Samples, is_stale};
-use crate::promql::annotations::Remark;
+use crate::promql::annotations::Annotation;
 use crate::promql::error::Error;
-use crate::promql::plan::{Reader, Shows};
+use crate::promql::plan::{Reader, SampleField};
 use crate::promql::syntax::ast::Span;
 
 /// Reads one selector, series by series.
 pub(crate) struct Scan {
     reader: Reader,
     lookback: i64,
-    shows: Shows,
+    shows: SampleField,
     /// Where the selector stands, if values are drawn as straight lines between samples.
     smoothed: Option<Span>,
     next: usize,
 }
 
 impl Scan {
-    pub(crate) fn new(reader: Reader, lookback: i64, shows: Shows, smoothed: Option<Span>) -> Self {
+    pub(crate) fn new(reader: Reader, lookback: i64, shows: SampleField, smoothed: Option<Span>) -> Self {
         Self { reader, lookback, shows, smoothed, next: 0 }
     }
 
@@ -35,7 +35,7 @@ impl Scan {
         let Samples { timestamps, values, .. } = samples;
         let mut end = 0;
         for (at, shown) in row.values.iter_mut().enumerate() {
-            let moment = self.reader.moments.get(at);
+            let moment = self.reader.eval_times.get(at);
             while timestamps.get(end).is_some_and(|time| *time <= moment) {
                 end += 1;
             }
@@ -49,7 +49,7 @@ impl Scan {
     }
 
     fn fill(&self, samples: &Samples, row: &mut Row, cx: &Context<'_>) -> Result<(), Error> {
-        if samples.histograms.is_empty() && self.shows == Shows::Value {
+        if samples.histograms.is_empty() && self.shows == SampleField::Value {
             self.fill_floats(samples, row);
             return Ok(());
         }
@@ -57,7 +57,7 @@ impl Scan {
         let any_histograms = !histograms.is_empty();
         let mut end = 0;
         for at in 0..row.values.len() {
-            let moment = self.reader.moments.get(at);
+            let moment = self.reader.eval_times.get(at);
             while end < timestamps.len() && timestamps[end] <= moment {
                 end += 1;
             }
@@ -71,7 +71,7 @@ impl Scan {
                 if histogram.is_stale() {
                     continue;
                 }
-                if matches!(self.shows, Shows::Value | Shows::Milliseconds) {
+                if matches!(self.shows, SampleField::Value | SampleField::Milliseconds) {
                     row.put_histogram(at, Arc::clone(histogram), cx)?;
                     continue;
                 }
@@ -79,10 +79,10 @@ impl Scan {
             row.put(
                 at,
                 match self.shows {
-                    Shows::Value => value,
-                    Shows::Seconds => time as f64 / 1000.0,
-                    Shows::StartSeconds => samples.start(newest) as f64 / 1000.0,
-                    Shows::Milliseconds => time as f64,
+                    SampleField::Value => value,
+                    SampleField::Seconds => time as f64 / 1000.0,
+                    SampleField::StartSeconds => samples.start(newest) as f64 / 1000.0,
+                    SampleField::Milliseconds => time as f64,
                 },
             );
         }
@@ -95,7 +95,7 @@ impl Scan {
     fn fill_smoothed(&self, samples: &Samples, row: &mut Row) {
         let Samples { timestamps, values, .. } = samples;
         for at in 0..row.values.len() {
-            let moment = self.reader.moments.get(at);
+            let moment = self.reader.eval_times.get(at);
             let next = timestamps.partition_point(|t| *t < moment);
             let later = timestamps.get(next).filter(|t| **t <= moment.saturating_add(self.lookback));
             if later == Some(&moment) {
@@ -127,7 +127,7 @@ impl Scan {
     ) -> Result<(), Error> {
         let Samples { timestamps, values, histograms, .. } = samples;
         for at in 0..row.values.len() {
-            let moment = self.reader.moments.get(at);
+            let moment = self.reader.eval_times.get(at);
             let (first, last) = (moment.saturating_sub(self.lookback), moment.saturating_add(self.lookback));
             let from = timestamps.partition_point(|t| *t <= first);
             let to = timestamps.partition_point(|t| *t <= last);
@@ -140,7 +140,7 @@ impl Scan {
             };
             (from..to).for_each(|index| kinds[usize::from(of(index).is_some())] += 1);
             if kinds[0] > 0 && kinds[1] > 0 {
-                notes.add(Remark::MixedSamples);
+                notes.add(Annotation::MixedSamples);
                 continue;
             }
             let next = timestamps.partition_point(|t| *t < moment);
@@ -157,7 +157,7 @@ impl Scan {
                         continue;
                     };
                     if a.has_custom_bounds() != b.has_custom_bounds() {
-                        notes.add(Remark::MixedSchemas);
+                        notes.add(Annotation::MixedSchemas);
                         continue;
                     }
                     let gauge = [a, b].iter().all(|h| h.reset_hint == ResetHint::Gauge);
@@ -199,7 +199,7 @@ impl Scan {
         if samples.is_empty() {
             return Ok(None);
         }
-        let steps = self.reader.moments.grid.count;
+        let steps = self.reader.eval_times.grid.count;
         cx.work(samples.len() + steps)?;
         let mut row = cx.row(series.labels(number), steps)?;
         if let Some(span) = self.smoothed {
@@ -224,7 +224,7 @@ impl Scan {
                 cx.at_step(at, count, count);
             }
         }
-        if matches!(self.shows, Shows::Seconds | Shows::StartSeconds) {
+        if matches!(self.shows, SampleField::Seconds | SampleField::StartSeconds) {
             drop_name(&mut row, cx);
         }
         Ok(Some(row))
@@ -237,7 +237,7 @@ impl Operator for Scan {
         if self.next >= count {
             return Ok(None);
         }
-        let steps = self.reader.moments.grid.count;
+        let steps = self.reader.eval_times.grid.count;
         let end = count.min(self.next + Context::batch_rows(steps));
         // Finding and labelling a series, then a few samples decoded for each step shown.
         let cost = 500 + 20 * steps;

@@ -1,7 +1,7 @@
 //! Equal parts of a plan are computed once: what the first use yields is kept for the later ones.
 //!
-//! The first use hands its rows on as ever and copies them aside; with them go the remarks made and the samples
-//! counted meanwhile. A later use takes the copies, the last one without copying again, repeats the remarks at its own
+//! The first use hands its rows on as ever and copies them aside; with them go the annotations made and the samples
+//! counted meanwhile. A later use takes the copies, the last one without copying again, repeats the annotations at its own
 //! positions, and counts the same samples once more: nobody can tell from an answer whether something was shared.
 //!
 //! **Invariants**: keeping rows never fails a query. Kept rows take a sixteenth of the memory a query may hold; when a
@@ -17,7 +17,7 @@ use super::kept::{Entry, Kept, Part, State};
 use super::operator::{Opened, Operator};
 use super::record::Record;
 use crate::promql::error::Error;
-use crate::promql::plan::{Node, NodeKind, RangeSource, Shows};
+use crate::promql::plan::{Node, NodeKind, RangeSource, SampleField};
 use crate::promql::syntax::ast::Span;
 
 /// Opens the operator of a node.
@@ -49,7 +49,7 @@ fn has_too_many_rows(node: &Node, cx: &Context<'_>) -> bool {
 /// Whether nothing happens to `node` before its rows are asked for.
 fn begins_when_pulled(node: &Node) -> bool {
     match &node.kind {
-        NodeKind::Select { shows, .. } => node.distinct || *shows == Shows::Value,
+        NodeKind::Select { shows, .. } => node.distinct || *shows == SampleField::Value,
         NodeKind::Rollup { source: RangeSource::Select(..), params, .. } => {
             node.distinct && params.iter().all(|param| matches!(param.kind, NodeKind::Number(_)))
         }
@@ -117,7 +117,7 @@ impl User<'_> {
         }
         cx.note(record, |span| {
             let found = pairs.iter().find(|(theirs, _)| *theirs == span);
-            debug_assert!(found.is_some(), "a remark is about a position of its node");
+            debug_assert!(found.is_some(), "an annotation is about a position of its node");
             found.map_or(span, |(_, own)| *own)
         });
     }
@@ -236,7 +236,7 @@ mod tests {
 
     const INSTANCES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
-    /// Series of every kind that remarks are made about, and some more than fit into one batch.
+    /// Series of every kind that annotations are made about, and some more than fit into one batch.
     static STORAGE: LazyLock<FixedStorage> = LazyLock::new(|| {
         let mut storage = FixedStorage::new();
         for number in 0..5000 {
@@ -316,7 +316,7 @@ mod tests {
         ("gauge * scalar(sum(gauge))", 1),
         ("scalar(sum(gauge)) * gauge", 1),
         ("scalar(sum(gauge)) + scalar(sum(gauge))", 1),
-        // Remarks, and where they stand.
+        // Annotations, and where they stand.
         ("rate(gauge[1m]) / rate(gauge[1m])", 1),
         ("rate(gauge[1m]) or rate(gappy[1m]) or rate(gauge[1m])", 1),
         ("sum(rate(gauge[1m])) / sum(+rate(gauge[1m]))", 1),

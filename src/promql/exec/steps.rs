@@ -7,7 +7,7 @@
 //! **Cost**: nothing unless asked for; else two numbers per step and thread.
 
 use crate::promql::memory::Ticket;
-use crate::promql::plan::{Grid, Moments};
+use crate::promql::plan::{EvalTimes, Grid};
 use crate::promql::value::StepStats;
 
 /// Samples looked at and read in each step of a grid.
@@ -74,16 +74,16 @@ impl StepCounts {
         self.add_read(0, read);
     }
 
-    /// Adds what a subquery has read, where its steps fall into windows of `range` before `moments`. What the windows
+    /// Adds what a subquery has read, where its steps fall into windows of `range` before `eval_times`. What the windows
     /// look at is counted by whoever makes them.
-    pub(super) fn windows(&mut self, inner: &Self, grid: Grid, moments: Moments, range: i64) {
-        let outer = moments.grid;
+    pub(super) fn windows(&mut self, inner: &Self, grid: Grid, eval_times: EvalTimes, range: i64) {
+        let outer = eval_times.grid;
         if outer.count <= 1 {
             self.add_read(0, inner.read.iter().sum());
             return;
         }
         for (step, read) in inner.read.iter().enumerate().filter(|(_, read)| **read > 0) {
-            let time = grid.time(step).saturating_add(moments.offset);
+            let time = grid.time(step).saturating_add(eval_times.offset);
             let after = time.saturating_sub(outer.start).max(0);
             let at = usize::try_from(after).unwrap_or(usize::MAX);
             let at = at.div_ceil(usize::try_from(outer.step).unwrap_or(1).max(1)).min(outer.count - 1);
@@ -116,7 +116,7 @@ mod tests {
         (0..inner.count).for_each(|at| counts.add(at, 1, 10));
         let read = |range, offset| {
             let mut all = StepCounts::new(outer.count);
-            all.windows(&counts, inner, Moments { grid: outer, at: None, offset }, range);
+            all.windows(&counts, inner, EvalTimes { grid: outer, at: None, offset }, range);
             assert_eq!(all.looked_at, [0; 4], "the windows count that");
             all.read
         };

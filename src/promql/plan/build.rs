@@ -3,10 +3,10 @@
 //! Parts that have the same value at every step are planned for one step and repeated. Which parts those are
 //! follows from the `@` modifier: it fixes what a selector looks at.
 
-use super::grid::{Grid, Moments};
+use super::grid::{EvalTimes, Grid};
 use super::node::{
     Aggregation, Extension, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc, RangeSource,
-    Reader, Shows, SortFunc, SortOrder, VectorBinary,
+    Reader, SampleField, SortFunc, SortOrder, VectorBinary,
 };
 use super::select_set::SelectSet;
 use crate::model::{Anchored, Labels, LabelsBuf, METRIC_NAME, MatchOp, Matcher, RegexBudget};
@@ -152,7 +152,7 @@ impl Planner {
             ExprKind::Binary(binary) => self.binary(binary, expr, grid, values),
             ExprKind::Aggregate(aggregate) => self.aggregate(aggregate, expr.span, grid),
             ExprKind::Call(call) => self.call(call, expr, grid),
-            ExprKind::Vector(selector) => self.select(selector, grid, Shows::Value, expr.span, values),
+            ExprKind::Vector(selector) => self.select(selector, grid, SampleField::Value, expr.span, values),
             ExprKind::Matrix(_) | ExprKind::Subquery(_) => {
                 unsupported("a range vector outside of a function")
             }
@@ -165,29 +165,29 @@ impl Planner {
     }
 
     /// Where a selector or subquery with these modifiers looks.
-    pub(crate) fn moments(&self, at: Option<At>, offset: &Length, grid: Grid) -> Planned<Moments> {
+    pub(crate) fn eval_times(&self, at: Option<At>, offset: &Length, grid: Grid) -> Planned<EvalTimes> {
         let at = at.map(|at| match at {
             At::Timestamp(ms) => ms,
             At::Start => self.times.start,
             At::End => self.times.end,
         });
-        Ok(Moments { grid, at, offset: self.length(offset, true)? })
+        Ok(EvalTimes { grid, at, offset: self.length(offset, true)? })
     }
 
     fn select(
         &mut self,
         selector: &VectorSelector,
         grid: Grid,
-        shows: Shows,
+        shows: SampleField,
         span: Span,
         values: bool,
     ) -> Planned<Node> {
         // An anchor has no meaning at a single moment and is ignored there.
-        let smoothed = selector.smoothed && shows == Shows::Value;
-        let moments = self.moments(selector.at, &selector.offset, grid)?;
+        let smoothed = selector.smoothed && shows == SampleField::Value;
+        let eval_times = self.eval_times(selector.at, &selector.offset, grid)?;
         let lookback = self.lookback;
-        let (after, need) = if smoothed { (lookback, Need::Samples) } else { (0, moments.need()) };
-        let reader = self.reader(&selector.matchers, moments, (lookback, after), (need, values));
+        let (after, need) = if smoothed { (lookback, Need::Samples) } else { (0, eval_times.need()) };
+        let reader = self.reader(&selector.matchers, eval_times, (lookback, after), (need, values));
         let kind = NodeKind::Select { reader, lookback, shows, span, smoothed };
         Ok(Node { kind, grid, distinct: one_name(&selector.matchers) })
     }
@@ -195,15 +195,15 @@ impl Planner {
     fn reader(
         &mut self,
         matchers: &[Matcher],
-        moments: Moments,
+        eval_times: EvalTimes,
         (before, after): (i64, i64),
         (need, values): (Need, bool),
     ) -> Reader {
-        let mut range = moments.covered(before);
+        let mut range = eval_times.covered(before);
         range.end = range.end.saturating_add(after);
         let select = self.selects.add(SelectRequest { matchers, range, need, values, watch: Watch::NONE });
         let totals_only = self.wanted.totals && !self.wanted.buckets;
-        Reader { select, moments, range, totals_only }
+        Reader { select, eval_times, range, totals_only }
     }
 
     /// The windows of a range selector or subquery: their source, their length, and whether names can be dropped.
@@ -224,39 +224,39 @@ impl Planner {
                     _ => Extension::None,
                 };
                 let range = self.length(&matrix.range, false)?;
-                let moments = self.moments(selector.at, &selector.offset, grid)?;
+                let eval_times = self.eval_times(selector.at, &selector.offset, grid)?;
                 let before = range.saturating_add(extension.before());
                 let around = (before, extension.after());
-                let reader = self.reader(&selector.matchers, moments, around, (Need::Samples, values));
+                let reader = self.reader(&selector.matchers, eval_times, around, (Need::Samples, values));
                 Ok((RangeSource::Select(reader, extension), range, one_name(&selector.matchers)))
             }
             ExprKind::Subquery(subquery) => {
                 let range = self.length(&subquery.range, false)?;
-                let moments = self.moments(subquery.at, &subquery.offset, grid)?;
-                let grid = self.subquery_grid(subquery, moments, range)?;
+                let eval_times = self.eval_times(subquery.at, &subquery.offset, grid)?;
+                let grid = self.subquery_grid(subquery, eval_times, range)?;
                 let outside = self.wanted;
                 self.wanted = outside.inside(expr);
                 let inner = grid.map(|grid| {
-                    let single = grid.start == moments.covered(range).end;
+                    let single = grid.start == eval_times.covered(range).end;
                     self.within(single, |planner| planner.boxed(&subquery.expr, grid))
                 });
                 let inner = inner.transpose()?;
                 self.wanted = outside;
                 let distinct = inner.as_ref().is_some_and(|node| node.distinct);
-                Ok((RangeSource::Subquery { inner, moments }, range, distinct))
+                Ok((RangeSource::Subquery { inner, eval_times }, range, distinct))
             }
             _ => unsupported("this range vector"),
         }
     }
 
     /// Absolute multiples of the step inside the windows.
-    fn subquery_grid(&self, subquery: &Subquery, moments: Moments, range: i64) -> Planned<Option<Grid>> {
+    fn subquery_grid(&self, subquery: &Subquery, eval_times: EvalTimes, range: i64) -> Planned<Option<Grid>> {
         let step = match &subquery.step {
             Some(step) => self.length(step, false)?,
             None => self.default_step,
         };
         let step = step.max(1);
-        let covered = moments.covered(range);
+        let covered = eval_times.covered(range);
         let after = covered.start.saturating_sub(1);
         let start = after.div_euclid(step).saturating_add(1).saturating_mul(step);
         let grid = Grid::spanning(start, covered.end, step);
@@ -383,11 +383,12 @@ impl Planner {
             }
             "absent" | "absent_over_time" => return self.absent(name, arg(0), expr, grid),
             "timestamp" | "start_timestamp" => {
-                let shows = if name == "timestamp" { Shows::Seconds } else { Shows::StartSeconds };
+                let shows =
+                    if name == "timestamp" { SampleField::Seconds } else { SampleField::StartSeconds };
                 if let ExprKind::Vector(selector) = &arg(0).kind {
                     return self.select(selector, grid, shows, arg(0).span, false);
                 }
-                if shows == Shows::StartSeconds {
+                if shows == SampleField::StartSeconds {
                     // What is computed did not begin at any time.
                     let input = self.boxed(arg(0), grid)?;
                     return node(NodeKind::Empty(input));
@@ -466,15 +467,15 @@ impl Planner {
         let lookback = self.lookback;
         let mut all = data.clone();
         all.extend(names.iter().cloned());
-        let moments = Moments { grid, at, offset };
-        let reader = self.reader(&all, moments, (lookback, 0), (moments.need(), true));
+        let eval_times = EvalTimes { grid, at, offset };
+        let reader = self.reader(&all, eval_times, (lookback, 0), (eval_times.need(), true));
         Ok(Node { kind: NodeKind::Info { input, reader, lookback, names, data }, grid, distinct: false })
     }
 
     /// Where the first selector of `expr` looks: a fixed time, if any, and the offsets up to it.
     fn first_moment(&self, expr: &Expr) -> Planned<Option<(Option<i64>, i64)>> {
         let grid = Grid::instant(0);
-        let of = |at, offset: &Length| self.moments(at, offset, grid).map(|m| (m.at, m.offset));
+        let of = |at, offset: &Length| self.eval_times(at, offset, grid).map(|m| (m.at, m.offset));
         Ok(match &expr.kind {
             ExprKind::Vector(selector) => Some(of(selector.at, &selector.offset)?),
             ExprKind::Matrix(matrix) => Some(of(matrix.selector.at, &matrix.selector.offset)?),
@@ -510,7 +511,7 @@ impl Planner {
             if let ExprKind::Matrix(matrix) = &arg.kind {
                 check_extended(&matrix.selector, call.function.name)?;
             }
-            // As in Prometheus, remarks about a subquery point at the start of the query.
+            // As in Prometheus, annotations about a subquery point at the start of the query.
             let is_subquery = matches!(arg.kind, ExprKind::Subquery(_));
             let span = if is_subquery { Span::default() } else { arg.span };
             if is_subquery && params.is_empty() {

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::build::{map_function, range_function};
 use super::{
-    Aggregation, Extension, HistogramFunc, LabelFunc, MapFunc, Moments, Node, NodeKind, RangeFunc,
-    RangeSource, SelectSet, Shows, SortFunc, SortOrder,
+    Aggregation, EvalTimes, Extension, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc,
+    RangeSource, SampleField, SelectSet, SortFunc, SortOrder,
 };
 use crate::model::{METRIC_NAME, MatchOp, Matcher};
 use crate::promql::functions::FUNCTIONS;
@@ -27,11 +27,11 @@ impl Node {
             NodeKind::Select { reader, shows, smoothed, .. } => {
                 let mut text = selector(selects.matchers(reader.select));
                 text.push_str(if *smoothed { " smoothed" } else { "" });
-                text.push_str(&moment(&reader.moments));
+                text.push_str(&moment(&reader.eval_times));
                 match shows {
-                    Shows::Value | Shows::Milliseconds => text,
-                    Shows::Seconds => format!("timestamp({text})"),
-                    Shows::StartSeconds => format!("start_timestamp({text})"),
+                    SampleField::Value | SampleField::Milliseconds => text,
+                    SampleField::Seconds => format!("timestamp({text})"),
+                    SampleField::StartSeconds => format!("start_timestamp({text})"),
                 }
             }
             NodeKind::Rollup { func, source, range, .. } => {
@@ -65,7 +65,7 @@ impl Node {
             .to_owned(),
             NodeKind::Info { reader, .. } => {
                 let text = selector(selects.matchers(reader.select));
-                format!("info({text}{})", moment(&reader.moments))
+                format!("info({text}{})", moment(&reader.eval_times))
             }
             NodeKind::Aggregate(aggregation) => grouping(aggregation),
             NodeKind::VectorScalar { op, return_bool, .. } => {
@@ -126,11 +126,11 @@ impl RangeSource {
                     Extension::Smoothed { .. } => " smoothed",
                 };
                 let text = selector(selects.matchers(reader.select));
-                format!("{text}[{range}]{word}{}", moment(&reader.moments))
+                format!("{text}[{range}]{word}{}", moment(&reader.eval_times))
             }
-            Self::Subquery { inner, moments } => {
+            Self::Subquery { inner, eval_times } => {
                 let step = inner.as_ref().map(|node| milliseconds(node.grid.step)).unwrap_or_default();
-                format!("[{range}:{step}]{}", moment(moments))
+                format!("[{range}:{step}]{}", moment(eval_times))
             }
         }
     }
@@ -161,13 +161,13 @@ fn selector(matchers: &[Matcher]) -> String {
     text
 }
 
-fn moment(moments: &Moments) -> String {
+fn moment(eval_times: &EvalTimes) -> String {
     let mut text = String::new();
-    if let Some(at) = moments.at {
+    if let Some(at) = eval_times.at {
         let _ = write!(text, " @ {:.3}", at as f64 / 1000.0);
     }
-    if moments.offset != 0 {
-        let _ = write!(text, " offset {}", milliseconds(moments.offset));
+    if eval_times.offset != 0 {
+        let _ = write!(text, " offset {}", milliseconds(eval_times.offset));
     }
     text
 }

@@ -1,4 +1,4 @@
-//! The moments at which an expression is evaluated.
+//! The eval_times at which an expression is evaluated.
 
 use crate::model::TimeRange;
 use crate::storage::Need;
@@ -51,13 +51,13 @@ impl Grid {
 
 /// Where a selector looks at each step: the step's time, or a fixed one, shifted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Moments {
+pub(crate) struct EvalTimes {
     pub(crate) grid: Grid,
     pub(crate) at: Option<i64>,
     pub(crate) offset: i64,
 }
 
-impl Moments {
+impl EvalTimes {
     /// The moment looked at from step `index`.
     pub(crate) fn get(&self, index: usize) -> i64 {
         self.at.unwrap_or_else(|| self.grid.time(index)).saturating_sub(self.offset)
@@ -122,9 +122,9 @@ mod tests {
     #[test]
     fn windows_exclude_their_left_end() {
         let grid = Grid::spanning(100, 300, 100).expect("not empty");
-        let moments = Moments { grid, at: None, offset: 50 };
-        assert_eq!(moments.covered(20), TimeRange::new(31, 250));
-        let fixed = Moments { grid, at: Some(1000), offset: 0 };
+        let eval_times = EvalTimes { grid, at: None, offset: 50 };
+        assert_eq!(eval_times.covered(20), TimeRange::new(31, 250));
+        let fixed = EvalTimes { grid, at: Some(1000), offset: 0 };
         assert_eq!(fixed.covered(20), TimeRange::new(981, 1000));
     }
 }

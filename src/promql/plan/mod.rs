@@ -14,10 +14,10 @@ mod select_set;
 mod share;
 
 pub(crate) use build::{Planner, QueryTimes, Wanted};
-pub(crate) use grid::{Grid, Moments};
+pub(crate) use grid::{EvalTimes, Grid};
 pub(crate) use node::{
     Aggregation, Extension, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc, RangeSource,
-    Reader, Shows, SortFunc, SortOrder, VectorBinary,
+    Reader, SampleField, SortFunc, SortOrder, VectorBinary,
 };
 pub(crate) use reach::reach;
 pub(crate) use select_set::SelectSet;

@@ -1,6 +1,6 @@
 //! Logical nodes: what is computed, over which grid, reading what.
 
-use super::grid::{Grid, Moments};
+use super::grid::{EvalTimes, Grid};
 use crate::model::{Anchored, Labels, Matcher, TimeRange};
 use crate::promql::syntax::ast::{AggregateOp, BinaryOp, Matching, Span};
 
@@ -15,7 +15,7 @@ pub(crate) struct Node {
 
 /// What an instant selector yields of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shows {
+pub(crate) enum SampleField {
     Value,
     /// Its time in seconds, which is a new quantity: the name goes.
     Seconds,
@@ -30,7 +30,7 @@ pub(crate) enum Shows {
 pub(crate) struct Reader {
     /// Number in the select set.
     pub(crate) select: usize,
-    pub(crate) moments: Moments,
+    pub(crate) eval_times: EvalTimes,
     /// Samples that can matter, within the range of the select.
     pub(crate) range: TimeRange,
     /// Whether of native histograms only count and sum matter.
@@ -63,7 +63,7 @@ pub(crate) enum NodeKind {
     Select {
         reader: Reader,
         lookback: i64,
-        shows: Shows,
+        shows: SampleField,
         span: Span,
         /// Whether values are drawn as straight lines between samples.
         smoothed: bool,
@@ -199,7 +199,7 @@ impl Extension {
 #[derive(Debug)]
 pub(crate) enum RangeSource {
     Select(Reader, Extension),
-    Subquery { inner: Option<Box<Node>>, moments: Moments },
+    Subquery { inner: Option<Box<Node>>, eval_times: EvalTimes },
 }
 
 /// Functions over windows.

@@ -1,10 +1,12 @@
 //! Which parts of a plan need not be computed when nobody looks at their rows.
 
-use super::node::{Aggregation, Extension, Node, NodeKind, RangeFunc, RangeSource, Shows, VectorBinary};
+use super::node::{
+    Aggregation, Extension, Node, NodeKind, RangeFunc, RangeSource, SampleField, VectorBinary,
+};
 use crate::promql::syntax::ast::{AggregateOp, BinaryOp};
 
 impl Node {
-    /// Whether all it has to tell are its rows: whatever the data, there is neither a remark nor an error about the
+    /// Whether all it has to tell are its rows: whatever the data, there is neither an annotation nor an error about the
     /// query. (Reading may still fail, but what is not read need not be readable.)
     pub(crate) fn is_quiet(&self) -> bool {
         let itself = match &self.kind {
@@ -20,7 +22,7 @@ impl Node {
             | NodeKind::Empty(_) => true,
             // Lines between histograms may not exist; rows that lose their names may collide.
             NodeKind::Select { shows, smoothed, .. } => {
-                !smoothed && (*shows == Shows::Value || self.distinct)
+                !smoothed && (*shows == SampleField::Value || self.distinct)
             }
             NodeKind::Map { .. } | NodeKind::EvaluationTime(_) => self.distinct,
             NodeKind::Aggregate(aggregation) => {

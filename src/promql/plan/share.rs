@@ -1,8 +1,8 @@
 //! Equal parts of a plan, which can be computed once.
 //!
 //! Two nodes are equal when everything that decides their rows is: what they do, their grid, what they read, and their
-//! inputs. Where they stand in the text does not count for their rows, but remarks carry positions: the positions of
-//! two nodes of one group correspond one to one, so that remarks about one can be made about the other.
+//! inputs. Where they stand in the text does not count for their rows, but annotations carry positions: the positions of
+//! two nodes of one group correspond one to one, so that annotations about one can be made about the other.
 //!
 //! **Cost**: each node is looked at once and its inputs are compared by number, so a plan is gone through in about
 //! linear time.
@@ -11,7 +11,7 @@ use std::mem::{Discriminant, discriminant};
 
 use hashbrown::HashMap;
 
-use super::grid::{Grid, Moments};
+use super::grid::{EvalTimes, Grid};
 use super::node::{
     Aggregation, HistogramFunc, LabelFunc, Node, NodeKind, RangeSource, Reader, SortFunc, VectorBinary,
 };
@@ -61,7 +61,7 @@ impl Shares {
 }
 
 impl Node {
-    /// All positions that remarks about this node and those below it can have, in an order that is the same for
+    /// All positions that annotations about this node and those below it can have, in an order that is the same for
     /// equal nodes.
     pub(crate) fn spans(&self) -> Vec<Span> {
         let mut out = Vec::new();
@@ -124,7 +124,7 @@ struct Key {
     grid: Grid,
     distinct: bool,
     /// All of a [`Reader`].
-    reads: Option<(usize, Moments, (i64, i64), bool)>,
+    reads: Option<(usize, EvalTimes, (i64, i64), bool)>,
     /// The bits of a number, or the length of a window.
     number: u64,
     /// Numbers of the classes of the inputs.
@@ -162,8 +162,8 @@ impl<'p> Finder<'p> {
             _ => 0,
         };
         let reads = node.reader().map(|reader| {
-            let Reader { select, moments, range, totals_only } = *reader;
-            (select, moments, (range.start, range.end), totals_only)
+            let Reader { select, eval_times, range, totals_only } = *reader;
+            (select, eval_times, (range.start, range.end), totals_only)
         });
         let key = Key {
             kind: discriminant(&node.kind),
@@ -296,8 +296,8 @@ fn same_source(a: &RangeSource, b: &RangeSource) -> bool {
     match (a, b) {
         (RangeSource::Select(_, a), RangeSource::Select(_, b)) => a == b,
         (
-            RangeSource::Subquery { inner: a, moments: a_moments },
-            RangeSource::Subquery { inner: b, moments: b_moments },
+            RangeSource::Subquery { inner: a, eval_times: a_moments },
+            RangeSource::Subquery { inner: b, eval_times: b_moments },
         ) => a.is_some() == b.is_some() && a_moments == b_moments,
         _ => false,
     }

@@ -5,50 +5,16 @@
 //! To compare two takes as much stack as they are high. Trees are never changed after parsing; evaluation works on a
 //! plan made from them.
 
-pub use super::token::Span;
+pub use super::span::Span;
 use crate::model::Matcher;
 use crate::promql::functions::Function;
+pub use crate::promql::value_type::ValueType;
 
 /// Highest tree that the parser builds.
 pub const MAX_HEIGHT: u16 = 2000;
 
 /// Highest tree of a computed duration.
 pub const MAX_DURATION_HEIGHT: u16 = 250;
-
-/// Type of the value an expression yields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ValueType {
-    /// One number per step.
-    Scalar,
-    /// A text.
-    String,
-    /// Series with one value per step.
-    Vector,
-    /// Series with a window of samples per step.
-    Matrix,
-}
-
-impl ValueType {
-    /// The name used in messages for users.
-    pub fn documented(self) -> &'static str {
-        match self {
-            Self::Scalar => "scalar",
-            Self::String => "string",
-            Self::Vector => "instant vector",
-            Self::Matrix => "range vector",
-        }
-    }
-
-    /// The short name used on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Scalar => "scalar",
-            Self::String => "string",
-            Self::Vector => "vector",
-            Self::Matrix => "matrix",
-        }
-    }
-}
 
 /// Operators between two operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

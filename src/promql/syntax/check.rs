@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::ast::{Aggregate, AggregateOp, Binary, Call, Cardinality, Expr, ExprKind, ValueType};
 use super::quote::quote;
-use super::token::Span;
+use super::span::Span;
 use crate::model::METRIC_NAME;
 use crate::promql::error::Error;
 use crate::promql::functions::Arity;

@@ -2,7 +2,8 @@
 
 use super::ast::{BinaryOp, DurationExpr, DurationKind, Length, MAX_DURATION_HEIGHT};
 use super::parser::{Parsed, Parser};
-use super::token::{Keyword, Span, TokenKind};
+use super::span::Span;
+use super::token::{Keyword, TokenKind};
 use crate::promql::error::Error;
 
 /// Largest number of seconds that fits 63 bits of nanoseconds.

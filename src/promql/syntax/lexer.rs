@@ -5,7 +5,8 @@
 
 use super::ast::BinaryOp;
 use super::quote::{quote, quote_char};
-use super::token::{Keyword, Span, Token, TokenKind, keyword};
+use super::span::Span;
+use super::token::{Keyword, Token, TokenKind, keyword};
 
 /// A text that cannot be split into tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]

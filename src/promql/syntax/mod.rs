@@ -13,6 +13,7 @@ mod pretty;
 pub(crate) mod print;
 pub(crate) mod quote;
 mod selector;
+pub mod span;
 mod token;
 pub(crate) mod visit;
 

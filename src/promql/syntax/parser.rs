@@ -10,7 +10,8 @@ use super::ast::{
 use super::check::check;
 use super::lexer::Lexer;
 use super::quote::{has_raw_bytes, quote, unquote};
-use super::token::{Keyword, Span, Token, TokenKind};
+use super::span::Span;
+use super::token::{Keyword, Token, TokenKind};
 use crate::model::{Matcher, RegexBudget, parse_duration};
 use crate::promql::error::Error;
 use crate::promql::functions;

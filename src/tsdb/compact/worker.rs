@@ -13,7 +13,7 @@ use crate::storage::SelectRequest;
 use crate::tsdb::block::BlockMeta;
 use crate::tsdb::error::Result;
 use crate::tsdb::exemplars::BlockSources;
-use crate::tsdb::head::exemplars::SeriesExemplars;
+use crate::tsdb::head::SeriesExemplars;
 use crate::tsdb::head::read::Part;
 use crate::tsdb::inner::Inner;
 use crate::tsdb::points::{Point, reach};

@@ -10,13 +10,9 @@ use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
-use super::Head;
-use super::table::Table;
-use crate::model::{Exemplar, Labels, MAX_EXEMPLAR_CHARACTERS, Matcher, TimeRange};
-use crate::storage::{StorageError, Watch};
+use crate::model::{Exemplar, MAX_EXEMPLAR_CHARACTERS, TimeRange};
 use crate::tsdb::SeriesRef;
 use crate::tsdb::record::exemplars::LoggedExemplar;
-use crate::util::lock::{read, write};
 
 /// What became of the exemplars of a commit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,18 +79,18 @@ struct Kept {
 /// The exemplars of all series.
 #[derive(Debug, Default)]
 pub(super) struct Exemplars {
-    limit: usize,
+    pub(super) limit: usize,
     /// For each series what it has, in order.
     by_series: HashMap<SeriesRef, VecDeque<Kept>, foldhash::fast::FixedState>,
     /// Those in the order they came; some of them may have left.
     arrivals: VecDeque<(SeriesRef, u64)>,
-    count: usize,
-    next: u64,
+    pub(super) count: usize,
+    pub(super) next: u64,
 }
 
 impl Exemplars {
     /// Sets how many are kept; the oldest leave.
-    fn set_limit(&mut self, limit: usize) {
+    pub(super) fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
         self.evict();
         self.tidy();
@@ -210,6 +206,11 @@ impl Exemplars {
         self.retain(|_| {});
     }
 
+    /// The series that have any.
+    pub(super) fn series(&self) -> impl ExactSizeIterator<Item = SeriesRef> + '_ {
+        self.by_series.keys().copied()
+    }
+
     fn retain(&mut self, mut shorten: impl FnMut(&mut VecDeque<Kept>)) {
         self.count = 0;
         self.by_series.retain(|_, all| {
@@ -235,89 +236,17 @@ impl Exemplars {
         self.by_series.values().filter_map(VecDeque::back).map(|kept| kept.exemplar.timestamp).max()
     }
 
-    fn shown(&self, series: SeriesRef, range: TimeRange) -> Vec<Exemplar> {
+    pub(super) fn shown(&self, series: SeriesRef, range: TimeRange) -> Vec<Exemplar> {
         let all = self.by_series.get(&series).into_iter().flatten();
         let wanted = all.filter(|kept| !kept.stored && range.contains(kept.exemplar.timestamp));
         wanted.map(|kept| kept.exemplar.clone()).collect()
     }
 }
 
-impl Table {
-    /// Adds one that the log has; of a series that is not there it is left out.
-    pub(super) fn insert_exemplar(&mut self, one: LoggedExemplar) {
-        if let Some((series, _)) = self.get_mut(one.series) {
-            // As with late samples the log may have it for longer than the series is here.
-            series.was_late = true;
-            self.exemplars.insert(one);
-        }
-    }
-
-    /// Forgets exemplars whose series is not there.
-    pub(super) fn keep_exemplars_of_series(&mut self) {
-        let mut exemplars = std::mem::take(&mut self.exemplars);
-        exemplars.keep_series(|series| self.get(series).is_some());
-        self.exemplars = exemplars;
-    }
-}
-
-/// Exemplars of some series, in label order.
-pub type SeriesExemplars = Vec<(Labels, Vec<Exemplar>)>;
-
-impl Head {
-    /// Sets how many exemplars are kept over all series; 0 takes none.
-    pub(in crate::tsdb) fn set_max_exemplars(&self, limit: usize) {
-        let mut table = write(&self.table);
-        if table.exemplars.limit != limit {
-            table.exemplars.set_limit(limit);
-        }
-    }
-
-    /// Number of exemplars in memory, and of the series they are of.
-    pub(in crate::tsdb) fn exemplar_counts(&self) -> (usize, usize) {
-        let table = read(&self.table);
-        (table.exemplars.count, table.exemplars.by_series.len())
-    }
-
-    /// The exemplars inside `range` that no block holds, of series that match one of `selectors`; no selector is all
-    /// series. `then` runs at the same moment.
-    pub(in crate::tsdb) fn exemplars<T>(
-        &self,
-        selectors: &[Vec<Matcher>],
-        range: TimeRange,
-        watch: Watch<'_>,
-        then: impl FnOnce() -> T,
-    ) -> Result<(SeriesExemplars, T), StorageError> {
-        let selectors: Vec<&[Matcher]> = selectors.iter().map(Vec::as_slice).collect();
-        let (table, wanted) = self.resolved(&selectors, watch)?;
-        let beside = then();
-        let is_wanted = |series: &SeriesRef| selectors.is_empty() || wanted.contains(series.slot());
-        Ok((collect(&table, is_wanted, range), beside))
-    }
-
-    /// The exemplars before `end` (milliseconds) that no block holds, and a mark that tells them from those that come
-    /// later; see [`Head::truncate`].
-    pub(in crate::tsdb) fn leaving_exemplars(&self, end: i64) -> (SeriesExemplars, u64) {
-        let table = read(&self.table);
-        let range = TimeRange { start: i64::MIN, end: end.saturating_sub(1) };
-        (collect(&table, |_| true, range), table.exemplars.next)
-    }
-}
-
-fn collect(table: &Table, wanted: impl Fn(&SeriesRef) -> bool, range: TimeRange) -> SeriesExemplars {
-    let series = table.exemplars.by_series.keys().filter(|series| wanted(series)).filter_map(|reference| {
-        let series = table.get(*reference)?;
-        let found = table.exemplars.shown(*reference, range);
-        let texts = series.pairs.iter().map(|id| table.pairs.texts().get(*id));
-        (!found.is_empty()).then(|| (Labels::from_sorted(texts), found))
-    });
-    let mut all: Vec<_> = series.collect();
-    all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    all
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Labels;
 
     fn one(series: u64, timestamp: i64, value: f64, timed: bool) -> LoggedExemplar {
         let labels = Labels::from_pairs([("trace_id", "a")]);

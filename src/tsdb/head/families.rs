@@ -5,11 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Head;
-use super::table::Table;
-use crate::model::{METRIC_NAME, Metadata};
-use crate::tsdb::index::LabelSource as _;
-use crate::util::lock::read;
+use crate::model::Metadata;
 
 /// Families that are remembered at most.
 pub(crate) const MAX_FAMILIES: usize = 100_000;
@@ -24,7 +20,7 @@ const SUFFIXES: [&str; 8] = ["", "_total", "_bucket", "_count", "_sum", "_info",
 /// Families by name.
 #[derive(Debug, Default)]
 pub(super) struct Families {
-    by_name: BTreeMap<Box<str>, Metadata>,
+    pub(super) by_name: BTreeMap<Box<str>, Metadata>,
     bytes: usize,
 }
 
@@ -57,6 +53,19 @@ impl Families {
         }
     }
 
+    /// Forgets the families of which `has_series` knows no metric name.
+    pub(super) fn keep_families_of(&mut self, has_series: impl Fn(&str) -> bool) {
+        let mut name = String::new();
+        self.retain(|family| {
+            SUFFIXES.iter().any(|suffix| {
+                name.clear();
+                name.push_str(family);
+                name.push_str(suffix);
+                has_series(&name)
+            })
+        });
+    }
+
     fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         let bytes = &mut self.bytes;
         self.by_name.retain(|name, metadata| {
@@ -69,38 +78,11 @@ impl Families {
     }
 }
 
-impl Table {
-    /// Forgets the families that no series is of any more.
-    pub(super) fn forget_families(&mut self) {
-        let pairs = &self.pairs;
-        let mut name = String::new();
-        self.families.retain(|family| {
-            SUFFIXES.iter().any(|suffix| {
-                name.clear();
-                name.push_str(family);
-                name.push_str(suffix);
-                !pairs.postings(METRIC_NAME, &name).is_empty()
-            })
-        });
-    }
-}
-
-impl Head {
-    /// What is known about metric families, by name.
-    pub(in crate::tsdb) fn families(&self, only: Option<&str>) -> Vec<(String, Metadata)> {
-        let table = read(&self.table);
-        let all = &table.families.by_name;
-        match only {
-            Some(name) => all.get(name).map(|known| (name.to_owned(), known.clone())).into_iter().collect(),
-            None => all.iter().map(|(name, known)| (name.to_string(), known.clone())).collect(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::table::Table;
     use super::*;
-    use crate::model::Labels;
+    use crate::model::{Labels, METRIC_NAME};
 
     #[test]
     fn families_are_bounded_and_leave_with_their_series() {

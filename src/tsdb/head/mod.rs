@@ -7,7 +7,7 @@
 //! **Invariants**: a sample is applied only after the log has it; a commit is visible whole or not at all, because it
 //! is applied under the exclusive side of `table` and a select copies what it needs under the shared side.
 //!
-//! **Locking**: `intake` (one commit, truncation or deletion at a time), then `table`, then `departed`. Nobody waits for the disk
+//! **Locking**: `intake` (one commit, truncation or deletion at a time), then `table`, then `removed_series`. Nobody waits for the disk
 //! with `table` in hand.
 
 pub mod appender;
@@ -18,6 +18,7 @@ mod order;
 mod page;
 mod pairs;
 pub mod read;
+mod read_exemplars;
 pub mod replay;
 mod series;
 mod table;
@@ -30,10 +31,11 @@ use std::sync::{Mutex, RwLock};
 use super::SeriesRef;
 use super::changes::Changes;
 use super::chunk::open::TimelineId;
-use crate::model::{Labels, TimeRange};
+use crate::model::{Labels, Metadata, TimeRange};
 use crate::util::lock::{read as read_lock, write as write_lock};
 use intake::Intake;
 pub use pairs::HeadIndex;
+pub(in crate::tsdb) use read_exemplars::SeriesExemplars;
 use table::Table;
 use table::fingerprint;
 pub(crate) use table::fingerprint_packed;
@@ -53,7 +55,7 @@ pub struct HeadStats {
 
 /// A series that is no longer here.
 #[derive(Debug)]
-struct Departed {
+struct RemovedSeries {
     reference: SeriesRef,
     labels: Labels,
     /// The file of the log that was written when it left.
@@ -73,7 +75,7 @@ pub struct Head {
     /// Oldest sample that came since the last truncation began.
     oldest_since: AtomicI64,
     /// Series that left and had late samples. The log may still have those, and a deletion must reach them there.
-    departed: Mutex<Vec<Departed>>,
+    removed_series: Mutex<Vec<RemovedSeries>>,
     created: AtomicU64,
     removed: AtomicU64,
     changes: Changes,
@@ -90,7 +92,7 @@ impl Head {
             min_time: AtomicI64::new(i64::MAX),
             max_time: AtomicI64::new(i64::MIN),
             oldest_since: AtomicI64::new(i64::MAX),
-            departed: Mutex::default(),
+            removed_series: Mutex::default(),
             created: AtomicU64::new(0),
             removed: AtomicU64::new(0),
             changes: Changes::default(),
@@ -174,5 +176,15 @@ impl Head {
         self.min_time.fetch_min(start, Ordering::Relaxed);
         self.oldest_since.fetch_min(start, Ordering::Relaxed);
         self.max_time.fetch_max(end, Ordering::Relaxed);
+    }
+
+    /// What is known about metric families, by name.
+    pub(in crate::tsdb) fn families(&self, only: Option<&str>) -> Vec<(String, Metadata)> {
+        let table = read_lock(&self.table);
+        let all = &table.families.by_name;
+        match only {
+            Some(name) => all.get(name).map(|known| (name.to_owned(), known.clone())).into_iter().collect(),
+            None => all.iter().map(|(name, known)| (name.to_string(), known.clone())).collect(),
+        }
     }
 }

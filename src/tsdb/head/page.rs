@@ -3,7 +3,7 @@
 //! **Cost**: a slot of a sparse page is found by a binary search; one that is not there takes no memory. What a log
 //! names decides which slots there are, and must not cost more than in proportion to its length.
 
-use super::table::Slot;
+use super::series::MemSeries;
 
 /// Slots in one page; what works on several pages at once splits the head between them.
 pub(super) const PAGE: usize = 1024;
@@ -12,6 +12,14 @@ pub(super) const PAGE: usize = 1024;
 const MIN_DENSE: usize = PAGE / MAX_GAP;
 /// As many slots in a row that nobody named are made for the sake of a dense page.
 const MAX_GAP: usize = 8;
+
+/// Room for a series.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    /// How often the slot was given away.
+    pub(super) generation: u32,
+    pub(super) series: Option<MemSeries>,
+}
 
 /// A run of at most [`PAGE`] slots.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use roaring::RoaringBitmap;
 
 use super::Head;
 use super::pairs::{PairId, PairTexts};
-use super::series::{self, MemSeries, Rest, SealedChunk, SealedHistograms};
+use super::series::{self, Extras, MemSeries, SealedChunk, SealedHistograms};
 use super::table::Table;
 use super::timeline::Stamps;
 use crate::model::{Histogram, Labels, Matcher, Samples, TimeRange};
@@ -237,7 +237,7 @@ fn label_order(texts: &PairTexts, pairs: &[PairId], spans: impl Iterator<Item = 
 /// The newest sample of the series where that is known at once and lies inside `visible`.
 fn newest(series: &MemSeries, table: &Table, visible: TimeRange) -> Option<(i64, u64)> {
     let time = series.last_time;
-    let beside = |rest: &Rest| rest.has_histograms() || rest.has_late_after(time);
+    let beside = |rest: &Extras| rest.has_histograms() || rest.has_late_after(time);
     if !visible.contains(time) || series.rest.as_ref().is_some_and(|rest| beside(rest)) {
         return None;
     }

@@ -12,9 +12,9 @@ use std::sync::atomic::Ordering;
 use hashbrown::HashMap;
 
 use super::Head;
-use super::page::{PAGE, Page};
+use super::page::{PAGE, Page, Slot};
 use super::series::MemSeries;
-use super::table::{MAX_SLOT, Slot, Table};
+use super::table::{MAX_SLOT, Table};
 use super::timeline::{Placement, Timelines};
 use crate::codec::CodecError;
 use crate::model::{LabelsBuf, TimeRange};

@@ -44,7 +44,7 @@ struct SealScratch {
 
 /// What most series have none or little of.
 #[derive(Debug, Default)]
-pub(super) struct Rest {
+pub(super) struct Extras {
     /// Samples that came out of order, by time. They come in any order, and there may be millions.
     pub(super) late: BTreeMap<i64, f64>,
     /// Those of them that are being written to a block, by time.
@@ -54,7 +54,7 @@ pub(super) struct Rest {
     pub(super) histograms: Vec<(i64, Arc<Histogram>)>,
 }
 
-impl Rest {
+impl Extras {
     /// Whether there are native histograms.
     pub(super) fn has_histograms(&self) -> bool {
         !self.histograms.is_empty() || !self.sealed_histograms.is_empty()
@@ -111,7 +111,7 @@ impl SealedHistograms {
     }
 }
 
-impl Rest {
+impl Extras {
     /// Whether nothing would be left from `min_time` on; late samples stay until they are set apart.
     fn is_empty_after(&self, min_time: i64) -> bool {
         self.late.is_empty()
@@ -163,7 +163,7 @@ pub(super) struct MemSeries {
     times: Times,
     values: OpenValues,
     sealed: ThinVec<Arc<SealedChunk>>,
-    pub(super) rest: Option<Box<Rest>>,
+    pub(super) rest: Option<Box<Extras>>,
 }
 
 impl MemSeries {

@@ -10,23 +10,18 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::exemplars::Exemplars;
 use super::families::Families;
-use super::page::{PAGE, Page};
+use super::page::{PAGE, Page, Slot};
 use super::pairs::Pairs;
 use super::series::MemSeries;
 use super::timeline::Timelines;
-use crate::model::Labels;
+use crate::model::{Labels, METRIC_NAME};
 use crate::tsdb::SeriesRef;
+use crate::tsdb::index::LabelSource as _;
+use crate::tsdb::record::exemplars::LoggedExemplar;
 
 /// Slots are numbered up to here: more series than any memory holds, and few enough that a page table for all of them
 /// is small.
 pub(super) const MAX_SLOT: u32 = (1 << 28) - 1;
-
-#[derive(Debug, Default)]
-pub(super) struct Slot {
-    /// How often the slot was given away.
-    pub(super) generation: u32,
-    pub(super) series: Option<MemSeries>,
-}
 
 /// Everything in the head that the one lock guards.
 #[derive(Default)]
@@ -240,6 +235,28 @@ impl Table {
         // The lowest is given away first.
         self.free.reverse();
         self.partial.reverse();
+    }
+
+    /// Adds one that the log has; of a series that is not there it is left out.
+    pub(super) fn insert_exemplar(&mut self, one: LoggedExemplar) {
+        if let Some((series, _)) = self.get_mut(one.series) {
+            // As with late samples the log may have it for longer than the series is here.
+            series.was_late = true;
+            self.exemplars.insert(one);
+        }
+    }
+
+    /// Forgets exemplars whose series is not there.
+    pub(super) fn keep_exemplars_of_series(&mut self) {
+        let mut exemplars = std::mem::take(&mut self.exemplars);
+        exemplars.keep_series(|series| self.get(series).is_some());
+        self.exemplars = exemplars;
+    }
+
+    /// Forgets the families that no series is of any more.
+    pub(super) fn forget_families(&mut self) {
+        let pairs = &self.pairs;
+        self.families.keep_families_of(|name| !pairs.postings(METRIC_NAME, name).is_empty());
     }
 }
 

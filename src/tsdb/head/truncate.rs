@@ -10,7 +10,7 @@ use super::page::{PAGE, Page};
 use super::pairs::PairText;
 use super::series;
 use super::table::Table;
-use super::{Departed, Head};
+use super::{Head, RemovedSeries};
 use crate::codec::frame;
 use crate::model::{Labels, Matcher, TimeRange};
 use crate::storage::Watch;
@@ -163,7 +163,7 @@ impl Head {
             if let Some(series) = table.get(reference).filter(|series| series.was_late) {
                 let texts = series.pairs.iter().map(|id| table.pairs.texts().get(*id));
                 let labels = Labels::from_pairs(texts);
-                lock(&self.departed).push(Departed { reference, labels, segment: segment() });
+                lock(&self.removed_series).push(RemovedSeries { reference, labels, segment: segment() });
             }
             table.remove(reference.slot());
             self.removed.fetch_add(1, Ordering::Relaxed);
@@ -173,7 +173,7 @@ impl Head {
 
     /// Forgets the series that left while the log wrote to segment `upto` or one before: those are gone.
     pub(in crate::tsdb) fn forget_departed(&self, upto: u64) {
-        lock(&self.departed).retain(|series| series.segment > upto);
+        lock(&self.removed_series).retain(|series| series.segment > upto);
     }
 
     /// Deletes the samples inside `range` of the series that match one of `selectors`, from the log on. Returns the
@@ -210,12 +210,12 @@ impl Head {
                 series.filter(|series| series.logged).map(|series| series.reference).collect()
             };
             // Their samples are in blocks; but late ones would come back with the next replay of the log.
-            let departed = lock(&self.departed);
-            let matched = |series: &&Departed| {
+            let removed_series = lock(&self.removed_series);
+            let matched = |series: &&RemovedSeries| {
                 selectors.iter().any(|matchers| matchers.iter().all(|m| m.matches_labels(&series.labels)))
             };
-            references.extend(departed.iter().filter(matched).map(|series| series.reference));
-            drop(departed);
+            references.extend(removed_series.iter().filter(matched).map(|series| series.reference));
+            drop(removed_series);
             references.sort_unstable();
             if references.is_empty() || range.start > range.end {
                 return Ok(0);

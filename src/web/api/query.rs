@@ -7,10 +7,10 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::cost::{ExplainReply, StatsReply};
+use crate::lanes::Turn;
 use crate::promql;
 use crate::promql::{Engine, Expr, Features, QueryOptions, QueryResult, Value};
 use crate::tsdb::Tsdb;
-use crate::web::lanes::Turn;
 use crate::web::params::Params;
 use crate::web::pieces::{PIECE_BYTES, Pieces};
 use crate::web::reply::{ApiError, Success, json_response};
@@ -18,7 +18,7 @@ use crate::web::state::ApiState;
 
 /// Steps a range query may have at most.
 const MAX_STEPS: i64 = 11_000;
-/// Remarks of each kind in a reply at most.
+/// Annotations of each kind in a reply at most.
 const MAX_ANNOTATIONS: usize = 10;
 
 type Shared = State<Arc<ApiState>>;
@@ -151,10 +151,10 @@ fn after_value(
         serde_json::to_writer(&mut out, &explain).map_err(fault)?;
     }
     out.push(b'}');
-    for (name, remarks) in [("warnings", warnings), ("infos", infos)] {
-        if !remarks.is_empty() {
+    for (name, annotations) in [("warnings", warnings), ("infos", infos)] {
+        if !annotations.is_empty() {
             out.extend_from_slice(format!(",\"{name}\":").as_bytes());
-            serde_json::to_writer(&mut out, remarks).map_err(fault)?;
+            serde_json::to_writer(&mut out, annotations).map_err(fault)?;
         }
     }
     out.push(b'}');

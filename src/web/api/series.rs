@@ -7,10 +7,10 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
 
+use crate::lanes::Turn;
 use crate::model::{Labels, Matcher, Samples};
 use crate::storage::{Bounds, Need, Querier, Queryable as _, SelectRequest, StorageError, Watch};
 use crate::web::json;
-use crate::web::lanes::Turn;
 use crate::web::params::Params;
 use crate::web::reply::{ApiError, Success, json_response, truncate};
 use crate::web::state::ApiState;

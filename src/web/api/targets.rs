@@ -7,11 +7,11 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use crate::lanes::Turn;
 use crate::model::Labels;
 use crate::promql;
 use crate::scrape::status::{ActiveTarget, Health, Refused};
 use crate::storage::StorageError;
-use crate::web::lanes::Turn;
 use crate::web::params::{Params, parse_integer};
 use crate::web::reply::{ApiError, Reply, Success};
 use crate::web::site::Site;

@@ -20,7 +20,7 @@ use super::restart::{self, Restarted};
 use super::scrape_targets::{self, Exporters};
 use super::source::{SourceArgs, time_or_now};
 use super::{Failure, output};
-use crate::bench::{Fleet, LoadPlan};
+use crate::workload::{Fleet, LoadPlan};
 use server::{Candidate, Kind, PATIENCE, Running};
 use table::{Column, Manner, Work};
 
@@ -191,8 +191,8 @@ impl Bench<'_> {
         column.set(Work::WriteRate, pushed.samples_per_second() / 1e6);
         column.set(Work::WriteMemory, kilobytes_per_series(server, pushed.active_series));
         let restarted = self.crash(&mut running, plan)?;
-        let remark = loss(restarted, "samples counted", self.counted_samples(plan));
-        column.set_with_remark(Work::WriteRestart, restarted.answering, remark);
+        let note = loss(restarted, "samples counted", self.counted_samples(plan));
+        column.set_with_note(Work::WriteRestart, restarted.answering, note);
         Ok(())
     }
 
@@ -239,7 +239,7 @@ impl Bench<'_> {
         let hosts = f64::from(plan.hosts);
         let query = ("count(node_load1)", plan.end_ms, hosts);
         let restarted = restart::watch(&running.url, &mut running.child, started, query, PATIENCES)?;
-        column.set_with_remark(
+        column.set_with_note(
             Work::MillionRestart,
             restarted.answering,
             loss(restarted, "hosts", u64::from(plan.hosts)),
@@ -248,8 +248,8 @@ impl Bench<'_> {
         let found = Client::new(&running.url)?.number(COUNT, plan.end_ms)?.unwrap_or(0.0);
         let took = asked.elapsed().as_secs_f64();
         let expected = pushed.active_series as f64;
-        let remark = (found != expected).then(|| format!("{found} of {expected} series"));
-        column.set_with_remark(Work::MillionCount, took, remark);
+        let note = (found != expected).then(|| format!("{found} of {expected} series"));
+        column.set_with_note(Work::MillionCount, took, note);
         Ok(())
     }
 
@@ -262,8 +262,8 @@ impl Bench<'_> {
         let started = running.stop_and_start()?;
         let query = ("count({job=\"node\"})", plan.end_ms, pushed.active_series as f64);
         let restarted = restart::watch(&running.url, &mut running.child, started, query, PATIENCES)?;
-        let remark = loss(restarted, "series", pushed.active_series);
-        column.set_with_remark(Work::MonthRestart, restarted.answering, remark);
+        let note = loss(restarted, "series", pushed.active_series);
+        column.set_with_note(Work::MonthRestart, restarted.answering, note);
         let ranges = [7, 30].map(|days| (days, u64::from(days) * DAY));
         queries(&running, plan, &ranges, Work::MonthQueries, column)
     }
@@ -308,11 +308,11 @@ impl Bench<'_> {
         let quiet = if self.quick { QUIET / 3 } else { QUIET };
         let (disk, is_at_rest) = DiskUse::when_settled(&running.data, quiet, REST_PATIENCE);
         let apparent = disk.apparent_bytes as f64 / pushed.accepted as f64;
-        let mut remark = format!("{apparent:.2} by length");
+        let mut note = format!("{apparent:.2} by length");
         if !is_at_rest {
-            remark.push_str(", not at rest");
+            note.push_str(", not at rest");
         }
-        column.set_with_remark(work, disk.allocated_bytes as f64 / pushed.accepted as f64, Some(remark));
+        column.set_with_note(work, disk.allocated_bytes as f64 / pushed.accepted as f64, Some(note));
     }
 }
 
@@ -331,17 +331,17 @@ fn queries(
         for (number, over) in ranges.iter().filter(|(_, over)| *over <= covered) {
             let over = Duration::from_secs(*over);
             let asked = queries::ask(&running.url, Some(running.pid()), &asking, over, plan.end_ms)?;
-            let mut remarks = Vec::new();
+            let mut notes = Vec::new();
             if let Some(server) = asked.server {
                 let each = asked.cpu_seconds_each(asking.runs).unwrap_or_default() * 1e3;
                 let peak = server.peak_bytes as f64 / f64::from(1 << 20);
-                remarks.push(format!("{each:.1} ms of CPU, {peak:.0} MiB"));
+                notes.push(format!("{each:.1} ms of CPU, {peak:.0} MiB"));
             }
             if asked.empty > 0 {
-                remarks.push(format!("{} without a result", asked.empty));
+                notes.push(format!("{} without a result", asked.empty));
             }
-            let remark = (!remarks.is_empty()).then(|| remarks.join(", "));
-            column.set_with_remark(work(manner, *number), asked.geometric_mean * 1e3, remark);
+            let note = (!notes.is_empty()).then(|| notes.join(", "));
+            column.set_with_note(work(manner, *number), asked.geometric_mean * 1e3, note);
         }
     }
     Ok(())

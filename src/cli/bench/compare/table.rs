@@ -155,7 +155,7 @@ pub(super) const ROWS: &[Row] = &[
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Cell {
     pub(super) value: f64,
-    pub(super) remark: Option<String>,
+    pub(super) note: Option<String>,
 }
 
 /// What was measured of one server.
@@ -164,11 +164,11 @@ pub(super) struct Column(BTreeMap<Work, Cell>);
 
 impl Column {
     pub(super) fn set(&mut self, work: Work, value: f64) {
-        self.0.insert(work, Cell { value, remark: None });
+        self.0.insert(work, Cell { value, note: None });
     }
 
-    pub(super) fn set_with_remark(&mut self, work: Work, value: f64, remark: Option<String>) {
-        self.0.insert(work, Cell { value, remark });
+    pub(super) fn set_with_note(&mut self, work: Work, value: f64, note: Option<String>) {
+        self.0.insert(work, Cell { value, note });
     }
 
     /// Figures by the text of their row.
@@ -176,8 +176,8 @@ impl Column {
         let cells = ROWS.iter().filter_map(|row| {
             let cell = self.0.get(&row.work)?;
             let mut value = serde_json::json!({ "value": cell.value, "unit": row.unit });
-            if let Some(remark) = &cell.remark {
-                value["remark"] = remark.as_str().into();
+            if let Some(note) = &cell.note {
+                value["note"] = note.as_str().into();
             }
             Some((format!("{:?}", row.work), value))
         });
@@ -198,9 +198,8 @@ pub(super) fn markdown(columns: &[(Kind, Column)]) -> String {
             column.0.get(&row.work).map_or_else(
                 || "-".to_owned(),
                 |cell| {
-                    let remark =
-                        cell.remark.as_ref().map(|remark| format!(" ({remark})")).unwrap_or_default();
-                    format!("{:.*} {}{remark}", row.digits, cell.value, row.unit)
+                    let note = cell.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+                    format!("{:.*} {}{note}", row.digits, cell.value, row.unit)
                 },
             )
         });
@@ -238,7 +237,7 @@ mod tests {
             column.set(Work::WriteCpu, cpu);
             column.set(Work::WriteRate, rate);
         }
-        columns[1].1.set_with_remark(Work::WriteRestart, 0.04, Some("51% of the samples".to_owned()));
+        columns[1].1.set_with_note(Work::WriteRestart, 0.04, Some("51% of the samples".to_owned()));
         let text = markdown(&columns);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(

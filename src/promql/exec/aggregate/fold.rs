@@ -3,7 +3,7 @@
 use super::histograms::HistogramColumn;
 use super::{Groups, inherits_drop};
 use crate::model::Labels;
-use crate::promql::annotations::Remark;
+use crate::promql::annotations::Annotation;
 use crate::promql::error::Error;
 use crate::promql::exec::Context;
 use crate::promql::exec::batch::{Batch, Presence, Row};
@@ -78,7 +78,7 @@ pub(super) fn run(
                     AggregateOp::Count | AggregateOp::Group => {}
                     _ => {
                         if row.drop_histograms() {
-                            cx.remark(Remark::IgnoredInAggregation(op.as_str()), span);
+                            cx.annotate(Annotation::IgnoredInAggregation(op.as_str()), span);
                         }
                     }
                 }

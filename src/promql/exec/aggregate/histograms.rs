@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::histogram::ResetHint;
 use crate::model::{Histogram, METRIC_NAME};
-use crate::promql::annotations::{HistogramOperation, Remark};
+use crate::promql::annotations::{Annotation, HistogramOperation};
 use crate::promql::error::Error;
 use crate::promql::exec::Context;
 use crate::promql::exec::batch::{Presence, ROW_WORK, Row};
@@ -112,12 +112,12 @@ impl HistogramColumn {
             cx.grow(&mut self.memory, running.bytes().saturating_sub(before))?;
             match added {
                 Ok(reconciled) if reconciled.bounds => {
-                    cx.remark(Remark::BoundsReconciled(HistogramOperation::Aggregation), span);
+                    cx.annotate(Annotation::BoundsReconciled(HistogramOperation::Aggregation), span);
                 }
                 Ok(_) => {}
                 Err(MixedSchemas) => {
                     let name = row.labels.get(METRIC_NAME).unwrap_or("").to_owned();
-                    cx.remark(Remark::MixedSchemas(name), span);
+                    cx.annotate(Annotation::MixedSchemas(name), span);
                     cell.running = None;
                     cell.floats_before = floats.get(at);
                 }
@@ -134,14 +134,14 @@ impl HistogramColumn {
             row.present.clear(at);
             let mixed = if cell.running.is_some() { floats } else { cell.floats_before };
             if mixed {
-                cx.remark(Remark::MixedGroup, span);
+                cx.annotate(Annotation::MixedGroup, span);
                 continue;
             }
             let Some(running) = cell.running else { continue };
             cx.work(ROW_WORK)?;
             row.put_histogram(at, Arc::new(running.finish()), cx)?;
             if cell.reset_seen && cell.not_reset_seen {
-                cx.remark(Remark::ConflictingResets(HistogramOperation::Aggregation), span);
+                cx.annotate(Annotation::ConflictingResets(HistogramOperation::Aggregation), span);
             }
         }
         cx.release(self.held);

@@ -2,7 +2,7 @@
 
 use super::{Groups, inherits_drop};
 use crate::model::Labels;
-use crate::promql::annotations::Remark;
+use crate::promql::annotations::Annotation;
 use crate::promql::error::Error;
 use crate::promql::exec::batch::{Batch, ROW_WORK, Row};
 use crate::promql::exec::operator::Opened;
@@ -32,7 +32,7 @@ pub(super) fn run(
             if row.may_have_histograms() {
                 let before = row.count();
                 if row.drop_histograms() {
-                    cx.remark(Remark::IgnoredInAggregation("quantile"), aggregation.input_span);
+                    cx.annotate(Annotation::IgnoredInAggregation("quantile"), aggregation.input_span);
                 }
                 cx.release(before - row.count());
             }
@@ -74,12 +74,12 @@ pub(super) fn run(
 fn remark_params(param: &[f64], aggregation: &Aggregation, cx: &Context<'_>) {
     let (min, max) = super::rank::bounds(param);
     if param.iter().any(|q| q.is_nan()) {
-        cx.remark(Remark::InvalidQuantile(f64::NAN), aggregation.param_span);
+        cx.annotate(Annotation::InvalidQuantile(f64::NAN), aggregation.param_span);
     }
     if max > 1.0 {
-        cx.remark(Remark::InvalidQuantile(max), aggregation.param_span);
+        cx.annotate(Annotation::InvalidQuantile(max), aggregation.param_span);
     }
     if min < 0.0 {
-        cx.remark(Remark::InvalidQuantile(min), aggregation.param_span);
+        cx.annotate(Annotation::InvalidQuantile(min), aggregation.param_span);
     }
 }

@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 
 use super::Groups;
-use crate::promql::annotations::Remark;
+use crate::promql::annotations::Annotation;
 use crate::promql::error::Error;
 use crate::promql::exec::batch::{Batch, Presence, Row};
 use crate::promql::exec::call::sample_offset;
@@ -69,7 +69,7 @@ pub(super) fn run(
             .enumerate()
             .any(|(at, k)| *k > 0 && group.ignored.as_ref().is_some_and(|i| i.get(at)))
         {
-            cx.remark(Remark::IgnoredInAggregation(aggregation.op.as_str()), aggregation.span);
+            cx.annotate(Annotation::IgnoredInAggregation(aggregation.op.as_str()), aggregation.span);
         }
         let first = out.len();
         group.finish(&counts, &mut out, cx)?;
@@ -355,7 +355,7 @@ fn check_params(aggregation: &Aggregation, param: &[f64], cx: &Context<'_>) -> R
         }
         for (got, capped, beyond) in [(max, 1.0, max > 1.0), (min, -1.0, min < -1.0)] {
             if beyond {
-                cx.remark(Remark::InvalidRatio { got, capped }, aggregation.param_span);
+                cx.annotate(Annotation::InvalidRatio { got, capped }, aggregation.param_span);
             }
         }
         return Ok(!(min == 0.0 && max == 0.0));
@@ -507,14 +507,14 @@ mod tests {
         assert!(looked_at("limitk(3, m)", false) < all / 2);
         assert_eq!(looked_at("limitk(3, m)", true), all, "who asks wants to know of all");
         assert_eq!(looked_at("limitk by (n) (3, m)", false), all, "the last one may be a group of its own");
-        assert_eq!(looked_at("limitk(3, m > 2)", false), all, "what could be remarked is");
+        assert_eq!(looked_at("limitk(3, m > 2)", false), all, "what could be annotated is");
         assert_eq!(looked_at("nothing and m", false), 0);
         assert_eq!(looked_at("nothing unless count(m)", false), 0);
         assert_eq!(looked_at("nothing * m", false), 0);
         assert_eq!(looked_at("nothing and m", true), all);
         assert!(looked_at("absent(m)", false) < all && looked_at("absent_over_time(m[5s])", false) < all);
         assert_eq!(looked_at("absent(m)", true), all);
-        assert_eq!(looked_at("absent(m > 0)", false), all, "what could be remarked is");
+        assert_eq!(looked_at("absent(m > 0)", false), all, "what could be annotated is");
         for query in ["nothing or m", "nothing + fill (0) m", "nothing and (m > 2)"] {
             assert_eq!(looked_at(query, false), all, "{query}");
         }

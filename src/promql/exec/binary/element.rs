@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::Histogram;
 use crate::model::histogram::ResetHint;
-use crate::promql::annotations::{HistogramOperation, Remark};
+use crate::promql::annotations::{Annotation, HistogramOperation};
 use crate::promql::error::Error;
 use crate::promql::exec::Context;
 use crate::promql::exec::batch::Element;
@@ -16,11 +16,11 @@ use crate::promql::syntax::ast::{BinaryOp, Span};
 pub(super) struct Combined {
     pub(super) histogram: Arc<Histogram>,
     pub(super) keep: bool,
-    pub(super) info: Option<Remark>,
+    pub(super) info: Option<Annotation>,
 }
 
-/// The result of `left op right`; a remark says why there is none.
-pub(super) fn combine(op: BinaryOp, left: Element<'_>, right: Element<'_>) -> Result<Combined, Remark> {
+/// The result of `left op right`; an annotation says why there is none.
+pub(super) fn combine(op: BinaryOp, left: Element<'_>, right: Element<'_>) -> Result<Combined, Annotation> {
     let changed =
         |histogram: Histogram| Ok(Combined { histogram: Arc::new(histogram), keep: true, info: None });
     match (op, left, right) {
@@ -48,7 +48,7 @@ pub(super) fn combine(op: BinaryOp, left: Element<'_>, right: Element<'_>) -> Re
             let keep = a.same_data(b) == (op == BinaryOp::Equal);
             Ok(Combined { histogram: Arc::clone(a), keep, info: None })
         }
-        _ => Err(Remark::IncompatibleTypes { op: op.as_str(), left: kind(left), right: kind(right) }),
+        _ => Err(Annotation::IncompatibleTypes { op: op.as_str(), left: kind(left), right: kind(right) }),
     }
 }
 
@@ -59,40 +59,40 @@ fn kind(element: Element<'_>) -> &'static str {
     }
 }
 
-fn sum(op: BinaryOp, a: &Histogram, b: &Histogram, sign: Sign) -> Result<Combined, Remark> {
+fn sum(op: BinaryOp, a: &Histogram, b: &Histogram, sign: Sign) -> Result<Combined, Annotation> {
     let mut sum = Accumulator::plain(a);
     let operation = match sign {
         Sign::Plus => HistogramOperation::Addition,
         Sign::Minus => HistogramOperation::Subtraction,
     };
-    let reconciled = sum.add(b, sign).map_err(|_| Remark::IncompatibleLayouts { op: op.as_str() })?;
+    let reconciled = sum.add(b, sign).map_err(|_| Annotation::IncompatibleLayouts { op: op.as_str() })?;
     if reconciled.hints {
         // As in Prometheus there is no result then.
-        return Err(Remark::ConflictingResets(operation));
+        return Err(Annotation::ConflictingResets(operation));
     }
     let mut out = sum.compact();
     if sign == Sign::Minus {
         out.reset_hint = ResetHint::Gauge;
     }
-    let info = reconciled.bounds.then_some(Remark::BoundsReconciled(operation));
+    let info = reconciled.bounds.then_some(Annotation::BoundsReconciled(operation));
     Ok(Combined { histogram: Arc::new(out), keep: true, info })
 }
 
-/// Remarks of one operation. Of each step only the one about the last element is kept.
+/// Annotations of one operation. Of each step only the one about the last element is kept.
 #[derive(Default)]
 pub(in crate::promql::exec) struct LastRemarks {
-    by_step: Vec<Option<(usize, Remark)>>,
+    by_step: Vec<Option<(usize, Annotation)>>,
     /// What they take.
     memory: Option<Ticket>,
 }
 
 impl LastRemarks {
-    /// Notes a remark about element number `rank` of step `at`.
+    /// Notes an annotation about element number `rank` of step `at`.
     pub(super) fn note(
         &mut self,
         at: usize,
         rank: usize,
-        remark: Remark,
+        annotation: Annotation,
         cx: &Context<'_>,
     ) -> Result<(), Error> {
         let memory = match &mut self.memory {
@@ -101,20 +101,20 @@ impl LastRemarks {
         };
         if self.by_step.len() <= at {
             let more = at + 1 - self.by_step.len();
-            cx.grow(memory, more * size_of::<Option<(usize, Remark)>>())?;
+            cx.grow(memory, more * size_of::<Option<(usize, Annotation)>>())?;
             self.by_step.resize(at + 1, None);
         }
         let slot = &mut self.by_step[at];
         if slot.as_ref().is_none_or(|(other, _)| *other <= rank) {
-            *slot = Some((rank, remark));
+            *slot = Some((rank, annotation));
         }
         Ok(())
     }
 
     /// Hands over what is left.
     pub(super) fn finish(&mut self, span: Span, cx: &Context<'_>) {
-        for (_, remark) in std::mem::take(&mut self.by_step).into_iter().flatten() {
-            cx.remark(remark, span);
+        for (_, annotation) in std::mem::take(&mut self.by_step).into_iter().flatten() {
+            cx.annotate(annotation, span);
         }
     }
 }
@@ -127,15 +127,17 @@ mod tests {
     fn most_pairs_do_not_fit_together() {
         let histogram = Arc::new(Histogram { count: 2.0, ..Histogram::default() });
         let element = Element::Histogram(&histogram);
-        let count = |result: Result<Combined, Remark>| result.ok().map(|done| done.histogram.count);
+        let count = |result: Result<Combined, Annotation>| result.ok().map(|done| done.histogram.count);
         assert_eq!(count(combine(BinaryOp::Mul, Element::Float(3.0), element)), Some(6.0));
         assert_eq!(count(combine(BinaryOp::Div, element, Element::Float(2.0))), Some(1.0));
         assert_eq!(count(combine(BinaryOp::Div, Element::Float(2.0), element)), None);
         assert_eq!(count(combine(BinaryOp::Sub, element, element)), Some(0.0));
         assert!(combine(BinaryOp::Equal, element, element).is_ok_and(|done| done.keep));
         assert!(combine(BinaryOp::NotEqual, element, element).is_ok_and(|done| !done.keep));
-        let Err(remark) = combine(BinaryOp::Pow, element, Element::Float(1.0)) else { panic!("a result") };
-        assert_eq!(remark, Remark::IncompatibleTypes { op: "^", left: "histogram", right: "float" });
+        let Err(annotation) = combine(BinaryOp::Pow, element, Element::Float(1.0)) else {
+            panic!("a result")
+        };
+        assert_eq!(annotation, Annotation::IncompatibleTypes { op: "^", left: "histogram", right: "float" });
     }
 
     #[test]
@@ -143,6 +145,6 @@ mod tests {
         let with = |reset_hint| Arc::new(Histogram { reset_hint, ..Histogram::default() });
         let (a, b) = (with(ResetHint::Reset), with(ResetHint::NotReset));
         let result = combine(BinaryOp::Add, Element::Histogram(&a), Element::Histogram(&b));
-        assert_eq!(result.err(), Some(Remark::ConflictingResets(HistogramOperation::Addition)));
+        assert_eq!(result.err(), Some(Annotation::ConflictingResets(HistogramOperation::Addition)));
     }
 }

@@ -6,7 +6,7 @@ use hashbrown::hash_map::Entry;
 use super::element::{LastRemarks, combine};
 use super::signature::{Pairing, pair};
 use crate::model::{Labels, LabelsBuf};
-use crate::promql::annotations::Remark;
+use crate::promql::annotations::Annotation;
 use crate::promql::error::Error;
 use crate::promql::exec::batch::{Batch, Element, Presence, ROW_WORK, Row, braced, is_metadata};
 use crate::promql::exec::{Context, math};
@@ -39,13 +39,22 @@ pub(super) fn run(
     } else {
         active.intersect(&one_any);
     }
-    let mut join =
-        Join { op, many, one, swapped, steps, active, out: Vec::new(), remarks: LastRemarks::default(), cx };
+    let mut join = Join {
+        op,
+        many,
+        one,
+        swapped,
+        steps,
+        active,
+        out: Vec::new(),
+        annotations: LastRemarks::default(),
+        cx,
+    };
     for pairing in pair(many, one, &op.matching, cx)?.pairings {
         cx.check()?;
         join.pairing(&pairing)?;
     }
-    join.remarks.finish(op.span, cx);
+    join.annotations.finish(op.span, cx);
     let mut out = join.out;
     out.retain(|row| !row.is_empty());
     Ok(out)
@@ -59,7 +68,7 @@ struct Join<'a> {
     steps: usize,
     active: Presence,
     out: Batch,
-    remarks: LastRemarks,
+    annotations: LastRemarks,
     cx: &'a Context<'a>,
 }
 
@@ -209,8 +218,9 @@ impl Join<'_> {
         let (mut value, holds) = match (left, right) {
             (Element::Float(left), Element::Float(right)) => {
                 if matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower) {
-                    let remark = Remark::IncompatibleTypes { op: op.as_str(), left: "float", right: "float" };
-                    self.remarks.note(at, rank, remark, self.cx)?;
+                    let annotation =
+                        Annotation::IncompatibleTypes { op: op.as_str(), left: "float", right: "float" };
+                    self.annotations.note(at, rank, annotation, self.cx)?;
                     return Ok(());
                 }
                 math::binary(op, left, right)
@@ -218,13 +228,13 @@ impl Join<'_> {
             _ => match combine(op, left, right) {
                 Ok(combined) => {
                     if let Some(info) = combined.info {
-                        self.remarks.note(at, rank, info, self.cx)?;
+                        self.annotations.note(at, rank, info, self.cx)?;
                     }
                     histogram = Some(combined.histogram);
                     (0.0, combined.keep)
                 }
-                Err(remark) => {
-                    self.remarks.note(at, rank, remark, self.cx)?;
+                Err(annotation) => {
+                    self.annotations.note(at, rank, annotation, self.cx)?;
                     return Ok(());
                 }
             },

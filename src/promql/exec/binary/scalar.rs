@@ -1,7 +1,7 @@
 //! A vector and a scalar: each element by itself.
 
 use super::element::{LastRemarks, combine};
-use crate::promql::annotations::Remark;
+use crate::promql::annotations::Annotation;
 use crate::promql::error::Error;
 use crate::promql::exec::batch::{Batch, Element, Row};
 use crate::promql::exec::operator::{Opened, drop_name};
@@ -20,7 +20,7 @@ pub(crate) struct VectorScalar<'p> {
     pub(crate) scalar_left: bool,
     pub(crate) return_bool: bool,
     pub(crate) span: Span,
-    pub(crate) remarks: LastRemarks,
+    pub(crate) annotations: LastRemarks,
     /// Number of rows seen so far.
     pub(crate) rows: usize,
 }
@@ -36,8 +36,8 @@ impl VectorScalar<'_> {
             match combine(self.op, left, right) {
                 // No comparison of a histogram with a number yields anything.
                 Ok(combined) => row.put_histogram(at, combined.histogram, cx)?,
-                Err(remark) => {
-                    self.remarks.note(at, self.rows, remark, cx)?;
+                Err(annotation) => {
+                    self.annotations.note(at, self.rows, annotation, cx)?;
                     row.present.clear(at);
                     row.histograms[at] = None;
                 }
@@ -53,7 +53,7 @@ impl Operator for VectorScalar<'_> {
             if let Some(record) = self.after.take() {
                 cx.note(&record, |span| span);
             }
-            self.remarks.finish(self.span, cx);
+            self.annotations.finish(self.span, cx);
             return Ok(None);
         };
         let op = self.op;
@@ -69,9 +69,9 @@ impl Operator for VectorScalar<'_> {
             if trims {
                 for at in 0..row.values.len() {
                     if row.get(at).is_some() {
-                        let remark =
-                            Remark::IncompatibleTypes { op: op.as_str(), left: "float", right: "float" };
-                        self.remarks.note(at, self.rows, remark, cx)?;
+                        let annotation =
+                            Annotation::IncompatibleTypes { op: op.as_str(), left: "float", right: "float" };
+                        self.annotations.note(at, self.rows, annotation, cx)?;
                     }
                 }
                 row.drop_floats();

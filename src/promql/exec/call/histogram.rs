@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 
 use crate::model::{Labels, LabelsBuf};
-use crate::promql::annotations::{MonotonicityFix, Remark};
+use crate::promql::annotations::{Annotation, MonotonicityFix};
 use crate::promql::error::Error;
 use crate::promql::exec::batch::{Batch, Presence, ROW_WORK, Row};
 use crate::promql::exec::histogram::{self as native, Doubt};
@@ -49,7 +49,7 @@ impl HistogramOp<'_> {
         if !matches!(self.func, HistogramFunc::Fraction) {
             for (column, span) in &self.params {
                 for q in column.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
-                    cx.remark(Remark::InvalidQuantile(*q), *span);
+                    cx.annotate(Annotation::InvalidQuantile(*q), *span);
                 }
             }
         }
@@ -164,7 +164,7 @@ impl HistogramOp<'_> {
                     let buckets = classic.members.iter().any(|(_, index)| input[*index].get(at).is_some());
                     if steps.get(at) && buckets {
                         let metric = metric_of(&row.labels, cx);
-                        cx.remark(Remark::MixedClassicNative { metric }, self.span);
+                        cx.annotate(Annotation::MixedClassicNative { metric }, self.span);
                         steps.clear(at);
                         classic.without.push(at);
                     }
@@ -198,12 +198,12 @@ impl HistogramOp<'_> {
     fn remark_doubt(&self, doubt: Option<Doubt>, row: &Row, cx: &Context<'_>) {
         let Some(doubt) = doubt else { return };
         let metric = metric_of(&row.labels, cx);
-        let remark = match doubt {
-            Doubt::NoResult => Remark::NaNQuantile { metric },
-            Doubt::SkewedHigher => Remark::SkewedQuantile { metric },
-            Doubt::Excluded => Remark::NaNsOutsideFractions { metric },
+        let annotation = match doubt {
+            Doubt::NoResult => Annotation::NaNQuantile { metric },
+            Doubt::SkewedHigher => Annotation::SkewedQuantile { metric },
+            Doubt::Excluded => Annotation::NaNsOutsideFractions { metric },
         };
-        cx.remark(remark, self.span);
+        cx.annotate(annotation, self.span);
     }
 
     fn empty(&self, series: &Series, labels: Labels, cx: &Context<'_>) -> Result<Row, Error> {
@@ -235,7 +235,7 @@ impl HistogramOp<'_> {
                 let time = self.grid.time(at);
                 (fix.first_ms, fix.last_ms) = (time, time);
                 let metric = metric_of(&series.labels, cx);
-                cx.remark(Remark::ForcedMonotonicity { metric, fix }, self.span);
+                cx.annotate(Annotation::ForcedMonotonicity { metric, fix }, self.span);
             }
         }
         Ok(row)
@@ -252,7 +252,7 @@ impl HistogramOp<'_> {
             let text = row.labels.get(BUCKET_LABEL).unwrap_or("");
             let Some(bound) = parse_bound(text) else {
                 let metric = metric_of(&row.labels, cx);
-                cx.remark(Remark::BadBucketLabel { value: text.to_owned(), metric }, self.span);
+                cx.annotate(Annotation::BadBucketLabel { value: text.to_owned(), metric }, self.span);
                 continue;
             };
             let labels = row.labels.without(|name| name == BUCKET_LABEL);
@@ -303,7 +303,7 @@ fn distinct(column: &[f64], cx: &Context<'_>) -> Result<Distinct, Error> {
     Ok(Distinct { quantiles, _memory: memory })
 }
 
-/// The name that remarks call a metric by: known only if names are dropped at the end.
+/// The name that annotations call a metric by: known only if names are dropped at the end.
 fn metric_of(labels: &Labels, cx: &Context<'_>) -> String {
     if cx.delayed_names { labels.metric_name().to_owned() } else { String::new() }
 }

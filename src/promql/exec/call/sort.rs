@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::model::Labels;
-use crate::promql::annotations::Remark;
+use crate::promql::annotations::Annotation;
 use crate::promql::error::Error;
 use crate::promql::exec::Context;
 use crate::promql::exec::batch::{Batch, ROW_WORK, Row};
@@ -26,7 +26,7 @@ pub(crate) fn sort_rows(func: &SortFunc, mut rows: Batch, cx: &Context<'_>) -> R
         rows.retain(|row| !row.is_empty());
     }
     if func.in_range {
-        cx.remark(Remark::SortInRange, func.span);
+        cx.annotate(Annotation::SortInRange, func.span);
         return Ok(rows);
     }
     match &func.order {

@@ -7,7 +7,7 @@ use super::starts;
 use super::window::Window;
 use crate::model::Histogram;
 use crate::model::histogram::{CUSTOM_SCHEMA, ResetHint};
-use crate::promql::annotations::{HistogramOperation, Remark};
+use crate::promql::annotations::{Annotation, HistogramOperation};
 use crate::promql::exec::Context;
 use crate::promql::exec::histogram::{Accumulator, MeanAccumulator, Reconciled, Sign, divide, scale};
 use crate::promql::syntax::ast::Span;
@@ -25,7 +25,7 @@ pub(super) struct HistogramWindow<'a> {
     pub(super) end: i64,
 }
 
-/// Where remarks about one series go.
+/// Where annotations about one series go.
 #[derive(Clone, Copy)]
 pub(in crate::promql::exec) struct Notes<'a> {
     pub(in crate::promql::exec) cx: &'a Context<'a>,
@@ -35,13 +35,13 @@ pub(in crate::promql::exec) struct Notes<'a> {
 }
 
 impl Notes<'_> {
-    pub(in crate::promql::exec) fn add(&self, remark: impl FnOnce(String) -> Remark) {
-        self.cx.remark(remark(self.name.to_owned()), self.span);
+    pub(in crate::promql::exec) fn add(&self, annotation: impl FnOnce(String) -> Annotation) {
+        self.cx.annotate(annotation(self.name.to_owned()), self.span);
     }
 
     fn reconciled(&self, reconciled: Reconciled, sign: Sign) {
         if reconciled.bounds {
-            self.add(|_| Remark::BoundsReconciled(operation(sign)));
+            self.add(|_| Annotation::BoundsReconciled(operation(sign)));
         }
     }
 
@@ -51,7 +51,7 @@ impl Notes<'_> {
             return None;
         }
         let Ok(reconciled) = sum.add(other, sign) else {
-            self.add(Remark::MixedSchemas);
+            self.add(Annotation::MixedSchemas);
             return None;
         };
         self.reconciled(reconciled, sign);
@@ -59,7 +59,7 @@ impl Notes<'_> {
     }
 }
 
-/// What a sign stands for in remarks.
+/// What a sign stands for in annotations.
 fn operation(sign: Sign) -> HistogramOperation {
     match sign {
         Sign::Plus => HistogramOperation::Addition,
@@ -120,7 +120,7 @@ fn growth(window: &HistogramWindow<'_>, counter: bool, notes: Notes<'_>) -> Opti
     let (mut first, last) = (&*histograms[0], &*histograms[histograms.len() - 1]);
     let between = &histograms[1..histograms.len() - 1];
     if counter && (is_gauge(first) || is_gauge(last)) {
-        notes.add(Remark::NotCounter);
+        notes.add(Annotation::NotCounter);
     }
     let began = zero(&histograms[1]);
     if counter && window.is_reset(1) {
@@ -129,18 +129,18 @@ fn growth(window: &HistogramWindow<'_>, counter: bool, notes: Notes<'_>) -> Opti
     }
     let custom = first.has_custom_bounds();
     if last.has_custom_bounds() != custom {
-        notes.add(Remark::MixedSchemas);
+        notes.add(Annotation::MixedSchemas);
         return None;
     }
     let mut schema = last.schema.min(first.schema);
     if counter {
         for histogram in between {
             if is_gauge(histogram) {
-                notes.add(Remark::NotCounter);
+                notes.add(Annotation::NotCounter);
             }
             schema = schema.min(histogram.schema);
             if histogram.has_custom_bounds() != custom {
-                notes.add(Remark::MixedSchemas);
+                notes.add(Annotation::MixedSchemas);
                 return None;
             }
         }
@@ -152,14 +152,14 @@ fn growth(window: &HistogramWindow<'_>, counter: bool, notes: Notes<'_>) -> Opti
     notes.combine(&mut sum, first, Sign::Minus)?;
     if counter {
         if starts::any_overlap(window.starts, window.timestamps) {
-            notes.add(|metric| Remark::StartOverlap { metric, seen: 1 });
+            notes.add(|metric| Annotation::StartOverlap { metric, seen: 1 });
         }
         // What was lost by a reset right after the first is not counted at all.
         for at in (2..histograms.len()).filter(|at| window.is_reset(*at)) {
             notes.combine(&mut sum, &histograms[at - 1], Sign::Plus)?;
         }
     } else if !is_gauge(&histograms[0]) || !is_gauge(last) {
-        notes.add(Remark::NotGauge);
+        notes.add(Annotation::NotGauge);
     }
     let mut out = sum.compact();
     out.reset_hint = ResetHint::Gauge;
@@ -173,10 +173,10 @@ pub(super) fn instant(window: &HistogramWindow<'_>, counter: bool, notes: Notes<
     let before = last.checked_sub(1)?;
     let (a, b) = (&histograms[before], &histograms[last]);
     if counter && (is_gauge(a) || is_gauge(b)) {
-        notes.add(Remark::NotCounter);
+        notes.add(Annotation::NotCounter);
     }
     if !counter && (!is_gauge(a) || !is_gauge(b)) {
-        notes.add(Remark::NotGauge);
+        notes.add(Annotation::NotGauge);
     }
     let mut out = Accumulator::plain(b);
     if !(counter && window.is_reset(last)) {
@@ -205,15 +205,15 @@ pub(super) fn total(histograms: &[Arc<Histogram>], mean: bool, notes: Notes<'_>)
         rest().try_for_each(&mut add).map(|()| sum.finish())
     };
     let Ok(sum) = sum else {
-        notes.add(Remark::MixedSchemas);
+        notes.add(Annotation::MixedSchemas);
         return None;
     };
     let seen = |hint| histograms.iter().any(|histogram| histogram.reset_hint == hint);
     if seen(ResetHint::Reset) && seen(ResetHint::NotReset) {
-        notes.add(|_| Remark::ConflictingResets(HistogramOperation::Aggregation));
+        notes.add(|_| Annotation::ConflictingResets(HistogramOperation::Aggregation));
     }
     if bounds {
-        notes.add(|_| Remark::BoundsReconciled(HistogramOperation::Aggregation));
+        notes.add(|_| Annotation::BoundsReconciled(HistogramOperation::Aggregation));
     }
     Some(sum)
 }
@@ -268,11 +268,11 @@ pub(super) fn extended(
             return None;
         }
         if histogram.has_custom_bounds() != custom {
-            notes.add(Remark::MixedSchemas);
+            notes.add(Annotation::MixedSchemas);
             return None;
         }
         if counter && is_gauge(histogram) {
-            notes.add(Remark::NotCounter);
+            notes.add(Annotation::NotCounter);
         }
     }
     let sample = |at: usize| (timestamps[at], &*histograms[at]);
@@ -288,7 +288,7 @@ pub(super) fn extended(
         (*histograms[last]).clone()
     };
     if !counter && (!is_gauge(&left) || !is_gauge(&right)) {
-        notes.add(Remark::NotGauge);
+        notes.add(Annotation::NotGauge);
     }
     let mut sum = Accumulator::plain(&right);
     notes.combine(&mut sum, &left, Sign::Minus)?;

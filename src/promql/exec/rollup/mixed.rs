@@ -6,7 +6,7 @@ use super::histogram::{self, HistogramWindow, Notes};
 use super::window::Window;
 use super::{rate, starts};
 use crate::model::{Histogram, Samples};
-use crate::promql::annotations::Remark;
+use crate::promql::annotations::Annotation;
 use crate::promql::plan::RangeFunc;
 
 /// The samples of one series, floats and histograms apart.
@@ -84,7 +84,7 @@ impl Mixed<'_> {
             RangeFunc::Rate | RangeFunc::Increase | RangeFunc::Delta | RangeFunc::Avg | RangeFunc::Sum
                 if self.floats.is_some() =>
             {
-                notes.add(Remark::MixedSamples);
+                notes.add(Annotation::MixedSamples);
                 Outcome::Nothing
             }
             RangeFunc::Rate => histogram::extrapolated(&self.histograms, true, true, notes).into(),
@@ -119,7 +119,7 @@ impl Mixed<'_> {
                 Outcome::Float(timestamps[last].max(float) as f64 / 1000.0)
             }
             _ if self.floats.is_some() => {
-                notes.add(Remark::IgnoredInMixedRange);
+                notes.add(Annotation::IgnoredInMixedRange);
                 Outcome::OfFloats
             }
             _ => Outcome::Nothing,
@@ -135,7 +135,7 @@ impl Mixed<'_> {
             _ => return self.anchored().map_or(Outcome::Nothing, |w| Outcome::Float(w.turns(func))),
         };
         if self.floats.is_some() {
-            notes.add(Remark::MixedSamples);
+            notes.add(Annotation::MixedSamples);
             return Outcome::Nothing;
         }
         histogram::extended(&self.histograms, smoothed, counter, per_second, notes).into()
@@ -193,7 +193,7 @@ impl Mixed<'_> {
         if last > 0 && times[last - 1] > float_times[float_last] {
             return histogram::instant(&self.histograms, counter, notes).into();
         }
-        notes.add(Remark::MixedSamples);
+        notes.add(Annotation::MixedSamples);
         Outcome::Nothing
     }
 

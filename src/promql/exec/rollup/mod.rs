@@ -23,9 +23,9 @@ use super::parallel::gather;
 use super::{Column, Context};
 use crate::model::histogram::ResetHint;
 use crate::model::{Histogram, Labels, METRIC_NAME, Samples};
-use crate::promql::annotations::Remark;
+use crate::promql::annotations::Annotation;
 use crate::promql::error::Error;
-use crate::promql::plan::{Extension, Moments, Node, NodeKind, RangeFunc, RangeSource};
+use crate::promql::plan::{EvalTimes, Extension, Node, NodeKind, RangeFunc, RangeSource};
 use crate::promql::short_float;
 use crate::promql::syntax::ast::Span;
 pub(super) use extended::line;
@@ -52,7 +52,7 @@ pub(crate) struct Rollup<'p> {
 struct Windows {
     func: RangeFunc,
     range: i64,
-    moments: Moments,
+    eval_times: EvalTimes,
     extension: Extension,
     params: Vec<Column>,
     span: Span,
@@ -80,23 +80,23 @@ impl<'p> Rollup<'p> {
             return Err(Error::Unsupported("this node as a window function".to_owned()));
         };
         let mut extension = Extension::None;
-        let (input, moments) = match source {
+        let (input, eval_times) = match source {
             RangeSource::Select(reader, extended) => {
                 extension = *extended;
-                (Input::Select { reader: *reader, next: 0 }, reader.moments)
+                (Input::Select { reader: *reader, next: 0 }, reader.eval_times)
             }
-            RangeSource::Subquery { inner, moments } => {
+            RangeSource::Subquery { inner, eval_times } => {
                 let input = match inner.as_ref().zip(rows) {
                     Some((node, operator)) => Input::Rows { node, operator },
                     None => Input::Nothing,
                 };
-                (input, *moments)
+                (input, *eval_times)
             }
         };
         let windows = Windows {
             func: *func,
             range: *range,
-            moments,
+            eval_times,
             extension,
             params,
             span: *span,
@@ -129,7 +129,7 @@ impl Windows {
         if cx.counts_steps() {
             self.count_steps(samples, reads, cx)?;
         }
-        let mut row = cx.row(labels, self.moments.grid.count)?;
+        let mut row = cx.row(labels, self.eval_times.grid.count)?;
         row.drop_name = drop;
         if !samples.starts.is_empty() {
             // Unknown ones at the end may have been left out.
@@ -156,7 +156,7 @@ impl Windows {
     /// Counts the samples of every window, and of them those that the window before did not hold.
     fn count_steps(&self, samples: &Samples, reads: bool, cx: &Context<'_>) -> Result<(), Error> {
         let _before = cx.reserve_buffer((samples.len() + 1) * size_of::<usize>())?;
-        cx.work(samples.len() + self.moments.grid.count)?;
+        cx.work(samples.len() + self.eval_times.grid.count)?;
         // The weight of all samples before each one.
         let mut before = Vec::with_capacity(samples.len() + 1);
         let mut sum = 0;
@@ -166,7 +166,7 @@ impl Windows {
             before.push(sum);
         }
         let mut slide = Slide::default();
-        for at in 0..self.moments.grid.count {
+        for at in 0..self.eval_times.grid.count {
             let known = slide.to;
             let Slide { from, to, .. } = slide.to(&samples.timestamps, self.ends(at).1);
             let read = if reads { before[to] - before[from.max(known)] } else { 0 };
@@ -187,7 +187,7 @@ impl Windows {
 
     /// The ends of the window of step `at`, and those of the samples that matter for it.
     fn ends(&self, at: usize) -> ((i64, i64), (i64, i64)) {
-        let end = self.moments.get(at);
+        let end = self.eval_times.get(at);
         let start = end.saturating_sub(self.range);
         let last = end.saturating_add(self.extension.after());
         ((start, end), (start.saturating_sub(self.extension.before()), last))
@@ -205,7 +205,7 @@ impl Windows {
             if !samples.starts.is_empty() && self.asks_for_starts(cx) { &samples.starts } else { &[] };
         let mut slide = Slide::default();
         let plain = starts.is_empty() && self.extension == Extension::None;
-        let overlap = self.range / self.moments.step().max(1);
+        let overlap = self.range / self.eval_times.step().max(1);
         let mut sliding = if plain { Sliding::new(self.func, values, overlap) } else { None };
         if plain && sliding.is_none() && overlap >= 2 && lanes::takes(self.func) {
             return self.fill_side_by_side(row, samples, cx);
@@ -230,7 +230,7 @@ impl Windows {
                 && starts::any_overlap(starts, window.timestamps)
             {
                 let metric = row.labels.metric_name().to_owned();
-                cx.remark(Remark::StartOverlap { metric, seen: 1 }, self.span);
+                cx.annotate(Annotation::StartOverlap { metric, seen: 1 }, self.span);
             }
             let value = match &mut sliding {
                 Some(sliding) => {
@@ -287,7 +287,7 @@ impl Windows {
         let apart = Apart::new(samples, self.asks_for_resets(), self.asks_for_starts(cx));
         let name = row.labels.metric_name().to_owned();
         let notes = Notes { cx, span: self.span, name: &name };
-        // As in Prometheus this one remark points elsewhere.
+        // As in Prometheus this one annotation points elsewhere.
         let quantile_notes = Notes { span: self.first_span, ..notes };
         let (mut floats, mut histograms) = (Slide::default(), Slide::default());
         for at in 0..row.values.len() {
@@ -368,7 +368,7 @@ impl Windows {
             RangeFunc::Changes => Some(rate::changes(window)),
             RangeFunc::Resets => Some(rate::resets(window)),
             RangeFunc::Deriv => regression::deriv(window),
-            RangeFunc::PredictLinear => regression::predict(window, self.moments.grid.time(at), param(0)),
+            RangeFunc::PredictLinear => regression::predict(window, self.eval_times.grid.time(at), param(0)),
             RangeFunc::DoubleExponentialSmoothing => {
                 check_factor("smoothing", "sf", param(0))?;
                 check_factor("trend", "tf", param(1))?;
@@ -384,7 +384,7 @@ impl Windows {
     fn quantile(&self, at: usize, cx: &Context<'_>) -> f64 {
         let q = self.params.first().map_or(f64::NAN, |column| column[at]);
         if !(0.0..=1.0).contains(&q) {
-            cx.remark(Remark::InvalidQuantile(q), self.first_span);
+            cx.annotate(Annotation::InvalidQuantile(q), self.first_span);
         }
         q
     }
@@ -399,10 +399,10 @@ impl Windows {
             let kind = row.labels.get("__type__").unwrap_or("");
             if kind != "counter" && kind != "histogram" {
                 let (metric, kind) = (name.to_owned(), kind.to_owned());
-                cx.remark(Remark::PossibleNonCounterType { metric, kind }, self.span);
+                cx.annotate(Annotation::PossibleNonCounterType { metric, kind }, self.span);
             }
         } else if !SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) {
-            cx.remark(Remark::PossibleNonCounter(name.to_owned()), self.span);
+            cx.annotate(Annotation::PossibleNonCounter(name.to_owned()), self.span);
         }
     }
 }
@@ -410,7 +410,7 @@ impl Windows {
 impl Operator for Rollup<'_> {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, Error> {
         let Self { windows, input, scratch } = self;
-        let steps = windows.moments.grid.count;
+        let steps = windows.eval_times.grid.count;
         match input {
             Input::Nothing => Ok(None),
             Input::Select { reader, next } => {
@@ -441,8 +441,8 @@ impl Operator for Rollup<'_> {
             }
             Input::Rows { node, operator } => {
                 let grid = node.grid;
-                let (moments, range) = (windows.moments, windows.range);
-                let next = cx.windowing(grid, moments, range, || operator.next(cx))?;
+                let (eval_times, range) = (windows.eval_times, windows.range);
+                let next = cx.windowing(grid, eval_times, range, || operator.next(cx))?;
                 let Some(rows) = next else { return Ok(None) };
                 let mut batch = Vec::with_capacity(rows.len());
                 for row in rows {

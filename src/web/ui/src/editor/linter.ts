@@ -14,23 +14,23 @@ const PATIENCE_MS = 500;
 type Check = ReturnType<LintStrategy['promQL']>;
 
 /** Stands at the caret, since the beginning of a long expression is out of sight. */
-function remark({ state }: EditorView): Diagnostic[] {
+function diagnostic({ state }: EditorView): Diagnostic[] {
   const { head } = state.selection.main;
   const from = Math.max(0, head - 1);
   return [{ from, to: Math.min(from + 1, state.doc.length), severity: 'info', message: TOO_DEEP }];
 }
 
-/** The result of a check, or a remark where it runs out of stack. */
+/** The result of a check, or a note where it runs out of stack. */
 export function checkedBy(check: Check): Check {
   return (view: EditorView) => {
     try {
       const { length } = view.state.doc;
       if (!syntaxTreeAvailable(view.state, length) && !forceParsing(view, length, PATIENCE_MS))
-        return remark(view);
+        return diagnostic(view);
       return check(view);
     } catch (cause) {
       if (!(cause instanceof RangeError)) throw cause;
-      return remark(view);
+      return diagnostic(view);
     }
   };
 }

@@ -82,7 +82,7 @@ impl Replay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::capture::Run;
+    use crate::workload::capture::Run;
 
     fn replay(values: &[f64]) -> Replay {
         let runs = vec![Run { first: 0, len: u32::try_from(values.len()).expect("short") }];

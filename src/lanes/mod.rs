@@ -1,5 +1,6 @@
 //! Lanes: work of one kind has a number of places, so that it never takes the threads that other work waits for.
 //!
+//! Whoever asks the engine does it here, requests and rules alike; the engine itself knows nothing of the runtime.
 //! The threads that may block are a pool of hundreds; all places together are far fewer. Scrapes and what else
 //! has no lane find a thread whatever queries, writes and metadata do.
 
@@ -9,7 +10,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
-use super::reply::ApiError;
 use crate::model::RegexBudget;
 use crate::util::StopToken;
 
@@ -21,6 +21,17 @@ const ADMINISTRATION_PLACES: usize = 4;
 
 /// Places for whoever scrapes this server.
 const METRICS_PLACES: usize = 2;
+
+/// No place became free, or the work was not done, in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Late {
+    /// No place became free.
+    #[error("{0} timed out in {0} queue")]
+    Queued(&'static str),
+    /// The time was over, or nobody waited for the result any more.
+    #[error("request timed out")]
+    Over,
+}
 
 /// The lanes of a server.
 #[derive(Debug, Clone)]
@@ -78,10 +89,13 @@ impl Lane {
     }
 
     /// Waits for a place, no longer than `timeout`.
-    pub(super) async fn enter(&self, timeout: Duration) -> Result<Place, ApiError> {
+    ///
+    /// # Errors
+    /// [`Late::Queued`].
+    pub async fn enter(&self, timeout: Duration) -> Result<Place, Late> {
         match tokio::time::timeout(timeout, self.wait()).await {
             Ok(Ok(place)) => Ok(place),
-            _ => Err(ApiError::timeout(format!("{} timed out in {} queue", self.what, self.what))),
+            _ => Err(Late::Queued(self.what)),
         }
     }
 }
@@ -100,7 +114,7 @@ impl Place {
     }
 }
 
-/// What is left to a request whose turn has come.
+/// What is left of the time of a request that has a place.
 #[derive(Debug, Clone, Default)]
 pub struct Turn {
     /// Stopped when nobody waits for the reply any more.
@@ -121,8 +135,8 @@ impl Turn {
     ///
     /// # Errors
     /// When the time is over, or nobody waits for the reply any more.
-    pub fn check(&self) -> Result<(), ApiError> {
-        if self.is_over() { Err(ApiError::timeout("request timed out")) } else { Ok(()) }
+    pub fn check(&self) -> Result<(), Late> {
+        if self.is_over() { Err(Late::Over) } else { Ok(()) }
     }
 
     /// What the regular expressions of the request may take.
@@ -147,7 +161,7 @@ mod tests {
         let long = Duration::from_secs(60);
         let place = lanes.queries.enter(long).await.expect("a place");
         let refused = lanes.queries.enter(long).await.expect_err("it is taken");
-        assert_eq!(refused.message(), "query timed out in query queue");
+        assert_eq!(refused.to_string(), "query timed out in query queue");
         assert!(lanes.metadata.enter(long).await.is_ok(), "each lane has places of its own");
         drop(place);
         assert!(lanes.queries.enter(Duration::ZERO).await.is_ok());

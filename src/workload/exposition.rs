@@ -51,8 +51,8 @@ fn put_value(out: &mut String, value: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::fleet::small_capture;
     use crate::expfmt::{Entry, Format, Parser};
+    use crate::workload::fleet::small_capture;
 
     #[test]
     fn values_look_like_those_of_exporters() {

@@ -2,7 +2,7 @@
 //!
 //! [`capture`] reads a recording, [`replay`] continues it beyond its end; [`fleet`] lets many hosts walk over it;
 //! [`load`] makes remote write bodies of that and [`exposition`] what targets answer. The benches under `benches/` and
-//! the subcommand `bench` use them. Nothing is measured here, and nothing here knows of the database.
+//! the subcommand `workload` use them. Nothing is measured here, and nothing here knows of the database.
 
 pub mod capture;
 pub mod exposition;

@@ -239,8 +239,8 @@ fn put_sample(out: &mut Vec<u8>, time_ms: i64, value: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::fleet::small_capture;
     use crate::remote::message;
+    use crate::workload::fleet::small_capture;
     use std::collections::BTreeMap;
 
     const PLAN: LoadPlan = LoadPlan {
