@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// The file cannot be read.
-    #[error("cannot read configuration file {}: {source}", path.display())]
+    #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -63,6 +63,32 @@ pub enum Error {
         /// Why it is refused.
         reason: String,
     },
+    /// A rule or a group of rules that is refused.
+    #[error("{file}:{line}:{column}: {}: {reason}", owner(group, rule.as_ref()))]
+    Rule {
+        /// The rule file.
+        file: String,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// Name of the group.
+        group: String,
+        /// Number of the rule in the group, from 1, and its name; none where it is about the group.
+        rule: Option<(usize, String)>,
+        /// Why it is refused.
+        reason: String,
+    },
+    /// A pattern of file names that cannot be read.
+    #[error("{file}: {pattern:?}: {reason}")]
+    Pattern {
+        /// The configuration file.
+        file: String,
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A variable of the environment that is not set, or a reference that cannot be read.
     #[error("{file}:{line}: environment variable {name:?} {reason}")]
     Environment {
@@ -80,15 +106,34 @@ pub enum Error {
     Several(Vec<Error>),
 }
 
+/// What an error in a rule file is about.
+fn owner(group: &str, rule: Option<&(usize, String)>) -> String {
+    let rule = rule.map(|(number, name)| format!(", rule {number}, {name:?}")).unwrap_or_default();
+    format!("group {group:?}{rule}")
+}
+
 impl Error {
+    /// One error of several, in the order they are given; nothing if there are none.
+    ///
+    /// # Errors
+    /// What was given.
+    pub fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several(errors)),
+        }
+    }
+
     /// The line it is on, from 1; 0 where it is not about a line.
     pub fn line(&self) -> usize {
         match self {
-            Self::Read { .. } => 0,
+            Self::Read { .. } | Self::Pattern { .. } => 0,
             Self::Syntax { line, .. }
             | Self::UnknownKey { line, .. }
             | Self::Unsupported { line, .. }
             | Self::Value { line, .. }
+            | Self::Rule { line, .. }
             | Self::Environment { line, .. } => *line,
             Self::Several(errors) => errors.first().map_or(0, Self::line),
         }

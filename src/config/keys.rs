@@ -33,8 +33,39 @@ pub(super) static FILE: Keys = Keys {
         ("storage", Section(&STORAGE)),
         ("runtime", Section(&RUNTIME)),
         ("alerting", Section(&ALERTING)),
+        ("rule_files", Value),
     ],
-    unsupported: &["rule_files", "scrape_config_files", "remote_write", "remote_read", "otlp", "tracing"],
+    unsupported: &["scrape_config_files", "remote_write", "remote_read", "otlp", "tracing"],
+    harmless: &[],
+};
+
+pub(super) static RULE_FILE: Keys =
+    Keys { supported: &[("groups", List(&RULE_GROUP))], unsupported: &[], harmless: &[] };
+
+static RULE_GROUP: Keys = Keys {
+    supported: &[
+        ("name", Value),
+        ("interval", Value),
+        ("query_offset", Value),
+        ("limit", Value),
+        ("labels", Value),
+        ("rules", List(&RULE)),
+    ],
+    unsupported: &[],
+    harmless: &[],
+};
+
+static RULE: Keys = Keys {
+    supported: &[
+        ("record", Value),
+        ("alert", Value),
+        ("expr", Value),
+        ("for", Value),
+        ("keep_firing_for", Value),
+        ("labels", Value),
+        ("annotations", Value),
+    ],
+    unsupported: &[],
     harmless: &[],
 };
 
@@ -91,6 +122,7 @@ static GLOBAL: Keys = Keys {
         ("scrape_interval", Value),
         ("scrape_timeout", Value),
         ("evaluation_interval", Value),
+        ("rule_query_offset", Value),
         ("scrape_protocols", Value),
         ("external_labels", Value),
         ("body_size_limit", Value),
@@ -102,7 +134,6 @@ static GLOBAL: Keys = Keys {
         ("keep_dropped_targets", Value),
     ],
     unsupported: &[
-        "rule_query_offset",
         "query_log_file",
         "scrape_failure_log_file",
         "metric_name_validation_scheme",

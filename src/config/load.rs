@@ -97,7 +97,22 @@ impl<'a> Loader<'a> {
             tracing::info!("runtime.gogc changes nothing here: there is no Go runtime");
         }
         self.alerting(file);
-        Config { global, scrape_configs, storage: storage.unwrap_or_default() }
+        let rule_files = file.texts("rule_files").unwrap_or_default();
+        let rule_files = rule_files.into_iter().map(|(pattern, item)| self.pattern(pattern, &item)).collect();
+        Config { global, scrape_configs, rule_files, storage: storage.unwrap_or_default() }
+    }
+
+    /// A pattern of file names, which begins at the folder of the configuration unless it is absolute.
+    fn pattern(&self, pattern: String, item: &Item<'a>) -> String {
+        if let Err(error) = glob::Pattern::new(&pattern) {
+            self.notes.value(item.line, &item.path, format!("not a pattern of file names: {error}"));
+        }
+        match FilePath::new(self.notes.file()).parent() {
+            Some(folder) if !pattern.is_empty() && FilePath::new(&pattern).is_relative() => {
+                folder.join(&pattern).to_string_lossy().into_owned()
+            }
+            _ => pattern,
+        }
     }
 
     /// Alerts are not sent yet: the section is checked, and must name nobody to send them to.
@@ -188,6 +203,7 @@ impl<'a> Loader<'a> {
             scrape_timeout,
             evaluation_interval: non_zero(raw.duration("evaluation_interval"))
                 .unwrap_or(default.evaluation_interval),
+            rule_query_offset: raw.duration("rule_query_offset").unwrap_or_default(),
             scrape_protocols: self.protocols(raw),
             external_labels: Labels::from_pairs(expanded.filter(|(_, value)| !value.is_empty())),
             limits: Self::limits(raw),

@@ -13,6 +13,7 @@ mod keys;
 pub mod load;
 mod printed;
 mod raw;
+pub mod rule_file;
 pub mod scrape;
 mod section;
 pub mod storage;
@@ -26,6 +27,7 @@ pub use error::Error;
 pub use global::{GlobalConfig, Limits, ScrapeProtocol};
 pub use load::{LoadOptions, load, parse};
 pub use printed::parse_size;
+pub use rule_file::{Place, RuleFile, RuleGroup, RuleKind, RuleSpec, load_rule_file, parse_rule_file};
 pub use scrape::{HttpConfig, Scheme, ScrapeConfig};
 pub use storage::StorageConfig;
 
@@ -36,6 +38,8 @@ pub struct Config {
     pub global: GlobalConfig,
     /// The jobs, in file order, with unique names.
     pub scrape_configs: Vec<Arc<ScrapeConfig>>,
+    /// Patterns of the names of rule files, those that are relative made to begin at the folder of the configuration.
+    pub rule_files: Vec<String>,
     /// What the database keeps and takes.
     pub storage: StorageConfig,
 }
@@ -53,7 +57,7 @@ impl Config {
             metrics_path: format!("{prefix}/metrics"),
             ..ScrapeConfig::new("emberkeep", &global)
         };
-        Self { global, scrape_configs: vec![Arc::new(job)], storage: StorageConfig::default() }
+        Self { global, scrape_configs: vec![Arc::new(job)], ..Self::default() }
     }
 
     /// The job called `name`.

@@ -33,7 +33,8 @@ fn refuses_with_file_line_and_key() {
     let job = "scrape_configs:\n- job_name: a\n";
     check("globul: {}", "f.yml:1: configuration: unknown key \"globul\"; did you mean \"global\"?");
     check("global:\n  x: 1", "f.yml:2: global: unknown key \"x\"");
-    check("rule_files:\n- a.yml", "f.yml:1: configuration: \"rule_files\" is not supported yet");
+    check("rule_files:\n- 'a['", "f.yml:2: rule_files[0]: not a pattern of file names");
+    check("rule_files: a.yml", "f.yml:1: rule_files: must be a list");
     check(
         &format!("{job}  basic_auth:\n    username: x"),
         "f.yml:3: scrape_configs[0]: \"basic_auth\" is not supported yet",

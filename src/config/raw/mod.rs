@@ -23,6 +23,8 @@ use super::Config;
 pub(super) struct File {
     pub(super) global: Option<Global>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rule_files: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) storage: Option<Storage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) scrape_configs: Option<Vec<Scrape>>,
@@ -33,6 +35,7 @@ impl From<&Config> for File {
         let scrapes: Vec<_> = config.scrape_configs.iter().map(|job| Scrape::from(&**job)).collect();
         Self {
             global: Some(Global::from(&config.global)),
+            rule_files: (!config.rule_files.is_empty()).then(|| config.rule_files.clone()),
             storage: Storage::printed(&config.storage),
             scrape_configs: (!scrapes.is_empty()).then_some(scrapes),
         }
