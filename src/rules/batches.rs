@@ -13,18 +13,29 @@ pub(super) const ALERTS_FOR_STATE: &str = "ALERTS_FOR_STATE";
 pub(super) const ALERT_NAME: &str = "alertname";
 
 /// Numbers of the rules of a group in batches: each batch may run side by side, after the one before. The result is the
-/// same as that of one rule after the other.
-///
-/// A rule depends on the earlier ones whose series its query may select. As soon as one selects series of any name, the
-/// order of the file is kept.
+/// same as that of one rule after the other: a rule waits for earlier ones that write what it reads, that read what it
+/// writes, or that write under the same name and labels. Where a query selects series of any name, the order of the file
+/// is kept.
 pub(super) fn batches(group: &GroupSpec) -> Vec<Vec<usize>> {
     let rules = &group.rules;
-    let Some(needs) = dependencies(rules) else { return (0..rules.len()).map(|at| vec![at]).collect() };
-    // A rule runs in the batch after the last one of those it needs.
+    let in_order = || (0..rules.len()).map(|at| vec![at]).collect();
+    let selectors: Option<Vec<_>> = rules.iter().map(|rule| promql::selectors(&rule.expr).ok()).collect();
+    let Some(selectors) = selectors else { return in_order() };
+    let Some(selectors) = selectors.iter().map(|of_rule| named(of_rule)).collect::<Option<Vec<_>>>() else {
+        return in_order();
+    };
+    let reads_of = |reader: usize, writer: usize| {
+        selectors[reader].iter().any(|(name, matchers)| reads(name, matchers, &rules[writer]))
+    };
+    // A rule runs in the batch after the last one of those it waits for.
     let mut level = vec![0; rules.len()];
     let mut batches: Vec<Vec<usize>> = Vec::new();
     for at in 0..rules.len() {
-        level[at] = needs[at].iter().map(|before| level[*before] + 1).max().unwrap_or(0);
+        let waits_for = |before: &usize| {
+            let same = rules[at].name == rules[*before].name && rules[at].labels == rules[*before].labels;
+            same || reads_of(at, *before) || reads_of(*before, at)
+        };
+        level[at] = (0..at).filter(waits_for).map(|before| level[before] + 1).max().unwrap_or(0);
         if batches.len() <= level[at] {
             batches.resize_with(level[at] + 1, Vec::new);
         }
@@ -33,21 +44,10 @@ pub(super) fn batches(group: &GroupSpec) -> Vec<Vec<usize>> {
     batches
 }
 
-/// For each rule the earlier ones it needs; none where that cannot be told.
-fn dependencies(rules: &[Rule]) -> Option<Vec<Vec<usize>>> {
-    rules
-        .iter()
-        .enumerate()
-        .map(|(at, rule)| {
-            let mut needed = Vec::new();
-            for matchers in promql::selectors(&rule.expr).ok()? {
-                let name = matchers.iter().find(|matcher| matcher.name == METRIC_NAME)?;
-                let before = rules[..at].iter().enumerate();
-                needed.extend(before.filter(|(_, other)| reads(name, &matchers, other)).map(|(other, _)| other));
-            }
-            Some(needed)
-        })
-        .collect()
+/// The selectors of a rule, each with its matcher of the name; none if one has no such matcher.
+fn named(selectors: &[Vec<Matcher>]) -> Option<Vec<(&Matcher, &[Matcher])>> {
+    let of = |matchers: &'_ Vec<Matcher>| matchers.iter().position(|matcher| matcher.name() == METRIC_NAME);
+    selectors.iter().map(|matchers| Some((&matchers[of(matchers)?], matchers.as_slice()))).collect()
 }
 
 /// Whether a selector may read what `other` writes.
@@ -56,7 +56,7 @@ fn reads(name: &Matcher, matchers: &[Matcher], other: &Rule) -> bool {
         return true;
     }
     let reads_alerts = name.matches(ALERTS) || name.matches(ALERTS_FOR_STATE);
-    let alert = matchers.iter().find(|matcher| matcher.name == ALERT_NAME);
+    let alert = matchers.iter().find(|matcher| matcher.name() == ALERT_NAME);
     other.alerting.is_some() && reads_alerts && alert.is_none_or(|matcher| matcher.matches(&other.name))
 }
 
@@ -84,8 +84,9 @@ mod tests {
     fn rules_wait_for_what_they_read() {
         assert_eq!(of(&[("a", "x"), ("b", "y"), ("c", "z")]), [[0, 1, 2]]);
         assert_eq!(of(&[("a", "x"), ("b", "a"), ("c", "b + x"), ("d", "y")]), [vec![0, 3], vec![1], vec![2]]);
-        // What comes later is not waited for.
-        assert_eq!(of(&[("a", "b"), ("b", "x")]), [[0, 1]]);
+        // What is read must not be written before either.
+        assert_eq!(of(&[("a", "b"), ("b", "x")]), [[0], [1]]);
+        assert_eq!(of(&[("a", "x"), ("a", "y")]), [[0], [1]]);
         assert_eq!(of(&[("a", "x"), ("b", "rate({__name__=~\"a|c\"}[1m])")]), [[0], [1]]);
         // One whose selector names nothing may read everything.
         assert_eq!(of(&[("a", "x"), ("b", "{job=\"j\"}"), ("c", "y")]), [[0], [1], [2]]);
