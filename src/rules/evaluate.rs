@@ -11,7 +11,7 @@ use super::rule::{Alerting, Rule};
 use super::state::{Health, RuleState};
 use crate::model::{Labels, LabelsBuf, METRIC_NAME};
 use crate::promql::VectorSample;
-use crate::template::{self, Data, Limits};
+use crate::template::{self, Data, Limits, SampleValue};
 use crate::util::lock::lock;
 use crate::util::{StopToken, brief};
 
@@ -196,8 +196,15 @@ impl template::Source for Queries<'_> {
     fn query(&self, query: &str) -> Result<Vec<template::QuerySample>, String> {
         let Scene { backend, at, stop, .. } = self.0;
         let found = backend.query_text(query, *at, stop)?;
-        let sample = |one: VectorSample| template::QuerySample { labels: one.labels, value: one.value };
+        let sample = |one: VectorSample| template::QuerySample { value: value_of(&one), labels: one.labels };
         Ok(found.into_iter().map(sample).collect())
+    }
+}
+
+fn value_of(sample: &VectorSample) -> SampleValue {
+    match &sample.histogram {
+        Some(histogram) => SampleValue::Histogram(histogram.to_string().into()),
+        None => SampleValue::Float(sample.value),
     }
 }
 
@@ -217,7 +224,7 @@ fn expanded(
             external_labels: &scene.external.labels,
             external_url: &scene.external.url,
             path_prefix: &scene.external.path_prefix,
-            value: sample.value,
+            value: value_of(sample),
             timestamp_ms: scene.at,
         };
         let expand = |text: &template::Template| {

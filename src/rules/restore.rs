@@ -29,7 +29,7 @@ pub(super) fn from_store(group: &Group, saved: &SavedGroup, first: i64, toleranc
     let interval = i64::try_from(group.spec.interval.as_millis()).unwrap_or(i64::MAX);
     let blind = first.saturating_sub(saved.at).saturating_sub(interval).max(0);
     for (key, state) in group.identified() {
-        let Some(alerts) = saved.alerts.get(&key).filter(|_| state.rule.alerting.is_some()) else { continue };
+        let Some(alerts) = saved.alerts.get(key).filter(|_| state.rule.alerting.is_some()) else { continue };
         let mut now = lock(&state.now);
         for alert in alerts.values() {
             let mut alert = alert.clone();

@@ -11,6 +11,9 @@ use super::rule::Rule;
 use crate::model::Labels;
 use crate::util::lock::lock;
 
+/// What identifies a rule in its group: name and labels, and how many before it have the same.
+pub(super) type RuleKey = (String, u32);
+
 /// File and name of a group.
 pub(super) type GroupKey = (String, String);
 
@@ -66,6 +69,8 @@ pub(super) struct Now {
 pub(super) struct Group {
     pub(super) spec: GroupSpec,
     pub(super) rules: Vec<Arc<RuleState>>,
+    /// What identifies each rule: its name and labels, and how many before it have the same.
+    pub(super) keys: Vec<RuleKey>,
     /// Numbers of the rules in the order of evaluation; those of a batch side by side.
     pub(super) batches: Vec<Vec<usize>>,
     pub(super) last: Mutex<LastRun>,
@@ -90,7 +95,15 @@ impl Group {
             let now = Now { unrestored: unrestored && rule.alerting.is_some(), ..Now::default() };
             Arc::new(RuleState { rule: rule.clone(), now: Mutex::new(now) })
         };
+        let mut seen: HashMap<String, u32> = HashMap::new();
+        let key = |rule: &Rule| {
+            let identity = rule.identity();
+            let number = seen.entry(identity.clone()).or_default();
+            *number += 1;
+            (identity, *number - 1)
+        };
         Self {
+            keys: spec.rules.iter().map(key).collect(),
             rules: spec.rules.iter().map(state).collect(),
             batches: batches(&spec),
             spec,
@@ -103,24 +116,18 @@ impl Group {
         (self.spec.file.clone(), self.spec.name.clone())
     }
 
-    /// The rules with what identifies each: its name and labels, and how many before it have the same.
-    pub(super) fn identified(&self) -> impl Iterator<Item = ((String, u32), &Arc<RuleState>)> {
-        let mut seen: HashMap<String, u32> = HashMap::new();
-        self.rules.iter().map(move |state| {
-            let identity = state.rule.identity();
-            let number = seen.entry(identity.clone()).or_default();
-            *number += 1;
-            ((identity, *number - 1), state)
-        })
+    /// The rules with what identifies each.
+    pub(super) fn identified(&self) -> impl Iterator<Item = (&RuleKey, &Arc<RuleState>)> {
+        self.keys.iter().zip(&self.rules)
     }
 
     /// Takes over the state of `old`, which has ended: each rule from the one with its name and labels. Series of rules
     /// that are gone are to be marked stale.
     pub(super) fn take_over(&self, old: &Self) {
         *lock(&self.last) = *lock(&old.last);
-        let mut left: HashMap<(String, u32), &Arc<RuleState>> = old.identified().collect();
+        let mut left: HashMap<&RuleKey, &Arc<RuleState>> = old.identified().collect();
         for (identity, state) in self.identified() {
-            let Some(before) = left.remove(&identity) else { continue };
+            let Some(before) = left.remove(identity) else { continue };
             let (mut now, mut before) = (lock(&state.now), lock(&before.now));
             now.previous = std::mem::take(&mut before.previous);
             now.unrestored = before.unrestored;

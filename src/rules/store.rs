@@ -17,7 +17,7 @@ use bincode::{Decode, Encode};
 
 use super::Error;
 use super::alert::{Alert, AlertState};
-use super::state::GroupKey;
+use super::state::{GroupKey, RuleKey};
 use crate::codec::frame::{put_record, read_record};
 use crate::codec::{ByteReader, ByteWriter as _};
 use crate::model::Labels;
@@ -63,9 +63,6 @@ struct Saved {
     keep_firing_since: Option<i64>,
     last_sent: Option<i64>,
 }
-
-/// The rule of a group: name and labels, and how many before it have the same.
-pub(super) type RuleKey = (String, u32);
 
 /// The stored state of a group.
 #[derive(Debug, Clone, Default)]
