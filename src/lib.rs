@@ -5,7 +5,7 @@
 //! - [`util`]: clock, cancellation, locks; [`codec`]: bytes to numbers and back, framing, checksums
 //! - [`model`]: labels, matchers, samples, durations; [`telemetry`]: the server's own metrics and logs
 //! - [`storage`]: the read seam between queries and data; [`tsdb`]: the database
-//! - [`promql`]: the query language and its engine
+//! - [`promql`]: the query language and its engine; [`template`]: the texts of alerts
 //! - [`config`], [`relabel`], [`expfmt`]: what users and targets write; [`net`]: the outside world
 //! - [`discovery`], [`scrape`], [`remote`]: how samples come in
 //! - [`interop`]: data of other servers, in and out
@@ -27,6 +27,7 @@ pub mod remote;
 pub mod scrape;
 pub mod storage;
 pub mod telemetry;
+pub mod template;
 pub mod tsdb;
 pub mod util;
 pub mod web;
