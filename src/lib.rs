@@ -6,6 +6,7 @@
 //! - [`model`]: labels, matchers, samples, durations; [`telemetry`]: the server's own metrics and logs
 //! - [`storage`]: the read seam between queries and data; [`tsdb`]: the database
 //! - [`promql`]: the query language and its engine; [`lanes`]: how much of it goes on at once
+//! - [`rules`]: recording and alerting rules; [`template`]: the texts of alerts
 //! - [`config`], [`relabel`], [`expfmt`]: what users and targets write; [`net`]: the outside world
 //! - [`discovery`], [`scrape`], [`remote`]: how samples come in
 //! - [`interop`]: data of other servers, in and out

@@ -203,7 +203,7 @@ impl template::Source for Queries<'_> {
 
 fn value_of(sample: &VectorSample) -> SampleValue {
     match &sample.histogram {
-        Some(histogram) => SampleValue::Histogram(histogram.to_string().into()),
+        Some(histogram) => SampleValue::Histogram(Arc::clone(histogram)),
         None => SampleValue::Float(sample.value),
     }
 }
