@@ -25,6 +25,7 @@ use crate::lanes::Lanes;
 use crate::net::{Dialer, SystemResolver};
 use crate::promql::Engine;
 use crate::remote::Receiver;
+use crate::rules::{self, DbBackend, RuleManager};
 use crate::scrape::{ScrapeManager, ScrapeOptions};
 use crate::telemetry::Registry;
 use crate::telemetry::log::LogCollector;
@@ -59,6 +60,9 @@ pub enum AppError {
     /// The database does not open or close.
     #[error("storage: {0}")]
     Storage(#[from] tsdb::Error),
+    /// The states of alerts cannot be read.
+    #[error(transparent)]
+    Rules(#[from] rules::Error),
     /// A signal handler cannot be installed, or a task failed.
     #[error("cannot {action}: {source}")]
     Io {
@@ -125,6 +129,19 @@ impl App {
             Arc::clone(&clock),
             &mut registry,
         );
+        let engine = Arc::new(Engine::new(settings.engine_options(&first)));
+        let lanes = Lanes::new(settings.query_concurrency, settings.rule_concurrency);
+        let replay_end = web::replay_end(&db);
+        let site = web::Site::new(&settings.site, &addresses);
+        let rules = RuleManager::new(
+            DbBackend { engine: Arc::clone(&engine), db: Arc::clone(&db) },
+            lanes.rules.clone(),
+            replay_end.clone(),
+            Arc::new(|_| {}),
+            settings.rule_options(&site),
+            Arc::clone(&clock),
+            &mut registry,
+        )?;
         let (reload, reload_requests) = mpsc::channel(4);
         let receiver = settings.remote_write_receiver.then(|| {
             Receiver::new(Arc::clone(&db), &mut registry).with_type_and_unit_labels(type_and_unit_labels)
@@ -140,16 +157,17 @@ impl App {
         let reload_metrics = reload::ReloadMetrics::new(&mut registry);
         let state = Arc::new(ApiState {
             forms,
-            replay_end: web::replay_end(&db),
+            replay_end,
             db,
-            engine: Engine::new(settings.engine_options(&first)),
-            lanes: Lanes::new(settings.query_concurrency),
+            engine,
+            lanes,
+            rules: rules.handle(),
             query_timeout: settings.query_timeout,
             scrape: scrape.handle(),
             config: ArcSwap::from_pointee(first),
             reload_state: ArcSwap::from_pointee(ReloadState { successful: false, applied_ms: 0 }),
             flags: settings.flags.clone(),
-            site: web::Site::new(&settings.site, &addresses),
+            site,
             reload,
             quit: Arc::new(Notify::new()),
             lifecycle_enabled: settings.lifecycle,
@@ -163,7 +181,7 @@ impl App {
             stopping: AtomicBool::new(false),
         });
         let mut reloader =
-            Reloader::new(settings, addresses.clone(), Arc::clone(&state), scrape, reload_metrics);
+            Reloader::new(settings, addresses.clone(), Arc::clone(&state), (scrape, rules), reload_metrics);
         let first = (**state.config.load()).clone();
         reloader.apply(first).await?;
 
@@ -237,7 +255,7 @@ impl App {
         failed.map_or(stopped, Err)
     }
 
-    /// Not ready, scraping ends, open requests finish, the database closes.
+    /// Not ready, scraping and rules end, open requests finish, the database closes.
     async fn stop(mut self) -> Result<(), AppError> {
         tracing::info!("shutting down");
         // Reloads that were asked for and not begun are answered: there will be none.
@@ -245,7 +263,9 @@ impl App {
         self.state.db.give_up_replay();
         self.state.stopping.store(true, Ordering::Release);
         self.state.ready.store(false, Ordering::Release);
-        self.reloader.into_scrape().stop().await;
+        let (scrape, rules) = self.reloader.into_parts();
+        scrape.stop().await;
+        rules.stop().await;
         self.discovery.stop().await;
         let _ = self.stop_servers.send(true);
         let drained = async { while self.servers.join_next().await.is_some() {} };

@@ -134,6 +134,23 @@ pub(super) struct ServeArgs {
     /// keeps none.
     #[arg(long = "query.cache-size", value_name = "SIZE", default_value = "64MB", value_parser = parse_bytes)]
     query_cache_size: u64,
+    /// Rules that are evaluated at once, over all groups.
+    #[arg(long = "rules.max-concurrent-evals", value_name = "N", default_value_t = 4,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    rule_concurrency: u32,
+    /// Longest outage after which pending alerts go on; after a longer one they begin anew.
+    #[arg(long = "rules.alert.for-outage-tolerance", value_name = "DURATION", default_value = "1h",
+          value_parser = parse_duration)]
+    outage_tolerance: Duration,
+    /// Least time between the start and the firing of an alert whose state comes from the series of another server. The
+    /// server's own states are restored exactly.
+    #[arg(long = "rules.alert.for-grace-period", value_name = "DURATION", default_value = "10m",
+          value_parser = parse_duration)]
+    grace_period: Duration,
+    /// Least time before a firing alert is sent again.
+    #[arg(long = "rules.alert.resend-delay", value_name = "DURATION", default_value = "1m",
+          value_parser = parse_duration)]
+    resend_delay: Duration,
     /// Features that are off by default, comma separated: promql-experimental-functions,
     /// promql-binop-fill-modifiers, promql-extended-range-selectors, promql-delayed-name-removal, type-and-unit-labels.
     #[arg(long = "enable-feature", value_name = "FEATURES", value_delimiter = ',')]
@@ -274,6 +291,10 @@ fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Settings {
         tsdb: TsdbOptions { sync: args.sync, ..TsdbOptions::new(args.data_dir) },
         retention_time: args.retention,
         retention_size: args.retention_size,
+        rule_concurrency: usize::try_from(args.rule_concurrency).unwrap_or(usize::MAX),
+        outage_tolerance: args.outage_tolerance,
+        grace_period: args.grace_period,
+        resend_delay: args.resend_delay,
         listen: args.listen,
         max_connections: usize::try_from(args.max_connections).unwrap_or(usize::MAX),
         read_timeout: args.read_timeout,

@@ -20,7 +20,7 @@ const ALERT_STATE: &str = "alertstate";
 
 /// What the texts of alerts can say of this server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct External {
+pub(super) struct External {
     /// The external labels of the configuration.
     pub labels: Labels,
     /// Where this server is reached from outside.
@@ -30,7 +30,7 @@ pub struct External {
 }
 
 /// Who is told of changes of alerts.
-pub trait Listener: Send + Sync {
+pub(super) trait Listener: Send + Sync {
     /// The alerts of rule `number` changed, or were sent: `changed` are those that are new or different, as they are now.
     /// When it returns, they are stored, if `durably` for certain.
     fn changed(&self, number: usize, changed: &[Alert], forgotten: &[Labels], durably: bool);
@@ -40,7 +40,7 @@ pub trait Listener: Send + Sync {
 }
 
 /// Nobody is told of anything.
-pub struct Nobody;
+pub(super) struct Nobody;
 
 impl Listener for Nobody {
     fn changed(&self, _: usize, _: &[Alert], _: &[Labels], _: bool) {}
@@ -49,7 +49,7 @@ impl Listener for Nobody {
 }
 
 /// What an evaluation of a group needs.
-pub struct Scene<'a> {
+pub(super) struct Scene<'a> {
     /// Where to read and write.
     pub backend: &'a dyn Backend,
     /// Who is told of changes.

@@ -6,6 +6,7 @@ pub mod admin;
 mod cost;
 pub mod exemplars;
 pub mod query;
+pub mod rules;
 pub mod series;
 pub mod status;
 pub mod targets;

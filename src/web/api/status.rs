@@ -23,7 +23,7 @@ type Shared = State<Arc<ApiState>>;
 const DEFAULT_ROWS: usize = 10;
 const MAX_ROWS: usize = 10_000;
 
-fn rfc3339(ms: i64) -> String {
+pub(super) fn rfc3339(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |t| t.to_string())
 }
 
