@@ -64,31 +64,8 @@ pub enum Error {
         reason: String,
     },
     /// A rule or a group of rules that is refused.
-    #[error("{file}:{line}:{column}: {}: {reason}", owner(group, rule.as_ref()))]
-    Rule {
-        /// The rule file.
-        file: String,
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// Name of the group.
-        group: String,
-        /// Number of the rule in the group, from 1, and its name; none where it is about the group.
-        rule: Option<(usize, String)>,
-        /// Why it is refused.
-        reason: String,
-    },
-    /// A pattern of file names that cannot be read.
-    #[error("{file}: {pattern:?}: {reason}")]
-    Pattern {
-        /// The configuration file.
-        file: String,
-        /// The pattern.
-        pattern: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    Rule(#[from] Box<RuleError>),
     /// A variable of the environment that is not set, or a reference that cannot be read.
     #[error("{file}:{line}: environment variable {name:?} {reason}")]
     Environment {
@@ -106,10 +83,26 @@ pub enum Error {
     Several(Vec<Error>),
 }
 
-/// What an error in a rule file is about.
-fn owner(group: &str, rule: Option<&(usize, String)>) -> String {
-    let rule = rule.map(|(number, name)| format!(", rule {number}, {name:?}")).unwrap_or_default();
-    format!("group {group:?}{rule}")
+/// A rule or a group of rules that is refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}:{line}:{column}: group {group:?}{}: {reason}", of_rule(rule.as_ref()))]
+pub struct RuleError {
+    /// The rule file.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// Name of the group.
+    pub group: String,
+    /// Number of the rule in the group, from 1, and its name; none where it is about the group.
+    pub rule: Option<(usize, String)>,
+    /// Why it is refused.
+    pub reason: String,
+}
+
+fn of_rule(rule: Option<&(usize, String)>) -> String {
+    rule.map(|(number, name)| format!(", rule {number}, {name:?}")).unwrap_or_default()
 }
 
 impl Error {
@@ -128,13 +121,13 @@ impl Error {
     /// The line it is on, from 1; 0 where it is not about a line.
     pub fn line(&self) -> usize {
         match self {
-            Self::Read { .. } | Self::Pattern { .. } => 0,
+            Self::Read { .. } => 0,
             Self::Syntax { line, .. }
             | Self::UnknownKey { line, .. }
             | Self::Unsupported { line, .. }
             | Self::Value { line, .. }
-            | Self::Rule { line, .. }
             | Self::Environment { line, .. } => *line,
+            Self::Rule(error) => error.line,
             Self::Several(errors) => errors.first().map_or(0, Self::line),
         }
     }

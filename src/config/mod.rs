@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use discovery::{DnsRecordType, DnsSdConfig, StaticConfig};
-pub use error::Error;
+pub use error::{Error, RuleError};
 pub use global::{GlobalConfig, Limits, ScrapeProtocol};
 pub use load::{LoadOptions, load, parse};
 pub use printed::parse_size;

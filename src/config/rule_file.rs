@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path as FilePath;
 use std::time::Duration;
 
-use super::Error;
 use super::keys::{self, Path};
 use super::section::{Item, Notes, Section};
 use super::tree;
+use super::{Error, RuleError};
 use crate::model::METRIC_NAME;
 
 /// A place in a file.
@@ -114,14 +114,15 @@ fn groups<'a>(notes: &Notes<'a>, file: &Section<'a>) -> Vec<RuleGroup> {
     for (raw, item) in file.sections("groups").iter().zip(file.list("groups")) {
         let name = raw.text("name").unwrap_or_default();
         let complain = |reason: String| {
-            notes.note(Error::Rule {
+            let error = RuleError {
                 file: notes.file().to_owned(),
                 line: item.line,
                 column: item.node.column,
                 group: name.clone(),
                 rule: None,
                 reason,
-            });
+            };
+            notes.note(Error::Rule(Box::new(error)));
         };
         if name.is_empty() {
             complain("the name of a group must not be empty".to_owned());
@@ -173,7 +174,7 @@ fn rule<'a>(
     let complain_at = |key: &str, reason: String| {
         let Place { line, column } = place_of(key);
         let (file, group, rule) = (notes.file().to_owned(), group.to_owned(), Some((number, name.clone())));
-        notes.note(Error::Rule { file, line, column, group, rule, reason });
+        notes.note(Error::Rule(Box::new(RuleError { file, line, column, group, rule, reason })));
     };
     let expr = raw.text("expr").unwrap_or_default();
     match (record.is_empty(), alert.is_empty()) {

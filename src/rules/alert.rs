@@ -3,7 +3,7 @@
 //! **Invariants**: an alert is identified by its final labels. All times are evaluation times in milliseconds since the
 //! epoch; no clock is looked at, so that history can be played through it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::model::Labels;
 
@@ -155,9 +155,9 @@ impl Alerts {
         limit: usize,
     ) -> Result<Changes, usize> {
         let mut changes = Changes::default();
-        let mut present: HashMap<Labels, ()> = HashMap::with_capacity(found.len());
+        let mut present: HashSet<Labels> = HashSet::with_capacity(found.len());
         for Found { labels, annotations, value } in found {
-            present.insert(labels.clone(), ());
+            present.insert(labels.clone());
             if let Some(alert) = self.by_labels.get_mut(&labels)
                 && alert.state != AlertState::Inactive
             {
@@ -182,7 +182,7 @@ impl Alerts {
         let mut active = 0;
         self.by_labels.retain(|labels, alert| {
             let before = (alert.state, alert.keep_firing_since);
-            let stays = alert.step(at, timing, present.contains_key(labels));
+            let stays = alert.step(at, timing, present.contains(labels));
             active += usize::from(stays && alert.state != AlertState::Inactive);
             if !stays {
                 changes.forgotten.push(labels.clone());
@@ -268,7 +268,8 @@ mod tests {
     fn states(alerts: &Alerts) -> String {
         let mut all: Vec<_> = alerts.iter().collect();
         all.sort_by(|a, b| a.labels.cmp(&b.labels));
-        let one = |alert: &&Alert| format!("{}:{}", alert.labels.get("host").unwrap_or(""), alert.state.name());
+        let one =
+            |alert: &&Alert| format!("{}:{}", alert.labels.get("host").unwrap_or(""), alert.state.name());
         all.iter().map(one).collect::<Vec<_>>().join(" ")
     }
 
@@ -302,10 +303,14 @@ mod tests {
         let timing = Timing { hold: 0, keep_firing: 2 * MINUTE };
         let alerts = play(
             timing,
-            &[("a", "a:firing"), ("", "a:firing"), ("a", "a:firing"), ("", "a:firing"), ("", "a:firing"), (
-                "",
-                "a:inactive",
-            )],
+            &[
+                ("a", "a:firing"),
+                ("", "a:firing"),
+                ("a", "a:firing"),
+                ("", "a:firing"),
+                ("", "a:firing"),
+                ("", "a:inactive"),
+            ],
         );
         assert_eq!(alerts.get(&labels("a")).and_then(|alert| alert.resolved_at), Some(5 * MINUTE));
     }

@@ -59,7 +59,7 @@ pub struct DbBackend {
 ///
 /// # Errors
 /// When it is neither a vector nor a scalar.
-fn vector(result: QueryResult) -> Result<Vec<VectorSample>, String> {
+pub(super) fn vector(result: QueryResult) -> Result<Vec<VectorSample>, String> {
     match result.value {
         Value::Vector(samples) => Ok(samples),
         Value::Scalar { timestamp, value } => {

@@ -39,15 +39,6 @@ pub(super) trait Listener: Send + Sync {
     fn send(&self, query: &str, alerts: Vec<Alert>);
 }
 
-/// Nobody is told of anything.
-pub(super) struct Nobody;
-
-impl Listener for Nobody {
-    fn changed(&self, _: usize, _: &[Alert], _: &[Labels], _: bool) {}
-
-    fn send(&self, _: &str, _: Vec<Alert>) {}
-}
-
 /// What an evaluation of a group needs.
 pub(super) struct Scene<'a> {
     /// Where to read and write.
@@ -118,7 +109,9 @@ fn recorded(rule: &Rule, found: Vec<VectorSample>, limit: usize) -> Result<Vec<O
     for VectorSample { labels, value, histogram, .. } in found {
         let labels = rule.recorded(&labels);
         if !seen.insert(labels.clone()) {
-            return Err("vector contains metrics with the same labelset after applying rule labels".to_owned());
+            return Err(
+                "vector contains metrics with the same labelset after applying rule labels".to_owned()
+            );
         }
         outputs.push(Output { labels, value, histogram });
     }
@@ -174,7 +167,8 @@ pub(super) fn shown(rule: &Rule, alerts: Vec<&Alert>) -> Vec<Output> {
     let mut outputs = Vec::with_capacity(alerts.len() * 2);
     for alert in alerts {
         debug_assert!(alert.state != AlertState::Inactive);
-        buffer.reset_to(&rule.labels);
+        buffer.clear();
+        rule.labels.iter().for_each(|(name, text)| buffer.set(name, text));
         for (name, value) in &alert.labels {
             buffer.set(name, value);
         }
@@ -244,7 +238,9 @@ fn expanded(
         buffer.set(ALERT_NAME, &rule.name);
         let labels = buffer.to_labels();
         if !seen.insert(labels.clone()) {
-            return Err("vector contains metrics with the same labelset after applying alert labels".to_owned());
+            return Err(
+                "vector contains metrics with the same labelset after applying alert labels".to_owned()
+            );
         }
         let annotations = alerting.annotations.iter().map(|(name, text)| (name.as_str(), expand(text)));
         let annotations = Labels::from_pairs(annotations);
@@ -264,3 +260,7 @@ pub(super) fn evaluate_each(
     let one = |number: &usize| rules.get(*number).map(|state| evaluate(state, *number, scene));
     numbers.iter().filter_map(one).collect()
 }
+
+#[cfg(test)]
+#[path = "evaluate_tests.rs"]
+mod tests;

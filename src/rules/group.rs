@@ -8,9 +8,9 @@ use tokio::sync::watch;
 
 use super::alert::Alert;
 use super::evaluate::{External, Listener, Scene, evaluate_each};
-use super::manager::{Notification, Shared};
 use super::metrics::name;
 use super::restore;
+use super::shared::{Notification, Shared};
 use super::state::{Group, GroupKey, LastRun};
 use super::store::{Change, SavedGroup};
 use crate::model::Labels;
@@ -63,7 +63,12 @@ pub(super) async fn run(group: Arc<Group>, begin: Begin, shared: Arc<Shared>, mu
     }
 }
 
-async fn evaluate_on(group: &Arc<Group>, begin: Begin, shared: &Arc<Shared>, run: &mut watch::Receiver<Run>) -> Run {
+async fn evaluate_on(
+    group: &Arc<Group>,
+    begin: Begin,
+    shared: &Arc<Shared>,
+    run: &mut watch::Receiver<Run>,
+) -> Run {
     let interval_ms = interval_ms(group);
     let slots = Slots::new(interval_ms, group_hash(&group.key()));
     let mut slot = slots.after(shared.clock.now_ms());
@@ -131,7 +136,7 @@ async fn iterate(group: &Arc<Group>, at: i64, shared: &Arc<Shared>) {
         let _ = place.run(move || settle(&ended, at, &settled)).await;
     }
     let took = began.elapsed();
-    *lock(&group.last) = LastRun { began_ms: Some(began_ms), took, at: Some(at) };
+    *lock(&group.last) = LastRun { began_ms: Some(began_ms), took };
     metrics.group_duration.observe(took.as_secs_f64());
     metrics.samples.get_or_create(&name).set(i64::try_from(samples).unwrap_or(i64::MAX));
     metrics.last_evaluation.get_or_create(&name).set(began_ms as f64 / 1000.0);
@@ -183,7 +188,14 @@ fn note(group: &Group, numbers: &[usize], results: &[Result<usize, String>], sha
         }
         metrics.failures.get_or_create(&name).inc();
         let (rule, number) = (&state.rule.name, number + 1);
-        tracing::warn!(file = group.spec.file, group = group.spec.name, rule, number, error = brief(error), "failed to evaluate a rule");
+        tracing::warn!(
+            file = group.spec.file,
+            group = group.spec.name,
+            rule,
+            number,
+            error = brief(error),
+            "failed to evaluate a rule"
+        );
     }
 }
 
@@ -201,7 +213,12 @@ fn mark_stale(group: &Group, series: Vec<Labels>, at: i64, shared: &Shared) {
     let offset = group.spec.query_offset.unwrap_or(**shared.query_offset.load());
     let time = at.saturating_sub(i64::try_from(offset.as_millis()).unwrap_or(i64::MAX));
     if let Err(error) = shared.backend.write_stale(&series, time) {
-        tracing::warn!(file = group.spec.file, group = group.spec.name, error, "failed to mark series of removed rules as stale");
+        tracing::warn!(
+            file = group.spec.file,
+            group = group.spec.name,
+            error,
+            "failed to mark series of removed rules as stale"
+        );
         lock(&group.orphans).extend(series);
     }
 }

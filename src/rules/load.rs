@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use super::alert::Timing;
 use super::rule::{Alerting, Rule};
-use crate::config::{self, Error, RuleFile, RuleGroup, RuleKind, RuleSpec};
-use crate::model::Labels;
+use crate::config::{self, Error, RuleError, RuleFile, RuleGroup, RuleKind, RuleSpec};
 use crate::promql::{self, Features};
 use crate::template::Template;
 
@@ -74,14 +73,15 @@ pub fn compile(
         let mut rules = Vec::new();
         for (at, spec) in group.rules.iter().enumerate() {
             let mut complain = |reason: String| {
-                errors.push(Error::Rule {
+                let error = RuleError {
                     file: file.name.clone(),
                     line: spec.place.line,
                     column: spec.place.column,
                     group: group.name.clone(),
                     rule: Some((at + 1, spec.name.clone())),
                     reason,
-                });
+                };
+                errors.push(Error::Rule(Box::new(error)));
             };
             rules.extend(compile_rule(group, spec, features, &mut complain));
         }
@@ -121,12 +121,13 @@ fn compile_rule(
             };
             let labels: Vec<_> =
                 labels.iter().filter_map(|(name, text)| parse("label", name, text)).collect();
-            let texts = annotations.iter().filter_map(|(name, text)| parse("annotation", name, text)).collect();
+            let texts =
+                annotations.iter().filter_map(|(name, text)| parse("annotation", name, text)).collect();
             Some(Alerting {
                 timing: Timing { hold: ms(*hold), keep_firing: ms(*keep_firing) },
                 labels,
                 annotations: texts,
-                annotation_texts: Labels::from_pairs(annotations),
+                annotation_texts: annotations.clone().into_iter().collect(),
             })
         }
     };
@@ -135,7 +136,7 @@ fn compile_rule(
         name: spec.name.clone(),
         query: expr.to_string(),
         expr,
-        labels: Labels::from_pairs(labels),
+        labels: labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         alerting,
     })
 }
@@ -143,6 +144,7 @@ fn compile_rule(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Labels;
 
     fn loaded(text: &str) -> Result<Vec<GroupSpec>, Error> {
         let file = config::parse_rule_file(text, "f.yml")?;
@@ -159,7 +161,8 @@ mod tests {
         let rules = &groups[0].rules;
         assert_eq!(rules[0].query, "sum(up)");
         assert_eq!(rules[0].identity(), "x:y{level=\"high\", team=\"a\"}");
-        let series = rules[0].recorded(&Labels::from_pairs([("__name__", "up"), ("team", "b"), ("job", "j")]));
+        let series =
+            rules[0].recorded(&Labels::from_pairs([("__name__", "up"), ("team", "b"), ("job", "j")]));
         let expected = [("__name__", "x:y"), ("job", "j"), ("level", "high"), ("team", "a")];
         assert_eq!(series, Labels::from_pairs(expected));
         let alerting = rules[1].alerting.as_ref().expect("an alerting rule");
@@ -174,7 +177,13 @@ mod tests {
         let error = loaded(text).expect_err("wrong rules");
         let told: Vec<String> = error.each().iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 3, "{told:?}");
-        assert!(told[0].starts_with("f.yml:5:11: group \"g\", rule 1, \"x\": could not parse expression: 1:5:"), "{told:?}");
-        assert!(told[1].starts_with("f.yml:7:11: group \"g\", rule 2, \"A\": annotation \"a\": "), "{told:?}");
+        assert!(
+            told[0].starts_with("f.yml:5:11: group \"g\", rule 1, \"x\": could not parse expression: 1:5:"),
+            "{told:?}"
+        );
+        assert!(
+            told[1].starts_with("f.yml:7:11: group \"g\", rule 2, \"A\": annotation \"a\": "),
+            "{told:?}"
+        );
     }
 }

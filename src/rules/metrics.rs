@@ -60,19 +60,31 @@ impl RuleMetrics {
         let help = "Duration of the evaluation of a rule in seconds";
         r.register("evaluation_duration_histogram_seconds", help, metrics.rule_duration.clone());
         let r = registry.sub_registry_with_prefix("prometheus_rule_group");
-        r.register("iterations", "Scheduled evaluations of a group, whether executed or missed", metrics.iterations.clone());
+        r.register(
+            "iterations",
+            "Scheduled evaluations of a group, whether executed or missed",
+            metrics.iterations.clone(),
+        );
         let help = "Evaluations of a group that were missed because the one before took too long";
         r.register("iterations_missed", help, metrics.missed.clone());
         r.register("interval_seconds", "Interval of a group", metrics.interval.clone());
         let help = "When a group was last evaluated, seconds since the epoch";
         r.register("last_evaluation_timestamp_seconds", help, metrics.last_evaluation.clone());
-        r.register("last_duration_seconds", "Duration of the last evaluation of a group", metrics.last_duration.clone());
+        r.register(
+            "last_duration_seconds",
+            "Duration of the last evaluation of a group",
+            metrics.last_duration.clone(),
+        );
         let help = "Sum of the durations of the rules in the last evaluation of a group";
         r.register("last_rule_duration_sum_seconds", help, metrics.last_rule_sum.clone());
         let help = "Time it took to restore the alerts of a group from ALERTS_FOR_STATE";
         r.register("last_restore_duration_seconds", help, metrics.last_restore.clone());
         r.register("rules", "Rules of a group", metrics.rules.clone());
-        r.register("last_evaluation_samples", "Samples the last evaluation of a group gave", metrics.samples.clone());
+        r.register(
+            "last_evaluation_samples",
+            "Samples the last evaluation of a group gave",
+            metrics.samples.clone(),
+        );
         let help = "Duration of the evaluation of a group in seconds";
         r.register("duration_histogram_seconds", help, metrics.group_duration.clone());
         let r = registry.sub_registry_with_prefix("emberkeep_rules");

@@ -44,7 +44,8 @@ pub(super) fn from_store(group: &Group, saved: &SavedGroup, first: i64, toleranc
             now.alerts.put(alert);
         }
         // The series that show them may have to be marked stale.
-        let series = shown(&state.rule, now.alerts.active()).into_iter().map(|output| output.labels).collect();
+        let series =
+            shown(&state.rule, now.alerts.active()).into_iter().map(|output| output.labels).collect();
         now.previous = series;
     }
 }
@@ -76,8 +77,8 @@ fn beginnings(
     let mut matchers =
         vec![Matcher::equal(METRIC_NAME, ALERTS_FOR_STATE), Matcher::equal(ALERT_NAME, rule.name.as_str())];
     // What a template gives is not known.
-    let plain = rule.labels.iter().filter(|(name, value)| *name != ALERT_NAME && !value.contains("{{"));
-    matchers.extend(plain.map(|(name, value)| Matcher::equal(name, value)));
+    let plain = rule.labels.iter().filter(|(name, text)| name != ALERT_NAME && !text.contains("{{"));
+    matchers.extend(plain.map(|(name, value)| Matcher::equal(name.as_str(), value.as_str())));
     let request = SelectRequest { need: Need::Newest, ..SelectRequest::new(&matchers, range) };
     let set = source.querier(range)?.select(&request)?;
     let mut known = HashMap::new();
@@ -94,7 +95,8 @@ fn beginnings(
 fn adopt(state: &RuleState, known: &HashMap<Labels, (i64, f64)>, hold: i64, now: i64, grace: i64) {
     let mut buffer = LabelsBuf::new();
     lock(&state.now).alerts.each_mut(|alert| {
-        buffer.reset_to(&state.rule.labels);
+        buffer.clear();
+        state.rule.labels.iter().for_each(|(name, text)| buffer.set(name, text));
         for (name, value) in &alert.labels {
             buffer.set(name, value);
         }

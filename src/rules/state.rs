@@ -85,8 +85,6 @@ pub(super) struct LastRun {
     pub(super) began_ms: Option<i64>,
     /// How long it took.
     pub(super) took: Duration,
-    /// The time for which it was evaluated.
-    pub(super) at: Option<i64>,
 }
 
 impl Group {

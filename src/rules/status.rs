@@ -7,7 +7,6 @@ use arc_swap::ArcSwap;
 
 use super::alert::{Alert, AlertState};
 use super::state::{Group, Health, RuleState};
-use crate::model::Labels;
 use crate::util::lock::lock;
 
 /// A group as it is now.
@@ -36,8 +35,8 @@ pub struct RuleView {
     pub name: String,
     /// The query.
     pub query: String,
-    /// Labels that it adds.
-    pub labels: Labels,
+    /// Labels that it adds, by name.
+    pub labels: Vec<(String, String)>,
     /// Whether its last evaluation went well.
     pub health: Health,
     /// Why it did not.
@@ -57,8 +56,8 @@ pub struct AlertingView {
     pub hold: Duration,
     /// How long an alert goes on firing after its series is gone.
     pub keep_firing: Duration,
-    /// Annotations as they are written.
-    pub annotations: Labels,
+    /// Annotations as they are written, by name.
+    pub annotations: Vec<(String, String)>,
     /// The highest state of its alerts; none before the first evaluation.
     pub state: Option<AlertState>,
     /// Alerts that are pending or firing, in label order.

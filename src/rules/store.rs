@@ -194,7 +194,10 @@ impl Store {
         let mut out = Vec::new();
         inner.groups.retain(|key, group| {
             let Some(rules) = known.get(key) else {
-                put(&mut out, &Record { file: key.0.clone(), group: key.1.clone(), at: 0, gone: true, rule: None });
+                put(
+                    &mut out,
+                    &Record { file: key.0.clone(), group: key.1.clone(), at: 0, gone: true, rule: None },
+                );
                 return false;
             };
             let at = group.at;
@@ -263,7 +266,8 @@ fn put_rule<'a>(
     changed: impl Iterator<Item = &'a Alert>,
     forgotten: &[Labels],
 ) {
-    let rule = (rule.clone(), *number, changed.map(Saved::of).collect(), forgotten.iter().map(pairs).collect());
+    let rule =
+        (rule.clone(), *number, changed.map(Saved::of).collect(), forgotten.iter().map(pairs).collect());
     put(out, &Record { file: file.clone(), group: group.clone(), at, gone: false, rule: Some(rule) });
 }
 
@@ -437,7 +441,9 @@ mod tests {
             let store = Store::open(folder.path()).expect("opens");
             for at in 0..4 {
                 states.push(known(&store));
-                store.record(&change(&g, &a, at, &[alert(&at.to_string(), AlertState::Firing, at)]), true).expect("written");
+                store
+                    .record(&change(&g, &a, at, &[alert(&at.to_string(), AlertState::Firing, at)]), true)
+                    .expect("written");
             }
             states.push(known(&store));
         }
@@ -451,7 +457,9 @@ mod tests {
                 std::fs::write(damaged.path().join(FILE), bytes).expect("written");
                 match Store::open(damaged.path()) {
                     Ok(store) => assert!(states.contains(&known(&store)), "byte {cut}: {}", known(&store)),
-                    Err(error) => assert!(cut == 7 && error.to_string().contains("version"), "byte {cut}: {error}"),
+                    Err(error) => {
+                        assert!(cut == 7 && error.to_string().contains("version"), "byte {cut}: {error}")
+                    }
                 }
             }
         }

@@ -66,8 +66,9 @@ fn filter(params: &Params, selectors: Vec<Vec<Matcher>>) -> Result<Filter, ApiEr
         "" | "0" | "f" | "false" => true,
         "1" | "t" | "true" => false,
         lower => {
-            let cause =
-                format!("error converting exclude_alerts: strconv.ParseBool: parsing {lower:?}: invalid syntax");
+            let cause = format!(
+                "error converting exclude_alerts: strconv.ParseBool: parsing {lower:?}: invalid syntax"
+            );
             return Err(ApiError::parameter("exclude_alerts", cause));
         }
     };
@@ -107,10 +108,12 @@ fn token(group: &GroupView) -> String {
 
 fn page(groups: &[GroupView], filter: &Filter) -> Result<Value, ApiError> {
     let first = match &filter.page {
-        Some((_, Some(wanted))) => groups.iter().position(|group| token(group) == *wanted).ok_or_else(|| {
-            let cause = format!("invalid group_next_token '{wanted}'. were rule groups changed?");
-            ApiError::parameter("group_next_token", cause)
-        })?,
+        Some((_, Some(wanted))) => {
+            groups.iter().position(|group| token(group) == *wanted).ok_or_else(|| {
+                let cause = format!("invalid group_next_token '{wanted}'. were rule groups changed?");
+                ApiError::parameter("group_next_token", cause)
+            })?
+        }
         _ => 0,
     };
     let is_among = |wanted: &[String], name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
@@ -150,12 +153,17 @@ fn when(ms: Option<i64>) -> String {
     ms.map_or_else(|| NEVER.to_owned(), rfc3339)
 }
 
-fn object(labels: &Labels) -> Value {
-    Value::Object(labels.iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
+fn object<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
+    Value::Object(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
+}
+
+fn texts(pairs: &[(String, String)]) -> Value {
+    object(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))
 }
 
 fn rule_json(rule: &RuleView, filter: &Filter) -> Option<Value> {
-    let matches = |matchers: &Vec<Matcher>| matchers.iter().all(|one| one.matches_labels(&rule.labels));
+    let labels = Labels::from_pairs(rule.labels.iter().map(|(name, value)| (name, value)));
+    let matches = |matchers: &Vec<Matcher>| matchers.iter().all(|one| one.matches_labels(&labels));
     if !filter.selectors.is_empty() && !filter.selectors.iter().any(matches) {
         return None;
     }
@@ -166,7 +174,7 @@ fn rule_json(rule: &RuleView, filter: &Filter) -> Option<Value> {
     let mut json = json!({
         "name": rule.name,
         "query": rule.query,
-        "labels": object(&rule.labels),
+        "labels": texts(&rule.labels),
         "health": rule.health.name(),
         "evaluationTime": rule.took.as_secs_f64(),
         "lastEvaluation": when(rule.evaluated_ms),
@@ -179,12 +187,9 @@ fn rule_json(rule: &RuleView, filter: &Filter) -> Option<Value> {
         json["state"] = state.map_or("unknown", |state| state.name()).into();
         json["duration"] = hold.as_secs_f64().into();
         json["keepFiringFor"] = keep_firing.as_secs_f64().into();
-        json["annotations"] = object(annotations);
-        json["alerts"] = if filter.with_alerts {
-            alerts.iter().map(alert_json).collect()
-        } else {
-            Value::Null
-        };
+        json["annotations"] = texts(annotations);
+        json["alerts"] =
+            if filter.with_alerts { alerts.iter().map(alert_json).collect() } else { Value::Null };
     }
     Some(json)
 }
@@ -206,7 +211,14 @@ fn alert_json(alert: &Alert) -> Value {
 /// A number with an exponent of two digits at least, as Go prints it.
 fn exponent(value: f64) -> String {
     if !value.is_finite() {
-        return if value.is_nan() { "NaN" } else if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+        return if value.is_nan() {
+            "NaN"
+        } else if value > 0.0 {
+            "+Inf"
+        } else {
+            "-Inf"
+        }
+        .to_owned();
     }
     let text = format!("{value:e}");
     let Some((digits, power)) = text.split_once('e') else { return text };
