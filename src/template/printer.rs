@@ -237,8 +237,10 @@ impl Printer<'_> {
     fn value(&mut self, value: &Value, verb: char, depth: usize) -> Result<(), Fault> {
         match (verb, value) {
             ('T' | 'v', Value::Nil) if depth == 0 => return self.padded("<nil>"),
-            ('v', Value::Nil) if self.flags.as_source => return self.out.push("interface {}(nil)"),
-            ('v', Value::Nil) => return self.out.push("<nil>"),
+            (_, Value::Nil) if depth > 0 && self.flags.as_source => {
+                return self.out.push("interface {}(nil)");
+            }
+            (_, Value::Nil) if depth > 0 => return self.out.push("<nil>"),
             ('T', _) => return self.string(value.type_name(), 's', value),
             ('p' | 'w', _) => return self.bad_verb(value, verb),
             _ => {}
@@ -279,7 +281,11 @@ impl Printer<'_> {
                     if number > 0 {
                         self.out.push(between)?;
                     }
-                    self.sample(sample, verb)?;
+                    if matches!(verb, 'v' | 'd' | 'b' | 'o' | 'x' | 'X') {
+                        self.sample(sample, verb)?;
+                    } else {
+                        self.bad_verb(&Value::Sample(sample.clone()), verb)?;
+                    }
                 }
                 self.out.push(close)
             }
@@ -578,8 +584,10 @@ fn with_point(digits: &str, verb: char, precision: Option<usize>) -> String {
         'v' | 'g' | 'G' | 'x' => precision.unwrap_or(6),
         _ => 0,
     };
-    let significant = number.trim_start_matches(['0', '.', 'x', 'X']).chars().filter(|c| *c != '.').count();
-    let mut there = if is_hex { number.len().saturating_sub(2) } else { significant };
+    // Of a hexadecimal number the `x` counts too.
+    let significant =
+        if is_hex { number.get(1..).unwrap_or_default() } else { number.trim_start_matches(['0', '.']) };
+    let mut there = significant.chars().filter(|c| *c != '.').count();
     if !number.contains('.') {
         out.push('.');
         there += usize::from(number == "0");

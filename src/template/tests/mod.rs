@@ -99,7 +99,7 @@ fn errors_say_where_and_what() {
     let text = |template: &str| expand(template).expect_err(template).to_string();
     assert_eq!(
         text("a\n {{ query \"empty\" | first }}"),
-        "error executing template test: template: test:2:20: executing \"test\" at <first>: \
+        "error executing template test: template: test:2:21: executing \"test\" at <first>: \
          error calling first: first() called on vector with no elements"
     );
     assert_eq!(
