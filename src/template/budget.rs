@@ -124,6 +124,11 @@ impl Sink {
         Self { text: String::new(), max_bytes }
     }
 
+    /// An empty one with the same bound.
+    pub(super) fn another(&self) -> Self {
+        Self::new(self.max_bytes)
+    }
+
     pub(super) fn push(&mut self, text: &str) -> Result<(), Fault> {
         self.has_room(text.len())?;
         self.text.push_str(text);

@@ -54,7 +54,7 @@ pub(super) fn execute(
         Err(failure) => Err(Error::Execute {
             name: name.into(),
             place: Place::of(text, failure.span.start),
-            inside: failure.inside.into(),
+            inside: brief(failure.inside).into(),
             what: brief(text.get(failure.span.start..failure.span.end).unwrap_or_default()),
             reason: failure.fault.0,
         }),
@@ -229,7 +229,11 @@ impl<'e> Executor<'e> {
     fn rounds(&mut self, range: &'e Range, value: &Value) -> Executed<bool> {
         let span = range.pipe.span;
         let number = |number: usize| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
-        match value {
+        let pointed_to = match value {
+            Value::DurationPointer(nanoseconds) => Some(Value::Duration(*nanoseconds)),
+            _ => None,
+        };
+        match pointed_to.as_ref().unwrap_or(value) {
             Value::Nil => Ok(false),
             Value::Samples(samples) => {
                 for (place, sample) in samples.iter().enumerate() {

@@ -1,5 +1,7 @@
 //! Values of literals: strings, characters and numbers as Go writes them.
 
+use std::borrow::Cow;
+
 use super::error::{Fault, fail};
 use super::syntax::Number;
 
@@ -150,6 +152,7 @@ pub(super) enum FloatError {
 
 /// Reads a float as Go's `strconv.ParseFloat` does.
 pub(super) fn parse_float(text: &str) -> Result<f64, FloatError> {
+    let text = &*without_separators(text).ok_or(FloatError::Syntax)?;
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let is_hex = unsigned.get(..2).is_some_and(|prefix| prefix.eq_ignore_ascii_case("0x"));
     if is_hex {
@@ -164,6 +167,24 @@ pub(super) fn parse_float(text: &str) -> Result<f64, FloatError> {
     let is_numeric = unsigned.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
     let value: f64 = text.parse().ok().filter(|_| is_numeric).ok_or(FloatError::Syntax)?;
     if value.is_infinite() { Err(FloatError::Range) } else { Ok(value) }
+}
+
+/// A number without its underscores, if all of them stand between digits, or behind the prefix of hexadecimal numbers.
+fn without_separators(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('_') {
+        return Some(Cow::Borrowed(text));
+    }
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text).as_bytes();
+    let is_hex = unsigned.get(..2).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"0x"));
+    let is_digit = |byte: u8| byte.is_ascii_digit() || is_hex && byte.is_ascii_hexdigit();
+    let is_right = |at: usize| {
+        let before = at.checked_sub(1).and_then(|before| unsigned.get(before));
+        let is_behind_prefix = is_hex && at == 2;
+        (is_behind_prefix || before.is_some_and(|byte| is_digit(*byte)))
+            && unsigned.get(at + 1).is_some_and(|byte| is_digit(*byte))
+    };
+    let all_right = unsigned.iter().enumerate().all(|(at, byte)| *byte != b'_' || is_right(at));
+    all_right.then(|| Cow::Owned(text.replace('_', "")))
 }
 
 /// A float in hexadecimal: `1.8p3`, the exponent in powers of two and never absent.
@@ -266,7 +287,8 @@ mod tests {
         assert_eq!(parse_float("0x1p-1074"), Ok(5e-324));
         assert_eq!(parse_float("1e400"), Err(FloatError::Range));
         assert_eq!(parse_float("0x1p99999999999999999999"), Err(FloatError::Range));
-        for wrong in ["", " 1", "1 ", "0x1", "e1", "in", "one", "+nan"] {
+        assert_eq!(parse_float("-1_000.5e1_0"), Ok(-1_000.5e10));
+        for wrong in ["_1", "1_", "1__0", "1_.5", "1_e5", "", " 1", "1 ", "0x1", "e1", "in", "one", "+nan"] {
             assert_eq!(parse_float(wrong), Err(FloatError::Syntax), "{wrong}");
         }
     }

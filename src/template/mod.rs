@@ -73,6 +73,9 @@ impl Template {
         }
         let declared = exec::DECLARED.map(|(name, _)| name);
         let parsed = parser::parse(text, &declared).map_err(failed)?;
+        if parsed.defined.contains_key(name) {
+            return Err(failed((0, Fault::new(format_args!("multiple definition of template {name:?}")))));
+        }
         Ok(Self(Arc::new(Inner { name: name.into(), text: text.into(), parsed })))
     }
 

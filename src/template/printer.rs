@@ -8,7 +8,8 @@ use super::value::{QuerySample, Root, Value};
 use crate::model::Labels;
 use crate::model::histogram::Bucket;
 
-/// The largest width or precision; a larger one is an error in the text.
+/// The largest width or precision that is a value; a larger one is an error in the text. Where it is part of the format, one
+/// digit more is read.
 const MAX_NUMBER: usize = 1_000_000;
 
 /// What stands between the percent sign and the verb.
@@ -138,11 +139,20 @@ impl Arguments<'_> {
     }
 }
 
-/// Digits at the start of a text as a number; none if it is too large.
+/// Digits at the start of a text as a number. One that is too large takes the rest of the text with it.
 fn leading_number(text: &str) -> (Option<usize>, &str) {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let number = text[..digits].parse().ok().filter(|number| *number <= MAX_NUMBER);
-    (number, &text[digits..])
+    let mut number = None;
+    for (at, byte) in text.bytes().enumerate() {
+        if !byte.is_ascii_digit() {
+            return (number, &text[at..]);
+        }
+        let so_far = number.unwrap_or(0);
+        if so_far > MAX_NUMBER {
+            return (None, "");
+        }
+        number = Some(so_far * 10 + usize::from(byte - b'0'));
+    }
+    (number, "")
 }
 
 /// Writes what stands behind a percent sign; gives what is behind that.
@@ -227,7 +237,10 @@ impl Printer<'_> {
     fn value(&mut self, value: &Value, verb: char, depth: usize) -> Result<(), Fault> {
         match (verb, value) {
             ('T' | 'v', Value::Nil) if depth == 0 => return self.padded("<nil>"),
-            ('v', Value::Nil) => return self.out.push("<nil>"),
+            (_, Value::Nil) if depth > 0 && self.flags.as_source => {
+                return self.out.push("interface {}(nil)");
+            }
+            (_, Value::Nil) if depth > 0 => return self.out.push("<nil>"),
             ('T', _) => return self.string(value.type_name(), 's', value),
             ('p' | 'w', _) => return self.bad_verb(value, verb),
             _ => {}
@@ -268,7 +281,11 @@ impl Printer<'_> {
                     if number > 0 {
                         self.out.push(between)?;
                     }
-                    self.sample(sample, verb)?;
+                    if matches!(verb, 'v' | 'd' | 'b' | 'o' | 'x' | 'X') {
+                        self.sample(sample, verb)?;
+                    } else {
+                        self.bad_verb(&Value::Sample(sample.clone()), verb)?;
+                    }
                 }
                 self.out.push(close)
             }
@@ -522,7 +539,7 @@ impl Printer<'_> {
         let zeros = least_digits.saturating_sub(digits.len());
         // The zero of an octal number is one of the digits.
         let prefix = if prefix == "0" && (zeros > 0 || digits == "0") { "" } else { prefix };
-        let mut number = Sink::new(3 * MAX_NUMBER);
+        let mut number = self.out.another();
         number.push(sign)?;
         number.push(prefix)?;
         number.fill('0', zeros)?;
@@ -533,7 +550,7 @@ impl Printer<'_> {
     fn unicode(&mut self, value: i64) -> Result<(), Fault> {
         #[expect(clippy::cast_sign_loss, reason = "negative numbers are shown as their bits")]
         let code = value as u64;
-        let digits = self.flags.precision.unwrap_or(4).clamp(4, MAX_NUMBER);
+        let digits = self.flags.precision.unwrap_or(4).max(4);
         let hex = format!("{code:X}");
         let mut text = format!("U+{}{hex}", "0".repeat(digits.saturating_sub(hex.len())));
         let c = u32::try_from(code).ok().and_then(char::from_u32);
@@ -567,8 +584,10 @@ fn with_point(digits: &str, verb: char, precision: Option<usize>) -> String {
         'v' | 'g' | 'G' | 'x' => precision.unwrap_or(6),
         _ => 0,
     };
-    let significant = number.trim_start_matches(['0', '.', 'x', 'X']).chars().filter(|c| *c != '.').count();
-    let mut there = if is_hex { number.len().saturating_sub(2) } else { significant };
+    // Of a hexadecimal number the `x` counts too.
+    let significant =
+        if is_hex { number.get(1..).unwrap_or_default() } else { number.trim_start_matches(['0', '.']) };
+    let mut there = significant.chars().filter(|c| *c != '.').count();
     if !number.contains('.') {
         out.push('.');
         there += usize::from(number == "0");

@@ -47,27 +47,30 @@ pub(super) fn to_lower(text: &str) -> String {
     text.chars().filter_map(|c| c.to_lowercase().next()).collect()
 }
 
-/// Every word begins with a large letter. What a word is, is for Unicode to say, roughly: apostrophes, full stops, colons
+/// In every word the first letter is large. What a word is, is for Unicode to say, roughly: apostrophes, full stops, colons
 /// and the like do not end one if a letter follows.
 pub(super) fn title(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut in_word = false;
+    let mut is_done = false;
     let mut characters = text.chars().peekable();
     while let Some(c) = characters.next() {
-        if is_cased(c) && !in_word {
+        if is_cased(c) && !is_done {
             push_title(c, &mut out);
-        } else {
-            out.push(c);
+            is_done = true;
+            continue;
         }
-        let goes_on = characters.peek().copied().is_some_and(char::is_alphabetic);
-        in_word = c.is_alphanumeric()
-            || is_mark(c) && in_word
-            || c == '_' && in_word
-            || in_word
-                && goes_on
-                && matches!(c, '\'' | '.' | ':' | '\u{b7}' | '\u{2019}' | '\u{2018}' | '\u{2024}');
+        out.push(c);
+        let goes_on = characters.peek().copied().is_some_and(is_in_words);
+        let joins =
+            matches!(c, '\'' | '.' | ':' | '\u{b7}' | '\u{2019}' | '\u{2018}' | '\u{2024}') && goes_on;
+        is_done &= is_in_words(c) || is_mark(c) || c == '_' || joins;
     }
     out
+}
+
+/// A letter or digit of a script that has words with several of them.
+fn is_in_words(c: char) -> bool {
+    c.is_alphanumeric() && c < '\u{2e80}'
 }
 
 fn is_cased(c: char) -> bool {

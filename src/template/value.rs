@@ -147,15 +147,12 @@ impl Value {
         }
     }
 
-    /// An integer of the same type.
+    /// An integer of the same type; one that counts up to a month or day is an ordinary one.
     pub(super) fn with_int(&self, int: i64) -> Self {
-        let narrow = |int: i64| i8::try_from(int).unwrap_or(i8::MAX);
         match self {
             Self::Int64(_) => Self::Int64(int),
             Self::Byte(_) => Self::Byte(u8::try_from(int).unwrap_or(u8::MAX)),
             Self::Duration(_) | Self::DurationPointer(_) => Self::Duration(int),
-            Self::Month(_) => Self::Month(narrow(int)),
-            Self::Weekday(_) => Self::Weekday(narrow(int)),
             _ => Self::Int(int),
         }
     }
