@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::discovery::DiscoveryManager;
+use crate::discovery::{DiscoveryManager, DiscoveryMetrics};
 use crate::lanes::Lanes;
 use crate::net::{Dialer, SystemResolver};
 use crate::promql::Engine;
@@ -116,7 +116,8 @@ impl App {
         let type_and_unit_labels = settings.features.type_and_unit_labels;
         let options = ScrapeOptions { type_and_unit_labels };
         let resolver = Arc::new(SystemResolver::new(settings.net.dns_server));
-        let discovery = Arc::new(DiscoveryManager::new(resolver.clone(), &mut registry));
+        let discovery_metrics = DiscoveryMetrics::new(&mut registry);
+        let discovery = Arc::new(DiscoveryManager::new("scrape", resolver.clone(), discovery_metrics));
         let scrape = ScrapeManager::new(
             Arc::clone(&db),
             Arc::clone(&discovery),
