@@ -16,10 +16,11 @@ use hyper::client::conn::{http1, http2};
 use hyper::header::{HOST, HeaderName, HeaderValue};
 use hyper::http::response::Parts;
 use hyper::http::uri::{PathAndQuery, Scheme, Uri};
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::request::HttpMethod;
 use super::{HttpError, chain};
 use crate::net::http_url::{HttpUrl, UrlError};
 
@@ -33,8 +34,8 @@ pub(super) struct Connection {
 }
 
 enum Sender {
-    Http1(http1::SendRequest<NoBody>),
-    Http2(http2::SendRequest<NoBody>),
+    Http1(http1::SendRequest<Payload>),
+    Http2(http2::SendRequest<Payload>),
 }
 
 impl Connection {
@@ -68,13 +69,21 @@ impl Connection {
         Ok((Self { sender: Sender::Http1(sender), received }, driver))
     }
 
-    /// Sends a GET.
-    pub(super) async fn get(
+    /// Sends a request.
+    pub(super) async fn send(
         &mut self,
         url: &HttpUrl,
+        method: &HttpMethod,
         headers: &[(&'static str, String)],
     ) -> Result<(Parts, Incoming), HttpError> {
-        let mut request = Request::new(NoBody);
+        let mut request = match method {
+            HttpMethod::Get => Request::new(Payload(None)),
+            HttpMethod::Post(body) => {
+                let mut request = Request::new(Payload(Some(body.clone())));
+                *request.method_mut() = Method::POST;
+                request
+            }
+        };
         for (name, value) in headers {
             let value = HeaderValue::from_str(value)
                 .map_err(|_| HttpError::Request(format!("invalid value of header {name}")))?;
@@ -137,26 +146,26 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// The body of a GET.
-struct NoBody;
+/// The body of a request: all of it at once, or nothing.
+struct Payload(Option<Bytes>);
 
-impl Body for NoBody {
+impl Body for Payload {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Poll::Ready(None)
+        Poll::Ready(self.0.take().map(|body| Ok(Frame::data(body))))
     }
 
     fn is_end_stream(&self) -> bool {
-        true
+        self.0.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(0)
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |body| body.len() as u64))
     }
 }
 
