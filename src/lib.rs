@@ -8,6 +8,7 @@
 //! - [`promql`]: the query language and its engine; [`lanes`]: how much of it goes on at once
 //! - [`config`], [`relabel`], [`expfmt`]: what users and targets write; [`net`]: the outside world
 //! - [`discovery`], [`scrape`], [`remote`]: how samples come in
+//! - [`notify`]: how Alertmanagers are told of alerts
 //! - [`interop`]: data of other servers, in and out
 //! - [`web`]: HTTP API and page; [`app`]: wiring; [`cli`]: the command line; [`workload`]: data to measure with
 
@@ -21,6 +22,7 @@ pub mod interop;
 pub mod lanes;
 pub mod model;
 pub mod net;
+pub mod notify;
 pub mod promql;
 pub mod relabel;
 pub mod remote;

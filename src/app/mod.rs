@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use crate::discovery::{DiscoveryManager, DiscoveryMetrics};
 use crate::lanes::Lanes;
 use crate::net::{Dialer, SystemResolver};
+use crate::notify::Notifier;
 use crate::promql::Engine;
 use crate::remote::Receiver;
 use crate::scrape::{ScrapeManager, ScrapeOptions};
@@ -76,7 +77,7 @@ pub enum AppError {
 pub struct App {
     addresses: Vec<SocketAddr>,
     state: Arc<ApiState>,
-    discovery: Arc<DiscoveryManager>,
+    discovery: [Arc<DiscoveryManager>; 2],
     reloader: Reloader,
     reload_requests: mpsc::Receiver<web::ReloadRequest>,
     servers: JoinSet<std::io::Result<()>>,
@@ -117,15 +118,19 @@ impl App {
         let options = ScrapeOptions { type_and_unit_labels };
         let resolver = Arc::new(SystemResolver::new(settings.net.dns_server));
         let discovery_metrics = DiscoveryMetrics::new(&mut registry);
-        let discovery = Arc::new(DiscoveryManager::new("scrape", resolver.clone(), discovery_metrics));
+        let discovery =
+            Arc::new(DiscoveryManager::new("scrape", resolver.clone(), discovery_metrics.clone()));
+        let dialer = Arc::new(Dialer::new(resolver.clone()));
         let scrape = ScrapeManager::new(
             Arc::clone(&db),
             Arc::clone(&discovery),
-            Arc::new(Dialer::new(resolver)),
+            Arc::clone(&dialer),
             options,
             Arc::clone(&clock),
             &mut registry,
         );
+        let alertmanagers = Arc::new(DiscoveryManager::new("notify", resolver, discovery_metrics));
+        let notify = Notifier::new(Arc::clone(&alertmanagers), dialer, settings.notify, &mut registry);
         let (reload, reload_requests) = mpsc::channel(4);
         let receiver = settings.remote_write_receiver.then(|| {
             Receiver::new(Arc::clone(&db), &mut registry).with_type_and_unit_labels(type_and_unit_labels)
@@ -147,6 +152,7 @@ impl App {
             lanes: Lanes::new(settings.query_concurrency),
             query_timeout: settings.query_timeout,
             scrape: scrape.handle(),
+            notify: notify.handle(),
             config: ArcSwap::from_pointee(first),
             reload_state: ArcSwap::from_pointee(ReloadState { successful: false, applied_ms: 0 }),
             flags: settings.flags.clone(),
@@ -164,7 +170,7 @@ impl App {
             stopping: AtomicBool::new(false),
         });
         let mut reloader =
-            Reloader::new(settings, addresses.clone(), Arc::clone(&state), scrape, reload_metrics);
+            Reloader::new(settings, addresses.clone(), Arc::clone(&state), scrape, notify, reload_metrics);
         let first = (**state.config.load()).clone();
         reloader.apply(first).await?;
 
@@ -182,6 +188,7 @@ impl App {
         for address in &addresses {
             tracing::info!(%address, "server is ready to receive web requests");
         }
+        let discovery = [discovery, alertmanagers];
         Ok(Self { addresses, state, discovery, reloader, reload_requests, servers, watcher, stop_servers })
     }
 
@@ -238,7 +245,7 @@ impl App {
         failed.map_or(stopped, Err)
     }
 
-    /// Not ready, scraping ends, open requests finish, the database closes.
+    /// Not ready, scraping ends, alerts that wait are sent, open requests finish, the database closes.
     async fn stop(mut self) -> Result<(), AppError> {
         tracing::info!("shutting down");
         // Reloads that were asked for and not begun are answered: there will be none.
@@ -246,8 +253,12 @@ impl App {
         self.state.db.give_up_replay();
         self.state.stopping.store(true, Ordering::Release);
         self.state.ready.store(false, Ordering::Release);
-        self.reloader.into_scrape().stop().await;
-        self.discovery.stop().await;
+        let (scrape, notify) = self.reloader.into_parts();
+        scrape.stop().await;
+        notify.stop().await;
+        for discovery in &self.discovery {
+            discovery.stop().await;
+        }
         let _ = self.stop_servers.send(true);
         let drained = async { while self.servers.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {

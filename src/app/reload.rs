@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::settings::Settings;
 use crate::config::{self, Config, LoadOptions};
+use crate::notify::{self, Notifier};
 use crate::scrape::{self, ScrapeManager};
 use crate::telemetry::Registry;
 use crate::telemetry::metrics::{FloatGauge, Gauge};
@@ -25,6 +26,9 @@ pub enum ReloadError {
     /// Scraping cannot be set up as the file says.
     #[error(transparent)]
     Scrape(#[from] scrape::Error),
+    /// Notification cannot be set up as the file says.
+    #[error(transparent)]
+    Notify(#[from] notify::Error),
 }
 
 /// Whether and when the last reload was applied.
@@ -66,6 +70,7 @@ pub struct Reloader {
     addresses: Vec<SocketAddr>,
     state: Arc<ApiState>,
     scrape: ScrapeManager,
+    notify: Notifier,
     metrics: ReloadMetrics,
 }
 
@@ -75,13 +80,14 @@ impl Reloader {
         addresses: Vec<SocketAddr>,
         state: Arc<ApiState>,
         scrape: ScrapeManager,
+        notify: Notifier,
         metrics: ReloadMetrics,
     ) -> Self {
-        Self { settings, addresses, state, scrape, metrics }
+        Self { settings, addresses, state, scrape, notify, metrics }
     }
 
-    pub(super) fn into_scrape(self) -> ScrapeManager {
-        self.scrape
+    pub(super) fn into_parts(self) -> (ScrapeManager, Notifier) {
+        (self.scrape, self.notify)
     }
 
     /// Loads the file again and applies it. The outcome is logged and counted.
@@ -112,10 +118,12 @@ impl Reloader {
 
     /// Applies `config`: first everything that can fail, then everything that cannot.
     pub(super) async fn apply(&mut self, config: Config) -> Result<(), ReloadError> {
-        let prepared = self.scrape.prepare(&config)?;
+        let scrape = self.scrape.prepare(&config)?;
+        let notify = self.notify.prepare(&config)?;
         self.state.db.set_limits(self.settings.limits(&config))?;
 
-        self.scrape.commit(prepared).await;
+        self.scrape.commit(scrape).await;
+        self.notify.commit(notify).await;
         self.state.engine.set_default_step(self.settings.engine_options(&config).default_step_ms);
         self.state.config.store(Arc::new(config));
         let now = self.state.clock.now_ms();

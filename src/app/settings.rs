@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::net::NetOptions;
+use crate::notify::NotifyOptions;
 use crate::promql::{EngineOptions, Features};
 use crate::tsdb::{Limits, TsdbOptions};
 use crate::util::machine;
@@ -31,6 +32,8 @@ pub struct Settings {
     pub retention_time: Option<Duration>,
     /// Bytes of blocks and log kept, if the command line says.
     pub retention_size: Option<u64>,
+    /// How Alertmanagers are told of alerts.
+    pub notify: NotifyOptions,
     /// Addresses to listen on; port 0 takes any free one.
     pub listen: Vec<String>,
     /// Connections that may be open at once, over all addresses.

@@ -15,6 +15,7 @@ use super::reply::ApiError;
 use super::site::Site;
 use crate::config::Config;
 use crate::lanes::Lanes;
+use crate::notify::NotifyHandle;
 use crate::promql::Engine;
 use crate::remote::Receiver;
 use crate::scrape::ScrapeHandle;
@@ -50,6 +51,8 @@ pub struct ApiState {
     pub query_timeout: Duration,
     /// Targets and their metadata.
     pub scrape: ScrapeHandle,
+    /// The Alertmanagers.
+    pub notify: NotifyHandle,
     /// The configuration that is live.
     pub config: ArcSwap<Config>,
     /// The last reload.

@@ -226,8 +226,3 @@ pub async fn rules(State(state): Shared, params: Params) -> Reply<Value> {
 pub async fn alerts() -> Reply<Value> {
     Ok(Success::new(json!({ "alerts": [] })))
 }
-
-/// `GET /alertmanagers`: an alerting section is refused by the configuration, so there are none.
-pub async fn alertmanagers() -> Reply<Value> {
-    Ok(Success::new(json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] })))
-}
