@@ -9,6 +9,7 @@ use super::send_loop::SendLoop;
 use crate::config::AlertmanagerConfig;
 use crate::model::Labels;
 use crate::relabel::Rule;
+use crate::telemetry::Restarts;
 
 /// The Alertmanagers at one moment, by the URLs that alerts are posted to, in the order of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +34,7 @@ pub(super) struct Routing {
 #[derive(Clone, Default)]
 pub struct NotifyHandle {
     pub(super) routing: Arc<ArcSwap<Routing>>,
+    pub(super) restarts: Restarts,
 }
 
 impl NotifyHandle {
@@ -51,6 +53,11 @@ impl NotifyHandle {
                 loops.iter().for_each(|send_loop| send_loop.push(&own));
             }
         }
+    }
+
+    /// How often sending alerts, or looking after the Alertmanagers, panicked and was begun again.
+    pub fn restarts(&self) -> u64 {
+        self.restarts.count()
     }
 
     /// The Alertmanagers now.

@@ -89,11 +89,12 @@ impl Notifier {
         options: NotifyOptions,
         registry: &mut Registry,
     ) -> Self {
-        let handle = NotifyHandle::default();
+        let metrics = NotifyMetrics::new(options.queue_capacity, registry);
+        let handle = NotifyHandle { restarts: metrics.panics.clone(), ..NotifyHandle::default() };
         let (commands, receiver) = mpsc::channel(4);
         let coordinator = Coordinator {
             options,
-            metrics: NotifyMetrics::new(options.queue_capacity, registry),
+            metrics,
             targets: discovery.targets(),
             discovery,
             config: AlertingConfig::default(),

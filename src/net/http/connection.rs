@@ -213,3 +213,57 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
         self.stream.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use hyper::server::conn;
+    use hyper::service::service_fn;
+
+    use super::*;
+
+    /// Answers with the method and the length of what was sent.
+    async fn answer(request: Request<Incoming>) -> Result<Response<Payload>, hyper::Error> {
+        let method = request.method().to_string();
+        let length = request.headers().get("content-length").map(|value| format!("{value:?}"));
+        let mut body = request.into_body();
+        let mut received = 0;
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            received += frame?.into_data().map_or(0, |data| data.len());
+        }
+        let said = format!("{method} {received} {}", length.as_deref().unwrap_or("none"));
+        Ok(Response::builder().header("said", said).body(Payload(None)).expect("a response"))
+    }
+
+    #[tokio::test]
+    async fn a_body_arrives_whole_in_both_versions_of_http() {
+        for http2 in [false, true] {
+            let (ours, theirs) = tokio::io::duplex(4096);
+            tokio::spawn(async move {
+                let stream = TokioIo::new(theirs);
+                if http2 {
+                    let server = conn::http2::Builder::new(TokioExecutor::new());
+                    server.serve_connection(stream, service_fn(answer)).await
+                } else {
+                    conn::http1::Builder::new().serve_connection(stream, service_fn(answer)).await
+                }
+            });
+            let (mut connection, driver) = Connection::open(ours, http2).await.expect("open");
+            tokio::spawn(driver);
+            let url = HttpUrl::parse("http://h/p").expect("a URL");
+            let large = HttpMethod::Post(Bytes::from(vec![b'x'; 300_000]));
+            let none = HttpMethod::Post(Bytes::new());
+            for (method, expected) in [
+                (HttpMethod::Get, "GET 0 none"),
+                (large, "POST 300000 \"300000\""),
+                (none, "POST 0 \"0\""),
+                (HttpMethod::Get, "GET 0 none"),
+            ] {
+                let (head, _) = connection.send(&url, &method, &[]).await.expect("a response");
+                assert_eq!(head.headers["said"], expected, "HTTP/2: {http2}");
+                assert!(connection.ready().await);
+            }
+        }
+    }
+}
