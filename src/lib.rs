@@ -9,6 +9,7 @@
 //! - [`rules`]: recording and alerting rules; [`template`]: the texts of alerts
 //! - [`config`], [`relabel`], [`expfmt`]: what users and targets write; [`net`]: the outside world
 //! - [`discovery`], [`scrape`], [`remote`]: how samples come in
+//! - [`notify`]: how Alertmanagers are told of alerts
 //! - [`interop`]: data of other servers, in and out
 //! - [`web`]: HTTP API and page; [`app`]: wiring; [`cli`]: the command line; [`workload`]: data to measure with
 
@@ -22,6 +23,7 @@ pub mod interop;
 pub mod lanes;
 pub mod model;
 pub mod net;
+pub mod notify;
 pub mod promql;
 pub mod relabel;
 pub mod remote;

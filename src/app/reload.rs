@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::settings::Settings;
 use crate::config::{self, Config, LoadOptions};
+use crate::notify::{self, Notifier};
 use crate::rules::{self, RuleManager};
 use crate::scrape::{self, ScrapeManager};
 use crate::telemetry::Registry;
@@ -29,6 +30,9 @@ pub enum ReloadError {
     /// A rule file is refused.
     #[error(transparent)]
     Rules(#[from] rules::Error),
+    /// Notification cannot be set up as the file says.
+    #[error(transparent)]
+    Notify(#[from] notify::Error),
 }
 
 /// Whether and when the last reload was applied.
@@ -71,6 +75,7 @@ pub struct Reloader {
     state: Arc<ApiState>,
     scrape: ScrapeManager,
     rules: RuleManager,
+    notify: Notifier,
     metrics: ReloadMetrics,
 }
 
@@ -79,14 +84,14 @@ impl Reloader {
         settings: Settings,
         addresses: Vec<SocketAddr>,
         state: Arc<ApiState>,
-        (scrape, rules): (ScrapeManager, RuleManager),
+        (scrape, rules, notify): (ScrapeManager, RuleManager, Notifier),
         metrics: ReloadMetrics,
     ) -> Self {
-        Self { settings, addresses, state, scrape, rules, metrics }
+        Self { settings, addresses, state, scrape, rules, notify, metrics }
     }
 
-    pub(super) fn into_parts(self) -> (ScrapeManager, RuleManager) {
-        (self.scrape, self.rules)
+    pub(super) fn into_parts(self) -> (ScrapeManager, RuleManager, Notifier) {
+        (self.scrape, self.rules, self.notify)
     }
 
     /// Loads the file again and applies it. The outcome is logged and counted.
@@ -119,9 +124,12 @@ impl Reloader {
     pub(super) async fn apply(&mut self, config: Config) -> Result<(), ReloadError> {
         let scrape = self.scrape.prepare(&config)?;
         let rules = self.rules.prepare(&config)?;
+        let notify = self.notify.prepare(&config)?;
         self.state.db.set_limits(self.settings.limits(&config))?;
 
         self.scrape.commit(scrape).await;
+        // Whom to tell comes before what to tell.
+        self.notify.commit(notify).await;
         self.rules.commit(rules);
         self.state.engine.set_default_step(self.settings.engine_options(&config).default_step_ms);
         self.state.config.store(Arc::new(config));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::net::NetOptions;
+use crate::notify::NotifyOptions;
 use crate::promql::{EngineOptions, Features};
 use crate::rules::RuleOptions;
 use crate::tsdb::{Limits, TsdbOptions};
@@ -40,6 +41,8 @@ pub struct Settings {
     pub grace_period: Duration,
     /// How often an alert that fires is sent again.
     pub resend_delay: Duration,
+    /// How Alertmanagers are told of alerts.
+    pub notify: NotifyOptions,
     /// Addresses to listen on; port 0 takes any free one.
     pub listen: Vec<String>,
     /// Connections that may be open at once, over all addresses.

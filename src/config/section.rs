@@ -119,7 +119,7 @@ impl<'a> Section<'a> {
         if keys.supported.iter().any(|(name, _)| name == key) {
             return;
         }
-        if !keys.unsupported.contains(&key.as_str()) {
+        if !keys.unsupported.iter().any(|list| list.contains(&key.as_str())) {
             let (file, path) = (self.notes.file.to_owned(), keys::show(&self.path));
             let (line, key, hint) = (*line, key.clone(), keys.hint(key));
             return self.notes.note(Error::UnknownKey { file, line, path, key, hint });
@@ -314,7 +314,8 @@ pub(super) fn is_empty(node: &Node) -> bool {
 impl Keys {
     /// What is meant by an unknown key.
     fn hint(&self, key: &str) -> String {
-        let names = || self.supported.iter().map(|(name, _)| *name).chain(self.unsupported.iter().copied());
+        let unsupported = || self.unsupported.iter().copied().flatten().copied();
+        let names = || self.supported.iter().map(|(name, _)| *name).chain(unsupported());
         let lower = key.to_ascii_lowercase().replace('-', "_");
         let near = names().map(|name| (strsim::damerau_levenshtein(&lower, name), name)).min();
         match near {

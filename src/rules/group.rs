@@ -10,10 +10,11 @@ use super::alert::Alert;
 use super::evaluate::{External, Listener, Scene, evaluate_each};
 use super::metrics::name;
 use super::restore;
-use super::shared::{Notification, Shared};
+use super::shared::Shared;
 use super::state::{Group, GroupKey, LastRun};
 use super::store::{Change, SavedGroup};
 use crate::model::Labels;
+use crate::notify;
 use crate::util::lock::lock;
 use crate::util::{Slots, brief};
 
@@ -269,13 +270,13 @@ impl Listener for Told<'_> {
         let generator_url = format!("{}{generator_url}", external.url);
         let longest = interval_ms(self.group).max(self.shared.options.resend_delay_ms());
         let valid_until = self.at.saturating_add(longest.saturating_mul(VALID_INTERVALS));
-        let told = |alert: Alert| Notification {
+        let told = |alert: Alert| notify::Alert {
             starts_at_ms: alert.fired_at.unwrap_or(alert.active_at),
             ends_at_ms: alert.resolved_at.unwrap_or(valid_until),
             labels: alert.labels,
             annotations: alert.annotations,
             generator_url: generator_url.clone(),
         };
-        (self.shared.notify)(alerts.into_iter().map(told).collect());
+        self.shared.notify.send(alerts.into_iter().map(told).collect());
     }
 }

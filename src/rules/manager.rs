@@ -20,13 +20,14 @@ use super::evaluate::External;
 use super::group::{self, Begin, Run};
 use super::load::{GroupSpec, load};
 use super::metrics::RuleMetrics;
-use super::shared::{Notify, RuleOptions, Shared};
+use super::shared::{RuleOptions, Shared};
 use super::state::{Group, GroupKey};
 use super::status::RulesHandle;
 use super::store::Store;
 use crate::config::Config;
 use crate::lanes::Lane;
 use crate::model::Labels;
+use crate::notify::NotifyHandle;
 use crate::telemetry::Registry;
 use crate::util::lock::lock;
 use crate::util::{Clock, StopToken};
@@ -73,7 +74,7 @@ impl RuleManager {
         backend: DbBackend,
         lane: Lane,
         ready: SharedFuture<BoxFuture<'static, ()>>,
-        notify: Notify,
+        notify: NotifyHandle,
         options: RuleOptions,
         clock: Arc<dyn Clock>,
         registry: &mut Registry,

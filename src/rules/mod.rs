@@ -32,6 +32,6 @@ pub use load::{GroupSpec, load};
 pub use manager::{Prepared, RuleManager};
 pub use memory::MemoryBackend;
 pub use rule::{Alerting, Rule};
-pub use shared::{Notification, Notify, RuleOptions};
+pub use shared::RuleOptions;
 pub use state::Health;
 pub use status::{AlertingView, GroupView, RuleView, RulesHandle};

@@ -14,26 +14,8 @@ use super::metrics::RuleMetrics;
 use super::restore::Tolerance;
 use super::store::Store;
 use crate::lanes::Lane;
-use crate::model::Labels;
+use crate::notify::NotifyHandle;
 use crate::util::{Clock, StopToken};
-
-/// An alert for those who notify.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notification {
-    /// Which alert it is.
-    pub labels: Labels,
-    /// Texts for people.
-    pub annotations: Labels,
-    /// When it began to fire, in milliseconds.
-    pub starts_at_ms: i64,
-    /// When it ended; of one that fires, until when it does if nobody says so again. In milliseconds.
-    pub ends_at_ms: i64,
-    /// Where people see what made it fire.
-    pub generator_url: String,
-}
-
-/// Takes alerts for those who notify; must not block.
-pub type Notify = Arc<dyn Fn(Vec<Notification>) + Send + Sync>;
 
 /// Settings of rules, fixed for the life of the process.
 #[derive(Debug, Clone)]
@@ -71,7 +53,7 @@ pub(super) struct Shared {
     pub(super) backend: DbBackend,
     pub(super) lane: Lane,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) notify: Notify,
+    pub(super) notify: NotifyHandle,
     pub(super) options: RuleOptions,
     pub(super) store: Store,
     pub(super) metrics: RuleMetrics,

@@ -139,7 +139,7 @@ fn routes(state: &Arc<ApiState>) -> Router {
         .route("/scrape_pools", read(api::targets::scrape_pools))
         .route("/rules", read(api::rules::rules))
         .route("/alerts", read(api::rules::alerts))
-        .route("/alertmanagers", read(api::targets::alertmanagers))
+        .route("/alertmanagers", read(api::alertmanagers::alertmanagers))
         .route("/status/config", read(api::status::config))
         .route("/status/flags", read(api::status::flags))
         .route("/status/runtimeinfo", read(api::status::runtime_info))

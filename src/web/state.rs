@@ -15,6 +15,7 @@ use super::reply::ApiError;
 use super::site::Site;
 use crate::config::Config;
 use crate::lanes::Lanes;
+use crate::notify::NotifyHandle;
 use crate::promql::Engine;
 use crate::remote::Receiver;
 use crate::rules::RulesHandle;
@@ -53,6 +54,8 @@ pub struct ApiState {
     pub scrape: ScrapeHandle,
     /// Rules and alerts.
     pub rules: RulesHandle,
+    /// The Alertmanagers.
+    pub notify: NotifyHandle,
     /// The configuration that is live.
     pub config: ArcSwap<Config>,
     /// The last reload.

@@ -40,7 +40,9 @@ pub(super) fn run(args: &RulesArgs) -> Result<(), Failure> {
             let twice = if lint { duplicates(&groups) } else { Vec::new() };
             linted += usize::from(!twice.is_empty());
             for rule in &twice {
-                output::error(&format!("{name}: duplicate rule {rule}: the results may differ from one evaluation to the next"));
+                output::error(&format!(
+                    "{name}: duplicate rule {rule}: the results may differ from one evaluation to the next"
+                ));
             }
             if twice.is_empty() {
                 output::line(&format!("{name} is valid: {rules} rules in {} groups", groups.len()));
@@ -60,7 +62,9 @@ pub(super) fn run(args: &RulesArgs) -> Result<(), Failure> {
         judge(&file.display().to_string(), config::load_rule_file(file));
     }
     match (refused, linted) {
-        (0, linted) if linted > 0 && args.lint_fatal => Err(format!("{linted} files with lint findings").into()),
+        (0, linted) if linted > 0 && args.lint_fatal => {
+            Err(format!("{linted} files with lint findings").into())
+        }
         (0, _) => Ok(()),
         _ => Err(format!("{refused} of {} files refused", args.files.len().max(1)).into()),
     }

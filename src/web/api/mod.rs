@@ -3,6 +3,7 @@
 #![expect(clippy::missing_errors_doc, reason = "every handler answers errors as the API page says")]
 
 pub mod admin;
+pub mod alertmanagers;
 mod cost;
 pub mod exemplars;
 pub mod query;

@@ -59,7 +59,11 @@ pub async fn runtime_info(State(state): Shared) -> Reply<Value> {
         "GOGC": "",
         "GODEBUG": "",
         // How often work that must go on panicked and was begun again.
-        "restarts": { "database": state.db.restarts(), "scraping": state.scrape.restarts() },
+        "restarts": {
+            "database": state.db.restarts(),
+            "scraping": state.scrape.restarts(),
+            "notification": state.notify.restarts(),
+        },
         "storageRetention": state.db.limits().retention_text(),
     })))
 }

@@ -189,8 +189,3 @@ fn metadata_by_target(
     }
     Ok(json!(out))
 }
-
-/// `GET /alertmanagers`: an alerting section is refused by the configuration, so there are none.
-pub async fn alertmanagers() -> Reply<Value> {
-    Ok(Success::new(json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] })))
-}
