@@ -52,7 +52,8 @@ pub(super) fn action(value: &Value, out: &mut Sink) -> Result<(), Fault> {
     }
 }
 
-/// `print`: spaces stand between values of which neither is a string. `has_no_value` says how a nil is written.
+/// `print`: spaces stand between values of which neither is a string. With `is_printable` each is written as an action
+/// would write it.
 pub(super) fn print(values: &[Value], is_printable: bool, out: &mut Sink) -> Result<(), Fault> {
     let mut was_text = false;
     for (number, value) in values.iter().enumerate() {
