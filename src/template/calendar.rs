@@ -113,73 +113,143 @@ pub(super) fn format(time: Timestamp, layout: &str) -> String {
     out
 }
 
+/// A part of a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Element {
+    Year,
+    /// The year behind an underscore, which has no meaning there.
+    UnderscoreYear,
+    ShortYear,
+    MonthName,
+    ShortMonthName,
+    Month,
+    /// With two places, filled with a zero.
+    ZeroMonth,
+    WeekdayName,
+    ShortWeekdayName,
+    Day,
+    ZeroDay,
+    /// With two places, filled with a space.
+    SpaceDay,
+    ZeroYearDay,
+    SpaceYearDay,
+    ZeroHour,
+    Hour12,
+    ZeroHour12,
+    Minute,
+    ZeroMinute,
+    Second,
+    ZeroSecond,
+    Fraction,
+    HalfDay,
+    SmallHalfDay,
+    Zone,
+    /// A distance from UTC, which is none.
+    Offset(&'static str),
+}
+
+/// How the reference time has them; the longer ones first where one begins like another.
+const ELEMENTS: [(&str, Element); 38] = [
+    ("January", Element::MonthName),
+    ("Jan", Element::ShortMonthName),
+    ("Monday", Element::WeekdayName),
+    ("Mon", Element::ShortWeekdayName),
+    ("MST", Element::Zone),
+    ("002", Element::ZeroYearDay),
+    ("01", Element::ZeroMonth),
+    ("02", Element::ZeroDay),
+    ("03", Element::ZeroHour12),
+    ("04", Element::ZeroMinute),
+    ("05", Element::ZeroSecond),
+    ("06", Element::ShortYear),
+    ("15", Element::ZeroHour),
+    ("1", Element::Month),
+    ("2006", Element::Year),
+    ("2", Element::Day),
+    ("__2", Element::SpaceYearDay),
+    ("_2006", Element::UnderscoreYear),
+    ("_2", Element::SpaceDay),
+    ("3", Element::Hour12),
+    ("4", Element::Minute),
+    ("5", Element::Second),
+    ("PM", Element::HalfDay),
+    ("pm", Element::SmallHalfDay),
+    ("-070000", Element::Offset("+000000")),
+    ("-07:00:00", Element::Offset("+00:00:00")),
+    ("-0700", Element::Offset("+0000")),
+    ("-07:00", Element::Offset("+00:00")),
+    ("-07", Element::Offset("+00")),
+    ("Z070000", Element::Offset("Z")),
+    ("Z07:00:00", Element::Offset("Z")),
+    ("Z0700", Element::Offset("Z")),
+    ("Z07:00", Element::Offset("Z")),
+    ("Z07", Element::Offset("Z")),
+    (".0", Element::Fraction),
+    (",0", Element::Fraction),
+    (".9", Element::Fraction),
+    (",9", Element::Fraction),
+];
+
 /// Writes the element that a layout begins with; gives its length, 0 if there is none.
 fn element(layout: &str, time: DateTime, out: &mut String) -> usize {
-    let hour12 = if time.hour() % 12 == 0 { 12 } else { time.hour() % 12 };
-    let month = month_name(time.month());
-    let weekday = weekday_name(weekday(time));
-    let is_morning = time.hour() < 12;
-    // The longer ones first, where one begins like another.
-    let elements: [(&str, &dyn Fn(&mut String) -> std::fmt::Result); 38] = [
-        ("January", &|out| write!(out, "{month}")),
-        ("Jan", &|out| write!(out, "{}", &month[..3])),
-        ("Monday", &|out| write!(out, "{weekday}")),
-        ("Mon", &|out| write!(out, "{}", &weekday[..3])),
-        ("MST", &|out| write!(out, "UTC")),
-        ("002", &|out| write!(out, "{:03}", time.day_of_year())),
-        ("01", &|out| write!(out, "{:02}", time.month())),
-        ("02", &|out| write!(out, "{:02}", time.day())),
-        ("03", &|out| write!(out, "{hour12:02}")),
-        ("04", &|out| write!(out, "{:02}", time.minute())),
-        ("05", &|out| write!(out, "{:02}", time.second())),
-        ("06", &|out| write!(out, "{:02}", time.year().rem_euclid(100))),
-        ("15", &|out| write!(out, "{:02}", time.hour())),
-        ("1", &|out| write!(out, "{}", time.month())),
-        ("2006", &|out| write_year(time.year(), out)),
-        ("2", &|out| write!(out, "{}", time.day())),
-        ("__2", &|out| write!(out, "{:3}", time.day_of_year())),
-        ("_2006", &|out| {
-            out.push('_');
-            write_year(time.year(), out)
-        }),
-        ("_2", &|out| write!(out, "{:2}", time.day())),
-        ("3", &|out| write!(out, "{hour12}")),
-        ("4", &|out| write!(out, "{}", time.minute())),
-        ("5", &|out| write!(out, "{}", time.second())),
-        ("PM", &|out| write!(out, "{}", if is_morning { "AM" } else { "PM" })),
-        ("pm", &|out| write!(out, "{}", if is_morning { "am" } else { "pm" })),
-        ("-070000", &|out| write!(out, "+000000")),
-        ("-07:00:00", &|out| write!(out, "+00:00:00")),
-        ("-0700", &|out| write!(out, "+0000")),
-        ("-07:00", &|out| write!(out, "+00:00")),
-        ("-07", &|out| write!(out, "+00")),
-        ("Z070000", &|out| write!(out, "Z")),
-        ("Z07:00:00", &|out| write!(out, "Z")),
-        ("Z0700", &|out| write!(out, "Z")),
-        ("Z07:00", &|out| write!(out, "Z")),
-        ("Z07", &|out| write!(out, "Z")),
-        (".0", &|out| write_fraction(layout, time, out)),
-        (",0", &|out| write_fraction(layout, time, out)),
-        (".9", &|out| write_fraction(layout, time, out)),
-        (",9", &|out| write_fraction(layout, time, out)),
-    ];
-    let Some((name, write)) = elements.iter().find(|(name, _)| layout.starts_with(name)) else { return 0 };
-    let behind = &layout[name.len()..];
-    // A short name of a longer word is no name.
-    if matches!(*name, "Jan" | "Mon") && behind.starts_with(|c: char| c.is_ascii_lowercase()) {
-        return 0;
-    }
+    let Some((name, element)) = ELEMENTS.iter().find(|(name, _)| layout.starts_with(name)) else { return 0 };
     let mut length = name.len();
-    if let Some(digit @ ('0' | '9')) = name.chars().nth(1)
-        && name.starts_with(['.', ','])
-    {
-        length += behind.len() - behind.trim_start_matches(digit).len();
-        if layout[length..].starts_with(|c: char| c.is_ascii_digit()) {
+    let behind = &layout[length..];
+    match element {
+        // A short name at the start of a longer word is no name.
+        Element::ShortMonthName | Element::ShortWeekdayName
+            if behind.starts_with(|c: char| c.is_ascii_lowercase()) =>
+        {
             return 0;
         }
+        Element::Fraction => {
+            let digit = if name.ends_with('9') { '9' } else { '0' };
+            length += behind.len() - behind.trim_start_matches(digit).len();
+            if layout[length..].starts_with(|c: char| c.is_ascii_digit()) {
+                return 0;
+            }
+        }
+        _ => {}
     }
-    let _ = write(out);
+    let _ = write_element(*element, &layout[..length], time, out);
     length
+}
+
+fn write_element(element: Element, layout: &str, time: DateTime, out: &mut String) -> std::fmt::Result {
+    let hour12 = if time.hour() % 12 == 0 { 12 } else { time.hour() % 12 };
+    let is_morning = time.hour() < 12;
+    let (month, weekday) = (month_name(time.month()), weekday_name(weekday(time)));
+    match element {
+        Element::Year => write_year(time.year(), out),
+        Element::UnderscoreYear => {
+            out.push('_');
+            write_year(time.year(), out)
+        }
+        Element::ShortYear => write!(out, "{:02}", time.year().rem_euclid(100)),
+        Element::MonthName => write!(out, "{month}"),
+        Element::ShortMonthName => write!(out, "{month:.3}"),
+        Element::Month => write!(out, "{}", time.month()),
+        Element::ZeroMonth => write!(out, "{:02}", time.month()),
+        Element::WeekdayName => write!(out, "{weekday}"),
+        Element::ShortWeekdayName => write!(out, "{weekday:.3}"),
+        Element::Day => write!(out, "{}", time.day()),
+        Element::ZeroDay => write!(out, "{:02}", time.day()),
+        Element::SpaceDay => write!(out, "{:2}", time.day()),
+        Element::ZeroYearDay => write!(out, "{:03}", time.day_of_year()),
+        Element::SpaceYearDay => write!(out, "{:3}", time.day_of_year()),
+        Element::ZeroHour => write!(out, "{:02}", time.hour()),
+        Element::Hour12 => write!(out, "{hour12}"),
+        Element::ZeroHour12 => write!(out, "{hour12:02}"),
+        Element::Minute => write!(out, "{}", time.minute()),
+        Element::ZeroMinute => write!(out, "{:02}", time.minute()),
+        Element::Second => write!(out, "{}", time.second()),
+        Element::ZeroSecond => write!(out, "{:02}", time.second()),
+        Element::Fraction => write_fraction(layout, time, out),
+        Element::HalfDay => write!(out, "{}", if is_morning { "AM" } else { "PM" }),
+        Element::SmallHalfDay => write!(out, "{}", if is_morning { "am" } else { "pm" }),
+        Element::Zone => write!(out, "UTC"),
+        Element::Offset(text) => write!(out, "{text}"),
+    }
 }
 
 fn write_year(year: i16, out: &mut String) -> std::fmt::Result {
@@ -189,12 +259,11 @@ fn write_year(year: i16, out: &mut String) -> std::fmt::Result {
 
 /// `.000` with as many digits, `.999` without zeros at the end, nine at most; a comma instead of the point is kept.
 fn write_fraction(layout: &str, time: DateTime, out: &mut String) -> std::fmt::Result {
-    let digit = layout.chars().nth(1).unwrap_or('0');
-    let count = layout[1..].len() - layout[1..].trim_start_matches(digit).len();
     let mut digits = format!("{:09}", time.subsec_nanosecond());
-    digits.truncate(count);
-    let digits = if digit == '9' { digits.trim_end_matches('0') } else { &digits };
-    if digits.is_empty() && digit == '9' {
+    digits.truncate(layout.len() - 1);
+    let is_trimmed = layout.ends_with('9');
+    let digits = if is_trimmed { digits.trim_end_matches('0') } else { &digits };
+    if digits.is_empty() && is_trimmed {
         return Ok(());
     }
     write!(out, "{}{digits}", &layout[..1])

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::budget::{Budget, Limits};
 use super::error::Fault;
 use super::value::{QuerySample, Root, SampleValue, Value};
 use crate::model::Labels;
 use crate::model::regex::Search;
+use crate::util::lock::lock;
 
 /// What templates of an alert see of it.
 #[derive(Debug, Clone)]
@@ -36,17 +37,43 @@ pub trait Source {
     fn query(&self, expression: &str) -> Result<Vec<QuerySample>, String>;
 }
 
+/// Regular expressions of a template that stay read between expansions.
+#[derive(Debug, Default)]
+pub(super) struct Searches(Mutex<HashMap<Arc<str>, Arc<Search>>>);
+
+/// How many stay; the others are read in each expansion anew.
+const MAX_KEPT_SEARCHES: usize = 8;
+
+impl Searches {
+    fn get(&self, source: &str) -> Option<Arc<Search>> {
+        lock(&self.0).get(source).cloned()
+    }
+
+    fn keep(&self, source: &Arc<str>, search: &Arc<Search>) {
+        let mut kept = lock(&self.0);
+        if kept.len() < MAX_KEPT_SEARCHES {
+            kept.insert(Arc::clone(source), Arc::clone(search));
+        }
+    }
+}
+
 /// What functions work with during one expansion.
 pub(super) struct Context<'e> {
     pub(super) data: &'e Data<'e>,
     pub(super) source: &'e dyn Source,
     pub(super) budget: Budget<'e>,
+    kept: &'e Searches,
     searches: HashMap<Arc<str>, Arc<Search>>,
 }
 
 impl<'e> Context<'e> {
-    pub(super) fn new(data: &'e Data<'e>, source: &'e dyn Source, limits: &'e Limits) -> Self {
-        Self { data, source, budget: Budget::new(limits), searches: HashMap::new() }
+    pub(super) fn new(
+        data: &'e Data<'e>,
+        source: &'e dyn Source,
+        limits: &'e Limits,
+        kept: &'e Searches,
+    ) -> Self {
+        Self { data, source, budget: Budget::new(limits), kept, searches: HashMap::new() }
     }
 
     /// The dot at the start.
@@ -59,14 +86,56 @@ impl<'e> Context<'e> {
         }))
     }
 
-    /// A regular expression, read when it is first asked for. All together have the bounds of one request.
+    /// A regular expression, read when it is first asked for. All that are read in one expansion together have the bounds of one request.
     pub(super) fn search(&mut self, source: &Arc<str>) -> Result<Arc<Search>, Fault> {
         match self.searches.entry(Arc::clone(source)) {
             Entry::Occupied(known) => Ok(Arc::clone(known.get())),
             Entry::Vacant(place) => {
-                let search = Search::within(source, &mut self.budget.regexes).map_err(Fault::new)?;
-                Ok(Arc::clone(place.insert(Arc::new(search))))
+                let search = if let Some(search) = self.kept.get(source) {
+                    search
+                } else {
+                    let search = Search::within(source, &mut self.budget.regexes).map_err(Fault::new)?;
+                    let search = Arc::new(search);
+                    self.kept.keep(source, &search);
+                    search
+                };
+                Ok(Arc::clone(place.insert(search)))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Source for Nothing {
+        fn query(&self, _: &str) -> Result<Vec<QuerySample>, String> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[test]
+    fn some_expressions_stay_read() {
+        let labels = Labels::empty();
+        let data = Data {
+            labels: &labels,
+            external_labels: &labels,
+            external_url: "",
+            path_prefix: "",
+            value: SampleValue::Float(0.0),
+            timestamp_ms: 0,
+        };
+        let (kept, limits) = (Searches::default(), Limits::default());
+        let read = |source: &str| {
+            let mut cx = Context::new(&data, &Nothing, &limits, &kept);
+            cx.search(&source.into()).expect("an expression")
+        };
+        assert!(Arc::ptr_eq(&read("a"), &read("a")));
+        (0..20).for_each(|number| drop(read(&format!("b{number}"))));
+        assert_eq!(lock(&kept.0).len(), MAX_KEPT_SEARCHES);
+        assert!(!Arc::ptr_eq(&read("b19"), &read("b19")));
     }
 }

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use super::budget::{Limits, Sink};
-use super::data::{Context, Data, Source};
+use super::budget::Sink;
+use super::data::Context;
 use super::error::{Error, Fault, Place, fail};
 use super::parser::Parsed;
 use super::printer;
@@ -25,15 +25,7 @@ pub(super) const DECLARED: [(&str, &str); 4] = [
 ];
 
 /// Expands a template.
-pub(super) fn execute(
-    name: &str,
-    text: &str,
-    parsed: &Parsed,
-    data: &Data<'_>,
-    source: &dyn Source,
-    limits: &Limits,
-) -> Result<String, Error> {
-    let cx = Context::new(data, source, limits);
+pub(super) fn execute(name: &str, text: &str, parsed: &Parsed, cx: Context<'_>) -> Result<String, Error> {
     let root = cx.root();
     let declared =
         DECLARED.iter().map(|(name, field)| (Name::from(*name), root.field(field).unwrap_or(Value::Nil)));
@@ -42,8 +34,8 @@ pub(super) fn execute(
         name,
         text,
         parsed,
+        out: Sink::new(cx.budget.limits.max_output_bytes),
         cx,
-        out: Sink::new(limits.max_output_bytes),
         variables,
         inside: name,
         calls: 0,
@@ -51,7 +43,7 @@ pub(super) fn execute(
     };
     match executor.walk(&parsed.root, &root) {
         Ok(_) => Ok(executor.out.into_text()),
-        Err(failure) => Err(Error::Execute {
+        Err(Failure(failure)) => Err(Error::Execute {
             name: name.into(),
             place: Place::of(text, failure.span.start),
             inside: brief(failure.inside).into(),
@@ -61,17 +53,20 @@ pub(super) fn execute(
     }
 }
 
-/// A fault, where it stands.
+/// A fault, where it stands. Failures are rare, and small this way.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct Failure(Box<Failed>);
+
+#[derive(Debug)]
+struct Failed {
     span: Span,
     fault: Fault,
     /// The template that was being executed.
     inside: String,
 }
 
-/// The result of a step. Failures are rare, and small this way.
-pub(super) type Executed<T> = Result<T, Box<Failure>>;
+/// The result of a step.
+pub(super) type Executed<T> = Result<T, Failure>;
 
 /// What comes behind a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,8 +92,8 @@ pub(super) struct Executor<'e> {
 
 impl<'e> Executor<'e> {
     /// The failure of what stands at `span`.
-    pub(super) fn failed(&self, span: Span, fault: Fault) -> Box<Failure> {
-        Box::new(Failure { span, fault, inside: self.inside.to_owned() })
+    pub(super) fn failed(&self, span: Span, fault: Fault) -> Failure {
+        Failure(Box::new(Failed { span, fault, inside: self.inside.to_owned() }))
     }
 
     /// The result, with the place of what failed.
@@ -237,7 +232,7 @@ impl<'e> Executor<'e> {
             Value::Nil => Ok(false),
             Value::Samples(samples) => {
                 for (place, sample) in samples.iter().enumerate() {
-                    if !self.round(range, number(place), Value::Sample(Arc::clone(sample)))? {
+                    if !self.round(range, &number(place), &Value::Sample(Arc::clone(sample)))? {
                         break;
                     }
                 }
@@ -245,7 +240,7 @@ impl<'e> Executor<'e> {
             }
             Value::Labels(labels) => {
                 for (name, value) in labels {
-                    if !self.round(range, Value::text(name), Value::text(value))? {
+                    if !self.round(range, &Value::text(name), &Value::text(value))? {
                         break;
                     }
                 }
@@ -253,7 +248,7 @@ impl<'e> Executor<'e> {
             }
             Value::Map(map) => {
                 for (name, value) in &map.entries {
-                    if !self.round(range, Value::text(&**name), value.clone())? {
+                    if !self.round(range, &Value::text(&**name), value)? {
                         break;
                     }
                 }
@@ -266,7 +261,7 @@ impl<'e> Executor<'e> {
                 }
                 Some(count) => {
                     for place in 0..count {
-                        if !self.round(range, Value::Nil, value.with_int(place))? {
+                        if !self.round(range, &Value::Nil, &value.with_int(place))? {
                             break;
                         }
                     }
@@ -290,11 +285,11 @@ impl<'e> Executor<'e> {
     }
 
     /// One round of a loop; gives whether the next one is to come.
-    fn round(&mut self, range: &'e Range, key: Value, element: Value) -> Executed<bool> {
+    fn round(&mut self, range: &'e Range, key: &Value, element: &Value) -> Executed<bool> {
         let pipe = &range.pipe;
         self.step(pipe.span)?;
         let mark = self.variables.len();
-        let values: &[&Value] = if pipe.variables.len() > 1 { &[&key, &element] } else { &[&element] };
+        let values: &[&Value] = if pipe.variables.len() > 1 { &[key, element] } else { &[element] };
         for (number, (name, value)) in pipe.variables.iter().zip(values).enumerate() {
             if pipe.assigns {
                 self.assign(name, (*value).clone(), pipe.span)?;
@@ -303,7 +298,7 @@ impl<'e> Executor<'e> {
                 self.variables[place].1 = (*value).clone();
             }
         }
-        let flow = self.deeper(pipe.span, |this| this.walk(&range.body, &element))?;
+        let flow = self.deeper(pipe.span, |this| this.walk(&range.body, element))?;
         self.variables.truncate(mark);
         Ok(flow != Flow::Break)
     }

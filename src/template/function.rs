@@ -172,12 +172,6 @@ impl Function {
         Self::ALL.iter().find(|(known, ..)| *known == name).map(|(_, function, _)| *function)
     }
 
-    /// Names of all functions.
-    #[cfg(test)]
-    pub(super) fn names() -> impl Iterator<Item = &'static str> {
-        Self::ALL.iter().map(|(name, ..)| *name)
-    }
-
     /// Its name and what it takes.
     pub(super) fn entry(self) -> (&'static str, &'static Signature) {
         // All are in the table, in the order of their numbers.
@@ -195,6 +189,14 @@ mod tests {
         for (number, (name, function, _)) in Function::ALL.iter().enumerate() {
             assert_eq!(*function as usize, number, "{name}");
             assert_eq!(function.entry().0, *name);
+        }
+    }
+
+    #[test]
+    fn every_function_is_on_the_page() {
+        let page = include_str!("../../docs/templates.md");
+        for (name, ..) in Function::ALL {
+            assert!(page.contains(&format!("`{name}")), "{name}");
         }
     }
 }

@@ -92,7 +92,7 @@ fn next_piece(text: &str, quote: char) -> Result<Option<(Piece, &str)>, Fault> {
 /// The value of a numeric constant.
 pub(super) fn number(text: &str) -> Result<Number, Fault> {
     let invalid = || Fault::new(format_args!("illegal number syntax: {text:?}"));
-    if let Some(value) = integer(text).ok_or_else(invalid)? {
+    if let Form::Integer(value) = form(text).ok_or_else(invalid)? {
         let Ok(int) = i64::try_from(value) else { return fail!("integer overflow: {text:?}") };
         #[expect(clippy::cast_precision_loss, reason = "as Go converts")]
         return Ok(Number { int: Some(int), float: int as f64, is_float: false });
@@ -112,8 +112,14 @@ pub(super) fn number(text: &str) -> Result<Number, Fault> {
     Ok(Number { int, float, is_float: true })
 }
 
-/// The value of an integer constant; `Some(None)` if it can only be a float.
-fn integer(text: &str) -> Option<Option<i128>> {
+/// What a constant can be.
+enum Form {
+    Integer(i128),
+    Float,
+}
+
+/// What a constant can be by its looks. None if it is no number.
+fn form(text: &str) -> Option<Form> {
     let (is_negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -127,7 +133,7 @@ fn integer(text: &str) -> Option<Option<i128>> {
         _ => (10, unsigned),
     };
     if digits.contains(if radix == 16 { ['.', 'p', 'P'] } else { ['.', 'e', 'E'] }) && !matches!(radix, 2) {
-        return Some(None);
+        return Some(Form::Float);
     }
     // A separator stands between digits, or behind the prefix.
     let has_prefix = radix != 10;
@@ -140,7 +146,7 @@ fn integer(text: &str) -> Option<Option<i128>> {
         return None;
     }
     let value = i128::from_str_radix(&plain, radix).unwrap_or(i128::MAX);
-    Some(Some(if is_negative { -value } else { value }))
+    Some(Form::Integer(if is_negative { -value } else { value }))
 }
 
 /// Why a text has no value as a float.

@@ -42,6 +42,7 @@ pub use data::{Data, Source};
 pub use error::{Error, Place};
 pub use value::{QuerySample, SampleValue};
 
+use data::{Context, Searches};
 use error::Fault;
 use parser::Parsed;
 use syntax::Node;
@@ -57,6 +58,7 @@ struct Inner {
     name: Box<str>,
     text: Box<str>,
     parsed: Parsed,
+    searches: Searches,
 }
 
 impl Template {
@@ -76,7 +78,12 @@ impl Template {
         if parsed.defined.contains_key(name) {
             return Err(failed((0, Fault::new(format_args!("multiple definition of template {name:?}")))));
         }
-        Ok(Self(Arc::new(Inner { name: name.into(), text: text.into(), parsed })))
+        Ok(Self(Arc::new(Inner {
+            name: name.into(),
+            text: text.into(),
+            parsed,
+            searches: Searches::default(),
+        })))
     }
 
     /// The text it was read from.
@@ -98,11 +105,12 @@ impl Template {
     /// # Errors
     /// When something cannot be evaluated, a query fails or a limit is reached. There is no partial text then.
     pub fn expand(&self, data: &Data<'_>, source: &dyn Source, limits: &Limits) -> Result<String, Error> {
-        let Inner { name, text, parsed } = &*self.0;
+        let Inner { name, text, parsed, searches } = &*self.0;
         if self.is_literal() && text.len() <= limits.max_output_bytes {
             return Ok(text.to_string());
         }
-        exec::execute(name, text, parsed, data, source, limits)
+        let context = Context::new(data, source, limits, searches);
+        exec::execute(name, text, parsed, context)
     }
 }
 

@@ -144,7 +144,7 @@ fn quoted(text: &str, quote: char, only_ascii: bool) -> String {
             '\x0b' => out.push_str("\\v"),
             '\\' => out.push_str("\\\\"),
             c if c == quote => out.extend(['\\', c]),
-            c if is_printable(c) && !(only_ascii && !c.is_ascii()) => out.push(c),
+            c if is_printable(c) && (c.is_ascii() || !only_ascii) => out.push(c),
             c => {
                 let _ = match u32::from(c) {
                     code @ (0..0x20 | 0x7f) => write!(out, "\\x{code:02x}"),

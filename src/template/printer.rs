@@ -1,5 +1,7 @@
 //! `printf` and its relatives: values as Go's `fmt` writes them.
 
+use std::fmt::Write as _;
+
 use super::budget::Sink;
 use super::calendar;
 use super::error::Fault;
@@ -14,6 +16,7 @@ const MAX_NUMBER: usize = 1_000_000;
 
 /// What stands between the percent sign and the verb.
 #[derive(Debug, Default, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a character of the format")]
 struct Flags {
     width: Option<usize>,
     precision: Option<usize>,
@@ -49,7 +52,8 @@ pub(super) fn action(value: &Value, out: &mut Sink) -> Result<(), Fault> {
     }
 }
 
-/// `print`: spaces stand between values of which neither is a string. `has_no_value` says how a nil is written.
+/// `print`: spaces stand between values of which neither is a string. With `is_printable` each is written as an action
+/// would write it.
 pub(super) fn print(values: &[Value], is_printable: bool, out: &mut Sink) -> Result<(), Fault> {
     let mut was_text = false;
     for (number, value) in values.iter().enumerate() {
@@ -459,7 +463,7 @@ impl Printer<'_> {
             if sharp && (space || number == 0) {
                 text.push_str("0x");
             }
-            text.push_str(&format!("{byte:02x}"));
+            let _ = write!(text, "{byte:02x}");
         }
         if verb == 'X' {
             text.make_ascii_uppercase();
@@ -555,7 +559,7 @@ impl Printer<'_> {
         let mut text = format!("U+{}{hex}", "0".repeat(digits.saturating_sub(hex.len())));
         let c = u32::try_from(code).ok().and_then(char::from_u32);
         if let Some(c) = c.filter(|c| self.flags.sharp && is_printable(*c)) {
-            text.push_str(&format!(" '{c}'"));
+            let _ = write!(text, " '{c}'");
         }
         self.padded_with_spaces(&text)
     }

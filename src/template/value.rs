@@ -131,8 +131,12 @@ impl Value {
             Self::Labels(labels) => !labels.is_empty(),
             Self::Map(map) => !map.entries.is_empty(),
             Self::Samples(samples) => !samples.is_empty(),
-            Self::DurationPointer(_) | Self::Time(_) | Self::TimePointer(_) => true,
-            Self::Sample(_) | Self::Histogram(_) | Self::Root(_) => true,
+            Self::DurationPointer(_)
+            | Self::Time(_)
+            | Self::TimePointer(_)
+            | Self::Sample(_)
+            | Self::Histogram(_)
+            | Self::Root(_) => true,
             _ => self.as_int() != Some(0),
         }
     }
