@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::alert::{Alert, AlertState, Found};
 use super::backend::{Backend, Output};
@@ -17,6 +17,9 @@ use crate::util::{StopToken, brief};
 
 /// The label that tells the state of an alert.
 const ALERT_STATE: &str = "alertstate";
+
+/// Time that the texts of all alerts of a rule may take in one evaluation; those that are left are errors then.
+const TEXTS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the texts of alerts can say of this server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -212,6 +215,7 @@ fn expanded(
     let mut seen = HashSet::with_capacity(found.len());
     let mut out = Vec::with_capacity(found.len());
     let mut buffer = LabelsBuf::new();
+    let limits = Limits { deadline: Instant::now().checked_add(TEXTS_TIMEOUT), ..Limits::default() };
     for sample in found {
         let data = Data {
             labels: &sample.labels,
@@ -225,8 +229,9 @@ fn expanded(
             if text.is_literal() {
                 return text.text().to_owned();
             }
-            text.expand(&data, &Queries(scene), &Limits::default()).unwrap_or_else(|error| {
-                tracing::warn!(alert = rule.name, labels = %brief(&sample.labels), %error, "failed to expand an alert template");
+            text.expand(&data, &Queries(scene), &limits).unwrap_or_else(|error| {
+                let labels = brief(&sample.labels);
+                tracing::warn!(alert = rule.name, labels, %error, "failed to expand an alert template");
                 format!("<error expanding template: {error}>")
             })
         };

@@ -15,11 +15,14 @@ use crate::storage::fixed::FixedStorage;
 
 const SECOND: i64 = 1000;
 
+/// Number of a rule, its alerts that changed, and those that were forgotten.
+type Changed = (usize, Vec<Alert>, Vec<Labels>);
+
 /// Remembers what it was told.
 #[derive(Default)]
 struct Book {
     sent: Mutex<Vec<String>>,
-    changes: Mutex<Vec<(usize, Vec<Alert>, Vec<Labels>)>>,
+    changes: Mutex<Vec<Changed>>,
 }
 
 impl Listener for Book {
@@ -262,7 +265,7 @@ fn stored_alerts_come_back_with_their_times() {
         assert_eq!(states, [(pending_since * SECOND, None), (0, Some(0))], "{first}");
     }
     stage.at(40);
-    assert_eq!(stage.find("ALERTS{alertname='P'}", 40)[0].contains("pending"), true);
+    assert!(stage.find("ALERTS{alertname='P'}", 40)[0].contains("pending"));
     stage.at(50);
     assert!(stage.find("ALERTS{alertname='P'}", 50)[0].contains("firing"));
     // What ended while nobody looked is marked stale at once.

@@ -458,7 +458,7 @@ mod tests {
                 match Store::open(damaged.path()) {
                     Ok(store) => assert!(states.contains(&known(&store)), "byte {cut}: {}", known(&store)),
                     Err(error) => {
-                        assert!(cut == 7 && error.to_string().contains("version"), "byte {cut}: {error}")
+                        assert!(cut == 7 && error.to_string().contains("version"), "byte {cut}: {error}");
                     }
                 }
             }

@@ -46,7 +46,7 @@ fn check(file: &Path, args: &ConfigArgs) -> Result<(), Error> {
         // Experimental functions are for the server to refuse: a flag switches them on.
         let groups = rules::load(&config.rule_files, config.global.evaluation_interval, &Features::all())?;
         let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
-        found.push_str(&format!(", {rules} rules in {} groups", groups.len()));
+        found = format!("{found}, {rules} rules in {} groups", groups.len());
     }
     output::line(&found);
     if args.print {
