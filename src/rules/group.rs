@@ -74,7 +74,7 @@ async fn evaluate_on(
     let slots = Slots::new(interval_ms, group_hash(&group.key()));
     let mut slot = slots.after(shared.clock.now_ms());
     if let Begin::Saved(saved) = &begin {
-        restore::from_store(group, saved, slot, shared.options.tolerance());
+        restore_from_store(group, saved, slot, shared).await;
     }
     let mut before_restore = if matches!(begin, Begin::Series) { 2 } else { 0 };
     let metrics = &shared.metrics;
@@ -237,6 +237,21 @@ async fn leave(group: &Arc<Group>, shared: &Arc<Shared>, run: &mut watch::Receiv
     if let Ok(place) = shared.lane.wait().await {
         let _ = place.run(move || mark_stale(&group, group.take_series(), left, &settled)).await;
     }
+}
+
+/// Takes over the stored alerts, and stores them as they are now: with what the outage changed.
+async fn restore_from_store(group: &Arc<Group>, saved: &SavedGroup, first: i64, shared: &Arc<Shared>) {
+    let restored = restore::from_store(group, saved, first, shared.options.tolerance());
+    let (group, shared) = (Arc::clone(group), Arc::clone(shared));
+    let Ok(place) = shared.lane.wait().await else { return };
+    let work = place.run(move || {
+        // As if somebody had looked one interval ago: the rest of the outage is in the times of the alerts now.
+        let told = Told { shared: &shared, group: &group, at: first.saturating_sub(interval_ms(&group)) };
+        for (number, alerts, left) in &restored {
+            told.changed(*number, alerts, left, true);
+        }
+    });
+    let _ = work.await;
 }
 
 async fn restore_from_series(group: &Arc<Group>, shared: &Arc<Shared>) {

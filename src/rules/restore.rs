@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::alert::{AlertState, RESOLVED_RETENTION_MS};
+use super::alert::{Alert, AlertState, RESOLVED_RETENTION_MS};
 use super::batches::{ALERT_NAME, ALERTS_FOR_STATE};
 use super::evaluate::shown;
 use super::rule::Rule;
@@ -24,18 +24,27 @@ pub(super) struct Tolerance {
 
 /// Gives the rules of `group` the alerts that were stored. `first` is the time of the first evaluation to come.
 ///
-/// The time for which nobody looked does not count for alerts that are pending: their beginning moves by it.
-pub(super) fn from_store(group: &Group, saved: &SavedGroup, first: i64, tolerance: Tolerance) {
+/// The time for which nobody looked does not count for alerts that are pending: their beginning moves by it. Returns the
+/// number of each rule with alerts, these alerts, and those that are not taken over.
+pub(super) fn from_store(
+    group: &Group,
+    saved: &SavedGroup,
+    first: i64,
+    tolerance: Tolerance,
+) -> Vec<(usize, Vec<Alert>, Vec<Labels>)> {
     let interval = i64::try_from(group.spec.interval.as_millis()).unwrap_or(i64::MAX);
     let blind = first.saturating_sub(saved.at).saturating_sub(interval).max(0);
-    for (key, state) in group.identified() {
+    let mut restored = Vec::new();
+    for (number, (key, state)) in group.identified().enumerate() {
         let Some(alerts) = saved.alerts.get(key).filter(|_| state.rule.alerting.is_some()) else { continue };
         let mut now = lock(&state.now);
+        let mut left = Vec::new();
         for alert in alerts.values() {
             let mut alert = alert.clone();
             let long_over =
                 alert.resolved_at.is_some_and(|end| first.saturating_sub(end) > RESOLVED_RETENTION_MS);
             if long_over || alert.state == AlertState::Pending && blind > tolerance.outage {
+                left.push(alert.labels);
                 continue;
             }
             if alert.state == AlertState::Pending {
@@ -47,7 +56,9 @@ pub(super) fn from_store(group: &Group, saved: &SavedGroup, first: i64, toleranc
         let series =
             shown(&state.rule, now.alerts.active()).into_iter().map(|output| output.labels).collect();
         now.previous = series;
+        restored.push((number, now.alerts.iter().cloned().collect(), left));
     }
+    restored
 }
 
 /// Gives the alerts that the first evaluations found the beginnings that `ALERTS_FOR_STATE` tells, as Prometheus does.
