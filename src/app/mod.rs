@@ -20,11 +20,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::discovery::DiscoveryManager;
+use crate::discovery::{DiscoveryManager, DiscoveryMetrics};
 use crate::lanes::Lanes;
 use crate::net::{Dialer, SystemResolver};
+use crate::notify::Notifier;
 use crate::promql::Engine;
 use crate::remote::Receiver;
+use crate::rules::{self, DbBackend, RuleManager};
 use crate::scrape::{ScrapeManager, ScrapeOptions};
 use crate::telemetry::Registry;
 use crate::telemetry::log::LogCollector;
@@ -59,6 +61,9 @@ pub enum AppError {
     /// The database does not open or close.
     #[error("storage: {0}")]
     Storage(#[from] tsdb::Error),
+    /// The states of alerts cannot be read.
+    #[error(transparent)]
+    Rules(#[from] rules::Error),
     /// A signal handler cannot be installed, or a task failed.
     #[error("cannot {action}: {source}")]
     Io {
@@ -76,7 +81,7 @@ pub enum AppError {
 pub struct App {
     addresses: Vec<SocketAddr>,
     state: Arc<ApiState>,
-    discovery: Arc<DiscoveryManager>,
+    discovery: [Arc<DiscoveryManager>; 2],
     reloader: Reloader,
     reload_requests: mpsc::Receiver<web::ReloadRequest>,
     servers: JoinSet<std::io::Result<()>>,
@@ -116,15 +121,33 @@ impl App {
         let type_and_unit_labels = settings.features.type_and_unit_labels;
         let options = ScrapeOptions { type_and_unit_labels };
         let resolver = Arc::new(SystemResolver::new(settings.net.dns_server));
-        let discovery = Arc::new(DiscoveryManager::new(resolver.clone(), &mut registry));
+        let discovery_metrics = DiscoveryMetrics::new(&mut registry);
+        let discovery =
+            Arc::new(DiscoveryManager::new("scrape", resolver.clone(), discovery_metrics.clone()));
+        let dialer = Arc::new(Dialer::new(resolver.clone()));
         let scrape = ScrapeManager::new(
             Arc::clone(&db),
             Arc::clone(&discovery),
-            Arc::new(Dialer::new(resolver)),
+            Arc::clone(&dialer),
             options,
             Arc::clone(&clock),
             &mut registry,
         );
+        let alertmanagers = Arc::new(DiscoveryManager::new("notify", resolver, discovery_metrics));
+        let notify = Notifier::new(Arc::clone(&alertmanagers), dialer, settings.notify, &mut registry);
+        let engine = Arc::new(Engine::new(settings.engine_options(&first)));
+        let lanes = Lanes::new(settings.query_concurrency, settings.rule_concurrency);
+        let replay_end = web::replay_end(&db);
+        let site = web::Site::new(&settings.site, &addresses);
+        let rules = RuleManager::new(
+            DbBackend { engine: Arc::clone(&engine), db: Arc::clone(&db) },
+            lanes.rules.clone(),
+            replay_end.clone(),
+            notify.handle(),
+            settings.rule_options(&site),
+            Arc::clone(&clock),
+            &mut registry,
+        )?;
         let (reload, reload_requests) = mpsc::channel(4);
         let receiver = settings.remote_write_receiver.then(|| {
             Receiver::new(Arc::clone(&db), &mut registry).with_type_and_unit_labels(type_and_unit_labels)
@@ -140,16 +163,18 @@ impl App {
         let reload_metrics = reload::ReloadMetrics::new(&mut registry);
         let state = Arc::new(ApiState {
             forms,
-            replay_end: web::replay_end(&db),
+            replay_end,
             db,
-            engine: Engine::new(settings.engine_options(&first)),
-            lanes: Lanes::new(settings.query_concurrency),
+            engine,
+            lanes,
+            rules: rules.handle(),
             query_timeout: settings.query_timeout,
             scrape: scrape.handle(),
+            notify: notify.handle(),
             config: ArcSwap::from_pointee(first),
             reload_state: ArcSwap::from_pointee(ReloadState { successful: false, applied_ms: 0 }),
             flags: settings.flags.clone(),
-            site: web::Site::new(&settings.site, &addresses),
+            site,
             reload,
             quit: Arc::new(Notify::new()),
             lifecycle_enabled: settings.lifecycle,
@@ -162,8 +187,13 @@ impl App {
             ready: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         });
-        let mut reloader =
-            Reloader::new(settings, addresses.clone(), Arc::clone(&state), scrape, reload_metrics);
+        let mut reloader = Reloader::new(
+            settings,
+            addresses.clone(),
+            Arc::clone(&state),
+            (scrape, rules, notify),
+            reload_metrics,
+        );
         let first = (**state.config.load()).clone();
         reloader.apply(first).await?;
 
@@ -181,6 +211,7 @@ impl App {
         for address in &addresses {
             tracing::info!(%address, "server is ready to receive web requests");
         }
+        let discovery = [discovery, alertmanagers];
         Ok(Self { addresses, state, discovery, reloader, reload_requests, servers, watcher, stop_servers })
     }
 
@@ -237,7 +268,7 @@ impl App {
         failed.map_or(stopped, Err)
     }
 
-    /// Not ready, scraping ends, open requests finish, the database closes.
+    /// Not ready, scraping and rules end, alerts that wait are sent, open requests finish, the database closes.
     async fn stop(mut self) -> Result<(), AppError> {
         tracing::info!("shutting down");
         // Reloads that were asked for and not begun are answered: there will be none.
@@ -245,8 +276,13 @@ impl App {
         self.state.db.give_up_replay();
         self.state.stopping.store(true, Ordering::Release);
         self.state.ready.store(false, Ordering::Release);
-        self.reloader.into_scrape().stop().await;
-        self.discovery.stop().await;
+        let (scrape, rules, notify) = self.reloader.into_parts();
+        scrape.stop().await;
+        rules.stop().await;
+        notify.stop().await;
+        for discovery in &self.discovery {
+            discovery.stop().await;
+        }
         let _ = self.stop_servers.send(true);
         let drained = async { while self.servers.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::settings::Settings;
 use crate::config::{self, Config, LoadOptions};
+use crate::notify::{self, Notifier};
+use crate::rules::{self, RuleManager};
 use crate::scrape::{self, ScrapeManager};
 use crate::telemetry::Registry;
 use crate::telemetry::metrics::{FloatGauge, Gauge};
@@ -25,6 +27,12 @@ pub enum ReloadError {
     /// Scraping cannot be set up as the file says.
     #[error(transparent)]
     Scrape(#[from] scrape::Error),
+    /// A rule file is refused.
+    #[error(transparent)]
+    Rules(#[from] rules::Error),
+    /// Notification cannot be set up as the file says.
+    #[error(transparent)]
+    Notify(#[from] notify::Error),
 }
 
 /// Whether and when the last reload was applied.
@@ -66,6 +74,8 @@ pub struct Reloader {
     addresses: Vec<SocketAddr>,
     state: Arc<ApiState>,
     scrape: ScrapeManager,
+    rules: RuleManager,
+    notify: Notifier,
     metrics: ReloadMetrics,
 }
 
@@ -74,14 +84,14 @@ impl Reloader {
         settings: Settings,
         addresses: Vec<SocketAddr>,
         state: Arc<ApiState>,
-        scrape: ScrapeManager,
+        (scrape, rules, notify): (ScrapeManager, RuleManager, Notifier),
         metrics: ReloadMetrics,
     ) -> Self {
-        Self { settings, addresses, state, scrape, metrics }
+        Self { settings, addresses, state, scrape, rules, notify, metrics }
     }
 
-    pub(super) fn into_scrape(self) -> ScrapeManager {
-        self.scrape
+    pub(super) fn into_parts(self) -> (ScrapeManager, RuleManager, Notifier) {
+        (self.scrape, self.rules, self.notify)
     }
 
     /// Loads the file again and applies it. The outcome is logged and counted.
@@ -96,7 +106,7 @@ impl Reloader {
         match &applied {
             Ok(()) => tracing::info!("configuration is reloaded"),
             Err(error) => {
-                if let ReloadError::Config(error) = error {
+                if let ReloadError::Config(error) | ReloadError::Rules(rules::Error::File(error)) = error {
                     error.each().iter().for_each(|error| tracing::error!("{error}"));
                     tracing::error!("configuration is not reloaded, the old one stays");
                 } else {
@@ -112,10 +122,15 @@ impl Reloader {
 
     /// Applies `config`: first everything that can fail, then everything that cannot.
     pub(super) async fn apply(&mut self, config: Config) -> Result<(), ReloadError> {
-        let prepared = self.scrape.prepare(&config)?;
+        let scrape = self.scrape.prepare(&config)?;
+        let rules = self.rules.prepare(&config)?;
+        let notify = self.notify.prepare(&config)?;
         self.state.db.set_limits(self.settings.limits(&config))?;
 
-        self.scrape.commit(prepared).await;
+        self.scrape.commit(scrape).await;
+        // Whom to tell comes before what to tell.
+        self.notify.commit(notify).await;
+        self.rules.commit(rules);
         self.state.engine.set_default_step(self.settings.engine_options(&config).default_step_ms);
         self.state.config.store(Arc::new(config));
         let now = self.state.clock.now_ms();

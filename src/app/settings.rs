@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::net::NetOptions;
+use crate::notify::NotifyOptions;
 use crate::promql::{EngineOptions, Features};
+use crate::rules::RuleOptions;
 use crate::tsdb::{Limits, TsdbOptions};
 use crate::util::machine;
-use crate::web::SiteOptions;
+use crate::web::{Site, SiteOptions};
 
 /// Everything that cannot change without a restart.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
@@ -31,6 +33,16 @@ pub struct Settings {
     pub retention_time: Option<Duration>,
     /// Bytes of blocks and log kept, if the command line says.
     pub retention_size: Option<u64>,
+    /// Evaluations of rules that run at once.
+    pub rule_concurrency: usize,
+    /// After a longer outage pending alerts begin anew.
+    pub outage_tolerance: Duration,
+    /// Alerts restored from series fire no earlier than this after the start.
+    pub grace_period: Duration,
+    /// How often an alert that fires is sent again.
+    pub resend_delay: Duration,
+    /// How Alertmanagers are told of alerts.
+    pub notify: NotifyOptions,
     /// Addresses to listen on; port 0 takes any free one.
     pub listen: Vec<String>,
     /// Connections that may be open at once, over all addresses.
@@ -85,6 +97,18 @@ impl Settings {
             max_samples: self.query_max_samples,
             default_step_ms: ms(config.global.evaluation_interval),
             features: self.features.clone(),
+        }
+    }
+
+    /// Settings of rules of a server that is reached at `site`.
+    pub fn rule_options(&self, site: &Site) -> RuleOptions {
+        RuleOptions {
+            folder: self.tsdb.dir.join("rules"),
+            outage_tolerance: self.outage_tolerance,
+            grace_period: self.grace_period,
+            resend_delay: self.resend_delay,
+            external_url: site.external_url.text(),
+            path_prefix: site.external_url.path().to_owned(),
         }
     }
 

@@ -28,8 +28,6 @@ struct Flag {
 const CONSOLES: Fate = Nothing("there are no console templates");
 const GO: Fate = Nothing("there is no Go runtime");
 const BLOCKS: Fate = Nothing("log and blocks have a format of their own");
-const RULES: Fate = Nothing("there are no rules yet");
-const ALERTS: Fate = Nothing("no alerts are sent yet");
 const READ: Fate = Nothing("there is no remote read yet");
 const AGENT: Fate = Refused("there is no agent mode yet");
 const TIMESTAMPS: Fate = Refused("timestamps of scrapes are aligned to their slots by up to 2ms");
@@ -40,17 +38,10 @@ const fn flag(name: &'static str, default: &'static str, fate: Fate) -> Flag {
 
 const FLAGS: &[Flag] = &[
     flag("agent", "false", AGENT),
-    flag("alertmanager.drain-notification-queue-on-shutdown", "true", ALERTS),
-    flag("alertmanager.notification-batch-size", "256", ALERTS),
-    flag("alertmanager.notification-queue-capacity", "10000", ALERTS),
     flag("auto-gomaxprocs", "true", GO),
     flag("auto-gomemlimit", "true", GO),
     flag("auto-gomemlimit.ratio", "0.9", GO),
     flag("auto-gomemlimit.refresh-interval", "0s", GO),
-    flag("rules.alert.for-grace-period", "10m", RULES),
-    flag("rules.alert.for-outage-tolerance", "1h", RULES),
-    flag("rules.alert.resend-delay", "1m", RULES),
-    flag("rules.max-concurrent-evals", "4", RULES),
     flag("scrape.adjust-timestamps", "true", TIMESTAMPS),
     flag("scrape.discovery-reload-interval", "5s", Nothing("targets are followed as they are discovered")),
     flag("scrape.timestamp-tolerance", "2ms", TIMESTAMPS),

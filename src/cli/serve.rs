@@ -12,6 +12,7 @@ use super::foreign::{self, Feature, Said};
 use crate::app::{App, Settings, signals};
 use crate::model::{Anchored, parse_duration};
 use crate::net::NetOptions;
+use crate::notify::NotifyOptions;
 use crate::promql::Features;
 use crate::telemetry::log;
 use crate::tsdb::{SyncPolicy, TsdbOptions};
@@ -21,6 +22,8 @@ use crate::web::{self, ExternalUrl, SiteOptions};
 pub(super) const DEFAULT_DATA_DIR: &str = "emberkeep-data";
 /// How long work that was stopped may take to notice.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+/// The switch that is on unless its opposite is given.
+const DRAIN: &str = "alertmanager.drain-notification-queue-on-shutdown";
 /// Configuration file that is read, if it is there, when none is named.
 const DEFAULT_CONFIG: &str = "prometheus.yml";
 
@@ -110,6 +113,17 @@ pub(super) struct ServeArgs {
     /// Accept samples pushed by other servers on /api/v1/write.
     #[arg(long = "web.enable-remote-write-receiver")]
     remote_write_receiver: bool,
+    /// Alerts that may wait for one Alertmanager; beyond that, the oldest are dropped.
+    #[arg(long = "alertmanager.notification-queue-capacity", value_name = "N", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    notification_queue_capacity: u32,
+    /// Most alerts of one request to an Alertmanager.
+    #[arg(long = "alertmanager.notification-batch-size", value_name = "N", default_value_t = 256,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    notification_batch_size: u32,
+    /// Before the server stops, send what waits for Alertmanagers, for some seconds at most.
+    #[arg(long = DRAIN, action = clap::ArgAction::SetTrue, default_value = "true")]
+    drain_notification_queue: bool,
     /// How old the newest sample of a series may be to still answer an instant selector.
     #[arg(long = "query.lookback-delta", value_name = "DURATION", default_value = "5m",
           value_parser = parse_duration)]
@@ -134,6 +148,23 @@ pub(super) struct ServeArgs {
     /// keeps none.
     #[arg(long = "query.cache-size", value_name = "SIZE", default_value = "64MB", value_parser = parse_bytes)]
     query_cache_size: u64,
+    /// Rules that are evaluated at once, over all groups.
+    #[arg(long = "rules.max-concurrent-evals", value_name = "N", default_value_t = 4,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    rule_concurrency: u32,
+    /// Longest outage after which pending alerts go on; after a longer one they begin anew.
+    #[arg(long = "rules.alert.for-outage-tolerance", value_name = "DURATION", default_value = "1h",
+          value_parser = parse_duration)]
+    outage_tolerance: Duration,
+    /// Least time between the start and the firing of an alert whose state comes from the series of another server. The
+    /// server's own states are restored exactly.
+    #[arg(long = "rules.alert.for-grace-period", value_name = "DURATION", default_value = "10m",
+          value_parser = parse_duration)]
+    grace_period: Duration,
+    /// Least time before a firing alert is sent again.
+    #[arg(long = "rules.alert.resend-delay", value_name = "DURATION", default_value = "1m",
+          value_parser = parse_duration)]
+    resend_delay: Duration,
     /// Features that are off by default, comma separated: promql-experimental-functions,
     /// promql-binop-fill-modifiers, promql-extended-range-selectors, promql-delayed-name-removal, type-and-unit-labels.
     #[arg(long = "enable-feature", value_name = "FEATURES", value_delimiter = ',')]
@@ -235,7 +266,7 @@ pub(super) fn run(
     Ok(done?)
 }
 
-fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Settings {
+pub(super) fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Settings {
     let default = PathBuf::from(DEFAULT_CONFIG);
     let config_file = args.config_file.or_else(|| default.exists().then_some(default));
     let (mut features, mut auto_reload) = (Features::default(), args.auto_reload);
@@ -259,6 +290,8 @@ fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Settings {
         }
     }
     let auto_reload = auto_reload.then_some(args.auto_reload_interval);
+    // What the switch itself says does not know of its opposite.
+    let drain_on_shutdown = flags.get(DRAIN).map_or(args.drain_notification_queue, |value| value == "true");
     let route_prefix = args.route_prefix.filter(|text| !text.is_empty());
     Settings {
         config_file,
@@ -274,6 +307,15 @@ fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Settings {
         tsdb: TsdbOptions { sync: args.sync, ..TsdbOptions::new(args.data_dir) },
         retention_time: args.retention,
         retention_size: args.retention_size,
+        rule_concurrency: usize::try_from(args.rule_concurrency).unwrap_or(usize::MAX),
+        outage_tolerance: args.outage_tolerance,
+        grace_period: args.grace_period,
+        resend_delay: args.resend_delay,
+        notify: NotifyOptions {
+            queue_capacity: usize::try_from(args.notification_queue_capacity).unwrap_or(usize::MAX),
+            batch_size: usize::try_from(args.notification_batch_size).unwrap_or(usize::MAX),
+            drain_on_shutdown,
+        },
         listen: args.listen,
         max_connections: usize::try_from(args.max_connections).unwrap_or(usize::MAX),
         read_timeout: args.read_timeout,

@@ -1,6 +1,7 @@
 //! Tests of reading command lines, those of Prometheus above all.
 
 use super::*;
+use crate::notify::NotifyOptions;
 
 fn serve(
     line: &[&str],
@@ -139,7 +140,7 @@ fn flags_that_change_nothing_are_told_and_others_are_refused_by_name() {
     };
     assert_eq!(ignored(&["--web.console.templates=/a", "--web.console.libraries", "/b"]).len(), 2);
     assert_eq!(ignored(&["--no-storage.tsdb.wal-compression"]), ["--no-storage.tsdb.wal-compression"]);
-    assert_eq!(ignored(&["--alertmanager.notification-queue-capacity=5"]).len(), 1);
+    assert_eq!(ignored(&["--auto-gomemlimit.ratio=0.5"]).len(), 1);
     assert!(ignored(&["--no-web.enable-otlp-receiver", "--no-agent", "--web.config.file="]).is_empty());
     for line in [
         ["--web.config.file=a.yml"],
@@ -166,6 +167,26 @@ fn the_last_of_a_switch_and_its_opposite_counts() {
     assert_eq!(value(&["--web.enable-lifecycle", "--no-web.enable-lifecycle"]), "false");
     assert_eq!(value(&["--no-web.enable-lifecycle", "--web.enable-lifecycle"]), "true");
     assert_eq!(serve(&[]).expect("accepted").1["auto-gomaxprocs"], "true");
+}
+
+#[test]
+fn flags_of_notification_say_how_alerts_are_sent() {
+    let options = |line: &[&str]| {
+        let (args, flags, said) = serve(line).expect("accepted");
+        assert_eq!(said, foreign::Said::default(), "{line:?}");
+        serve::settings(args, flags).notify
+    };
+    let default = NotifyOptions::default();
+    assert_eq!(options(&[]), default);
+    assert_eq!(options(&["--alertmanager.drain-notification-queue-on-shutdown"]), default);
+    let off = "--no-alertmanager.drain-notification-queue-on-shutdown";
+    assert_eq!(options(&[off]), NotifyOptions { drain_on_shutdown: false, ..default });
+    assert_eq!(options(&[off, "--alertmanager.drain-notification-queue-on-shutdown"]), default);
+    let line = ["--alertmanager.notification-queue-capacity=5", "--alertmanager.notification-batch-size=2"];
+    assert_eq!(options(&line), NotifyOptions { queue_capacity: 5, batch_size: 2, ..default });
+    for refused in ["queue-capacity=0", "queue-capacity=-1", "batch-size=0", "batch-size=x"] {
+        assert!(serve(&[&format!("--alertmanager.notification-{refused}")]).is_err(), "{refused}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// The file cannot be read.
-    #[error("cannot read configuration file {}: {source}", path.display())]
+    #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -63,6 +63,9 @@ pub enum Error {
         /// Why it is refused.
         reason: String,
     },
+    /// A rule or a group of rules that is refused.
+    #[error(transparent)]
+    Rule(#[from] Box<RuleError>),
     /// A variable of the environment that is not set, or a reference that cannot be read.
     #[error("{file}:{line}: environment variable {name:?} {reason}")]
     Environment {
@@ -80,7 +83,41 @@ pub enum Error {
     Several(Vec<Error>),
 }
 
+/// A rule or a group of rules that is refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}:{line}:{column}: group {group:?}{}: {reason}", of_rule(rule.as_ref()))]
+pub struct RuleError {
+    /// The rule file.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// Name of the group.
+    pub group: String,
+    /// Number of the rule in the group, from 1, and its name; none where it is about the group.
+    pub rule: Option<(usize, String)>,
+    /// Why it is refused.
+    pub reason: String,
+}
+
+fn of_rule(rule: Option<&(usize, String)>) -> String {
+    rule.map(|(number, name)| format!(", rule {number}, {name:?}")).unwrap_or_default()
+}
+
 impl Error {
+    /// One error of several, in the order they are given; nothing if there are none.
+    ///
+    /// # Errors
+    /// What was given.
+    pub fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several(errors)),
+        }
+    }
+
     /// The line it is on, from 1; 0 where it is not about a line.
     pub fn line(&self) -> usize {
         match self {
@@ -90,6 +127,7 @@ impl Error {
             | Self::Unsupported { line, .. }
             | Self::Value { line, .. }
             | Self::Environment { line, .. } => *line,
+            Self::Rule(error) => error.line,
             Self::Several(errors) => errors.first().map_or(0, Self::line),
         }
     }

@@ -68,6 +68,8 @@ pub struct GlobalConfig {
     pub scrape_timeout: Duration,
     /// How often rules are evaluated. Default 1m.
     pub evaluation_interval: Duration,
+    /// How far back rules look whose group does not say. Default 0.
+    pub rule_query_offset: Duration,
     /// Formats asked for, most wanted first; `None` leaves it to the jobs.
     pub scrape_protocols: Option<Vec<ScrapeProtocol>>,
     /// Labels that name this server to others.
@@ -82,6 +84,7 @@ impl Default for GlobalConfig {
             scrape_interval: Duration::from_secs(60),
             scrape_timeout: Duration::from_secs(10),
             evaluation_interval: Duration::from_secs(60),
+            rule_query_offset: Duration::ZERO,
             scrape_protocols: None,
             external_labels: Labels::empty(),
             limits: Limits::default(),

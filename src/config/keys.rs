@@ -7,8 +7,8 @@
 pub(super) struct Keys {
     /// Keys that work, each with the section below it, if it is one.
     pub(super) supported: &'static [(&'static str, Below)],
-    /// Keys that Prometheus has and this server does not.
-    pub(super) unsupported: &'static [&'static str],
+    /// Keys that Prometheus has and this server does not, in lists that several sections may share.
+    pub(super) unsupported: &'static [&'static [&'static str]],
     /// Values at which an unsupported key may stand, because they change nothing.
     pub(super) harmless: &'static [(&'static str, &'static str)],
 }
@@ -33,15 +33,45 @@ pub(super) static FILE: Keys = Keys {
         ("storage", Section(&STORAGE)),
         ("runtime", Section(&RUNTIME)),
         ("alerting", Section(&ALERTING)),
+        ("rule_files", Value),
     ],
-    unsupported: &["rule_files", "scrape_config_files", "remote_write", "remote_read", "otlp", "tracing"],
+    unsupported: &[&["scrape_config_files", "remote_write", "remote_read", "otlp", "tracing"]],
+    harmless: &[],
+};
+
+pub(super) static RULE_FILE: Keys =
+    Keys { supported: &[("groups", List(&RULE_GROUP))], unsupported: &[], harmless: &[] };
+
+static RULE_GROUP: Keys = Keys {
+    supported: &[
+        ("name", Value),
+        ("interval", Value),
+        ("query_offset", Value),
+        ("limit", Value),
+        ("labels", Value),
+        ("rules", List(&RULE)),
+    ],
+    unsupported: &[],
+    harmless: &[],
+};
+
+static RULE: Keys = Keys {
+    supported: &[
+        ("record", Value),
+        ("alert", Value),
+        ("expr", Value),
+        ("for", Value),
+        ("keep_firing_for", Value),
+        ("labels", Value),
+        ("annotations", Value),
+    ],
+    unsupported: &[],
     harmless: &[],
 };
 
 /// How Go works inside: nothing here.
 static RUNTIME: Keys = Keys { supported: &[("gogc", Value)], unsupported: &[], harmless: &[] };
 
-/// As long as there is nobody to send alerts to, the section may stand.
 static ALERTING: Keys = Keys {
     supported: &[("alertmanagers", List(&ALERTMANAGER)), ("alert_relabel_configs", List(&RELABEL))],
     unsupported: &[],
@@ -51,7 +81,7 @@ static ALERTING: Keys = Keys {
 static ALERTMANAGER: Keys = Keys {
     supported: &[
         ("static_configs", List(&STATIC)),
-        ("dns_sd_configs", Value),
+        ("dns_sd_configs", List(&DNS)),
         ("scheme", Value),
         ("path_prefix", Value),
         ("timeout", Value),
@@ -61,7 +91,7 @@ static ALERTMANAGER: Keys = Keys {
         ("relabel_configs", List(&RELABEL)),
         ("alert_relabel_configs", List(&RELABEL)),
     ],
-    unsupported: SCRAPE.unsupported,
+    unsupported: &[CLIENT, &["sigv4"], MECHANISMS],
     harmless: HARMLESS,
 };
 
@@ -75,7 +105,7 @@ static EXEMPLARS: Keys = Keys { supported: &[("max_exemplars", Value)], unsuppor
 
 static TSDB: Keys = Keys {
     supported: &[("out_of_order_time_window", Value), ("retention", Section(&RETENTION))],
-    unsupported: &["stale_series_compaction_threshold"],
+    unsupported: &[&["stale_series_compaction_threshold"]],
     // How samples are encoded is the database's own affair.
     harmless: &[("chunk_encoding", ""), ("stale_series_compaction_threshold", "0")],
 };
@@ -91,6 +121,7 @@ static GLOBAL: Keys = Keys {
         ("scrape_interval", Value),
         ("scrape_timeout", Value),
         ("evaluation_interval", Value),
+        ("rule_query_offset", Value),
         ("scrape_protocols", Value),
         ("external_labels", Value),
         ("body_size_limit", Value),
@@ -101,8 +132,7 @@ static GLOBAL: Keys = Keys {
         ("target_limit", Value),
         ("keep_dropped_targets", Value),
     ],
-    unsupported: &[
-        "rule_query_offset",
+    unsupported: &[&[
         "query_log_file",
         "scrape_failure_log_file",
         "metric_name_validation_scheme",
@@ -111,7 +141,7 @@ static GLOBAL: Keys = Keys {
         "convert_classic_histograms_to_nhcb",
         "always_scrape_classic_histograms",
         "extra_scrape_metrics",
-    ],
+    ]],
     harmless: HARMLESS,
 };
 
@@ -157,64 +187,76 @@ static SCRAPE: Keys = Keys {
         ("metric_relabel_configs", List(&RELABEL)),
     ],
     unsupported: &[
-        "scrape_native_histograms",
-        "always_scrape_classic_histograms",
-        "convert_classic_histograms_to_nhcb",
-        "extra_scrape_metrics",
-        "scrape_failure_log_file",
-        "native_histogram_bucket_limit",
-        "native_histogram_min_bucket_factor",
-        "metric_name_validation_scheme",
-        "metric_name_escaping_scheme",
-        "basic_auth",
-        "authorization",
-        "oauth2",
-        "bearer_token",
-        "bearer_token_file",
-        "tls_config",
-        "proxy_url",
-        "no_proxy",
-        "proxy_from_environment",
-        "proxy_connect_header",
-        "http_headers",
-        "aws_sd_configs",
-        "azure_sd_configs",
-        "consul_sd_configs",
-        "digitalocean_sd_configs",
-        "docker_sd_configs",
-        "dockerswarm_sd_configs",
-        "ec2_sd_configs",
-        "ecs_sd_configs",
-        "elasticache_sd_configs",
-        "eureka_sd_configs",
-        "file_sd_configs",
-        "gce_sd_configs",
-        "hetzner_sd_configs",
-        "http_sd_configs",
-        "ionos_sd_configs",
-        "kubernetes_sd_configs",
-        "kuma_sd_configs",
-        "lightsail_sd_configs",
-        "linode_sd_configs",
-        "marathon_sd_configs",
-        "msk_sd_configs",
-        "nerve_sd_configs",
-        "nomad_sd_configs",
-        "oci_sd_configs",
-        "openstack_sd_configs",
-        "outscale_sd_configs",
-        "ovhcloud_sd_configs",
-        "puppetdb_sd_configs",
-        "rds_sd_configs",
-        "scaleway_sd_configs",
-        "serverset_sd_configs",
-        "stackit_sd_configs",
-        "triton_sd_configs",
-        "uyuni_sd_configs",
-        "vultr_sd_configs",
+        &[
+            "scrape_native_histograms",
+            "always_scrape_classic_histograms",
+            "convert_classic_histograms_to_nhcb",
+            "extra_scrape_metrics",
+            "scrape_failure_log_file",
+            "native_histogram_bucket_limit",
+            "native_histogram_min_bucket_factor",
+            "metric_name_validation_scheme",
+            "metric_name_escaping_scheme",
+        ],
+        CLIENT,
+        MECHANISMS,
     ],
     harmless: HARMLESS,
 };
+
+/// Settings of clients.
+const CLIENT: &[&str] = &[
+    "basic_auth",
+    "authorization",
+    "oauth2",
+    "bearer_token",
+    "bearer_token_file",
+    "tls_config",
+    "proxy_url",
+    "no_proxy",
+    "proxy_from_environment",
+    "proxy_connect_header",
+    "http_headers",
+];
+
+/// Ways to find targets.
+const MECHANISMS: &[&str] = &[
+    "aws_sd_configs",
+    "azure_sd_configs",
+    "consul_sd_configs",
+    "digitalocean_sd_configs",
+    "docker_sd_configs",
+    "dockerswarm_sd_configs",
+    "ec2_sd_configs",
+    "ecs_sd_configs",
+    "elasticache_sd_configs",
+    "eureka_sd_configs",
+    "file_sd_configs",
+    "gce_sd_configs",
+    "hetzner_sd_configs",
+    "http_sd_configs",
+    "ionos_sd_configs",
+    "kubernetes_sd_configs",
+    "kuma_sd_configs",
+    "lightsail_sd_configs",
+    "linode_sd_configs",
+    "marathon_sd_configs",
+    "msk_sd_configs",
+    "nerve_sd_configs",
+    "nomad_sd_configs",
+    "oci_sd_configs",
+    "openstack_sd_configs",
+    "outscale_sd_configs",
+    "ovhcloud_sd_configs",
+    "puppetdb_sd_configs",
+    "rds_sd_configs",
+    "scaleway_sd_configs",
+    "serverset_sd_configs",
+    "stackit_sd_configs",
+    "triton_sd_configs",
+    "uyuni_sd_configs",
+    "vultr_sd_configs",
+];
 
 static STATIC: Keys =
     Keys { supported: &[("targets", Value), ("labels", Value)], unsupported: &[], harmless: &[] };
@@ -243,7 +285,7 @@ static RELABEL: Keys = Keys {
 impl Keys {
     /// All keys from here on, as they are called in the file.
     pub(super) fn names(&self) -> Vec<&'static str> {
-        let mut out = self.unsupported.to_vec();
+        let mut out = self.unsupported.concat();
         for (name, below) in self.supported {
             out.push(name);
             if let Section(keys) | List(keys) = below {

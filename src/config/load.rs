@@ -6,15 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::keys::{self, Path};
+use super::loader::{Loader, non_zero};
 use super::raw;
-use super::section::{Item, Notes, Section, is_empty};
+use super::section::{Item, Notes, Section};
 use super::tree::{self, Value};
-use super::{
-    Config, DnsRecordType, DnsSdConfig, Error, GlobalConfig, HttpConfig, Limits, Scheme, ScrapeConfig,
-    ScrapeProtocol, StaticConfig, StorageConfig, environment,
-};
+use super::{Config, Error, GlobalConfig, Limits, ScrapeConfig, ScrapeProtocol, StorageConfig, environment};
 use crate::model::Labels;
-use crate::relabel::{Action, Rule, RuleSpec};
 
 /// How a file is read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,11 +65,6 @@ pub(super) fn print(file: &raw::File) -> String {
     serde_yaml::to_string(file).unwrap_or_default()
 }
 
-/// Turns sections into values. What is wrong is noted, and the default stands for it.
-struct Loader<'a> {
-    notes: &'a Notes<'a>,
-}
-
 impl<'a> Loader<'a> {
     fn config(&self, file: &Section<'a>) -> Config {
         let global = file.section("global").map(|raw| self.global(&raw)).unwrap_or_default();
@@ -96,32 +88,22 @@ impl<'a> Loader<'a> {
         {
             tracing::info!("runtime.gogc changes nothing here: there is no Go runtime");
         }
-        self.alerting(file);
-        Config { global, scrape_configs, storage: storage.unwrap_or_default() }
+        let alerting = file.section("alerting").map(|raw| self.alerting(&raw)).unwrap_or_default();
+        let rule_files = file.texts("rule_files").unwrap_or_default();
+        let rule_files = rule_files.into_iter().map(|(pattern, item)| self.pattern(pattern, &item)).collect();
+        Config { global, alerting, scrape_configs, rule_files, storage: storage.unwrap_or_default() }
     }
 
-    /// Alerts are not sent yet: the section is checked, and must name nobody to send them to.
-    fn alerting(&self, file: &Section<'a>) {
-        let Some(alerting) = file.section("alerting") else { return };
-        self.rules(&alerting, "alert_relabel_configs");
-        let mut receivers = false;
-        for manager in alerting.sections("alertmanagers") {
-            self.rules(&manager, "relabel_configs");
-            self.rules(&manager, "alert_relabel_configs");
-            manager.duration("timeout");
-            manager.text("path_prefix");
-            manager.boolean("follow_redirects", true);
-            manager.boolean("enable_http2", true);
-            self.scheme(&manager);
-            if let Some(version) = manager.text("api_version").filter(|v| !matches!(v.as_str(), "" | "v2")) {
-                let reason = format!("must be v2, not {version:?}");
-                manager.get("api_version").inspect(|item| self.notes.value(item.line, &item.path, reason));
-            }
-            receivers |= self.static_configs(&manager, true).iter().any(|group| !group.targets.is_empty());
-            receivers |= manager.get("dns_sd_configs").is_some_and(|item| !is_empty(item.node));
+    /// A pattern of file names, which begins at the folder of the configuration unless it is absolute.
+    fn pattern(&self, pattern: String, item: &Item<'a>) -> String {
+        if let Err(error) = glob::Pattern::new(&pattern) {
+            self.notes.value(item.line, &item.path, format!("not a pattern of file names: {error}"));
         }
-        if let Some(item) = file.get("alerting").filter(|_| receivers) {
-            self.notes.unsupported(item.line, &Path::new(), "alerting");
+        match FilePath::new(self.notes.file()).parent() {
+            Some(folder) if !pattern.is_empty() && FilePath::new(&pattern).is_relative() => {
+                folder.join(&pattern).to_string_lossy().into_owned()
+            }
+            _ => pattern,
         }
     }
 
@@ -188,6 +170,7 @@ impl<'a> Loader<'a> {
             scrape_timeout,
             evaluation_interval: non_zero(raw.duration("evaluation_interval"))
                 .unwrap_or(default.evaluation_interval),
+            rule_query_offset: raw.duration("rule_query_offset").unwrap_or_default(),
             scrape_protocols: self.protocols(raw),
             external_labels: Labels::from_pairs(expanded.filter(|(_, value)| !value.is_empty())),
             limits: Self::limits(raw),
@@ -236,10 +219,7 @@ impl<'a> Loader<'a> {
                 target_limit: or_global(own.target_limit, of.target_limit),
                 keep_dropped_targets: or_global(own.keep_dropped_targets, of.keep_dropped_targets),
             },
-            http: HttpConfig {
-                follow_redirects: raw.boolean("follow_redirects", true),
-                enable_http2: raw.boolean("enable_http2", true),
-            },
+            http: Self::http(raw),
             static_configs: self.static_configs(raw, relabel_configs.is_empty()),
             dns_sd_configs: self.dns(raw),
             relabel_configs,
@@ -247,19 +227,6 @@ impl<'a> Loader<'a> {
             job_name,
         };
         (!job.job_name.is_empty()).then_some(job)
-    }
-
-    fn scheme(&self, raw: &Section<'a>) -> Scheme {
-        let text = raw.text("scheme").unwrap_or_default();
-        match text.to_ascii_lowercase().as_str() {
-            "" | "http" => Scheme::Http,
-            "https" => Scheme::Https,
-            _ => {
-                let reason = format!("scheme must be http or https, not {text:?}");
-                raw.get("scheme").inspect(|item| self.notes.value(item.line, &item.path, reason));
-                Scheme::Http
-            }
-        }
     }
 
     fn protocol(&self, name: &str, item: &Item<'a>) -> Option<ScrapeProtocol> {
@@ -294,123 +261,6 @@ impl<'a> Loader<'a> {
         }
         Some(out)
     }
-
-    /// Labels; one without a value is none.
-    fn labels(&self, raw: &Section<'a>, key: &str) -> Labels {
-        let mut out = Vec::new();
-        for (name, item) in raw.entries(key) {
-            if name.is_empty() {
-                self.notes.value(item.line, &item.path, "a label name is empty");
-            }
-            if let Some(value) = raw.text_of(&item).filter(|value| !value.is_empty()) {
-                out.push((name.to_owned(), value));
-            }
-        }
-        Labels::from_pairs(out)
-    }
-
-    fn static_configs(&self, raw: &Section<'a>, hosts_only: bool) -> Vec<StaticConfig> {
-        let mut out = Vec::new();
-        for group in raw.sections("static_configs") {
-            let mut targets = Vec::new();
-            for (target, item) in group.texts("targets").unwrap_or_default() {
-                // Relabelling may still mend an address, so it is checked here only where there is none.
-                if target.is_empty() && hosts_only {
-                    self.notes.value(item.line, &item.path, "the address is empty; write host or host:port");
-                } else if hosts_only && target.contains('/') {
-                    let reason = format!("{target:?} is not a valid hostname; write host or host:port");
-                    self.notes.value(item.line, &item.path, reason);
-                }
-                targets.push(target);
-            }
-            out.push(StaticConfig { targets, labels: self.labels(&group, "labels") });
-        }
-        out
-    }
-
-    fn dns(&self, raw: &Section<'a>) -> Vec<DnsSdConfig> {
-        let mut out = Vec::new();
-        for raw in raw.sections("dns_sd_configs") {
-            let place = |key: &str| {
-                let item = raw.get(key);
-                (item.map_or(raw.line, |item| item.line), keys::with_key(&raw.path, key))
-            };
-            let complain = |key: &str, reason: &str| {
-                let (line, path) = place(key);
-                self.notes.value(line, &path, reason);
-            };
-            let names = raw.texts("names").unwrap_or_default();
-            if raw.get("names").is_none_or(|item| is_empty(item.node)) {
-                complain("names", "DNS discovery needs at least one name");
-            }
-            let text = raw.text("type").unwrap_or_else(|| "SRV".to_owned());
-            let record_type = DnsRecordType::from_name(&text);
-            if record_type.is_none() {
-                let reason = format!("invalid DNS record type {text:?}: SRV, A, AAAA, MX or NS");
-                complain("type", &reason);
-            }
-            let port = raw.port("port");
-            if port == 0 && record_type.is_some_and(|kind| kind != DnsRecordType::Srv) {
-                complain("port", "a port is required for all record types except SRV");
-            }
-            out.push(DnsSdConfig {
-                names: names.into_iter().map(|(name, _)| name).collect(),
-                record_type: record_type.unwrap_or(DnsRecordType::Srv),
-                port,
-                refresh_interval: non_zero(raw.duration("refresh_interval"))
-                    .unwrap_or(Duration::from_secs(30)),
-            });
-        }
-        out
-    }
-
-    fn rules(&self, raw: &Section<'a>, key: &str) -> Vec<Rule> {
-        raw.sections(key).iter().filter_map(|raw| self.rule(raw)).collect()
-    }
-
-    fn rule(&self, raw: &Section<'a>) -> Option<Rule> {
-        let default = RuleSpec::default();
-        let action = match raw.text("action") {
-            None => Some(Action::Replace),
-            Some(name) => {
-                let action = Action::from_name(&name);
-                let reason = if name.is_empty() {
-                    "relabel action cannot be empty".to_owned()
-                } else {
-                    format!("unknown relabel action {name:?}")
-                };
-                if let Some(item) = raw.get("action").filter(|_| action.is_none()) {
-                    self.notes.value(item.line, &item.path, reason);
-                }
-                action
-            }
-        };
-        let spec = RuleSpec {
-            source_labels: raw
-                .texts("source_labels")
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(name, _)| name)
-                .collect(),
-            separator: raw.text("separator").unwrap_or(default.separator),
-            regex: raw.text("regex").unwrap_or(default.regex),
-            modulus: raw.whole("modulus"),
-            target_label: raw.text("target_label").unwrap_or_default(),
-            replacement: raw.text("replacement").unwrap_or(default.replacement),
-            action: action?,
-        };
-        Rule::new(spec)
-            .map_err(|error| {
-                let line = raw.get(error.key()).map_or(raw.line, |item| item.line);
-                let path = keys::with_key(&raw.path, error.key());
-                self.notes.value(line, &path, error.to_string());
-            })
-            .ok()
-    }
-}
-
-fn non_zero(time: Option<Duration>) -> Option<Duration> {
-    time.filter(|time| !time.is_zero())
 }
 
 #[cfg(test)]

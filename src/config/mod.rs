@@ -1,18 +1,21 @@
 //! Configuration: YAML text in, one validated, compiled, immutable [`Config`] out.
 //!
-//! Read `global`, `scrape` and `discovery` (the typed sections), then `load` (text to typed: environment, keys,
-//! decoding, validation), `keys` (which keys exist and which of them are not supported), `tree` (YAML as a tree with
+//! Read `global`, `scrape`, `discovery` and `alerting` (the typed sections), then `load` (text to typed: environment,
+//! keys, decoding, validation) with `loader` (what several sections are made of), `keys` (which keys exist and which of them are not supported), `tree` (YAML as a tree with
 //! lines), `section` (values of it, read key by key), `raw` (the file as it is printed). Nothing here opens a socket or
 //! keeps a file open.
 
+pub mod alerting;
 pub mod discovery;
 mod environment;
 pub mod error;
 pub mod global;
 mod keys;
 pub mod load;
+mod loader;
 mod printed;
 mod raw;
+pub mod rule_file;
 pub mod scrape;
 mod section;
 pub mod storage;
@@ -21,11 +24,13 @@ mod tree;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use alerting::{AlertingConfig, AlertmanagerConfig};
 pub use discovery::{DnsRecordType, DnsSdConfig, StaticConfig};
-pub use error::Error;
+pub use error::{Error, RuleError};
 pub use global::{GlobalConfig, Limits, ScrapeProtocol};
 pub use load::{LoadOptions, load, parse};
 pub use printed::parse_size;
+pub use rule_file::{Place, RuleFile, RuleGroup, RuleKind, RuleSpec, load_rule_file, parse_rule_file};
 pub use scrape::{HttpConfig, Scheme, ScrapeConfig};
 pub use storage::StorageConfig;
 
@@ -34,8 +39,12 @@ pub use storage::StorageConfig;
 pub struct Config {
     /// Defaults for all jobs.
     pub global: GlobalConfig,
+    /// Who is told of alerts.
+    pub alerting: AlertingConfig,
     /// The jobs, in file order, with unique names.
     pub scrape_configs: Vec<Arc<ScrapeConfig>>,
+    /// Patterns of the names of rule files, those that are relative made to begin at the folder of the configuration.
+    pub rule_files: Vec<String>,
     /// What the database keeps and takes.
     pub storage: StorageConfig,
 }
@@ -53,7 +62,7 @@ impl Config {
             metrics_path: format!("{prefix}/metrics"),
             ..ScrapeConfig::new("emberkeep", &global)
         };
-        Self { global, scrape_configs: vec![Arc::new(job)], storage: StorageConfig::default() }
+        Self { global, scrape_configs: vec![Arc::new(job)], ..Self::default() }
     }
 
     /// The job called `name`.

@@ -23,6 +23,11 @@ impl<'a> Notes<'a> {
         Self { file, errors: RefCell::default() }
     }
 
+    /// The file.
+    pub(super) fn file(&self) -> &'a str {
+        self.file
+    }
+
     /// Notes that a value is not allowed where it stands.
     pub(super) fn value(&self, line: usize, path: &Path, reason: impl Into<String>) {
         let (file, path, reason) = (self.file.to_owned(), keys::show(path), reason.into());
@@ -44,7 +49,7 @@ impl<'a> Notes<'a> {
         }
     }
 
-    fn note(&self, error: Error) {
+    pub(super) fn note(&self, error: Error) {
         self.errors.borrow_mut().push(error);
     }
 
@@ -54,11 +59,7 @@ impl<'a> Notes<'a> {
         errors.sort_by_key(Error::line);
         // An anchor that is used in several places is wrong in all of them.
         errors.dedup_by_key(|error| error.to_string());
-        match errors.len() {
-            0 => Ok(()),
-            1 => Err(errors.remove(0)),
-            _ => Err(Error::Several(errors)),
-        }
+        Error::all(errors)
     }
 }
 
@@ -118,7 +119,7 @@ impl<'a> Section<'a> {
         if keys.supported.iter().any(|(name, _)| name == key) {
             return;
         }
-        if !keys.unsupported.contains(&key.as_str()) {
+        if !keys.unsupported.iter().any(|list| list.contains(&key.as_str())) {
             let (file, path) = (self.notes.file.to_owned(), keys::show(&self.path));
             let (line, key, hint) = (*line, key.clone(), keys.hint(key));
             return self.notes.note(Error::UnknownKey { file, line, path, key, hint });
@@ -220,6 +221,12 @@ impl<'a> Section<'a> {
         self.entries(key).into_iter().map(|(name, item)| (name.to_owned(), texts(&item))).collect()
     }
 
+    /// Names and texts.
+    pub(super) fn map_of_text(&self, key: &str) -> BTreeMap<String, String> {
+        let text = |(name, item): (&str, Item<'a>)| Some((name.to_owned(), self.text_of(&item)?));
+        self.entries(key).into_iter().filter_map(text).collect()
+    }
+
     fn parsed<T>(&self, key: &str, what: &str, nothing: T, parse: impl Fn(&Node) -> Option<T>) -> Option<T> {
         let item = self.get(key)?;
         if item.node.is_null() {
@@ -307,7 +314,8 @@ pub(super) fn is_empty(node: &Node) -> bool {
 impl Keys {
     /// What is meant by an unknown key.
     fn hint(&self, key: &str) -> String {
-        let names = || self.supported.iter().map(|(name, _)| *name).chain(self.unsupported.iter().copied());
+        let unsupported = || self.unsupported.iter().copied().flatten().copied();
+        let names = || self.supported.iter().map(|(name, _)| *name).chain(unsupported());
         let lower = key.to_ascii_lowercase().replace('-', "_");
         let near = names().map(|name| (strsim::damerau_levenshtein(&lower, name), name)).min();
         match near {

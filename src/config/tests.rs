@@ -1,6 +1,7 @@
 //! Tests of loading: what is accepted, what is refused and with which words, what is printed.
 
 use super::*;
+use crate::config::Scheme;
 
 fn parsed(text: &str) -> Config {
     parse(text, "f.yml", &LoadOptions::default()).map_err(|e| e.to_string()).expect(text)
@@ -33,7 +34,8 @@ fn refuses_with_file_line_and_key() {
     let job = "scrape_configs:\n- job_name: a\n";
     check("globul: {}", "f.yml:1: configuration: unknown key \"globul\"; did you mean \"global\"?");
     check("global:\n  x: 1", "f.yml:2: global: unknown key \"x\"");
-    check("rule_files:\n- a.yml", "f.yml:1: configuration: \"rule_files\" is not supported yet");
+    check("rule_files:\n- 'a['", "f.yml:2: rule_files[0]: not a pattern of file names");
+    check("rule_files: a.yml", "f.yml:1: rule_files: must be a list");
     check(
         &format!("{job}  basic_auth:\n    username: x"),
         "f.yml:3: scrape_configs[0]: \"basic_auth\" is not supported yet",
@@ -111,15 +113,24 @@ fn refuses_with_file_line_and_key() {
     );
     check(&format!("{job}  <<: 5"), "must be a mapping or a list of mappings to merge in");
     check("[]", "f.yml:1: configuration: must be a mapping of keys, not a list");
+    let manager = "alerting:\n  alertmanagers:\n  - ";
+    check(&format!("{manager}api_version: v1"), "api_version: must be v2, not \"v1\"");
+    check(&format!("{manager}timeout: 0s"), "alertmanagers[0].timeout: must be longer than nothing");
     check(
-        "alerting:\n  alertmanagers:\n  - static_configs:\n    - targets: [a:9093]",
-        "f.yml:1: configuration: \"alerting\" is not supported yet",
+        &format!("{manager}sigv4: {{region: x}}"),
+        "f.yml:3: alerting.alertmanagers[0]: \"sigv4\" is not supported yet",
     );
     check(
-        "alerting:\n  alertmanagers:\n  - dns_sd_configs:\n    - names: [a]",
-        "\"alerting\" is not supported yet",
+        &format!("{manager}kubernetes_sd_configs: [{{role: pod}}]"),
+        "\"kubernetes_sd_configs\" is not supported yet",
     );
-    check("alerting:\n  alertmanagers:\n  - api_version: v1", "api_version: must be v2, not \"v1\"");
+    check(
+        &format!("{manager}static_configs: [{{targets: ['http://a:9093']}}]"),
+        "alertmanagers[0].static_configs[0].targets[0]: \"http://a:9093\" is not a valid hostname",
+    );
+    check(&format!("{manager}relabel_configs:\n    -"), "relabel_configs[0]: empty or null entry");
+    check(&format!("{manager}alert_relabel_configs: [{{action: nope}}]"), "unknown relabel action \"nope\"");
+    check("alerting: {alert_relabel_configs: [null]}", "alerting.alert_relabel_configs[0]: empty or null");
 }
 
 #[test]
@@ -221,6 +232,18 @@ global:
   scrape_interval: 90m
   external_labels: {monitor: a}
   body_size_limit: 15MB
+alerting:
+  alert_relabel_configs: [{action: labeldrop, regex: replica}]
+  alertmanagers:
+  - scheme: HTTPS
+    path_prefix: /am
+    timeout: 90s
+    follow_redirects: false
+    static_configs: [{targets: ['am:9093'], labels: {zone: a}}]
+    dns_sd_configs: [{names: [am], type: a, port: 9093}]
+    relabel_configs: [{source_labels: [zone], regex: b, action: drop}]
+    alert_relabel_configs: [{action: drop, source_labels: [severity], regex: info}]
+  - api_version:
 scrape_configs:
 - job_name: everything
   honor_labels: true
@@ -242,6 +265,47 @@ scrape_configs:
     let printed = config.to_yaml();
     assert!(printed.contains("scrape_interval: 1h30m"), "{printed}");
     assert_eq!(parsed(&printed), config, "{printed}");
+    let alerting = "\
+alerting:
+  alert_relabel_configs:
+  - regex: replica
+    action: labeldrop
+  alertmanagers:
+  - follow_redirects: false
+    enable_http2: true
+    scheme: https
+    path_prefix: /am
+    timeout: 1m30s
+    api_version: v2
+    relabel_configs:
+    - source_labels:
+      - zone
+      regex: b
+      action: drop
+    alert_relabel_configs:
+    - source_labels:
+      - severity
+      regex: info
+      action: drop
+    dns_sd_configs:
+    - names:
+      - am
+      refresh_interval: 30s
+      type: A
+      port: 9093
+    static_configs:
+    - targets:
+      - am:9093
+      labels:
+        zone: a
+  - follow_redirects: true
+    enable_http2: true
+    scheme: http
+    timeout: 10s
+    api_version: v2
+scrape_configs:
+";
+    assert!(printed.contains(alerting), "{printed}");
     let own = Config::self_scrape("localhost:9090", "/prom");
     assert_eq!(parsed(&own.to_yaml()), own);
     assert_eq!(parsed(&Config::default().to_yaml()), Config::default());

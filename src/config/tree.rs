@@ -20,6 +20,8 @@ const MAX_DEPTH: usize = 100;
 pub(super) struct Node {
     /// Line, from 1.
     pub(super) line: usize,
+    /// Column in characters, from 1.
+    pub(super) column: usize,
     pub(super) value: Value,
     /// Nodes in it, itself included, and those of aliases every time.
     size: usize,
@@ -56,7 +58,7 @@ pub(super) struct Fault {
 
 impl Node {
     fn scalar(text: &str, plain: bool, line: usize) -> Self {
-        Self { line, value: Value::Scalar { text: text.to_owned(), plain }, size: 1 }
+        Self { line, column: 1, value: Value::Scalar { text: text.to_owned(), plain }, size: 1 }
     }
 
     /// Whether it says nothing: `null`, or nothing at all.
@@ -133,7 +135,7 @@ impl Node {
 /// Reads `text`. Nothing where there is no document.
 pub(super) fn read(text: &str) -> Result<(Option<Rc<Node>>, Vec<Fault>), Fault> {
     let parser = Parser::new_from_str(text);
-    let mut builder = Builder { parser, anchors: HashMap::new(), nodes: 0, faults: Vec::new() };
+    let mut builder = Builder { parser, anchors: HashMap::new(), nodes: 0, column: 1, faults: Vec::new() };
     let root = builder.document()?;
     if let Some(root) = &root
         && root.size > builder.nodes * 10 + 100_000
@@ -156,13 +158,18 @@ struct Builder<'a> {
     anchors: HashMap<usize, Rc<Node>>,
     /// Nodes made so far, aliases not counted.
     nodes: usize,
+    /// Of the last event.
+    column: usize,
     faults: Vec<Fault>,
 }
 
 impl<'a> Builder<'a> {
     fn next(&mut self) -> Result<(Event<'a>, usize), Fault> {
         match self.parser.next_event() {
-            Some(Ok((event, span))) => Ok((event, span.start.line())),
+            Some(Ok((event, span))) => {
+                self.column = span.start.col() + 1;
+                Ok((event, span.start.line()))
+            }
             Some(Err(error)) => Err(broken(&error)),
             None => Ok((Event::StreamEnd, 1)),
         }
@@ -197,7 +204,8 @@ impl<'a> Builder<'a> {
             return Err(fault(line, "lists and mappings are too deep inside each other"));
         }
         self.nodes += 1;
-        let (node, anchor) = match event {
+        let column = self.column;
+        let (mut node, anchor) = match event {
             Event::Alias(id) => {
                 let node = self.anchors.get(&id).map(Rc::clone);
                 return node.ok_or_else(|| fault(line, "an anchor holds itself"));
@@ -210,6 +218,7 @@ impl<'a> Builder<'a> {
             Event::MappingStart(anchor, _) => (self.map(line, path, depth)?, anchor),
             _ => return Err(fault(line, "a value is missing")),
         };
+        node.column = column;
         let node = Rc::new(node);
         if anchor > 0 {
             self.anchors.insert(anchor, Rc::clone(&node));
@@ -235,7 +244,7 @@ impl<'a> Builder<'a> {
         loop {
             let next = self.next()?;
             if matches!(next.0, Event::SequenceEnd) {
-                return Ok(Node { line, value: Value::List(items), size });
+                return Ok(Node { line, column: 1, value: Value::List(items), size });
             }
             let item = self.node(next, &with_index(path, items.len()), depth + 1)?;
             size = size.saturating_add(item.size);
@@ -288,7 +297,7 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        Ok(Node { line, value: Value::Map(entries), size })
+        Ok(Node { line, column: 1, value: Value::Map(entries), size })
     }
 }
 

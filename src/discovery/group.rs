@@ -9,7 +9,7 @@ use crate::model::Labels;
 /// Targets that came from one source at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetGroup {
-    /// Where it came from; unique within a job.
+    /// Where it came from; unique within a set.
     pub source: String,
     /// Labels of each target, `__address__` among them.
     pub targets: Vec<Labels>,
@@ -18,7 +18,7 @@ pub struct TargetGroup {
 }
 
 impl TargetGroup {
-    /// The group written down as entry `index` of a job.
+    /// The group written down as entry `index` of a set.
     pub(super) fn fixed(index: usize, config: &StaticConfig) -> Self {
         Self {
             source: format!("static/{index}"),
@@ -32,9 +32,16 @@ impl TargetGroup {
     }
 }
 
-/// All groups of all jobs, by job name.
+/// All groups of all sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TargetSets {
-    /// The groups of each job, in a fixed order of sources.
-    pub jobs: BTreeMap<String, Vec<Arc<TargetGroup>>>,
+    /// The groups of each set by its name, in a fixed order of sources.
+    pub(super) by_name: BTreeMap<String, Vec<Arc<TargetGroup>>>,
+}
+
+impl TargetSets {
+    /// The groups of the set called `name`, in a fixed order of sources.
+    pub fn groups(&self, name: &str) -> &[Arc<TargetGroup>] {
+        self.by_name.get(name).map_or(&[], Vec::as_slice)
+    }
 }

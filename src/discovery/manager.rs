@@ -1,4 +1,4 @@
-//! Runs the discoverers of all jobs and publishes the merged target sets on a watch channel.
+//! Runs the discoverers of all sets and publishes the merged target sets on a watch channel.
 //!
 //! **Invariants**: what a discoverer found stays when it fails; one that is the same before and after a reload keeps its
 //! task and its groups.
@@ -16,10 +16,9 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::mechanism::{Environment, Mechanism};
 use super::metrics::DiscoveryMetrics;
-use super::{Discoverer, GroupSender, TargetGroup, TargetSets};
-use crate::config::Config;
+use super::{Discoverer, GroupSender, SetConfig, TargetGroup, TargetSets};
 use crate::net::Resolver;
-use crate::telemetry::{Registry, Restarts};
+use crate::telemetry::Restarts;
 use crate::util::lock::lock;
 
 /// Pause before a discoverer that panicked is begun again.
@@ -27,6 +26,8 @@ const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// What the tasks share.
 struct Shared {
+    /// Who wants the targets, as metrics say it.
+    user: &'static str,
     metrics: DiscoveryMetrics,
     state: Mutex<State>,
     publish: watch::Sender<Arc<TargetSets>>,
@@ -34,7 +35,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    config: Config,
+    sets: Vec<SetConfig>,
     /// The last groups of each mechanism that is wanted, by source.
     groups: HashMap<String, BTreeMap<String, Arc<TargetGroup>>>,
 }
@@ -45,7 +46,7 @@ struct Running {
     by_mechanism: HashMap<Mechanism, AbortHandle>,
 }
 
-/// Owns the tasks of discovery.
+/// Owns the tasks of discovery for one user of targets.
 pub struct DiscoveryManager {
     environment: Environment,
     shared: Arc<Shared>,
@@ -53,12 +54,11 @@ pub struct DiscoveryManager {
 }
 
 impl DiscoveryManager {
-    /// A manager without jobs.
-    pub fn new(resolver: Arc<dyn Resolver>, registry: &mut Registry) -> Self {
+    /// A manager without sets. `user` is what metrics call who wants the targets: `scrape` or `notify`.
+    pub fn new(user: &'static str, resolver: Arc<dyn Resolver>, metrics: DiscoveryMetrics) -> Self {
         let (publish, _) = watch::channel(Arc::new(TargetSets::default()));
-        let metrics = DiscoveryMetrics::new(registry);
         let environment = Environment { resolver, metrics: metrics.clone() };
-        let shared = Arc::new(Shared { metrics, state: Mutex::default(), publish });
+        let shared = Arc::new(Shared { user, metrics, state: Mutex::default(), publish });
         Self { environment, shared, running: Mutex::default() }
     }
 
@@ -67,10 +67,9 @@ impl DiscoveryManager {
         self.shared.publish.subscribe()
     }
 
-    /// Switches to the jobs of `config` and publishes what is known of them already. Must run within the runtime.
-    pub fn commit(&self, config: &Config) {
-        let wanted: Vec<Mechanism> =
-            config.scrape_configs.iter().flat_map(|job| Mechanism::all_of(job)).collect();
+    /// Switches to `sets` and publishes what is known of them already. Must run within the runtime.
+    pub fn commit(&self, sets: Vec<SetConfig>) {
+        let wanted: Vec<Mechanism> = sets.iter().flat_map(Mechanism::all_of).collect();
         let mut running = lock(&self.running);
         let Running { tasks, by_mechanism } = &mut *running;
         by_mechanism.retain(|mechanism, task| {
@@ -87,11 +86,11 @@ impl DiscoveryManager {
             for identity in identities {
                 state.groups.entry(identity).or_default();
             }
-            for job in state.config.scrape_configs.iter().filter(|job| config.job(&job.job_name).is_none()) {
-                let name = vec![("config".to_owned(), job.job_name.clone())];
-                self.shared.metrics.discovered.remove(&name);
+            let gone = |old: &&SetConfig| sets.iter().all(|new| new.name != old.name);
+            for set in state.sets.iter().filter(gone) {
+                self.shared.metrics.discovered.remove(&self.shared.labels(set));
             }
-            state.config = config.clone();
+            state.sets = sets;
         }
         self.shared.merge();
         for mechanism in wanted {
@@ -140,26 +139,31 @@ impl Shared {
         self.merge();
     }
 
-    /// Puts the groups of every job together and publishes them if anything changed.
+    /// The labels of the metrics of `set`.
+    fn labels(&self, set: &SetConfig) -> Vec<(String, String)> {
+        vec![("name".to_owned(), self.user.to_owned()), ("config".to_owned(), set.name.clone())]
+    }
+
+    /// Puts the groups of every set together and publishes them if anything changed.
     fn merge(&self) {
         let state = lock(&self.state);
         let mut sets = TargetSets::default();
-        for job in &state.config.scrape_configs {
-            let fixed = job
+        for set in &state.sets {
+            let fixed = set
                 .static_configs
                 .iter()
                 .enumerate()
                 .map(|(at, config)| Arc::new(TargetGroup::fixed(at, config)));
-            let found = Mechanism::all_of(job)
+            let found = Mechanism::all_of(set)
                 .filter_map(|mechanism| state.groups.get(&mechanism.identity()))
                 .flat_map(|groups| groups.values().map(Arc::clone));
             let groups: Vec<_> = fixed.chain(found).collect();
             let count: usize = groups.iter().map(|group| group.targets.len()).sum();
             self.metrics
                 .discovered
-                .get_or_create(&vec![("config".to_owned(), job.job_name.clone())])
+                .get_or_create(&self.labels(set))
                 .set(i64::try_from(count).unwrap_or(i64::MAX));
-            sets.jobs.insert(job.job_name.clone(), groups);
+            sets.by_name.insert(set.name.clone(), groups);
         }
         // Published under the lock, so that an older merge cannot overwrite a newer one.
         self.publish.send_if_modified(|current| {
@@ -175,7 +179,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{LoadOptions, parse};
+    use crate::config::{Config, LoadOptions, parse};
     use crate::net::{DnsError, DnsRecord, RecordKind};
     use futures_util::future::BoxFuture;
 
@@ -195,8 +199,17 @@ mod tests {
         }
     }
 
+    fn manager(resolver: Arc<dyn Resolver>) -> DiscoveryManager {
+        DiscoveryManager::new("scrape", resolver, DiscoveryMetrics::default())
+    }
+
+    fn jobs(text: &str) -> Vec<SetConfig> {
+        let config: Config = parse(text, "f", &LoadOptions::default()).expect("valid");
+        SetConfig::of_jobs(&config)
+    }
+
     fn addresses(sets: &TargetSets) -> Vec<String> {
-        let groups = sets.jobs.values().flatten();
+        let groups = sets.by_name.values().flatten();
         groups.flat_map(|g| &g.targets).map(|t| t.get("__address__").unwrap_or("").to_owned()).collect()
     }
 
@@ -207,13 +220,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn failures_keep_targets_and_empty_answers_remove_them() {
         let table = Arc::new(Table::default());
-        let mut registry = Registry::default();
-        let manager = DiscoveryManager::new(table.clone(), &mut registry);
+        let manager = manager(table.clone());
         let mut targets = manager.targets();
         let text = "scrape_configs:\n- job_name: a\n  static_configs: [{targets: [s]}]\n  dns_sd_configs:\n  \
                     - {names: [x], type: A, port: 80, refresh_interval: 5s}\n";
-        let config = parse(text, "f", &LoadOptions::default()).expect("valid");
-        manager.commit(&config);
+        manager.commit(jobs(text));
         assert_eq!(addresses(&targets.borrow_and_update()), ["s"]);
         let set = |records: Option<Vec<DnsRecord>>| match records {
             Some(records) => drop(lock(&table.0).insert("x".to_owned(), records)),
@@ -223,14 +234,14 @@ mod tests {
         targets.changed().await.expect("published");
         let sets = Arc::clone(&targets.borrow_and_update());
         assert_eq!(addresses(&sets), ["s", "10.0.0.1:80", "10.0.0.2:80"]);
-        assert_eq!(sets.jobs["a"][1].targets[0].get("__meta_dns_name"), Some("x"));
+        assert_eq!(sets.groups("a")[1].targets[0].get("__meta_dns_name"), Some("x"));
         // Two refreshes fail: nothing changes.
         set(None);
         tokio::time::sleep(Duration::from_secs(11)).await;
         assert!(!targets.has_changed().expect("open"));
         assert_eq!(manager.shared.metrics.dns_failures.get(), 2);
         // A reload that changes nothing about the look-up keeps what it found.
-        manager.commit(&config);
+        manager.commit(jobs(text));
         assert!(!targets.has_changed().expect("open"));
         set(Some(Vec::new()));
         targets.changed().await.expect("published");
@@ -245,14 +256,14 @@ mod tests {
             "_m._tcp.x".to_owned(),
             vec![DnsRecord::Service { target: "host.x.".to_owned(), port: 9100 }],
         );
-        let manager = DiscoveryManager::new(table, &mut Registry::default());
+        let manager = manager(table);
         let mut targets = manager.targets();
         let text = "scrape_configs:\n- job_name: a\n  dns_sd_configs: [{names: [_m._tcp.x]}]\n";
-        manager.commit(&parse(text, "f", &LoadOptions::default()).expect("valid"));
+        manager.commit(jobs(text));
         targets.borrow_and_update();
         targets.changed().await.expect("published");
         let sets = Arc::clone(&targets.borrow());
-        let target = &sets.jobs["a"][0].targets[0];
+        let target = &sets.groups("a")[0].targets[0];
         assert_eq!(target.get("__address__"), Some("host.x:9100"));
         assert_eq!(target.get("__meta_dns_srv_record_target"), Some("host.x."));
         assert_eq!(target.get("__meta_dns_srv_record_port"), Some("9100"));
@@ -261,10 +272,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_too_late_changes_nothing() {
-        let manager = DiscoveryManager::new(Arc::new(Table::default()), &mut Registry::default());
+        let manager = manager(Arc::new(Table::default()));
         let groups = |identity: &str| Shared::sender(&manager.shared, identity.to_owned());
         let text = "scrape_configs:\n- job_name: a\n  dns_sd_configs: [{names: [x], type: A, port: 80}]\n";
-        manager.commit(&parse(text, "f", &LoadOptions::default()).expect("valid"));
+        manager.commit(jobs(text));
         let group = |source: &str, address: &str| TargetGroup {
             source: source.to_owned(),
             targets: vec![crate::model::Labels::from_pairs([("__address__", address)])],
@@ -278,9 +289,9 @@ mod tests {
         assert_eq!(addresses(&manager.targets().borrow()), ["one", "three"]);
         groups("dns/A/80/gone").send(group("c", "four"));
         assert_eq!(addresses(&manager.targets().borrow()), ["one", "three"]);
-        manager.commit(&Config::default());
+        manager.commit(jobs(""));
         sender.send(group("a", "one"));
-        manager.commit(&parse(text, "f", &LoadOptions::default()).expect("valid"));
+        manager.commit(jobs(text));
         assert_eq!(addresses(&manager.targets().borrow()), [] as [String; 0]);
         manager.stop().await;
     }
@@ -302,10 +313,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_does_not_end_the_look_ups() {
-        let manager = DiscoveryManager::new(Arc::new(Faulty::default()), &mut Registry::default());
+        let manager = manager(Arc::new(Faulty::default()));
         let mut targets = manager.targets();
         let text = "scrape_configs:\n- job_name: a\n  dns_sd_configs: [{names: [x], type: A, port: 80}]\n";
-        manager.commit(&parse(text, "f", &LoadOptions::default()).expect("valid"));
+        manager.commit(jobs(text));
         targets.borrow_and_update();
         let published = tokio::time::timeout(Duration::from_secs(60), targets.changed());
         published.await.expect("looked up again").expect("published");

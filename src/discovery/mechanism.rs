@@ -1,11 +1,11 @@
-//! The mechanisms a job can name, apart from static targets. A new one is a variant here and a discoverer of its own.
+//! The mechanisms a set can name, apart from static targets. A new one is a variant here and a discoverer of its own.
 
 use std::sync::Arc;
 
-use super::Discoverer;
 use super::dns::DnsDiscoverer;
 use super::metrics::DiscoveryMetrics;
-use crate::config::{DnsSdConfig, ScrapeConfig};
+use super::{Discoverer, SetConfig};
+use crate::config::DnsSdConfig;
 use crate::net::Resolver;
 
 /// What discoverers are made with.
@@ -14,7 +14,7 @@ pub(super) struct Environment {
     pub(super) metrics: DiscoveryMetrics,
 }
 
-/// What to find and how. Equal ones are one, whichever jobs want them.
+/// What to find and how. Equal ones are one, whichever sets want them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Mechanism {
     /// Look-ups of one name.
@@ -27,9 +27,9 @@ pub(super) enum Mechanism {
 }
 
 impl Mechanism {
-    /// Those of a job, in the order in which their groups are shown.
-    pub(super) fn all_of(job: &ScrapeConfig) -> impl Iterator<Item = Self> + '_ {
-        job.dns_sd_configs.iter().flat_map(|config| {
+    /// Those of a set, in the order in which their groups are shown.
+    pub(super) fn all_of(set: &SetConfig) -> impl Iterator<Item = Self> + '_ {
+        set.dns_sd_configs.iter().flat_map(|config| {
             config.names.iter().map(|name| {
                 let config = DnsSdConfig { names: Vec::new(), ..config.clone() };
                 Self::Dns { name: name.clone(), config }

@@ -3,9 +3,9 @@
 use crate::telemetry::metrics::{Counter, Family, Gauge};
 use crate::telemetry::{Registry, Restarts};
 
-/// Counters and gauges; clones share their values.
+/// Counters and gauges of all managers; clones share their values.
 #[derive(Debug, Default, Clone)]
-pub(super) struct DiscoveryMetrics {
+pub struct DiscoveryMetrics {
     pub(super) dns_lookups: Counter,
     pub(super) dns_failures: Counter,
     pub(super) discovered: Family<Vec<(String, String)>, Gauge>,
@@ -13,12 +13,13 @@ pub(super) struct DiscoveryMetrics {
 }
 
 impl DiscoveryMetrics {
-    pub(super) fn new(registry: &mut Registry) -> Self {
+    /// Registers them.
+    pub fn new(registry: &mut Registry) -> Self {
         let m = Self::default();
         let r = registry.sub_registry_with_prefix("prometheus_sd");
         r.register("dns_lookups", "DNS look-ups of discovery", m.dns_lookups.clone());
         r.register("dns_lookup_failures", "DNS look-ups without a definite answer", m.dns_failures.clone());
-        r.register("discovered_targets", "Targets found, by job", m.discovered.clone());
+        r.register("discovered_targets", "Targets found, by set and who wants them", m.discovered.clone());
         r.register(
             "refresh_panics",
             "Times looking up a name panicked and was begun again",

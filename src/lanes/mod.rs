@@ -40,6 +40,8 @@ pub struct Lanes {
     pub queries: Lane,
     /// Bodies of remote write that are inflated and stored. As many as there are cores: more would only take memory.
     pub writes: Lane,
+    /// Evaluation of rules: a heavy dashboard does not delay alerts.
+    pub rules: Lane,
     /// Labels, exemplars, metadata, and the text of queries.
     pub metadata: Lane,
     /// Status and administration.
@@ -49,12 +51,13 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// Lanes with places for as many queries.
-    pub fn new(queries: usize) -> Self {
+    /// Lanes with places for as many queries, and evaluations of rules.
+    pub fn new(queries: usize, rules: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             writes: Lane::new("request", cores),
             queries: Lane::new("query", queries),
+            rules: Lane::new("rule", rules),
             metadata: Lane::new("request", METADATA_PLACES),
             administration: Lane::new("request", ADMINISTRATION_PLACES),
             metrics: Lane::new("request", METRICS_PLACES),
@@ -157,7 +160,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_lane_that_is_full_refuses_when_the_time_is_over() {
-        let lanes = Lanes::new(1);
+        let lanes = Lanes::new(1, 1);
         let long = Duration::from_secs(60);
         let place = lanes.queries.enter(long).await.expect("a place");
         let refused = lanes.queries.enter(long).await.expect_err("it is taken");
@@ -169,7 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_is_held_until_the_work_ends_also_when_nobody_waits() {
-        let lanes = Lanes::new(1);
+        let lanes = Lanes::new(1, 1);
         let place = lanes.queries.wait().await.expect("a place");
         let ((end, ends), (begin, begins)) =
             (std::sync::mpsc::channel::<()>(), tokio::sync::oneshot::channel());

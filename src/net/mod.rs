@@ -1,7 +1,7 @@
 //! The outside world: HTTP and DNS. The only user of hyper as a client, of reqwest and hickory-resolver.
 //!
 //! Read `resolver` (names to records), `system` with `files` (as the system does it), `dial` (names to connections),
-//! `http_url`, then `http` (the client of scrapes); `api` asks other servers for the command line.
+//! `http_url`, then `http` (the client of scrapes and of what is sent); `api` asks other servers for the command line.
 
 pub mod api;
 pub mod dial;
@@ -14,7 +14,7 @@ pub mod system;
 pub use api::ApiClient;
 pub use dial::{DialError, Dialer};
 pub use files::ResolverFiles;
-pub use http::{HttpClient, HttpError, HttpRequest, HttpResponse};
+pub use http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse};
 pub use http_url::{HttpUrl, UrlError};
 pub use resolver::{DnsError, DnsRecord, RecordKind, Resolver};
 pub use system::SystemResolver;

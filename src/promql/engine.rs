@@ -119,6 +119,26 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
         let (expr, asked) = self.read(source, query, options)?;
+        self.instant_of(&asked, &expr, time_ms)
+    }
+
+    /// As [`Engine::instant`], of a query that was parsed before, with the features of this engine.
+    ///
+    /// # Errors
+    /// As [`Engine::instant`].
+    pub fn instant_parsed(
+        &self,
+        source: &dyn Queryable,
+        expr: &Expr,
+        time_ms: i64,
+        options: &QueryOptions,
+    ) -> Result<QueryResult, Error> {
+        let asked = self.ask(source, options, 0)?;
+        self.instant_of(&asked, expr, time_ms)
+    }
+
+    fn instant_of(&self, asked: &Asked<'_>, expr: &Expr, time_ms: i64) -> Result<QueryResult, Error> {
+        let options = asked.options;
         if let ExprKind::String(text) = &expr.unwrap_parens().kind {
             let value = Value::String { timestamp: time_ms, value: lossy(text).into_owned() };
             return Ok(QueryResult {
@@ -131,7 +151,7 @@ impl Engine {
             });
         }
         let times = QueryTimes { start: time_ms, end: time_ms, step: 0 };
-        self.run(&asked, &expr, times, Grid::instant(time_ms))
+        self.run(asked, expr, times, Grid::instant(time_ms))
     }
 
     /// Evaluates `query` at every step from `start_ms` up to at most `end_ms`.
@@ -207,17 +227,8 @@ impl Engine {
         query: &str,
         options: &'a QueryOptions,
     ) -> Result<(Expr, Asked<'a>), Error> {
-        let started = Instant::now();
-        let default_step_ms = self.default_step_ms.load(Ordering::Relaxed);
-        let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
-        let memory = Memory::new(self.options.max_memory, &self.memory);
-        let text = Ticket::try_new(&memory, query.len().saturating_mul(BYTES_PER_CHARACTER))?;
-        let limits = Limits {
-            max_samples: self.options.max_samples,
-            memory,
-            deadline: started.checked_add(timeout),
-            stop: options.stop.clone(),
-        };
+        let asked = self.ask(source, options, query.len())?;
+        let limits = &asked.limits;
         let mut patterns = RegexBudget::until(limits.deadline, limits.stop.clone());
         let expr = parse_within(query, &self.options.features, &mut patterns);
         limits.check_time()?;
@@ -226,7 +237,28 @@ impl Engine {
             // What explains it would be a tree as high, to be written and dropped on any stack.
             return Err(Error::TooDeep("explained"));
         }
-        Ok((expr, Asked { source, options, limits, default_step_ms, started, _text: text }))
+        Ok((expr, asked))
+    }
+
+    /// Begins a query of so many bytes.
+    fn ask<'a>(
+        &self,
+        source: &'a dyn Queryable,
+        options: &'a QueryOptions,
+        query_bytes: usize,
+    ) -> Result<Asked<'a>, Error> {
+        let started = Instant::now();
+        let default_step_ms = self.default_step_ms.load(Ordering::Relaxed);
+        let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
+        let memory = Memory::new(self.options.max_memory, &self.memory);
+        let text = Ticket::try_new(&memory, query_bytes.saturating_mul(BYTES_PER_CHARACTER))?;
+        let limits = Limits {
+            max_samples: self.options.max_samples,
+            memory,
+            deadline: started.checked_add(timeout),
+            stop: options.stop.clone(),
+        };
+        Ok(Asked { source, options, limits, default_step_ms, started, _text: text })
     }
 
     /// Runs the query where its depth has room: planning and evaluation recurse as deep as the expression.

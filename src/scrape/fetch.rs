@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use super::target::Target;
 use crate::config::{ScrapeConfig, ScrapeProtocol};
 use crate::expfmt::Format;
-use crate::net::{HttpClient, HttpError, HttpRequest};
+use crate::net::{HttpClient, HttpError, HttpMethod, HttpRequest};
 
 /// No body is larger than this, whatever the configuration says.
 const MAX_BODY_BYTES: u64 = 512 << 20;
@@ -61,9 +61,9 @@ impl Fetch for HttpClient {
             ("User-Agent", concat!("Emberkeep/", env!("CARGO_PKG_VERSION")).to_owned()),
             ("X-Prometheus-Scrape-Timeout-Seconds", target.timeout.as_secs_f64().to_string()),
         ];
-        let request = HttpRequest { url: target.url.clone(), headers };
+        let request = HttpRequest { method: HttpMethod::Get, url: target.url.clone(), headers };
         Box::pin(async move {
-            let response = self.get(&request).await?;
+            let response = self.send(request).await?;
             if response.status() != 200 {
                 let status = response.status_text();
                 response.discard().await;

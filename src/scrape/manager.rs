@@ -20,7 +20,7 @@ use super::shared::{ScrapeOptions, Shared};
 use super::status::ScrapeHandle;
 use super::timing::stable_hash;
 use crate::config::{Config, HttpConfig};
-use crate::discovery::{DiscoveryManager, TargetSets};
+use crate::discovery::{DiscoveryManager, SetConfig, TargetSets};
 use crate::net::{Dialer, HttpClient};
 use crate::telemetry::Registry;
 use crate::tsdb::Tsdb;
@@ -200,7 +200,7 @@ impl Coordinator {
             }),
         };
         self.shared = Some(Arc::clone(&shared));
-        self.discovery.commit(&prepared.config);
+        self.discovery.commit(SetConfig::of_jobs(&prepared.config));
         let sets = Arc::clone(&self.targets.borrow_and_update());
         // A client that is in use stays, and with it its connections.
         let mut clients = prepared.clients;
@@ -222,7 +222,7 @@ impl Coordinator {
             let Some(fetch) = clients.get(&job.job_name).map(|client| Arc::clone(&client.1)) else {
                 continue;
             };
-            let groups = sets.jobs.get(&job.job_name).map_or(&[][..], Vec::as_slice);
+            let groups = sets.groups(&job.job_name);
             if let Some(pool) = self.pools.get_mut(&job.job_name) {
                 let restart = (pool.job != *job).then(|| (Arc::clone(job), fetch));
                 pool.sync(groups, restart, &mut self.tasks, &mut leaving);
@@ -242,7 +242,7 @@ impl Coordinator {
         let sets = Arc::clone(&self.targets.borrow_and_update());
         let mut leaving = Vec::new();
         for (name, pool) in &mut self.pools {
-            let groups = sets.jobs.get(name).map_or(&[][..], Vec::as_slice);
+            let groups = sets.groups(name);
             pool.sync(groups, None, &mut self.tasks, &mut leaving);
         }
         settle(self.pools.values_mut(), leaving);

@@ -15,9 +15,9 @@ use super::ingest::Ingest;
 use super::shared::Shared;
 use super::status::{Health, Refused, TargetState};
 use super::summary::Summary;
-use super::timing::Slots;
 use crate::config::ScrapeConfig;
 use crate::model::format_duration;
+use crate::util::Slots;
 use crate::util::lock::lock;
 
 /// Pause before a loop that panicked starts again.

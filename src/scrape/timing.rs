@@ -1,46 +1,6 @@
-//! When a target is scraped: its own offset inside a grid of intervals that starts at the Unix epoch.
+//! The offset of a target inside the grid of intervals.
 
 use crate::model::Labels;
-
-/// A scrape whose real time is this close to its slot is stored at the slot, so that timestamps stay regular.
-const TOLERANCE_MS: i64 = 2;
-
-/// The slots of one target.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Slots {
-    interval_ms: i64,
-    offset_ms: i64,
-}
-
-impl Slots {
-    /// Slots each `interval_ms`, shifted by what `hash` says.
-    pub(super) fn new(interval_ms: i64, hash: u64) -> Self {
-        let interval_ms = interval_ms.max(1);
-        // The shift loses the sign bit, nothing else of interest.
-        let offset_ms = i64::try_from(hash >> 1).unwrap_or(0) % interval_ms;
-        Self { interval_ms, offset_ms }
-    }
-
-    /// The first slot after `now_ms`.
-    pub(super) fn after(&self, now_ms: i64) -> i64 {
-        let into = (now_ms - self.offset_ms).rem_euclid(self.interval_ms);
-        now_ms - into + self.interval_ms
-    }
-
-    /// The slot after `last`. One that passed while the last scrape ran is due at once; older ones are skipped.
-    pub(super) fn next(&self, last: Option<i64>, now_ms: i64) -> i64 {
-        let after_now = self.after(now_ms);
-        let Some(due) = last.map(|last| last + self.interval_ms) else { return after_now };
-        // Also covers a clock that was set, in either direction.
-        if (after_now - self.interval_ms..=after_now).contains(&due) { due } else { after_now }
-    }
-
-    /// The timestamp of a scrape that was due at `slot_ms` and began at `now_ms`.
-    pub(super) fn align(&self, slot_ms: i64, now_ms: i64) -> i64 {
-        let tolerance = TOLERANCE_MS.min(self.interval_ms / 100);
-        if (now_ms - slot_ms).abs() <= tolerance { slot_ms } else { now_ms }
-    }
-}
 
 /// FNV-1a over labels and URL: the same on every start, so that a restart keeps the slots.
 pub(super) fn stable_hash(labels: &Labels, url: &str) -> u64 {
@@ -56,41 +16,4 @@ pub(super) fn stable_hash(labels: &Labels, url: &str) -> u64 {
     }
     eat(url);
     hash
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slots_are_on_the_grid_and_after_now() {
-        for hash in [0, 7, u64::MAX, 123_456_789] {
-            let slots = Slots::new(15_000, hash);
-            for now in [0, 1, 14_999, 15_000, 1_700_000_000_123] {
-                let slot = slots.after(now);
-                assert!(slot > now && slot <= now + 15_000, "{hash} {now}");
-                assert_eq!(slot.rem_euclid(15_000), slots.offset_ms);
-            }
-        }
-    }
-
-    #[test]
-    fn a_slot_that_passed_meanwhile_is_due_at_once() {
-        let slots = Slots::new(10, 0);
-        let check = |last, now, expected| assert_eq!(slots.next(last, now), expected, "{last:?} {now}");
-        check(None, 15, 20);
-        check(Some(10), 12, 20);
-        check(Some(10), 20, 20);
-        check(Some(10), 27, 20);
-        check(Some(10), 35, 40);
-        check(Some(1000), 35, 40);
-    }
-
-    #[test]
-    fn small_delays_are_aligned() {
-        let slots = Slots::new(10_000, 0);
-        assert_eq!(slots.align(10_000, 10_002), 10_000);
-        assert_eq!(slots.align(10_000, 10_003), 10_003);
-        assert_eq!(Slots::new(100, 0).align(100, 102), 102);
-    }
 }

@@ -35,6 +35,14 @@ impl FixedStorage {
         self.insert(labels, Sample { timestamp, start: 0, value, histogram: None });
     }
 
+    /// Adds one sample, unless the series has one at that time.
+    pub fn add_unless_there(&mut self, labels: &Labels, timestamp: i64, value: f64) {
+        let there = |samples: &Vec<Sample>| samples.binary_search_by_key(&timestamp, |s| s.timestamp).is_ok();
+        if !self.data.get(labels).is_some_and(there) {
+            self.add(labels, timestamp, value);
+        }
+    }
+
     /// Adds one native histogram, under the same conditions.
     pub fn add_histogram(&mut self, labels: &Labels, timestamp: i64, histogram: Arc<Histogram>) {
         self.insert(labels, Sample { timestamp, start: 0, value: f64::NAN, histogram: Some(histogram) });

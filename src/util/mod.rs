@@ -1,13 +1,15 @@
-//! Leaf pieces with one clear purpose each: short texts, a bounded cache, the clock, cancellation, locks, the machine.
+//! Leaf pieces with one clear purpose each: short texts, a bounded cache, the clock and its slots, cancellation, locks, the machine.
 
 pub mod brief;
 pub mod byte_cache;
 pub mod clock;
 pub mod lock;
 pub mod machine;
+pub mod slots;
 pub mod stop;
 
 pub use brief::{brief, message};
 pub use byte_cache::ByteCache;
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use slots::Slots;
 pub use stop::StopToken;

@@ -93,6 +93,11 @@ impl ExternalUrl {
         !self.host.is_empty() && same(&format!("{}://{}", self.scheme, self.host))
     }
 
+    /// The whole URL, without a slash at the end.
+    pub fn text(&self) -> String {
+        format!("{}://{}{}", self.scheme, self.host, self.path)
+    }
+
     /// `target` as others reach it: a URL on the loopback interface is of use to nobody else. One with the port that this
     /// server listens on is this server.
     pub fn globalize(&self, target: &str, own_port: u16) -> String {

@@ -15,8 +15,10 @@ use super::reply::ApiError;
 use super::site::Site;
 use crate::config::Config;
 use crate::lanes::Lanes;
+use crate::notify::NotifyHandle;
 use crate::promql::Engine;
 use crate::remote::Receiver;
+use crate::rules::RulesHandle;
 use crate::scrape::ScrapeHandle;
 use crate::telemetry::Registry;
 use crate::tsdb::Tsdb;
@@ -39,7 +41,7 @@ pub struct ApiState {
     /// The database.
     pub db: Arc<Tsdb>,
     /// The query engine.
-    pub engine: Engine,
+    pub engine: Arc<Engine>,
     /// What goes on at once, by kind.
     pub lanes: Lanes,
     /// The room for forms.
@@ -50,6 +52,10 @@ pub struct ApiState {
     pub query_timeout: Duration,
     /// Targets and their metadata.
     pub scrape: ScrapeHandle,
+    /// Rules and alerts.
+    pub rules: RulesHandle,
+    /// The Alertmanagers.
+    pub notify: NotifyHandle,
     /// The configuration that is live.
     pub config: ArcSwap<Config>,
     /// The last reload.

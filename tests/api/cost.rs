@@ -131,10 +131,15 @@ fn a_plan_is_explained_with_what_it_took() {
 fn the_highest_plans_are_explained_too() {
     let dir = tempfile::tempdir().expect("dir");
     let server = start(&dir, &[]);
-    let query = vec!["m"; 250].join("%20or%20");
-    let reply = get(&server, &format!("/api/v1/query?query={query}&time={}&explain=1", newest()));
+    let explained = |terms: usize| {
+        let query = vec!["m"; terms].join("%20or%20");
+        get(&server, &format!("/api/v1/query?query={query}&time={}&explain=1", newest()))
+    };
+    let reply = explained(200);
     assert_eq!(reply.status, 200, "{}", reply.text());
     let text = reply.text();
-    assert_eq!(text.matches("\"text\":\"or\"").count(), 249);
-    assert_eq!(text.matches("\"text\":\"m\"").count(), 250);
+    assert_eq!(text.matches("\"text\":\"or\"").count(), 199);
+    assert_eq!(text.matches("\"text\":\"m\"").count(), 200);
+    let higher = explained(201);
+    assert!(higher.status == 400 && higher.text().contains("explained"), "{}", higher.text());
 }

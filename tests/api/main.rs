@@ -12,6 +12,7 @@
 mod support;
 
 mod admin;
+mod alertmanagers;
 mod beside;
 mod clocks;
 mod connections;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::support::server::wait_for;
 use crate::{get, start};
 
 const PAGE: &str = include_str!("../../docs/operations/metrics.md");
@@ -9,10 +10,17 @@ const PAGE: &str = include_str!("../../docs/operations/metrics.md");
 #[test]
 fn the_page_names_every_metric_with_its_type_and_no_other() {
     let dir = tempfile::tempdir().expect("dir");
-    let server = start(&dir, &[]);
+    let file = dir.path().join("f.yml");
+    let config = "scrape_configs: [{job_name: a, scrape_interval: 1s, static_configs: [{targets: ['127.0.0.1:1']}]}]\n\
+                  alerting: {alertmanagers: [{static_configs: [{targets: ['127.0.0.1:1']}]}]}\n";
+    std::fs::write(&file, config).expect("write");
+    let server = start(&dir, &[&format!("--config.file={}", file.display())]);
     // A family of metrics with labels is there once one of them is.
     assert_eq!(get(&server, "/api/v1/query?query=1").status, 200);
-    let text = get(&server, "/metrics").text();
+    let text = wait_for("a second scrape", || {
+        let text = get(&server, "/metrics").text();
+        text.contains("# TYPE prometheus_target_interval_length_seconds").then_some(text)
+    });
     let exposed: BTreeSet<String> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))

@@ -26,7 +26,7 @@ fn goes_on_working(server: &Server) {
     assert_eq!(get(server, "/-/ready").status, 200);
     assert!(metric(server, "emberkeep_log_lines_lost_total") > 0.0);
     let restarts = &get(server, "/api/v1/status/runtimeinfo").json()["data"]["restarts"];
-    assert_eq!(*restarts, serde_json::json!({ "database": 0, "scraping": 0 }));
+    assert_eq!(*restarts, serde_json::json!({ "database": 0, "scraping": 0, "notification": 0 }));
 }
 
 fn arguments(dir: &tempfile::TempDir) -> [String; 3] {

@@ -4,3 +4,4 @@
 mod list;
 mod promql;
 mod query_list;
+mod templates;

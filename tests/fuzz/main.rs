@@ -3,6 +3,8 @@
 //! `EMBERKEEP_FUZZ_QUERIES` says how many (3,000 if absent), `EMBERKEEP_TEST_SEED` which. The queries of the scripts of
 //! Prometheus are mutated too where they are at hand.
 
+mod templates;
+
 #[path = "../support/mod.rs"]
 mod support;
 

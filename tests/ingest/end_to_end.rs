@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use emberkeep::config::{Config, LoadOptions, parse};
-use emberkeep::discovery::DiscoveryManager;
+use emberkeep::discovery::{DiscoveryManager, DiscoveryMetrics};
 use emberkeep::model::{MatchOp, Matcher, Samples, TimeRange, is_stale};
 use emberkeep::net::{Dialer, DnsError, DnsRecord, RecordKind, Resolver};
 use emberkeep::scrape::status::Health;
@@ -62,7 +62,8 @@ impl Server {
         let db = Tsdb::open(TsdbOptions::new(dir.path()), clock.clone(), &mut registry).expect("database");
         let db = Arc::new(db);
         let names = Arc::new(Names::default());
-        let discovery = Arc::new(DiscoveryManager::new(names.clone(), &mut registry));
+        let found = DiscoveryMetrics::new(&mut registry);
+        let discovery = Arc::new(DiscoveryManager::new("scrape", names.clone(), found));
         let dialer = Arc::new(Dialer::new(names.clone()));
         let options = ScrapeOptions::default();
         let manager = ScrapeManager::new(Arc::clone(&db), discovery, dialer, options, clock, &mut registry);

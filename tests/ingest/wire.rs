@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use emberkeep::config::HttpConfig;
 use emberkeep::net::{
-    Dialer, HttpClient, HttpError, HttpRequest, HttpResponse, ResolverFiles, SystemResolver, http_url,
+    Dialer, HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse, ResolverFiles, SystemResolver,
+    http_url,
 };
 use hickory_resolver::proto::rr::RecordType;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -28,8 +30,12 @@ fn client(server: &DnsServer) -> HttpClient {
 }
 
 async fn get(client: &HttpClient, url: String) -> Result<HttpResponse, HttpError> {
-    let request = HttpRequest { url, headers: vec![("Accept", "*/*".to_owned())] };
-    tokio::time::timeout(Duration::from_secs(20), client.get(&request)).await.expect("in time")
+    send(client, HttpMethod::Get, url).await
+}
+
+async fn send(client: &HttpClient, method: HttpMethod, url: String) -> Result<HttpResponse, HttpError> {
+    let request = HttpRequest { method, url, headers: vec![("Accept", "*/*".to_owned())] };
+    tokio::time::timeout(Duration::from_secs(20), client.send(request)).await.expect("in time")
 }
 
 async fn body(response: HttpResponse) -> Result<String, HttpError> {
@@ -202,8 +208,11 @@ async fn a_request_on_a_connection_that_was_closed_meanwhile_is_repeated() {
     let client = client(&DnsServer::start());
     for how in [How::Close, How::Reset, How::AtOnce] {
         let (address, accepted) = unfriendly(how).await;
-        for _ in 0..6 {
-            let response = get(&client, http_url::write("http", &address.to_string(), "/", [])).await;
+        for turn in 0..6 {
+            let url = http_url::write("http", &address.to_string(), "/", []);
+            let method =
+                if turn % 2 == 0 { HttpMethod::Get } else { HttpMethod::Post(Bytes::from_static(b"x")) };
+            let response = send(&client, method, url).await;
             let response = response.unwrap_or_else(|error| panic!("{how:?}: {error}"));
             assert_eq!(body(response).await.expect("body"), "a 1\n");
         }

@@ -16,6 +16,8 @@ pub(in crate::config) struct Global {
     pub(in crate::config) scrape_protocols: Option<Vec<String>>,
     pub(in crate::config) evaluation_interval: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) rule_query_offset: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) external_labels: Option<BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) body_size_limit: Option<Size>,
@@ -52,6 +54,8 @@ impl From<&GlobalConfig> for Global {
             scrape_timeout: Some(Time(global.scrape_timeout)),
             scrape_protocols: global.scrape_protocols.as_deref().map(protocol_names),
             evaluation_interval: Some(Time(global.evaluation_interval)),
+            rule_query_offset: (!global.rule_query_offset.is_zero())
+                .then_some(Time(global.rule_query_offset)),
             external_labels: (!labels.is_empty()).then_some(labels),
             body_size_limit: printed(global.limits.body_size_limit).map(Size),
             sample_limit: printed(global.limits.sample_limit),

@@ -1,5 +1,6 @@
 //! The file as it is printed: serde structs that leave out what says nothing, one file per section.
 
+mod alerting;
 mod discovery;
 mod global;
 mod relabel;
@@ -9,10 +10,11 @@ mod storage;
 
 use serde::Serialize;
 
+pub(super) use alerting::Alerting;
 pub(super) use discovery::{DnsSd, Static};
 pub(super) use global::Global;
 pub(super) use relabel::Relabel;
-pub(super) use scalar::{Size, Time};
+pub(super) use scalar::{Size, Time, list};
 pub(super) use scrape::Scrape;
 pub(super) use storage::Storage;
 
@@ -22,6 +24,10 @@ use super::Config;
 #[derive(Debug, Default, Serialize)]
 pub(super) struct File {
     pub(super) global: Option<Global>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rule_files: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) alerting: Option<Alerting>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) storage: Option<Storage>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,6 +39,8 @@ impl From<&Config> for File {
         let scrapes: Vec<_> = config.scrape_configs.iter().map(|job| Scrape::from(&**job)).collect();
         Self {
             global: Some(Global::from(&config.global)),
+            rule_files: (!config.rule_files.is_empty()).then(|| config.rule_files.clone()),
+            alerting: Alerting::printed(&config.alerting),
             storage: Storage::printed(&config.storage),
             scrape_configs: (!scrapes.is_empty()).then_some(scrapes),
         }

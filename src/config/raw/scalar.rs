@@ -55,6 +55,11 @@ impl Serialize for Size {
     }
 }
 
+/// A list as printed: an empty one is left out.
+pub(in crate::config) fn list<'a, T, R: From<&'a T>>(items: &'a [T]) -> Option<Vec<R>> {
+    (!items.is_empty()).then(|| items.iter().map(R::from).collect())
+}
+
 /// The bytes of a number with a unit; what is less than a byte is left out.
 fn part(number: &str, unit: &str) -> Option<u64> {
     let power = UNITS.iter().position(|name| {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::global::{printed, protocol_names};
-use super::{DnsSd, Relabel, Size, Static, Time};
+use super::{DnsSd, Relabel, Size, Static, Time, list};
 use crate::config::ScrapeConfig;
 
 /// See [`ScrapeConfig`].
@@ -51,10 +51,6 @@ pub(in crate::config) struct Scrape {
     pub(in crate::config) static_configs: Option<Vec<Static>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) dns_sd_configs: Option<Vec<DnsSd>>,
-}
-
-fn list<'a, T, R: From<&'a T>>(items: &'a [T]) -> Option<Vec<R>> {
-    (!items.is_empty()).then(|| items.iter().map(R::from).collect())
 }
 
 impl From<&ScrapeConfig> for Scrape {

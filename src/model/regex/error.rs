@@ -15,3 +15,9 @@ impl RegexError {
         Self(format!("{reason}: `{source}`"))
     }
 }
+
+/// The last line of the reader's message: what is wrong, without the drawing.
+pub(super) fn reason(text: &str) -> String {
+    let last = text.lines().last().unwrap_or("").trim();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+}

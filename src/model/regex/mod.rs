@@ -3,12 +3,13 @@
 //! An expression is rewritten for the `regex` crate (`translate`) and read, no more: it is compiled when it is first asked
 //! whether it matches, into an engine over bytes if that is small (`budget`), else into a program over characters
 //! (`program`). Small sets of literals (`a|b|c`) and literals with wildcards around them (`a.*`, `.*a`, `.*a.*`) are
-//! compared without either (`shortcut`).
+//! compared without either (`shortcut`). Those that are looked for inside of texts are in `search`.
 
 mod budget;
 mod error;
 mod groups;
 mod program;
+mod search;
 mod shortcut;
 mod translate;
 
@@ -22,9 +23,11 @@ use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
 
 pub use budget::RegexBudget;
+use error::reason;
 pub use error::{RegexError, Stopped};
 pub use groups::Groups;
 use program::Program;
+pub use search::{ReplaceError, Search};
 use shortcut::{Fast, around, fast_form, literal_prefix};
 use translate::translate;
 
@@ -208,10 +211,4 @@ impl fmt::Debug for Anchored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "/{}/", self.source)
     }
-}
-
-/// The last line of the reader's message: what is wrong, without the drawing.
-fn reason(text: &str) -> String {
-    let last = text.lines().last().unwrap_or("").trim();
-    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }

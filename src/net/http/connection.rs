@@ -16,10 +16,11 @@ use hyper::client::conn::{http1, http2};
 use hyper::header::{HOST, HeaderName, HeaderValue};
 use hyper::http::response::Parts;
 use hyper::http::uri::{PathAndQuery, Scheme, Uri};
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::request::HttpMethod;
 use super::{HttpError, chain};
 use crate::net::http_url::{HttpUrl, UrlError};
 
@@ -33,8 +34,8 @@ pub(super) struct Connection {
 }
 
 enum Sender {
-    Http1(http1::SendRequest<NoBody>),
-    Http2(http2::SendRequest<NoBody>),
+    Http1(http1::SendRequest<Payload>),
+    Http2(http2::SendRequest<Payload>),
 }
 
 impl Connection {
@@ -68,13 +69,21 @@ impl Connection {
         Ok((Self { sender: Sender::Http1(sender), received }, driver))
     }
 
-    /// Sends a GET.
-    pub(super) async fn get(
+    /// Sends a request.
+    pub(super) async fn send(
         &mut self,
         url: &HttpUrl,
+        method: &HttpMethod,
         headers: &[(&'static str, String)],
     ) -> Result<(Parts, Incoming), HttpError> {
-        let mut request = Request::new(NoBody);
+        let mut request = match method {
+            HttpMethod::Get => Request::new(Payload(None)),
+            HttpMethod::Post(body) => {
+                let mut request = Request::new(Payload(Some(body.clone())));
+                *request.method_mut() = Method::POST;
+                request
+            }
+        };
         for (name, value) in headers {
             let value = HeaderValue::from_str(value)
                 .map_err(|_| HttpError::Request(format!("invalid value of header {name}")))?;
@@ -137,26 +146,26 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// The body of a GET.
-struct NoBody;
+/// The body of a request: all of it at once, or nothing.
+struct Payload(Option<Bytes>);
 
-impl Body for NoBody {
+impl Body for Payload {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Poll::Ready(None)
+        Poll::Ready(self.0.take().map(|body| Ok(Frame::data(body))))
     }
 
     fn is_end_stream(&self) -> bool {
-        true
+        self.0.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(0)
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |body| body.len() as u64))
     }
 }
 
@@ -202,5 +211,59 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use hyper::server::conn;
+    use hyper::service::service_fn;
+
+    use super::*;
+
+    /// Answers with the method and the length of what was sent.
+    async fn answer(request: Request<Incoming>) -> Result<Response<Payload>, hyper::Error> {
+        let method = request.method().to_string();
+        let length = request.headers().get("content-length").map(|value| format!("{value:?}"));
+        let mut body = request.into_body();
+        let mut received = 0;
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            received += frame?.into_data().map_or(0, |data| data.len());
+        }
+        let said = format!("{method} {received} {}", length.as_deref().unwrap_or("none"));
+        Ok(Response::builder().header("said", said).body(Payload(None)).expect("a response"))
+    }
+
+    #[tokio::test]
+    async fn a_body_arrives_whole_in_both_versions_of_http() {
+        for http2 in [false, true] {
+            let (ours, theirs) = tokio::io::duplex(4096);
+            tokio::spawn(async move {
+                let stream = TokioIo::new(theirs);
+                if http2 {
+                    let server = conn::http2::Builder::new(TokioExecutor::new());
+                    server.serve_connection(stream, service_fn(answer)).await
+                } else {
+                    conn::http1::Builder::new().serve_connection(stream, service_fn(answer)).await
+                }
+            });
+            let (mut connection, driver) = Connection::open(ours, http2).await.expect("open");
+            tokio::spawn(driver);
+            let url = HttpUrl::parse("http://h/p").expect("a URL");
+            let large = HttpMethod::Post(Bytes::from(vec![b'x'; 300_000]));
+            let none = HttpMethod::Post(Bytes::new());
+            for (method, expected) in [
+                (HttpMethod::Get, "GET 0 none"),
+                (large, "POST 300000 \"300000\""),
+                (none, "POST 0 \"0\""),
+                (HttpMethod::Get, "GET 0 none"),
+            ] {
+                let (head, _) = connection.send(&url, &method, &[]).await.expect("a response");
+                assert_eq!(head.headers["said"], expected, "HTTP/2: {http2}");
+                assert!(connection.ready().await);
+            }
+        }
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Below it is hyper, not reqwest, because targets get the request line that Prometheus would send, and answer as they
 //! like: see [0006](../../../../docs/decisions/0006-http-client.md).
-//! Read this file (a request and its redirects), then `connection` (one connection), `pool` (those that are idle),
-//! `tls` (whom to trust).
+//! Read `request`, this file (a request and its redirects), then `connection` (one connection), `pool` (those that are
+//! idle), `tls` (whom to trust).
 
 mod connection;
 mod error;
 mod pool;
+mod request;
 mod tls;
 
 use std::future::poll_fn;
@@ -25,6 +26,7 @@ use self::connection::Connection;
 pub use self::error::HttpError;
 use self::error::{MAX_REDIRECTS, chain};
 use self::pool::{Origin, Pool};
+pub use self::request::{HttpMethod, HttpRequest};
 use super::dial::Dialer;
 use super::http_url::HttpUrl;
 use crate::config::HttpConfig;
@@ -34,15 +36,6 @@ pub(super) use self::tls::provider;
 
 /// Bodies that nobody wants are read up to this size, so that the connection can be used again.
 const MAX_DISCARDED_BYTES: u64 = 2048;
-
-/// A GET request.
-#[derive(Debug, Clone)]
-pub struct HttpRequest {
-    /// Where to.
-    pub url: String,
-    /// Header names and values.
-    pub headers: Vec<(&'static str, String)>,
-}
 
 /// A client; clones share connections.
 #[derive(Debug, Clone)]
@@ -66,15 +59,21 @@ impl HttpClient {
     }
 
     /// Sends `request` and waits for the head of the answer. The caller bounds the time of the whole exchange.
+    /// Redirects are followed as Go does it: 307 and 308 with the same request, all others with a GET.
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn get(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
+    pub async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let mut url = HttpUrl::parse(&request.url)?;
+        let HttpRequest { mut method, mut headers, .. } = request;
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.get_once(&url, &request.headers).await?;
+            let response = self.send_once(&url, &method, &headers).await?;
             match response.redirect().filter(|_| self.config.follow_redirects) {
                 Some(location) => {
+                    if !matches!(response.status(), 307 | 308) && matches!(method, HttpMethod::Post(_)) {
+                        method = HttpMethod::Get;
+                        headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));
+                    }
                     response.discard().await;
                     url = url.join(&location)?;
                 }
@@ -84,9 +83,10 @@ impl HttpClient {
         Err(HttpError::TooManyRedirects)
     }
 
-    async fn get_once(
+    async fn send_once(
         &self,
         url: &HttpUrl,
+        method: &HttpMethod,
         headers: &[(&'static str, String)],
     ) -> Result<HttpResponse, HttpError> {
         let origin = Origin::of(url);
@@ -94,12 +94,13 @@ impl HttpClient {
             head,
             body,
             connection,
+            answers_post: matches!(method, HttpMethod::Post(_)),
             origin: origin.clone(),
             pool: Arc::clone(&self.pool),
         };
         if let Some(mut idle) = self.pool.take(&origin).await {
             let before = idle.received();
-            match idle.get(url, headers).await {
+            match idle.send(url, method, headers).await {
                 Ok((head, body)) => return Ok(give_back((head, body, idle))),
                 // The server may have closed it the moment it was taken. Nothing was answered, so nothing is lost
                 // by asking again.
@@ -110,7 +111,7 @@ impl HttpClient {
             }
         }
         let mut fresh = self.connect(url).await?;
-        let (head, body) = fresh.get(url, headers).await?;
+        let (head, body) = fresh.send(url, method, headers).await?;
         Ok(give_back((head, body, fresh)))
     }
 
@@ -135,11 +136,17 @@ pub struct HttpResponse {
     head: Parts,
     body: Incoming,
     connection: Connection,
+    answers_post: bool,
     origin: Origin,
     pool: Arc<Pool>,
 }
 
 impl HttpResponse {
+    /// Whether it answers a POST. That of a POST may not: see [`HttpClient::send`].
+    pub fn answers_post(&self) -> bool {
+        self.answers_post
+    }
+
     /// Status code.
     pub fn status(&self) -> u16 {
         self.head.status.as_u16()

@@ -3,9 +3,11 @@
 #![expect(clippy::missing_errors_doc, reason = "every handler answers errors as the API page says")]
 
 pub mod admin;
+pub mod alertmanagers;
 mod cost;
 pub mod exemplars;
 pub mod query;
+pub mod rules;
 pub mod series;
 pub mod status;
 pub mod targets;

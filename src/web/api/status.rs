@@ -23,7 +23,7 @@ type Shared = State<Arc<ApiState>>;
 const DEFAULT_ROWS: usize = 10;
 const MAX_ROWS: usize = 10_000;
 
-fn rfc3339(ms: i64) -> String {
+pub(super) fn rfc3339(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |t| t.to_string())
 }
 
@@ -59,7 +59,11 @@ pub async fn runtime_info(State(state): Shared) -> Reply<Value> {
         "GOGC": "",
         "GODEBUG": "",
         // How often work that must go on panicked and was begun again.
-        "restarts": { "database": state.db.restarts(), "scraping": state.scrape.restarts() },
+        "restarts": {
+            "database": state.db.restarts(),
+            "scraping": state.scrape.restarts(),
+            "notification": state.notify.restarts(),
+        },
         "storageRetention": state.db.limits().retention_text(),
     })))
 }

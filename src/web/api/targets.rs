@@ -1,4 +1,4 @@
-//! Targets and the metadata they expose; rules and alerts, of which there are none.
+//! Targets and the metadata they expose.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::model::Labels;
 use crate::promql;
 use crate::scrape::status::{ActiveTarget, Health, Refused};
 use crate::storage::StorageError;
-use crate::web::params::{Params, parse_integer};
+use crate::web::params::Params;
 use crate::web::reply::{ApiError, Reply, Success};
 use crate::web::site::Site;
 use crate::web::state::ApiState;
@@ -188,46 +188,4 @@ fn metadata_by_target(
         }
     }
     Ok(json!(out))
-}
-
-/// `GET /rules`: rule files are refused by the configuration, so there are no groups.
-pub async fn rules(State(state): Shared, params: Params) -> Reply<Value> {
-    let params = Arc::new(params);
-    let asked = Arc::clone(&params);
-    state.look_up(move |_, turn| asked.selectors(turn).map_err(ApiError::bare)).await?;
-    if let Some(kind) = params.get("type").filter(|k| !["alert", "record"].contains(&&*k.to_lowercase())) {
-        return Err(ApiError::parameter("type", format!("not supported value {kind:?}")));
-    }
-    let truths = ["1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False"];
-    if let Some(flag) = params.get("exclude_alerts").filter(|flag| !truths.contains(flag)) {
-        let cause =
-            format!("error converting exclude_alerts: strconv.ParseBool: parsing {flag:?}: invalid syntax");
-        return Err(ApiError::parameter("exclude_alerts", cause));
-    }
-    let limit = params.get("group_limit").map(|text| parse_integer("ParseInt", text)).transpose();
-    let limit = limit.map_err(|cause| {
-        ApiError::parameter("group_limit", format!("group_limit needs to be a valid number: {cause}"))
-    })?;
-    if limit.is_some_and(|limit| limit <= 0) {
-        return Err(ApiError::parameter("group_limit", "group_limit needs to be greater than 0"));
-    }
-    if let Some(token) = params.get("group_next_token") {
-        let cause = if limit.is_none() {
-            "group_limit needs to be present in order to paginate over the groups".to_owned()
-        } else {
-            format!("invalid group_next_token '{token}'. were rule groups changed?")
-        };
-        return Err(ApiError::parameter("group_next_token", cause));
-    }
-    Ok(Success::new(json!({ "groups": [] })))
-}
-
-/// `GET /alerts`: without rules there are none.
-pub async fn alerts() -> Reply<Value> {
-    Ok(Success::new(json!({ "alerts": [] })))
-}
-
-/// `GET /alertmanagers`: an alerting section is refused by the configuration, so there are none.
-pub async fn alertmanagers() -> Reply<Value> {
-    Ok(Success::new(json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] })))
 }

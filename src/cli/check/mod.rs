@@ -1,0 +1,23 @@
+//! `check`: look at files without running the server.
+
+mod config;
+mod rules;
+
+use clap::Subcommand;
+
+use super::Failure;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CheckCommand {
+    /// Check configuration files and the rule files they name.
+    Config(config::ConfigArgs),
+    /// Check rule files.
+    Rules(rules::RulesArgs),
+}
+
+pub(super) fn run(command: CheckCommand) -> Result<(), Failure> {
+    match command {
+        CheckCommand::Config(args) => config::run(&args),
+        CheckCommand::Rules(args) => rules::run(&args),
+    }
+}

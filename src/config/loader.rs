@@ -1,0 +1,154 @@
+//! What several sections are made of: labels, addresses, look-ups, settings of clients, rules.
+
+use std::time::Duration;
+
+use super::keys;
+use super::section::{Notes, Section, is_empty};
+use super::{DnsRecordType, DnsSdConfig, HttpConfig, Scheme, StaticConfig};
+use crate::model::Labels;
+use crate::relabel::{Action, Rule, RuleSpec};
+
+/// Turns sections into values. What is wrong is noted, and the default stands for it.
+pub(super) struct Loader<'a> {
+    pub(super) notes: &'a Notes<'a>,
+}
+
+impl<'a> Loader<'a> {
+    pub(super) fn scheme(&self, raw: &Section<'a>) -> Scheme {
+        let text = raw.text("scheme").unwrap_or_default();
+        match text.to_ascii_lowercase().as_str() {
+            "" | "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            _ => {
+                let reason = format!("scheme must be http or https, not {text:?}");
+                raw.get("scheme").inspect(|item| self.notes.value(item.line, &item.path, reason));
+                Scheme::Http
+            }
+        }
+    }
+
+    pub(super) fn http(raw: &Section<'a>) -> HttpConfig {
+        HttpConfig {
+            follow_redirects: raw.boolean("follow_redirects", true),
+            enable_http2: raw.boolean("enable_http2", true),
+        }
+    }
+
+    /// Labels; one without a value is none.
+    pub(super) fn labels(&self, raw: &Section<'a>, key: &str) -> Labels {
+        let mut out = Vec::new();
+        for (name, item) in raw.entries(key) {
+            if name.is_empty() {
+                self.notes.value(item.line, &item.path, "a label name is empty");
+            }
+            if let Some(value) = raw.text_of(&item).filter(|value| !value.is_empty()) {
+                out.push((name.to_owned(), value));
+            }
+        }
+        Labels::from_pairs(out)
+    }
+
+    pub(super) fn static_configs(&self, raw: &Section<'a>, hosts_only: bool) -> Vec<StaticConfig> {
+        let mut out = Vec::new();
+        for group in raw.sections("static_configs") {
+            let mut targets = Vec::new();
+            for (target, item) in group.texts("targets").unwrap_or_default() {
+                // Relabelling may still mend an address, so it is checked here only where there is none.
+                if target.is_empty() && hosts_only {
+                    self.notes.value(item.line, &item.path, "the address is empty; write host or host:port");
+                } else if hosts_only && target.contains('/') {
+                    let reason = format!("{target:?} is not a valid hostname; write host or host:port");
+                    self.notes.value(item.line, &item.path, reason);
+                }
+                targets.push(target);
+            }
+            out.push(StaticConfig { targets, labels: self.labels(&group, "labels") });
+        }
+        out
+    }
+
+    pub(super) fn dns(&self, raw: &Section<'a>) -> Vec<DnsSdConfig> {
+        let mut out = Vec::new();
+        for raw in raw.sections("dns_sd_configs") {
+            let place = |key: &str| {
+                let item = raw.get(key);
+                (item.map_or(raw.line, |item| item.line), keys::with_key(&raw.path, key))
+            };
+            let complain = |key: &str, reason: &str| {
+                let (line, path) = place(key);
+                self.notes.value(line, &path, reason);
+            };
+            let names = raw.texts("names").unwrap_or_default();
+            if raw.get("names").is_none_or(|item| is_empty(item.node)) {
+                complain("names", "DNS discovery needs at least one name");
+            }
+            let text = raw.text("type").unwrap_or_else(|| "SRV".to_owned());
+            let record_type = DnsRecordType::from_name(&text);
+            if record_type.is_none() {
+                let reason = format!("invalid DNS record type {text:?}: SRV, A, AAAA, MX or NS");
+                complain("type", &reason);
+            }
+            let port = raw.port("port");
+            if port == 0 && record_type.is_some_and(|kind| kind != DnsRecordType::Srv) {
+                complain("port", "a port is required for all record types except SRV");
+            }
+            out.push(DnsSdConfig {
+                names: names.into_iter().map(|(name, _)| name).collect(),
+                record_type: record_type.unwrap_or(DnsRecordType::Srv),
+                port,
+                refresh_interval: non_zero(raw.duration("refresh_interval"))
+                    .unwrap_or(Duration::from_secs(30)),
+            });
+        }
+        out
+    }
+
+    pub(super) fn rules(&self, raw: &Section<'a>, key: &str) -> Vec<Rule> {
+        raw.sections(key).iter().filter_map(|raw| self.rule(raw)).collect()
+    }
+
+    fn rule(&self, raw: &Section<'a>) -> Option<Rule> {
+        let default = RuleSpec::default();
+        let action = match raw.text("action") {
+            None => Some(Action::Replace),
+            Some(name) => {
+                let action = Action::from_name(&name);
+                let reason = if name.is_empty() {
+                    "relabel action cannot be empty".to_owned()
+                } else {
+                    format!("unknown relabel action {name:?}")
+                };
+                if let Some(item) = raw.get("action").filter(|_| action.is_none()) {
+                    self.notes.value(item.line, &item.path, reason);
+                }
+                action
+            }
+        };
+        let spec = RuleSpec {
+            source_labels: raw
+                .texts("source_labels")
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect(),
+            separator: raw.text("separator").unwrap_or(default.separator),
+            regex: raw.text("regex").unwrap_or(default.regex),
+            modulus: raw.whole("modulus"),
+            target_label: raw.text("target_label").unwrap_or_default(),
+            replacement: raw.text("replacement").unwrap_or(default.replacement),
+            action: action?,
+        };
+        Rule::new(spec)
+            .map_err(|error| {
+                let line = raw.get(error.key()).map_or(raw.line, |item| item.line);
+                let path = keys::with_key(&raw.path, error.key());
+                self.notes.value(line, &path, error.to_string());
+            })
+            .ok()
+    }
+}
+
+/// A duration that is not zero.
+pub(super) fn non_zero(time: Option<Duration>) -> Option<Duration> {
+    time.filter(|time| !time.is_zero())
+}

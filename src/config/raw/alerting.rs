@@ -1,0 +1,65 @@
+//! `alerting` as printed.
+
+use serde::Serialize;
+
+use super::{DnsSd, Relabel, Static, Time, list};
+use crate::config::{AlertingConfig, AlertmanagerConfig};
+
+/// See [`AlertingConfig`].
+#[derive(Debug, Default, Serialize)]
+pub(in crate::config) struct Alerting {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) alert_relabel_configs: Option<Vec<Relabel>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) alertmanagers: Option<Vec<Alertmanager>>,
+}
+
+/// See [`AlertmanagerConfig`].
+#[derive(Debug, Default, Serialize)]
+pub(in crate::config) struct Alertmanager {
+    pub(in crate::config) follow_redirects: bool,
+    pub(in crate::config) enable_http2: bool,
+    pub(in crate::config) scheme: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(in crate::config) path_prefix: String,
+    pub(in crate::config) timeout: Option<Time>,
+    pub(in crate::config) api_version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) relabel_configs: Option<Vec<Relabel>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) alert_relabel_configs: Option<Vec<Relabel>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) dns_sd_configs: Option<Vec<DnsSd>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) static_configs: Option<Vec<Static>>,
+}
+
+impl Alerting {
+    /// The section as printed; none when it says nothing.
+    pub(in crate::config) fn printed(config: &AlertingConfig) -> Option<Self> {
+        let managers: Vec<_> =
+            config.alertmanagers.iter().map(|manager| Alertmanager::from(&**manager)).collect();
+        let new = Self {
+            alert_relabel_configs: list(&config.alert_relabel_configs),
+            alertmanagers: (!managers.is_empty()).then_some(managers),
+        };
+        (new.alert_relabel_configs.is_some() || new.alertmanagers.is_some()).then_some(new)
+    }
+}
+
+impl From<&AlertmanagerConfig> for Alertmanager {
+    fn from(manager: &AlertmanagerConfig) -> Self {
+        Self {
+            follow_redirects: manager.http.follow_redirects,
+            enable_http2: manager.http.enable_http2,
+            scheme: manager.scheme.name().to_owned(),
+            path_prefix: manager.path_prefix.clone(),
+            timeout: Some(Time(manager.timeout)),
+            api_version: "v2",
+            relabel_configs: list(&manager.relabel_configs),
+            alert_relabel_configs: list(&manager.alert_relabel_configs),
+            dns_sd_configs: list(&manager.dns_sd_configs),
+            static_configs: list(&manager.static_configs),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Where rules read and write: a database, or series in memory when rules are tested.
+
+use std::sync::Arc;
+
+use crate::model::{Histogram, Labels, stale_nan};
+use crate::promql::{Engine, Expr, QueryOptions, QueryResult, Value, VectorSample};
+use crate::tsdb::{AppendOutcome, CommitMode, Tsdb};
+use crate::util::StopToken;
+
+/// A sample that a rule gives.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// The series.
+    pub labels: Labels,
+    /// Its value, unless there is a histogram.
+    pub value: f64,
+    /// The native histogram.
+    pub histogram: Option<Arc<Histogram>>,
+}
+
+/// Reads and writes for rules.
+pub trait Backend: Send + Sync {
+    /// What `query` gives at `time` (milliseconds): a vector or a scalar. It ends early once `stop` is stopped.
+    ///
+    /// # Errors
+    /// A reason for people.
+    fn query(&self, query: &Expr, time: i64, stop: &StopToken) -> Result<Vec<VectorSample>, String>;
+
+    /// The same of a query as text.
+    ///
+    /// # Errors
+    /// A reason for people.
+    fn query_text(&self, query: &str, time: i64, stop: &StopToken) -> Result<Vec<VectorSample>, String>;
+
+    /// Stores samples with the timestamp `time` (milliseconds), all at once. What is refused for its time or its labels is
+    /// left out, and told as text.
+    ///
+    /// # Errors
+    /// A reason for people: nothing is stored.
+    fn write(&self, samples: &[Output], time: i64) -> Result<Option<String>, String>;
+
+    /// Marks series as stale at `time`. Where somebody else has written such a series at that time, it is left alone.
+    ///
+    /// # Errors
+    /// A reason for people.
+    fn write_stale(&self, series: &[Labels], time: i64) -> Result<(), String>;
+}
+
+/// The database of a server.
+#[derive(Clone)]
+pub struct DbBackend {
+    /// Evaluates queries.
+    pub engine: Arc<Engine>,
+    /// Has the series.
+    pub db: Arc<Tsdb>,
+}
+
+/// The series of a result that a rule can use.
+///
+/// # Errors
+/// When it is neither a vector nor a scalar.
+pub(super) fn vector(result: QueryResult) -> Result<Vec<VectorSample>, String> {
+    match result.value {
+        Value::Vector(samples) => Ok(samples),
+        Value::Scalar { timestamp, value } => {
+            Ok(vec![VectorSample { labels: Labels::empty(), timestamp, value, histogram: None }])
+        }
+        Value::String { .. } | Value::Matrix(_) => Err("rule result is not a vector or scalar".to_owned()),
+    }
+}
+
+fn words(reason: AppendOutcome) -> &'static str {
+    match reason {
+        AppendOutcome::Accepted | AppendOutcome::Repeated => "stored",
+        AppendOutcome::DuplicateTimestamp => "duplicate sample for timestamp",
+        AppendOutcome::OutOfOrder => "out of order sample",
+        AppendOutcome::TooOld => "too old sample",
+        AppendOutcome::TooFarAhead => "too far in the future",
+        AppendOutcome::TooLarge => "labels or histogram exceed their bounds",
+        AppendOutcome::UnknownSeries => "series was removed meanwhile",
+    }
+}
+
+impl Backend for DbBackend {
+    fn query(&self, query: &Expr, time: i64, stop: &StopToken) -> Result<Vec<VectorSample>, String> {
+        let options = QueryOptions { stop: stop.clone(), ..QueryOptions::default() };
+        let result = self.engine.instant_parsed(&*self.db, query, time, &options);
+        vector(result.map_err(|error| error.to_string())?)
+    }
+
+    fn query_text(&self, query: &str, time: i64, stop: &StopToken) -> Result<Vec<VectorSample>, String> {
+        let options = QueryOptions { stop: stop.clone(), ..QueryOptions::default() };
+        let result = self.engine.instant(&*self.db, query, time, &options);
+        vector(result.map_err(|error| error.to_string())?)
+    }
+
+    fn write(&self, samples: &[Output], time: i64) -> Result<Option<String>, String> {
+        let mut appender = self.db.appender(None);
+        for sample in samples {
+            let series = appender.series(&sample.labels);
+            match &sample.histogram {
+                Some(histogram) => appender.append_histogram(series, time, Arc::clone(histogram)),
+                None => appender.append(series, time, sample.value),
+            }
+        }
+        let stats = appender.commit(CommitMode::Each).map_err(|error| error.to_string())?;
+        let refused = samples.len().saturating_sub(stats.committed + stats.repeated);
+        let told = |(_, reason)| {
+            format!("{refused} of {} samples were not stored: {}", samples.len(), words(reason))
+        };
+        Ok(stats.first_refused.map(told))
+    }
+
+    fn write_stale(&self, series: &[Labels], time: i64) -> Result<(), String> {
+        let mut appender = self.db.appender(None);
+        for labels in series {
+            let series = appender.series(labels);
+            appender.append(series, time, stale_nan());
+        }
+        appender.commit(CommitMode::Each).map(|_| ()).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,297 @@
+//! The life of one group: wait for its slot, evaluate, and again; how it begins and how it ends.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tokio::sync::watch;
+
+use super::alert::Alert;
+use super::evaluate::{External, Listener, Scene, evaluate_each};
+use super::metrics::name;
+use super::restore;
+use super::shared::Shared;
+use super::state::{Group, GroupKey, LastRun};
+use super::store::{Change, SavedGroup};
+use crate::model::Labels;
+use crate::notify;
+use crate::util::lock::lock;
+use crate::util::{Slots, brief};
+
+/// Pause before a group that panicked goes on.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
+/// An alert that is not told again is over after as many intervals.
+const VALID_INTERVALS: i64 = 4;
+
+/// Whether a group goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Run {
+    /// It does.
+    On,
+    /// Another one takes over its state.
+    HandOver,
+    /// It is gone from the configuration.
+    Leave,
+    /// The server stops: leave everything as it is.
+    Shutdown,
+}
+
+/// How the states of alerts come back to a group that begins.
+pub(super) enum Begin {
+    /// There are none.
+    Anew,
+    /// From the store.
+    Saved(Box<SavedGroup>),
+    /// From the series of the alerts, after the second evaluation.
+    Series,
+    /// From the group that was there before, once that has ended.
+    After(Arc<Group>, tokio::task::JoinHandle<()>),
+}
+
+/// Runs `group` until it is told to end.
+pub(super) async fn run(group: Arc<Group>, begin: Begin, shared: Arc<Shared>, mut run: watch::Receiver<Run>) {
+    let mut begin = begin;
+    if let Begin::After(old, ended) = begin {
+        // It ends after the evaluation that runs.
+        let _ = ended.await;
+        group.take_over(&old);
+        begin = Begin::Anew;
+    }
+    shared.ready.clone().await;
+    let end = evaluate_on(&group, begin, &shared, &mut run).await;
+    if end == Run::Leave {
+        leave(&group, &shared, &mut run).await;
+    }
+}
+
+async fn evaluate_on(
+    group: &Arc<Group>,
+    begin: Begin,
+    shared: &Arc<Shared>,
+    run: &mut watch::Receiver<Run>,
+) -> Run {
+    let interval_ms = interval_ms(group);
+    let slots = Slots::new(interval_ms, group_hash(&group.key()));
+    let mut slot = slots.after(shared.clock.now_ms());
+    if let Begin::Saved(saved) = &begin {
+        restore_from_store(group, saved, slot, shared).await;
+    }
+    let mut before_restore = if matches!(begin, Begin::Series) { 2 } else { 0 };
+    let metrics = &shared.metrics;
+    let what = format!("group {:?} of {}", group.spec.name, group.spec.file);
+    loop {
+        let wait = u64::try_from(slot.saturating_sub(shared.clock.now_ms())).unwrap_or(0);
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(wait)) => {}
+            end = run.wait_for(|run| *run != Run::On) => return end.map_or(Run::Shutdown, |end| *end),
+        }
+        if metrics.panics.guard_future(&what, iterate(group, slot, shared)).await.is_none() {
+            let _ = tokio::time::timeout(AFTER_PANIC, run.wait_for(|run| *run != Run::On)).await;
+        }
+        if before_restore > 0 {
+            before_restore -= 1;
+            if before_restore == 0 {
+                restore_from_series(group, shared).await;
+            }
+        }
+        let next = slots.next(Some(slot), shared.clock.now_ms());
+        let missed = u64::try_from((next - slot) / interval_ms - 1).unwrap_or(0);
+        if missed > 0 {
+            let name = name(&group.key());
+            metrics.missed.get_or_create(&name).inc_by(missed);
+            metrics.iterations.get_or_create(&name).inc_by(missed);
+        }
+        slot = next;
+    }
+}
+
+fn interval_ms(group: &Group) -> i64 {
+    i64::try_from(group.spec.interval.as_millis()).unwrap_or(i64::MAX).max(1)
+}
+
+/// The same on every start, so that a restart keeps the slots.
+fn group_hash((file, name): &GroupKey) -> u64 {
+    // FNV-1a.
+    let bytes = file.bytes().chain([0xff]).chain(name.bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Evaluates all rules of a group for the time `at` (milliseconds).
+async fn iterate(group: &Arc<Group>, at: i64, shared: &Arc<Shared>) {
+    let (began, began_ms) = (Instant::now(), shared.clock.now_ms());
+    let key = group.key();
+    let (name, metrics) = (name(&key), &shared.metrics);
+    metrics.iterations.get_or_create(&name).inc();
+    let mut samples = 0;
+    for batch in &group.batches {
+        // A few threads take several rules each: to hand over each rule alone would cost more than many a rule.
+        let pieces = batch.chunks(batch.len().div_ceil(shared.lane.width().max(1)).max(1));
+        let work = pieces.map(|numbers| evaluate_piece(group, numbers.to_vec(), at, shared));
+        samples += join_all(work).await.into_iter().sum::<usize>();
+        if shared.stop.is_stopped() {
+            return;
+        }
+    }
+    let (ended, settled) = (Arc::clone(group), Arc::clone(shared));
+    if let Ok(place) = shared.lane.wait().await {
+        let _ = place.run(move || settle(&ended, at, &settled)).await;
+    }
+    let took = began.elapsed();
+    *lock(&group.last) = LastRun { began_ms: Some(began_ms), took };
+    metrics.group_duration.observe(took.as_secs_f64());
+    metrics.samples.get_or_create(&name).set(i64::try_from(samples).unwrap_or(i64::MAX));
+    metrics.last_evaluation.get_or_create(&name).set(began_ms as f64 / 1000.0);
+    metrics.last_duration.get_or_create(&name).set(took.as_secs_f64());
+    let sum: Duration = group.rules.iter().map(|state| lock(&state.now).took).sum();
+    metrics.last_rule_sum.get_or_create(&name).set(sum.as_secs_f64());
+}
+
+/// Evaluates some rules one after the other on a thread of the lane; returns how many samples they gave.
+async fn evaluate_piece(group: &Arc<Group>, numbers: Vec<usize>, at: i64, shared: &Arc<Shared>) -> usize {
+    let Ok(place) = shared.lane.wait().await else { return 0 };
+    let (group, shared) = (Arc::clone(group), Arc::clone(shared));
+    let work = place.run(move || {
+        let external = shared.external.load_full();
+        let listener = Told { shared: &shared, group: &group, at };
+        let offset = group.spec.query_offset.unwrap_or(**shared.query_offset.load());
+        let scene = Scene {
+            backend: &shared.backend,
+            listener: &listener,
+            external: &external,
+            at,
+            offset: i64::try_from(offset.as_millis()).unwrap_or(i64::MAX),
+            limit: group.spec.limit,
+            resend_delay: shared.options.resend_delay_ms(),
+            now_ms: shared.clock.now_ms(),
+            stop: &shared.stop,
+        };
+        let results = evaluate_each(&group.rules, &numbers, &scene);
+        note(&group, &numbers, &results, &shared);
+        results.into_iter().flatten().sum()
+    });
+    work.await.unwrap_or_else(|_| {
+        tracing::error!("the evaluation of a rule panicked; a bug to report");
+        0
+    })
+}
+
+/// Counts and logs what became of rules.
+fn note(group: &Group, numbers: &[usize], results: &[Result<usize, String>], shared: &Shared) {
+    let metrics = &shared.metrics;
+    let name = name(&group.key());
+    metrics.evaluations.get_or_create(&name).inc_by(results.len() as u64);
+    for (number, result) in numbers.iter().zip(results) {
+        let Some(state) = group.rules.get(*number) else { continue };
+        metrics.rule_duration.observe(lock(&state.now).took.as_secs_f64());
+        let Err(error) = result else { continue };
+        if shared.stop.is_stopped() {
+            continue;
+        }
+        metrics.failures.get_or_create(&name).inc();
+        let (rule, number) = (&state.rule.name, number + 1);
+        tracing::warn!(
+            file = group.spec.file,
+            group = group.spec.name,
+            rule,
+            number,
+            error = brief(error),
+            "failed to evaluate a rule"
+        );
+    }
+}
+
+/// What is done after all rules: series of rules that are gone are marked stale, and the store knows of the time.
+fn settle(group: &Group, at: i64, shared: &Shared) {
+    let orphans = std::mem::take(&mut *lock(&group.orphans));
+    if !orphans.is_empty() {
+        mark_stale(group, orphans, at, shared);
+    }
+    shared.stored(shared.store.evaluated(&group.key(), at));
+}
+
+fn mark_stale(group: &Group, series: Vec<Labels>, at: i64, shared: &Shared) {
+    use super::backend::Backend as _;
+    let offset = group.spec.query_offset.unwrap_or(**shared.query_offset.load());
+    let time = at.saturating_sub(i64::try_from(offset.as_millis()).unwrap_or(i64::MAX));
+    if let Err(error) = shared.backend.write_stale(&series, time) {
+        tracing::warn!(
+            file = group.spec.file,
+            group = group.spec.name,
+            error,
+            "failed to mark series of removed rules as stale"
+        );
+        lock(&group.orphans).extend(series);
+    }
+}
+
+/// Marks all series of a group that is gone as stale, after two intervals: a rule that was only renamed has written them
+/// by then.
+async fn leave(group: &Arc<Group>, shared: &Arc<Shared>, run: &mut watch::Receiver<Run>) {
+    let left = shared.clock.now_ms();
+    let pause = group.spec.interval.saturating_mul(2);
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        _ = run.wait_for(|run| *run == Run::Shutdown) => return,
+    }
+    let (group, settled) = (Arc::clone(group), Arc::clone(shared));
+    if let Ok(place) = shared.lane.wait().await {
+        let _ = place.run(move || mark_stale(&group, group.take_series(), left, &settled)).await;
+    }
+}
+
+/// Takes over the stored alerts, and stores them as they are now: with what the outage changed.
+async fn restore_from_store(group: &Arc<Group>, saved: &SavedGroup, first: i64, shared: &Arc<Shared>) {
+    let restored = restore::from_store(group, saved, first, shared.options.tolerance());
+    let (group, shared) = (Arc::clone(group), Arc::clone(shared));
+    let Ok(place) = shared.lane.wait().await else { return };
+    let work = place.run(move || {
+        // As if somebody had looked one interval ago: the rest of the outage is in the times of the alerts now.
+        let told = Told { shared: &shared, group: &group, at: first.saturating_sub(interval_ms(&group)) };
+        for (number, alerts, left) in &restored {
+            told.changed(*number, alerts, left, true);
+        }
+    });
+    let _ = work.await;
+}
+
+async fn restore_from_series(group: &Arc<Group>, shared: &Arc<Shared>) {
+    let Ok(place) = shared.lane.wait().await else { return };
+    let began = Instant::now();
+    let (restored, source) = (Arc::clone(group), Arc::clone(shared));
+    let now = shared.clock.now_ms();
+    let work = place
+        .run(move || restore::from_series(&restored, &*source.backend.db, now, source.options.tolerance()));
+    let _ = work.await;
+    shared.metrics.last_restore.get_or_create(&name(&group.key())).set(began.elapsed().as_secs_f64());
+}
+
+/// Stores what becomes of alerts, and hands them to those who notify.
+struct Told<'a> {
+    shared: &'a Shared,
+    group: &'a Group,
+    at: i64,
+}
+
+impl Listener for Told<'_> {
+    fn changed(&self, number: usize, changed: &[Alert], forgotten: &[Labels], durably: bool) {
+        let Some(rule) = self.group.keys.get(number) else { return };
+        let change = Change { group: &self.group.key(), rule, at: self.at, changed, forgotten };
+        self.shared.stored(self.shared.store.record(&change, durably));
+    }
+
+    fn send(&self, query: &str, alerts: Vec<Alert>) {
+        let external: Arc<External> = self.shared.external.load_full();
+        let generator_url = crate::template::table_link(query);
+        let generator_url = format!("{}{generator_url}", external.url);
+        let longest = interval_ms(self.group).max(self.shared.options.resend_delay_ms());
+        let valid_until = self.at.saturating_add(longest.saturating_mul(VALID_INTERVALS));
+        let told = |alert: Alert| notify::Alert {
+            starts_at_ms: alert.fired_at.unwrap_or(alert.active_at),
+            ends_at_ms: alert.resolved_at.unwrap_or(valid_until),
+            labels: alert.labels,
+            annotations: alert.annotations,
+            generator_url: generator_url.clone(),
+        };
+        self.shared.notify.send(alerts.into_iter().map(told).collect());
+    }
+}

@@ -1,0 +1,190 @@
+//! Runs the groups: begins, replaces and ends them as the configuration says.
+//!
+//! **Invariants**: a group that is the same before and after a reload keeps its task and its state. A changed one begins
+//! once the one before has ended its evaluation, and takes over from it.
+//!
+//! **Locking**: one mutex around the running groups; never across an await.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::future::{BoxFuture, Shared as SharedFuture, join_all};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::Error;
+use super::backend::DbBackend;
+use super::evaluate::External;
+use super::group::{self, Begin, Run};
+use super::load::{GroupSpec, load};
+use super::metrics::RuleMetrics;
+use super::shared::{RuleOptions, Shared};
+use super::state::{Group, GroupKey};
+use super::status::RulesHandle;
+use super::store::Store;
+use crate::config::Config;
+use crate::lanes::Lane;
+use crate::model::Labels;
+use crate::notify::NotifyHandle;
+use crate::telemetry::Registry;
+use crate::util::lock::lock;
+use crate::util::{Clock, StopToken};
+
+/// How long evaluations may take to end when the server goes down.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A group with its task.
+struct Running {
+    group: Arc<Group>,
+    run: watch::Sender<Run>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Groups {
+    running: BTreeMap<GroupKey, Running>,
+    /// Those that are gone and still have to mark their series.
+    leaving: Vec<Running>,
+    /// Whether a configuration was applied.
+    begun: bool,
+}
+
+/// What a configuration needs, ready to be switched to.
+pub struct Prepared {
+    groups: Vec<GroupSpec>,
+    external_labels: Labels,
+    query_offset: Duration,
+}
+
+/// Owns the groups.
+pub struct RuleManager {
+    shared: Arc<Shared>,
+    groups: Mutex<Groups>,
+    handle: RulesHandle,
+}
+
+impl RuleManager {
+    /// A manager without groups; evaluation begins when `ready` is.
+    ///
+    /// # Errors
+    /// When the states of alerts cannot be read.
+    pub fn new(
+        backend: DbBackend,
+        lane: Lane,
+        ready: SharedFuture<BoxFuture<'static, ()>>,
+        notify: NotifyHandle,
+        options: RuleOptions,
+        clock: Arc<dyn Clock>,
+        registry: &mut Registry,
+    ) -> Result<Self, Error> {
+        let external = External {
+            labels: Labels::empty(),
+            url: options.external_url.clone(),
+            path_prefix: options.path_prefix.clone(),
+        };
+        let shared = Shared {
+            backend,
+            lane,
+            clock,
+            notify,
+            store: Store::open(&options.folder)?,
+            options,
+            metrics: RuleMetrics::new(registry),
+            external: ArcSwap::from_pointee(external),
+            query_offset: ArcSwap::from_pointee(Duration::ZERO),
+            stop: StopToken::new(),
+            ready,
+        };
+        Ok(Self { shared: Arc::new(shared), groups: Mutex::default(), handle: RulesHandle::default() })
+    }
+
+    /// Reads the state of rules from anywhere.
+    pub fn handle(&self) -> RulesHandle {
+        self.handle.clone()
+    }
+
+    /// Reads the rule files of `config`; nothing that runs is touched.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any of them.
+    pub fn prepare(&self, config: &Config) -> Result<Prepared, Error> {
+        let features = &self.shared.backend.engine.options().features;
+        Ok(Prepared {
+            groups: load(&config.rule_files, config.global.evaluation_interval, features)?,
+            external_labels: config.global.external_labels.clone(),
+            query_offset: config.global.rule_query_offset,
+        })
+    }
+
+    /// Switches to what was prepared. Must be called within the runtime.
+    pub fn commit(&self, prepared: Prepared) {
+        let shared = &self.shared;
+        let external = External { labels: prepared.external_labels, ..(**shared.external.load()).clone() };
+        shared.external.store(Arc::new(external));
+        shared.query_offset.store(Arc::new(prepared.query_offset));
+        let mut groups = lock(&self.groups);
+        let first = !std::mem::replace(&mut groups.begun, true);
+        let mut before = std::mem::take(&mut groups.running);
+        let mut known = HashMap::new();
+        for spec in prepared.groups {
+            let key = (spec.file.clone(), spec.name.clone());
+            let running = match before.remove(&key) {
+                Some(same) if same.group.spec == spec => same,
+                other => self.begin(spec, other, first),
+            };
+            let rules: HashSet<_> = running.group.keys.iter().cloned().collect();
+            known.insert(key.clone(), rules);
+            groups.running.insert(key, running);
+        }
+        for (key, gone) in before {
+            shared.metrics.forget(&key);
+            let _ = gone.run.send(Run::Leave);
+            groups.leaving.push(gone);
+        }
+        groups.leaving.retain(|gone| !gone.task.is_finished());
+        shared.stored(shared.store.retain(&known));
+        let shown = groups.running.values().map(|running| Arc::clone(&running.group)).collect();
+        self.handle.groups.store(Arc::new(shown));
+    }
+
+    /// Starts a group, in the place of `before` if there was one with its name.
+    fn begin(&self, spec: GroupSpec, before: Option<Running>, first: bool) -> Running {
+        let shared = &self.shared;
+        let from_series = first && before.is_none() && !shared.store.was_found();
+        let group = Arc::new(Group::new(spec, from_series));
+        let key = group.key();
+        let begin = match before {
+            Some(old) => {
+                let _ = old.run.send(Run::HandOver);
+                Begin::After(old.group, old.task)
+            }
+            None if from_series => Begin::Series,
+            None if first => {
+                shared.store.group(&key).map_or(Begin::Anew, |saved| Begin::Saved(Box::new(saved)))
+            }
+            None => Begin::Anew,
+        };
+        shared.metrics.begin(&key, group.spec.interval.as_secs_f64(), group.rules.len());
+        let (run, watch) = watch::channel(Run::On);
+        let task = tokio::spawn(group::run(Arc::clone(&group), begin, Arc::clone(shared), watch));
+        Running { group, run, task }
+    }
+
+    /// Ends all groups; evaluations that run are cut short. The states of alerts stay as they are.
+    pub async fn stop(self) {
+        self.shared.stop.stop();
+        let Groups { running, leaving, .. } = std::mem::take(&mut *lock(&self.groups));
+        let all: Vec<Running> = running.into_values().chain(leaving).collect();
+        for one in &all {
+            let _ = one.run.send(Run::Shutdown);
+        }
+        let aborts: Vec<_> = all.iter().map(|one| one.task.abort_handle()).collect();
+        let ended = join_all(all.into_iter().map(|one| one.task));
+        if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
+            tracing::warn!("evaluations of rules did not end in time and are abandoned");
+            aborts.iter().for_each(tokio::task::AbortHandle::abort);
+        }
+    }
+}
