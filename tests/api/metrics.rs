@@ -13,13 +13,16 @@ fn the_page_names_every_metric_with_its_type_and_no_other() {
     let file = dir.path().join("f.yml");
     let config = "scrape_configs: [{job_name: a, scrape_interval: 1s, static_configs: [{targets: ['127.0.0.1:1']}]}]\n\
                   alerting: {alertmanagers: [{static_configs: [{targets: ['127.0.0.1:1']}]}]}\n";
-    std::fs::write(&file, config).expect("write");
+    std::fs::write(&file, format!("{config}rule_files: [rules.yml]\n")).expect("write");
+    let rules = "groups: [{name: g, interval: 100ms, rules: [{alert: A, expr: vector(1)}]}]";
+    std::fs::write(file.with_file_name("rules.yml"), rules).expect("write");
     let server = start(&dir, &[&format!("--config.file={}", file.display())]);
     // A family of metrics with labels is there once one of them is.
     assert_eq!(get(&server, "/api/v1/query?query=1").status, 200);
-    let text = wait_for("a second scrape", || {
+    let text = wait_for("a second scrape and evaluation", || {
         let text = get(&server, "/metrics").text();
-        text.contains("# TYPE prometheus_target_interval_length_seconds").then_some(text)
+        let families = ["target_interval_length_seconds", "rule_group_last_restore_duration_seconds"];
+        families.iter().all(|name| text.contains(&format!("# TYPE prometheus_{name}"))).then_some(text)
     });
     let exposed: BTreeSet<String> = text
         .lines()
