@@ -246,7 +246,7 @@ impl App {
                     let _ = self.reloader.reload().await;
                 }
                 () = self.watcher.changed() => {
-                    tracing::info!("the configuration file has changed");
+                    tracing::info!("configuration file changed");
                     let _ = self.reloader.reload().await;
                 }
                 Some(answer) = self.reload_requests.recv() => {
@@ -286,14 +286,14 @@ impl App {
         let _ = self.stop_servers.send(true);
         let drained = async { while self.servers.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
-            tracing::warn!("open requests did not finish in time and are cut off");
+            tracing::warn!("open requests did not finish in time; closing their connections");
             self.servers.shutdown().await;
         }
         let db = Arc::clone(&self.state.db);
         tokio::task::spawn_blocking(move || db.close())
             .await
             .map_err(|_| AppError::Failed("closing the database"))??;
-        tracing::info!("good bye");
+        tracing::info!("shutdown complete");
         Ok(())
     }
 }

@@ -104,13 +104,13 @@ impl Reloader {
             Err(error) => Err(error),
         };
         match &applied {
-            Ok(()) => tracing::info!("configuration is reloaded"),
+            Ok(()) => tracing::info!("configuration reloaded"),
             Err(error) => {
                 if let ReloadError::Config(error) | ReloadError::Rules(rules::Error::File(error)) = error {
                     error.each().iter().for_each(|error| tracing::error!("{error}"));
-                    tracing::error!("configuration is not reloaded, the old one stays");
+                    tracing::error!("configuration reload failed; keeping the previous configuration");
                 } else {
-                    tracing::error!(%error, "configuration is not reloaded, the old one stays");
+                    tracing::error!(%error, "configuration reload failed; keeping the previous configuration");
                 }
                 self.metrics.successful.set(0);
                 let old = **self.state.reload_state.load();

@@ -46,7 +46,7 @@ pub fn shutdown() -> Result<impl Future<Output = ()>, AppError> {
         next().await;
         let _ = first.send(());
         next().await;
-        tracing::warn!("second signal: ending at once");
+        tracing::warn!("second signal received; exiting immediately");
         std::process::exit(1);
     });
     Ok(async move {

@@ -49,7 +49,7 @@ impl Watcher {
                 if watched.seen.is_some() {
                     return;
                 }
-                tracing::warn!(path = %watched.path.display(), "the configuration file cannot be read");
+                tracing::warn!(path = %watched.path.display(), "failed to read the configuration file");
             }
         }
     }

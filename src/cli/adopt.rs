@@ -26,7 +26,7 @@ pub(super) fn adopt(dir: &Path) -> Result<PathBuf, Failure> {
     };
     let (target, unfinished) = (beside("-emberkeep"), beside("-emberkeep.adopting"));
     if target.is_dir() {
-        tracing::info!(dir = %target.display(), "the data of Prometheus was adopted before");
+        tracing::info!(dir = %target.display(), "Prometheus data was already adopted");
         return Ok(target);
     }
     // A volume that is mounted there: what is beside it is not kept with it.
@@ -39,19 +39,19 @@ pub(super) fn adopt(dir: &Path) -> Result<PathBuf, Failure> {
         )
         .into());
     }
-    tracing::info!(from = %dir.display(), to = %target.display(), "adopting the data of Prometheus");
+    tracing::info!(from = %dir.display(), to = %target.display(), "adopting Prometheus data");
     let db = open_or_create(&unfinished)?;
     // An import is there whole or not at all.
     if db.status().blocks.is_empty() {
         let report = import::prometheus(dir, &db, |progress| tracing::info!("{progress}"))?;
-        tracing::info!(samples = report.samples, blocks = report.blocks, "imported the data of Prometheus");
+        tracing::info!(samples = report.samples, blocks = report.blocks, "imported Prometheus data");
         if let Err(error) = import_tell(&report) {
-            tracing::error!(%error, "a part of the data of Prometheus is not adopted");
+            tracing::error!(%error, "some Prometheus data was not adopted");
         }
     }
     db.close()?;
     drop(db);
     std::fs::rename(&unfinished, &target)?;
-    tracing::info!(dir = %target.display(), "adopted; set --storage.tsdb.path to it");
+    tracing::info!(dir = %target.display(), "adoption complete; set --storage.tsdb.path to this directory");
     Ok(target)
 }

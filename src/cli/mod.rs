@@ -26,7 +26,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
     name = "emberkeep",
     version,
     about = "A Prometheus-compatible monitoring server",
-    after_help = "Flags without a command mean `serve`: a command line of Prometheus starts as it is.",
+    after_help = "Without a command, flags apply to `serve`, so Prometheus command lines work unchanged.",
     max_term_width = 100
 )]
 struct Cli {
@@ -41,13 +41,13 @@ enum Command {
     /// Check files without running the server.
     #[command(subcommand)]
     Check(check::CheckCommand),
-    /// Ask a running server.
+    /// Query a running server.
     #[command(subcommand)]
     Query(query::QueryCommand),
-    /// Look into a data directory that no server is running on.
+    /// Inspect a data directory that no server is using.
     #[command(subcommand)]
     Tsdb(tsdb::TsdbCommand),
-    /// Measure.
+    /// Run benchmarks.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
 }

@@ -44,135 +44,136 @@ enum LogFormat {
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Configuration file. Without it, prometheus.yml in the working directory; without that, the server scrapes
-    /// itself.
+    /// Configuration file. Defaults to prometheus.yml in the working directory if it exists; otherwise the server
+    /// scrapes itself.
     #[arg(long = "config.file", value_name = "FILE")]
     config_file: Option<PathBuf>,
-    /// Reload the configuration file when it has changed.
+    /// Reload the configuration when its file changes.
     #[arg(long = "config.auto-reload")]
     auto_reload: bool,
-    /// How often the configuration file is looked at for changes.
+    /// How often to check the configuration file for changes.
     #[arg(long = "config.auto-reload-interval", value_name = "DURATION", default_value = "30s",
           value_parser = parse_interval)]
     auto_reload_interval: Duration,
-    /// Replace ${NAME} anywhere in the configuration file by the environment variable; an unset one is an error.
+    /// Expand ${NAME} from the environment anywhere in the configuration file; an unset variable is an error.
     #[arg(long = "config.expand-env")]
     expand_env: bool,
-    /// DNS server (ip or ip:port) to ask instead of the system's, for discovery and for targets.
+    /// DNS server (ip or ip:port) to use instead of the system's, for discovery and for targets.
     #[arg(long = "dns.server", value_name = "ADDRESS", value_parser = parse_dns_server)]
     dns_server: Option<SocketAddr>,
     /// Data directory.
     #[arg(long = "storage.tsdb.path", value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     data_dir: PathBuf,
-    /// When the data directory is one of Prometheus: import it into a new one beside it, called <DIR>-emberkeep, and
-    /// serve from that. Done once; Prometheus must not be running.
+    /// If the data directory belongs to Prometheus, import it into a new directory <DIR>-emberkeep beside it and serve
+    /// from there. Done once; Prometheus must not be running.
     #[arg(long = "storage.tsdb.adopt")]
     adopt: bool,
-    /// How long samples are kept; 0 for ever. 15d unless a size is given. The configuration file goes before it.
+    /// How long to retain samples; 0 keeps them forever. Defaults to 15d unless a size is given. The configuration file
+    /// takes precedence.
     #[arg(long = "storage.tsdb.retention.time", value_name = "DURATION", value_parser = parse_duration)]
     retention: Option<Duration>,
-    /// Size of blocks and log kept, such as 512MB; the oldest blocks leave first. The configuration file goes
-    /// before it.
+    /// Maximum size of blocks and log, such as 512MB; the oldest blocks are removed first. The configuration file takes
+    /// precedence.
     #[arg(long = "storage.tsdb.retention.size", value_name = "SIZE", value_parser = parse_bytes)]
     retention_size: Option<u64>,
-    /// When the log is made durable against power loss: always, never, or a duration. A killed process loses
-    /// nothing with any of them.
+    /// When to sync the write-ahead log to disk: always, never, or every given duration. This protects against power
+    /// loss; a killed process loses nothing either way.
     #[arg(long = "storage.tsdb.wal-sync", value_name = "POLICY", default_value = "1s", value_parser = parse_sync)]
     sync: SyncPolicy,
-    /// Address to listen on; may be given several times.
+    /// Address to listen on. Can be repeated.
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "0.0.0.0:9090")]
     listen: Vec<String>,
-    /// Where this server is reached from outside, such as https://example.org/metrics; its path is the prefix of
-    /// everything served unless --web.route-prefix says otherwise. A path alone is taken too.
+    /// URL under which this server is reachable from outside, such as https://example.org/metrics. Its path is the
+    /// prefix of all routes unless --web.route-prefix is set. A path alone is accepted too.
     #[arg(long = "web.external-url", value_name = "URL", default_value = "", hide_default_value = true,
           value_parser = parse_external_url)]
     external_url: ExternalUrl,
-    /// Prefix of everything served; that of --web.external-url if absent.
+    /// Prefix of all routes. Defaults to the path of --web.external-url.
     #[arg(long = "web.route-prefix", value_name = "PATH", value_parser = parse_route_prefix)]
     route_prefix: Option<String>,
-    /// Title of the page.
+    /// Title of the web page.
     #[arg(long = "web.page-title", value_name = "TITLE", default_value = "Emberkeep")]
     page_title: String,
-    /// Origins whose pages may read replies: a regular expression that matches all of it. Whatever it says, pages of
-    /// other origins cannot change anything here.
+    /// Regular expression for the origins whose pages may read responses; fully anchored. Pages of other origins can
+    /// never change anything on this server.
     #[arg(long = "web.cors.origin", value_name = "REGEX", default_value = ".*", value_parser = parse_regex)]
     cors_origin: Anchored,
-    /// Connections that may be open at once, over all addresses; further ones wait.
+    /// Maximum number of simultaneous connections over all addresses; further ones wait.
     #[arg(long = "web.max-connections", value_name = "N", default_value_t = 512,
           value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
-    /// How long a request may take to arrive; idle connections are closed after as long.
+    /// Maximum time to read a request, and after which idle connections are closed.
     #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
     read_timeout: Duration,
-    /// Allow reload and shutdown over HTTP.
+    /// Enable reload and shutdown over HTTP.
     #[arg(long = "web.enable-lifecycle")]
     lifecycle: bool,
-    /// Allow deleting series and making snapshots over HTTP.
+    /// Enable API endpoints for deleting series and taking snapshots.
     #[arg(long = "web.enable-admin-api")]
     admin: bool,
-    /// Accept samples pushed by other servers on /api/v1/write.
+    /// Accept remote write requests on /api/v1/write.
     #[arg(long = "web.enable-remote-write-receiver")]
     remote_write_receiver: bool,
-    /// Alerts that may wait for one Alertmanager; beyond that, the oldest are dropped.
+    /// Capacity of the queue of pending alerts for each Alertmanager; when full, the oldest alerts are dropped.
     #[arg(long = "alertmanager.notification-queue-capacity", value_name = "N", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(1..))]
     notification_queue_capacity: u32,
-    /// Most alerts of one request to an Alertmanager.
+    /// Maximum number of alerts per request to an Alertmanager.
     #[arg(long = "alertmanager.notification-batch-size", value_name = "N", default_value_t = 256,
           value_parser = clap::value_parser!(u32).range(1..))]
     notification_batch_size: u32,
-    /// Before the server stops, send what waits for Alertmanagers, for some seconds at most.
+    /// Send pending alerts before shutting down, for at most a few seconds.
     #[arg(long = DRAIN, action = clap::ArgAction::SetTrue, default_value = "true")]
     drain_notification_queue: bool,
-    /// How old the newest sample of a series may be to still answer an instant selector.
+    /// Maximum lookback for the newest sample of a series in instant selectors.
     #[arg(long = "query.lookback-delta", value_name = "DURATION", default_value = "5m",
           value_parser = parse_duration)]
     lookback: Duration,
-    /// Longest time of a query, waiting included.
+    /// Maximum time a query may take before it is aborted, including time spent waiting.
     #[arg(long = "query.timeout", value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
     query_timeout: Duration,
-    /// Queries that run at once.
+    /// Maximum number of concurrent queries.
     #[arg(long = "query.max-concurrency", value_name = "N", default_value_t = 20,
           value_parser = clap::value_parser!(u32).range(1..))]
     query_concurrency: u32,
-    /// Most samples one query may hold in memory.
+    /// Maximum number of samples a single query can load into memory.
     #[arg(long = "query.max-samples", value_name = "N", default_value_t = 50_000_000)]
     query_max_samples: usize,
-    /// Most memory the rows of one query may take; half of that for all queries if absent.
+    /// Maximum memory a single query may use. Defaults to half of --query.max-total-memory.
     #[arg(long = "query.max-memory", value_name = "SIZE", value_parser = parse_bytes)]
     query_max_memory: Option<u64>,
-    /// Most memory the rows of all queries together may take; a quarter of the machine's if absent.
+    /// Maximum memory all queries together may use. Defaults to a quarter of the machine's memory.
     #[arg(long = "query.max-total-memory", value_name = "SIZE", value_parser = parse_bytes)]
     query_max_total_memory: Option<u64>,
-    /// Memory for results of range queries, kept so that a graph that is drawn again costs its new steps only; 0B
-    /// keeps none.
+    /// Size of the cache for results of range queries, which lets a redrawn graph compute its new steps only; 0B disables
+    /// it.
     #[arg(long = "query.cache-size", value_name = "SIZE", default_value = "64MB", value_parser = parse_bytes)]
     query_cache_size: u64,
-    /// Rules that are evaluated at once, over all groups.
+    /// Maximum number of rules evaluated concurrently over all groups.
     #[arg(long = "rules.max-concurrent-evals", value_name = "N", default_value_t = 4,
           value_parser = clap::value_parser!(u32).range(1..))]
     rule_concurrency: u32,
-    /// Longest outage after which pending alerts go on; after a longer one they begin anew.
+    /// Maximum outage after which the state of pending alerts is restored; after a longer one they start over.
     #[arg(long = "rules.alert.for-outage-tolerance", value_name = "DURATION", default_value = "1h",
           value_parser = parse_duration)]
     outage_tolerance: Duration,
-    /// Least time between the start and the firing of an alert whose state comes from the series of another server. The
-    /// server's own states are restored exactly.
+    /// Minimum time between startup and firing for alerts whose state is read from ALERTS_FOR_STATE of another server.
+    /// The server's own alert states are restored exactly.
     #[arg(long = "rules.alert.for-grace-period", value_name = "DURATION", default_value = "10m",
           value_parser = parse_duration)]
     grace_period: Duration,
-    /// Least time before a firing alert is sent again.
+    /// Minimum time to wait before resending a firing alert.
     #[arg(long = "rules.alert.resend-delay", value_name = "DURATION", default_value = "1m",
           value_parser = parse_duration)]
     resend_delay: Duration,
-    /// Features that are off by default, comma separated: promql-experimental-functions,
+    /// Comma-separated features to enable: promql-experimental-functions,
     /// promql-binop-fill-modifiers, promql-extended-range-selectors, promql-delayed-name-removal, type-and-unit-labels.
     #[arg(long = "enable-feature", value_name = "FEATURES", value_delimiter = ',')]
     features: Vec<String>,
-    /// Lines below this level are left out.
+    /// Only log messages at this level or above.
     #[arg(long = "log.level", value_enum, default_value_t = Level::Info)]
     log_level: Level,
-    /// How log lines look.
+    /// Format of log messages.
     #[arg(long = "log.format", value_enum, default_value_t = LogFormat::Logfmt)]
     log_format: LogFormat,
 }
@@ -246,14 +247,14 @@ pub(super) fn run(
     };
     log::init(level, format);
     for (flag, why) in ignored {
-        tracing::info!(%flag, "this flag of Prometheus changes nothing here: {why}");
+        tracing::info!(%flag, "Prometheus flag has no effect: {why}");
     }
     if args.adopt {
         args.data_dir = super::adopt::adopt(&args.data_dir)?;
     }
     let settings = settings(args, flags);
     if settings.config_file.is_none() {
-        tracing::info!("no configuration file: the server scrapes itself");
+        tracing::info!("no configuration file; the server scrapes itself");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
@@ -281,11 +282,13 @@ pub(super) fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Sett
             name => match foreign::feature(name) {
                 Feature::Always => {}
                 Feature::Meaningless => {
-                    tracing::info!(feature = name, "this feature of Prometheus changes nothing here");
+                    tracing::info!(feature = name, "Prometheus feature has no effect");
                 }
-                Feature::Missing => tracing::warn!(feature = name, "not yet supported feature is left off"),
+                Feature::Missing => {
+                    tracing::warn!(feature = name, "feature is not supported yet; ignoring it")
+                }
                 // As in Prometheus, so that a command line for it starts; but nobody is left in the dark.
-                Feature::Unknown => tracing::warn!(feature = name, "unknown feature is left off"),
+                Feature::Unknown => tracing::warn!(feature = name, "unknown feature; ignoring it"),
             },
         }
     }

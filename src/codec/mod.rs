@@ -39,7 +39,7 @@ pub enum CodecError {
         computed: u32,
     },
     /// More than a reader would take.
-    #[error("{what} has {bytes} bytes, at most {max} can be read again")]
+    #[error("{what} has {bytes} bytes, the limit is {max}")]
     TooLarge {
         /// The record concerned.
         what: &'static str,
@@ -49,10 +49,10 @@ pub enum CodecError {
         max: usize,
     },
     /// A file that should be there.
-    #[error("the file is missing")]
+    #[error("file not found")]
     Missing,
     /// Written by a newer version of the format; all checksums are right.
-    #[error("version {version} of {what} is not known to this build")]
+    #[error("unsupported version {version} of {what}")]
     Version {
         /// The format concerned.
         what: &'static str,

@@ -86,7 +86,7 @@ impl<'a> Loader<'a> {
         if let Some(runtime) = file.section("runtime")
             && runtime.signed("gogc").is_some()
         {
-            tracing::info!("runtime.gogc changes nothing here: there is no Go runtime");
+            tracing::info!("runtime.gogc has no effect: there is no Go runtime");
         }
         let alerting = file.section("alerting").map(|raw| self.alerting(&raw)).unwrap_or_default();
         let rule_files = file.texts("rule_files").unwrap_or_default();
@@ -160,7 +160,7 @@ impl<'a> Loader<'a> {
         let labels = self.labels(raw, "external_labels");
         let expanded = labels.iter().map(|(name, value)| {
             let missing = |variable: &str| {
-                tracing::warn!(label = name, variable, "an empty environment variable in external_labels");
+                tracing::warn!(label = name, variable, "empty environment variable in external_labels");
             };
             let lookup = |variable: &str| std::env::var(variable).ok();
             (name.to_owned(), environment::expand_value(value, &lookup, &missing))

@@ -46,7 +46,7 @@ impl DnsDiscoverer {
             let reason = match answer {
                 Ok(Ok(group)) => {
                     if failing {
-                        tracing::info!(name = self.name, "DNS look-up answers again");
+                        tracing::info!(name = self.name, "DNS lookup succeeded again");
                     }
                     failing = false;
                     groups.send(group);
@@ -57,7 +57,7 @@ impl DnsDiscoverer {
             };
             self.metrics.dns_failures.inc();
             if !failing {
-                tracing::warn!(name = self.name, reason, "DNS look-up failed; its last targets stay");
+                tracing::warn!(name = self.name, reason, "DNS lookup failed; keeping the last targets");
             }
             failing = true;
         }

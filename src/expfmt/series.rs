@@ -20,7 +20,7 @@ pub enum SeriesError {
     #[error("series is not valid UTF-8")]
     Utf8,
     /// The same label twice.
-    #[error("label {0:?} is given twice")]
+    #[error("duplicate label {0:?}")]
     Duplicate(String),
     /// Another form.
     #[error("malformed series {0:?}")]

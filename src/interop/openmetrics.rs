@@ -87,7 +87,7 @@ mod tests {
     fn lines_need_a_timestamp() {
         check("# TYPE a counter\na_total 1 10\na_total 2 11.5\n# EOF\n", Ok(2));
         check("# TYPE a gauge\na 1 10\na 2\n# EOF\n", Err("f: line 3: the sample has no timestamp"));
-        check("a{b=\"c\",b=\"d\"} 1 10\n# EOF\n", Err("f: line 1: label \"b\" is given twice"));
+        check("a{b=\"c\",b=\"d\"} 1 10\n# EOF\n", Err("f: line 1: duplicate label \"b\""));
         check("a 1 10\n", Err("f: line 2: data does not end with # EOF, at \"\""));
     }
 }

@@ -20,20 +20,20 @@ const MIN_PACKED_BYTES: usize = 4;
 #[non_exhaustive]
 pub enum OverBound {
     /// Too many labels.
-    #[error("series has {count} labels, at most {MAX_LABELS} are taken")]
+    #[error("series has {count} labels, the limit is {MAX_LABELS}")]
     Labels {
         /// How many.
         count: usize,
     },
     /// Too much text.
-    #[error("labels of the series have {bytes} bytes, at most {MAX_LABEL_BYTES} are taken")]
+    #[error("series labels have {bytes} bytes, the limit is {MAX_LABEL_BYTES}")]
     LabelBytes {
         /// Of names, values and their lengths.
         bytes: usize,
     },
     /// Too many buckets, spans and custom bounds.
     #[error(
-        "native histogram has {cells} buckets, bounds and numbers of spans, at most {MAX_HISTOGRAM_CELLS} are taken"
+        "native histogram has {cells} buckets, bounds and span numbers, the limit is {MAX_HISTOGRAM_CELLS}"
     )]
     Histogram {
         /// How many.

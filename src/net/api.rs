@@ -11,7 +11,7 @@ const TIMEOUT: Duration = Duration::from_secs(150);
 
 /// A request that failed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot ask {url}: {source}")]
+#[error("request to {url} failed: {source}")]
 pub struct ApiError {
     url: String,
     source: reqwest::Error,

@@ -79,7 +79,7 @@ impl<T> Watched<T> {
             && let Err(error) =
                 File::open(&self.path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes))
         {
-            tracing::warn!(path = %self.path.display(), %error, "cannot read a file of name resolution");
+            tracing::warn!(path = %self.path.display(), %error, "failed to read a name resolution file");
         }
         let value = Arc::new((self.read)(&bytes));
         *lock(&self.current) = Some((stamp, Arc::clone(&value)));

@@ -133,7 +133,7 @@ impl Settings {
     fn parse(bytes: &[u8], named: &[SocketAddr]) -> Self {
         let (file, errors) = resolv_conf::Config::parse_with_errors(bytes);
         for error in errors {
-            tracing::warn!(%error, "a line of resolv.conf is passed over");
+            tracing::warn!(%error, "ignoring an invalid line in resolv.conf");
         }
         let timeout = Duration::from_secs(u64::from(file.timeout.clamp(1, 30)));
         let mut addresses = named.to_vec();
@@ -230,7 +230,7 @@ impl Settings {
 /// Where a server of the file is asked. One with a zone cannot be, because hickory-resolver knows no zones.
 fn server_address(server: &ScopedIp) -> Option<SocketAddr> {
     if let ScopedIp::V6(ip, Some(zone)) = server {
-        tracing::warn!(%ip, zone, "a name server with a zone in resolv.conf is passed over");
+        tracing::warn!(%ip, zone, "ignoring a name server with a zone in resolv.conf");
         return None;
     }
     Some(SocketAddr::new(IpAddr::from(server.clone()), 53))

@@ -48,7 +48,7 @@ pub(super) fn find(config: &AlertmanagerConfig, groups: &[Arc<TargetGroup>]) -> 
             match usable(&labels) {
                 Ok(url) if found.active.contains(&url) => {}
                 Ok(url) => found.active.push(url),
-                Err(error) => tracing::error!(target = %own, %error, "Alertmanager cannot be notified"),
+                Err(error) => tracing::error!(target = %own, %error, "invalid Alertmanager target"),
             }
         }
     }

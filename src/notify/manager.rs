@@ -144,7 +144,7 @@ impl Notifier {
     pub async fn stop(self) {
         let _ = self.commands.send(Command::Stop).await;
         if let Err(error) = self.task.await {
-            tracing::error!(%error, "notification ended badly");
+            tracing::error!(%error, "notifier failed");
         }
     }
 }
@@ -296,7 +296,7 @@ impl Coordinator {
     fn ended(&mut self, ended: Result<String, JoinError>) {
         let url = match ended {
             Ok(url) => url,
-            Err(error) => return tracing::error!(%error, "sending of alerts ended badly"),
+            Err(error) => return tracing::error!(%error, "alert sender failed"),
         };
         if let Some(count) = self.loops_of.get_mut(&url) {
             *count -= 1;
@@ -337,7 +337,7 @@ impl Coordinator {
         let all = async {
             while let Some(ended) = self.tasks.join_next().await {
                 if let Err(error) = ended {
-                    tracing::error!(%error, "sending of alerts ended badly");
+                    tracing::error!(%error, "alert sender failed");
                 }
             }
         };

@@ -16,11 +16,11 @@ const MAX_REASON_BYTES: u64 = 1024;
 pub(super) enum PostError {
     #[error(transparent)]
     Http(#[from] HttpError),
-    #[error("no answer within {0:?}")]
+    #[error("no response within {0:?}")]
     Timeout(Duration),
     #[error("bad response status {text}{reason}")]
     Status { code: u16, text: String, reason: String },
-    #[error("redirected with a status that makes a GET of the request, so that the alerts did not arrive")]
+    #[error("redirected with a status that turns the request into a GET, so the alerts did not arrive")]
     BecameGet,
 }
 

@@ -78,7 +78,7 @@ impl SendLoop {
             tracing::warn!(
                 alertmanager = self.url,
                 dropped = added.dropped,
-                "queue of alerts is full: the oldest are dropped"
+                "alert queue full; dropping the oldest alerts"
             );
         }
         self.wake.notify_one();
@@ -128,7 +128,7 @@ impl SendLoop {
         };
         if lost > 0 {
             self.metrics.dropped.inc_by(lost as u64);
-            tracing::warn!(alertmanager = self.url, lost, "alerts were not sent before the end");
+            tracing::warn!(alertmanager = self.url, lost, "alerts left unsent at shutdown");
         }
     }
 
@@ -137,7 +137,7 @@ impl SendLoop {
         while let Some(batch) = self.next_batch(&mut end).await {
             let Err(error) = self.send(&batch).await else {
                 if failures > 0 {
-                    tracing::info!(alertmanager = self.url, "Alertmanager takes alerts again");
+                    tracing::info!(alertmanager = self.url, "Alertmanager is accepting alerts again");
                 }
                 failures = 0;
                 continue;
@@ -145,9 +145,9 @@ impl SendLoop {
             let (count, may_pass) = (batch.len(), error.may_pass());
             let given_up = self.failed(batch, may_pass);
             if failures == 0 || given_up > 0 {
-                tracing::warn!(alertmanager = self.url, count, given_up, %error, "alerts were not sent");
+                tracing::warn!(alertmanager = self.url, count, given_up, %error, "failed to send alerts");
             } else {
-                tracing::debug!(alertmanager = self.url, count, %error, "alerts were not sent");
+                tracing::debug!(alertmanager = self.url, count, %error, "failed to send alerts");
             }
             if !may_pass {
                 continue;

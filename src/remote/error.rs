@@ -17,7 +17,7 @@ pub enum ReceiveError {
     #[error("decoded size exceeds the {MAX_REQUEST_BYTES} bytes limit")]
     TooLarge(usize),
     /// The body is no `WriteRequest`.
-    #[error("cannot decode the request: {0}")]
+    #[error("failed to decode the request: {0}")]
     Message(#[from] CodecError),
     /// A sample cannot be taken; nothing of the request was kept.
     #[error("{reason} for series {labels} at {timestamp} ms")]

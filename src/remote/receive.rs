@@ -155,7 +155,7 @@ impl Receiver {
                 tracing::debug!(
                     refused = stats.out_of_order + stats.duplicate,
                     first = %refused(body, at, samples, outcome),
-                    "samples of a remote write request are out of order among themselves"
+                    "remote write request has out-of-order samples"
                 );
             }
             None => {}

@@ -297,7 +297,7 @@ fn family_name(name: &[u8], kind: MetricType) -> &[u8] {
 
 /// The symbols of the request before these took all the text there may be.
 #[derive(Debug, thiserror::Error)]
-#[error("the symbols of the request stand for more than {MAX_TEXT_BYTES} bytes of text")]
+#[error("request symbols expand to more than {MAX_TEXT_BYTES} bytes of text")]
 struct TooMuchText;
 
 fn text_bytes(pairs: &[(&[u8], &[u8])]) -> usize {

@@ -170,7 +170,7 @@ async fn evaluate_piece(group: &Arc<Group>, numbers: Vec<usize>, at: i64, shared
         results.into_iter().flatten().sum()
     });
     work.await.unwrap_or_else(|_| {
-        tracing::error!("the evaluation of a rule panicked; a bug to report");
+        tracing::error!("rule evaluation panicked; please report this bug");
         0
     })
 }

@@ -54,7 +54,7 @@ fn files(patterns: &[String]) -> BTreeSet<PathBuf> {
                 Ok(path) => {
                     found.insert(path);
                 }
-                Err(error) => tracing::warn!(pattern, %error, "rule files cannot be listed"),
+                Err(error) => tracing::warn!(pattern, %error, "failed to list rule files"),
             }
         }
     }

@@ -183,7 +183,7 @@ impl RuleManager {
         let aborts: Vec<_> = all.iter().map(|one| one.task.abort_handle()).collect();
         let ended = join_all(all.into_iter().map(|one| one.task));
         if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
-            tracing::warn!("evaluations of rules did not end in time and are abandoned");
+            tracing::warn!("rule evaluations did not finish in time and were abandoned");
             aborts.iter().for_each(tokio::task::AbortHandle::abort);
         }
     }

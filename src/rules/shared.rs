@@ -70,7 +70,7 @@ impl Shared {
     pub(super) fn stored(&self, result: Result<(), Error>) {
         if let Err(error) = result {
             self.metrics.store_failures.inc();
-            tracing::error!(%error, "failed to store the states of alerts; a restart now would lose the latest ones");
+            tracing::error!(%error, "failed to store alert states; a restart now would lose the latest changes");
         }
     }
 }

@@ -121,7 +121,7 @@ impl Store {
             groups = read;
             if let Some(at) = damage {
                 tracing::error!(path = %path.display(), offset = at, bytes = bytes.len() - at,
-                    "the end of the states of alerts is damaged and cut off; the damaged file is kept beside it");
+                    "alert state log is damaged; its damaged end was cut off and a copy of the file kept beside it");
                 let aside = folder.join(format!("{FILE}.damaged"));
                 std::fs::write(&aside, bytes).map_err(|source| failed("keep a copy of", source))?;
             }

@@ -23,7 +23,7 @@ pub(super) enum FetchError {
     Status(String),
     #[error("body size limit of {0} bytes exceeded")]
     TooLarge(u64),
-    #[error("body cannot be inflated: {0}")]
+    #[error("failed to decompress the body: {0}")]
     Inflate(std::io::Error),
     #[error("received unsupported Content-Type {0:?} and no fallback_scrape_protocol specified for target")]
     ContentType(String),

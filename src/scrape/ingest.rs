@@ -49,7 +49,7 @@ impl Legacy {
 pub(super) enum IngestError {
     #[error(transparent)]
     Parse(#[from] ParseError),
-    #[error("line of series: {0}")]
+    #[error("series line: {0}")]
     Series(#[from] SeriesError),
     #[error("metric name missing after relabelling")]
     NoName,
@@ -233,7 +233,7 @@ impl Ingest {
     fn commit(&self, appender: DbAppender<'_>, metrics: &ScrapeMetrics) -> Result<CommitStats, String> {
         appender.commit(CommitMode::Each).map_err(|error| {
             metrics.commits_failed.inc();
-            tracing::error!(%error, job = self.job.job_name, "scrape could not be stored");
+            tracing::error!(%error, job = self.job.job_name, "failed to store a scrape");
             error.to_string()
         })
     }

@@ -261,7 +261,7 @@ fn limits_fail_the_scrape() {
         "metric name missing",
         None,
     );
-    check("", "a{x=\"1\",x=\"2\"} 1\n", "given twice", None);
+    check("", "a{x=\"1\",x=\"2\"} 1\n", "duplicate label", None);
 }
 
 #[test]
@@ -523,9 +523,9 @@ fn a_series_that_no_database_takes_fails_the_scrape_by_name() {
     for (body, reason) in [
         (
             format!("a 1\nmany{{{}}} 1\n", labels.join(",")),
-            "series has 70003 labels, at most 65536 are taken: many{",
+            "series has 70003 labels, the limit is 65536: many{",
         ),
-        (format!("a 1\nlong{{l=\"{long}\"}} 1\n"), "at most 1048576 are taken: long{"),
+        (format!("a 1\nlong{{l=\"{long}\"}} 1\n"), "the limit is 1048576: long{"),
     ] {
         let error = b.scrape(&body).error.expect("it fails");
         assert!(error.contains(reason) && error.len() < 500, "{error}");

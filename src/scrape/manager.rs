@@ -126,7 +126,7 @@ impl ScrapeManager {
     pub async fn stop(self) {
         let _ = self.commands.send(Command::Stop).await;
         if let Err(error) = self.task.await {
-            tracing::error!(%error, "scraping ended badly");
+            tracing::error!(%error, "scrape manager failed");
         }
     }
 }
@@ -266,7 +266,7 @@ impl Coordinator {
             }
         };
         if tokio::time::timeout(STOP_TIMEOUT, all).await.is_err() {
-            tracing::warn!(left = self.tasks.len(), "scrapes did not end in time and are abandoned");
+            tracing::warn!(left = self.tasks.len(), "scrapes did not finish in time and were abandoned");
             self.tasks.shutdown().await;
         }
     }
@@ -274,6 +274,6 @@ impl Coordinator {
 
 fn report_end(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(%error, "scrape loop ended badly");
+        tracing::error!(%error, "scrape loop failed");
     }
 }

@@ -112,7 +112,7 @@ impl Pool {
                     }
                     Err(error) => {
                         self.shared.metrics.sync_failed.inc();
-                        tracing::error!(job = self.job.job_name, target = %own, %error, "target cannot be scraped");
+                        tracing::error!(job = self.job.job_name, target = %own, %error, "invalid target");
                     }
                 }
             }

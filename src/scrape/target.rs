@@ -43,7 +43,7 @@ pub(super) enum Built {
     Dropped(Labels),
 }
 
-/// Why a target cannot be scraped.
+/// Why a invalid target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BuildError {
     #[error("no address")]

@@ -24,7 +24,7 @@ pub enum StorageError {
     #[error("storage is not ready: {0}")]
     NotReady(String),
     /// It was told to stop; see [`Watch`].
-    #[error("nobody waits for the answer any more")]
+    #[error("the client is gone")]
     GivenUp,
 }
 

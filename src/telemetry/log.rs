@@ -14,7 +14,7 @@ pub use tracing_subscriber::filter::LevelFilter;
 /// Lines that could not be written. Of the process, as its standard error is.
 static LOST_LINES: AtomicU64 = AtomicU64::new(0);
 
-/// How log lines look.
+/// Format of log messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// `key=value` text.

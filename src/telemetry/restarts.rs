@@ -37,7 +37,9 @@ impl Restarts {
         if done.is_err() {
             self.0.inc();
             // Nothing that is said about a panic may be another one.
-            let _ = catch_unwind(|| tracing::error!("{what} panicked and starts again; a bug to report"));
+            let _ = catch_unwind(|| {
+                tracing::error!("{what} panicked and is being restarted; please report this bug")
+            });
         }
         done.ok()
     }

@@ -216,7 +216,7 @@ impl Tsdb {
         for thread in lock(&self.threads).drain(..) {
             thread.thread().unpark();
             if thread.join().is_err() {
-                tracing::error!("a maintenance thread of the database panicked");
+                tracing::error!("a database maintenance thread panicked");
             }
         }
         self.inner.wal.close()

@@ -39,7 +39,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The log refuses appends since an earlier failure; restart the server once the cause is mended.
-    #[error("write-ahead log is closed after an earlier failure: {reason}")]
+    #[error("write-ahead log was closed after a failure: {reason}")]
     LogPoisoned {
         /// The failure.
         reason: String,
@@ -55,7 +55,7 @@ pub enum Error {
         reserve: u64,
     },
     /// The log could not be replayed.
-    #[error("write-ahead log cannot be replayed: {reason}")]
+    #[error("failed to replay the write-ahead log: {reason}")]
     Replay {
         /// What went wrong.
         reason: String,
@@ -75,7 +75,7 @@ pub enum Error {
         source: CodecError,
     },
     /// Something would be larger than what can be read again.
-    #[error("{what} cannot be written: {source}")]
+    #[error("failed to write {what}: {source}")]
     TooLarge {
         /// The file concerned.
         what: String,
@@ -83,7 +83,7 @@ pub enum Error {
         source: CodecError,
     },
     /// Samples of an import cannot be stored; the log names their series. Nothing was imported.
-    #[error("{lost} samples cannot be stored, nothing is imported")]
+    #[error("{lost} samples cannot be stored; nothing was imported")]
     ImportIncomplete {
         /// How many.
         lost: u64,

@@ -73,22 +73,16 @@ impl Inner {
         let found = match (self.options.space_probe)(&self.options.dir) {
             Ok(found) => found,
             Err(error) => {
-                tracing::warn!(%error, "cannot tell how much room the disk has");
+                tracing::warn!(%error, "failed to read the free disk space");
                 return;
             }
         };
         match self.space.look(found, self.options.reserve_bytes) {
             Some(true) => {
-                tracing::error!(
-                    available_bytes = found.available,
-                    "disk is nearly full, samples are refused"
-                );
+                tracing::error!(available_bytes = found.available, "disk nearly full; refusing samples");
             }
             Some(false) => {
-                tracing::info!(
-                    available_bytes = found.available,
-                    "there is room on the disk, samples are taken"
-                );
+                tracing::info!(available_bytes = found.available, "disk space recovered; accepting samples");
             }
             None => {}
         }

@@ -87,13 +87,13 @@ impl Tsdb {
         if let Some(error) = damage {
             tracing::error!(
                 %error,
-                "both copies of the tombstones are damaged and set aside; what was deleted from blocks that were not rewritten since is there again, delete it once more"
+                "both copies of the tombstones are damaged and were set aside; deleted data has reappeared in blocks not rewritten since, delete it again"
             );
         }
         if !tombstones.is_saved(&dir) {
             // A process that ended between the two left an older copy, or one of them was damaged.
             if let Err(error) = tombstones.save(&dir) {
-                tracing::warn!(%error, "the tombstones and their copy differ; the next start tries again");
+                tracing::warn!(%error, "failed to repair the copy of the tombstones; retrying at the next start");
             }
         }
         let catalog = catalog.with_tombstones(tombstones);
@@ -195,7 +195,7 @@ fn start(inner: &Arc<Inner>, files: LogFiles) -> Result<Vec<JoinHandle<()>>> {
                         if let Err(error) = shared.wal.sync()
                             && !std::mem::replace(&mut told, true)
                         {
-                            tracing::error!(%error, "write-ahead log cannot be synced; it refuses samples from now on");
+                            tracing::error!(%error, "failed to sync the write-ahead log; refusing samples from now on");
                         }
                     });
                 }
@@ -231,24 +231,24 @@ fn tell(inner: &Inner, report: Option<&ReplayReport>) {
         tracing::error!(
             file = damage.file, offset = damage.offset, lost_bytes = damage.lost_bytes, cause = %damage.cause,
             lost_after_ms = damage.after, lost_before_ms = damage.before,
-            "write-ahead log was damaged; the damaged tail is kept aside in the wal folder"
+            "write-ahead log was damaged; the damaged tail was kept in the wal directory"
         );
     }
     if report.orphans > 0 {
         tracing::error!(
             samples = report.orphans,
-            "samples of series whose definition was in a damaged part are lost"
+            "lost samples of series defined in a damaged part of the log"
         );
     }
     if report.undecodable > 0 {
         tracing::error!(
             histograms = report.undecodable,
-            "native histograms of the write-ahead log make no sense and are left out; a bug to report"
+            "skipped invalid native histograms in the write-ahead log; please report this bug"
         );
     }
     tracing::info!(
         dir = %inner.options.dir.display(), blocks = inner.catalog.load().blocks.len(), records = report.records,
-        series = inner.head.series_count(), seconds = inner.metrics.replay_seconds.get(), "database is open"
+        series = inner.head.series_count(), seconds = inner.metrics.replay_seconds.get(), "database opened"
     );
 }
 
@@ -326,20 +326,20 @@ fn recover_catalog(
                 if put_back.contains(id) {
                     match load_meta(store, id) {
                         Ok(meta) => {
-                            tracing::warn!(block = %id, "a block that had been set aside is there again");
+                            tracing::warn!(block = %id, "a block that had been set aside is back");
                             catalog = catalog.with(&[], vec![meta], None);
                         }
                         Err(error) => {
-                            tracing::error!(block = %id, %error, "a block that was put back cannot be read");
+                            tracing::error!(block = %id, %error, "failed to read a restored block");
                             if let Err(error) = store.quarantine(id) {
-                                tracing::error!(block = %id, %error, "nor can it be set aside again");
+                                tracing::error!(block = %id, %error, "failed to set the block aside again");
                             }
                         }
                     }
                     continue;
                 }
                 // Published by name but not yet in the catalog: its samples are still in the log or in its sources.
-                tracing::info!(block = %id, "a block that the catalog does not name is removed");
+                tracing::info!(block = %id, "removing a block not listed in the catalog");
                 store.remove(id)?;
             }
             if !put_back.is_empty() {
@@ -356,7 +356,7 @@ fn recover_catalog(
             return Ok(RecoveredCatalog { catalog: Catalog::new(kept, catalog.head_start), missing });
         }
         Ok(None) if found.is_empty() => {}
-        Ok(None) => tracing::error!("catalog is missing, rebuilding it from the blocks"),
+        Ok(None) => tracing::error!("catalog missing; rebuilding it from the blocks"),
         Err(error) if error.is_damage() => {
             tracing::error!(%error, "rebuilding the catalog from the blocks");
             Catalog::set_aside(&options.dir)?;
@@ -369,7 +369,7 @@ fn recover_catalog(
             Ok(meta) => metas.push(meta),
             Err(error) if !error.is_damage() => return Err(error),
             Err(error) => {
-                tracing::error!(block = %id, %error, "block is damaged and set aside");
+                tracing::error!(block = %id, %error, "damaged block set aside");
                 metrics.blocks_quarantined.inc();
                 store.quarantine(&id)?;
             }

@@ -100,7 +100,7 @@ impl<'a> Pending<'a> {
                 doubt.tombstones |= next.tombstones != current.tombstones;
             }
             if let Err(error) = settle(inner) {
-                tracing::warn!(%error, "the catalog cannot be made as it was either, trying again later");
+                tracing::warn!(%error, "failed to restore the previous catalog; retrying later");
             }
             return Err(error);
         }
@@ -116,7 +116,7 @@ impl Drop for Pending<'_> {
         for block in self.written.drain(..) {
             // What stays is removed by the next start, since the catalog does not name it.
             if let Err(error) = self.inner.store.remove(&block.id) {
-                tracing::warn!(block = %block.id, %error, "cannot remove a block that was written in vain");
+                tracing::warn!(block = %block.id, %error, "failed to remove an unused block");
             }
         }
     }
@@ -146,7 +146,7 @@ pub(super) fn settle(inner: &Inner) -> Result<()> {
     catalog.save(&inner.options.dir)?;
     for id in doubtful.take().unwrap_or_default().blocks {
         if let Err(error) = inner.store.remove(&id) {
-            tracing::warn!(block = %id, %error, "cannot remove a block that was written in vain");
+            tracing::warn!(block = %id, %error, "failed to remove an unused block");
         }
     }
     Ok(())

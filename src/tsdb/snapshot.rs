@@ -40,7 +40,7 @@ pub(super) fn remove_unfinished(dir: &Path) -> Result<()> {
         let path = entry.at("read", &folder)?.path();
         if path.extension().is_some_and(|extension| extension == UNFINISHED) && path.is_dir() {
             fs::remove_dir_all(&path).at("remove", &path)?;
-            tracing::info!(path = %path.display(), "removed a snapshot that was not finished");
+            tracing::info!(path = %path.display(), "removed an unfinished snapshot");
         }
     }
     Ok(())

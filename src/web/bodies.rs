@@ -52,16 +52,16 @@ impl Counted {
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// It did not come.
-    #[error("the request cannot be read: {0}")]
+    #[error("failed to read the request: {0}")]
     Broken(axum::Error),
     /// It is larger than it may be, which is told in bytes.
-    #[error("the request has more than {0} bytes")]
+    #[error("request exceeds {0} bytes")]
     TooLarge(usize),
     /// It is no form in parts.
-    #[error("the form cannot be read: {0}")]
+    #[error("failed to read the form: {0}")]
     Multipart(multer::Error),
     /// All bodies together are larger than they may be.
-    #[error("too many bytes of requests are waiting, try again later")]
+    #[error("too much request data is pending, try again later")]
     NoRoom,
 }
 

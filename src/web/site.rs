@@ -11,19 +11,19 @@ use crate::model::Anchored;
 #[non_exhaustive]
 pub enum SiteError {
     /// It begins or ends with a quote, which the shell should have taken.
-    #[error("must not begin or end with quotes")]
+    #[error("must not start or end with quotes")]
     Quoted,
     /// It cannot be read as a URL.
-    #[error("is not a URL: {0}")]
+    #[error("is not a valid URL: {0}")]
     Url(#[from] url::ParseError),
     /// It is a URL of another kind.
-    #[error("must begin with http:// or https://, or be a path")]
+    #[error("must start with http:// or https://, or be a path")]
     Scheme,
     /// It has a query, a fragment, a name or a password.
-    #[error("must be scheme, host, port and path only")]
+    #[error("must consist of scheme, host, port and path only")]
     Extra,
     /// A path holds a character that does not belong there.
-    #[error("the path must not hold {0:?}")]
+    #[error("the path must not contain {0:?}")]
     Path(char),
 }
 
@@ -201,12 +201,12 @@ mod tests {
         check("http://[::1]:9090/x", Ok(("http", "[::1]:9090", "/x")));
         check("/prometheus/", Ok(("", "", "/prometheus")));
         check("prometheus", Ok(("", "", "/prometheus")));
-        check("\"http://box\"", Err("must not begin or end with quotes"));
-        check("ftp://box", Err("must begin with http:// or https://, or be a path"));
-        check("box:9090", Err("must begin with http:// or https://, or be a path"));
-        check("http://box/?a=1", Err("must be scheme, host, port and path only"));
-        check("http://", Err("is not a URL: empty host"));
-        check("/a{b}", Err("the path must not hold '{'"));
+        check("\"http://box\"", Err("must not start or end with quotes"));
+        check("ftp://box", Err("must start with http:// or https://, or be a path"));
+        check("box:9090", Err("must start with http:// or https://, or be a path"));
+        check("http://box/?a=1", Err("must consist of scheme, host, port and path only"));
+        check("http://", Err("is not a valid URL: empty host"));
+        check("/a{b}", Err("the path must not contain '{'"));
     }
 
     #[test]

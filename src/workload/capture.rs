@@ -25,7 +25,7 @@ const MAGIC: &[u8] = b"TSC1";
 #[non_exhaustive]
 pub enum CaptureError {
     /// The file cannot be read or inflated.
-    #[error("cannot read capture {}: {source}", path.display())]
+    #[error("failed to read capture {}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -33,7 +33,7 @@ pub enum CaptureError {
         source: io::Error,
     },
     /// It inflates to more than any recording holds.
-    #[error("capture {} inflates to more than {} bytes", path.display(), MAX_INFLATED_BYTES)]
+    #[error("capture {} decompresses to more than {} bytes", path.display(), MAX_INFLATED_BYTES)]
     TooLarge {
         /// The file.
         path: PathBuf,

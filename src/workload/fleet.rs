@@ -26,13 +26,13 @@ const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 #[non_exhaustive]
 pub enum FleetError {
     /// The recording lacks a target.
-    #[error("the capture has no target {0:?}")]
+    #[error("capture has no target {0:?}")]
     NoTarget(&'static str),
     /// The recording is too short to walk over.
-    #[error("the capture has {0} scrapes, at least 2 are needed")]
+    #[error("capture has {0} scrapes, at least 2 are required")]
     TooShort(usize),
     /// More series were asked for than the recording has.
-    #[error("the capture has {found} series that were always there, {wanted} were asked for")]
+    #[error("capture has {found} continuous series, {wanted} were requested")]
     TooFewSeries {
         /// Series of the recording that can be replayed.
         found: usize,

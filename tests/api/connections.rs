@@ -128,5 +128,5 @@ fn long_queries_come_in_the_url_and_forms_in_parts() {
     // A part whose head has no end is a body that is too large, and no more.
     let endless = format!("--b\r\nContent-Disposition: {}", "x".repeat(11 << 20));
     let endless = send(&server, "POST /api/v1/query", &headers, endless.as_bytes());
-    assert!(endless.text().contains("more than 10485760 bytes"), "{}", endless.text());
+    assert!(endless.text().contains("exceeds 10485760 bytes"), "{}", endless.text());
 }

@@ -98,7 +98,7 @@ fn refuses_what_is_no_request() {
         snappy,
         &fine,
         400,
-        "cannot decode the request: invalid protobuf field at byte 0\n",
+        "failed to decode the request: invalid protobuf field at byte 0\n",
     );
     check(
         "application/x-protobuf;proto=other.Request",

@@ -584,15 +584,15 @@ fn what_is_too_large_is_named_and_the_rest_is_kept() {
         assert!(text.contains(expected) && text.len() < 700, "{} bytes: {text:.700}", text.len());
     };
     let good = |at: i64| series("good", &[sample_v1(1.0, at)]);
-    check(&[too_long, good(NOW)].concat(), "at most 1048576 are taken for series long{value=\"vvv");
+    check(&[too_long, good(NOW)].concat(), "the limit is 1048576 for series long{value=\"vvv");
     check(
         &[too_wide, good(NOW + 1)].concat(),
-        "series has 70001 labels, at most 65536 are taken for series many{l0",
+        "series has 70001 labels, the limit is 65536 for series many{l0",
     );
     let histogram = series("wide", &[(4, wide_message(NOW)), (4, integer_message(NOW + 1, 1))]);
     check(
         &[histogram, good(NOW + 2)].concat(),
-        "70005 buckets, bounds and numbers of spans, at most 65536 are taken for series wide",
+        "70005 buckets, bounds and span numbers, the limit is 65536 for series wide",
     );
     assert_eq!((b.read("good").len(), b.read("wide").len()), (3, 1));
 
@@ -607,7 +607,7 @@ fn what_is_too_large_is_named_and_the_rest_is_kept() {
     request.series("wide", &[(3, wide_message(NOW + 5))]);
     request.series("good", &[(2, sample(1.0, NOW + 3))]);
     let error = b.write_v2(&request.body()).expect_err("too large").to_string();
-    assert!(error.starts_with("labels of the series have 2097171 bytes"), "{error:.200}");
+    assert!(error.starts_with("series labels have 2097171 bytes"), "{error:.200}");
     assert!(error.ends_with("... (and 1 more)") && error.len() < 700, "{} bytes", error.len());
     assert_eq!(b.read("good").len(), 4);
 }
@@ -632,7 +632,7 @@ fn symbols_of_a_request_are_written_out_to_a_bound() {
     let Err(ReceiveError::Parts { first, others, written }) = b.write_v2(&request.body()) else {
         panic!("the last series are bad parts");
     };
-    let expected = "the symbols of the request stand for more than 33554432 bytes of text for series {__name__=\"m32\", value=\"vv";
+    let expected = "request symbols expand to more than 33554432 bytes of text for series {__name__=\"m32\", value=\"vv";
     assert!(first.starts_with(expected) && first.len() < 400, "{first:.400}");
     // One of them is what help takes.
     assert_eq!((written.samples, others), (32, 7));
@@ -650,5 +650,5 @@ fn symbols_of_a_request_are_written_out_to_a_bound() {
         }));
     }
     let error = b.write_v2(&request.body()).expect_err("too large").to_string();
-    assert!(error.starts_with("labels of the series have 4194") && error.len() < 500, "{error:.500}");
+    assert!(error.starts_with("series labels have 4194") && error.len() < 500, "{error:.500}");
 }

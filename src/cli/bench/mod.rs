@@ -27,11 +27,11 @@ pub(super) enum BenchCommand {
     Ingest(ingest::IngestArgs),
     /// Push recorded scrapes of many hosts to a running server.
     RemoteWrite(remote_write::RemoteWriteArgs),
-    /// Be many exporters on the loopback address, for a server to scrape.
+    /// Simulate many exporters on the loopback address for a server to scrape.
     ScrapeTargets(scrape_targets::ScrapeTargetsArgs),
-    /// Ask a running server a set of dashboard queries over several ranges.
+    /// Run a set of dashboard queries over several ranges against a running server.
     Queries(queries::QueriesArgs),
-    /// Kill a server, start it again and report when it answers with what it had.
+    /// Kill a server, restart it and report when it answers with its previous data.
     Restart(restart::RestartArgs),
     /// Measure servers side by side, each on a fresh directory, and print a table.
     Compare(Box<compare::CompareArgs>),

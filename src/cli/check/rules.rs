@@ -40,9 +40,7 @@ pub(super) fn run(args: &RulesArgs) -> Result<(), Failure> {
             let twice = if lint { duplicates(&groups) } else { Vec::new() };
             linted += usize::from(!twice.is_empty());
             for rule in &twice {
-                output::error(&format!(
-                    "{name}: duplicate rule {rule}: the results may differ from one evaluation to the next"
-                ));
+                output::error(&format!("{name}: duplicate rule {rule}: results may be inconsistent"));
             }
             if twice.is_empty() {
                 output::line(&format!("{name} is valid: {rules} rules in {} groups", groups.len()));

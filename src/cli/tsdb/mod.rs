@@ -24,24 +24,24 @@ use crate::telemetry::log::{self, LevelFilter};
 pub(super) enum TsdbCommand {
     /// List the blocks of a data directory.
     List(Dir),
-    /// Check every byte of every block; fails when something is damaged.
+    /// Verify the checksums of all blocks; fails if anything is damaged.
     Verify(Dir),
-    /// Say what the series are made of, and what takes the room.
+    /// Analyze cardinality and disk usage.
     Analyze(analyze::AnalyzeArgs),
-    /// Print samples, one a line.
+    /// Print samples, one per line.
     Dump(dump::DumpArgs),
-    /// Set damaged blocks aside and say what was lost.
+    /// Set damaged blocks aside and report what was lost.
     Repair(Dir),
-    /// Copy a data directory, checking every block on the way.
+    /// Copy a data directory, verifying every block.
     Backup(copy::BackupArgs),
-    /// Make a data directory of a backup, which is checked first.
+    /// Restore a data directory from a backup, verifying it first.
     Restore(copy::RestoreArgs),
     /// Delete samples of series.
     Delete(delete::DeleteArgs),
-    /// Bring in data of other servers.
+    /// Import data from other servers.
     #[command(subcommand)]
     Import(exchange::ImportCommand),
-    /// Write the data as blocks of another server.
+    /// Export data as blocks of another server.
     Export(exchange::ExportArgs),
 }
 

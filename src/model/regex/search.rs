@@ -28,7 +28,7 @@ pub enum ReplaceError {
     #[error(transparent)]
     Stopped(#[from] Stopped),
     /// The result has more bytes than allowed.
-    #[error("result of more than {max_bytes} bytes")]
+    #[error("result exceeds {max_bytes} bytes")]
     TooLong {
         /// How many are allowed.
         max_bytes: usize,

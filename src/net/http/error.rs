@@ -20,7 +20,7 @@ pub enum HttpError {
     #[error(transparent)]
     Dial(#[from] DialError),
     /// TLS could not be agreed on.
-    #[error("cannot speak TLS with {host}: {source}")]
+    #[error("TLS handshake with {host} failed: {source}")]
     Tls {
         /// With whom.
         host: String,

@@ -28,7 +28,7 @@ fn roots() -> Arc<RootCertStore> {
         if taken == 0 {
             // Slim images come without certificates; plain HTTP must work there all the same.
             let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
-            tracing::warn!(?errors, "no root certificates, so no https target can be trusted");
+            tracing::warn!(?errors, "no root certificates found; HTTPS targets cannot be verified");
         }
         Arc::new(roots)
     };

@@ -106,7 +106,7 @@ impl Catalog {
         match (Self::load_file(&dir.join(COPY)), error) {
             (Ok(Some(found)), error) => {
                 let reason = error.map_or_else(|| "it is missing".to_owned(), |error| error.to_string());
-                tracing::warn!(reason, "the catalog cannot be used, its copy is");
+                tracing::warn!(reason, "catalog unreadable; using its copy");
                 Ok(Some(found))
             }
             (Ok(None), None) => Ok(None),

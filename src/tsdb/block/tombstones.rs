@@ -65,7 +65,7 @@ impl Tombstones {
                 Ok(Some(found)) => return Ok((found, None)),
                 Ok(None) => {}
                 Err(error) if error.is_damage() => {
-                    tracing::warn!(%error, "tombstones cannot be used");
+                    tracing::warn!(%error, "tombstones unreadable");
                     damage = Some(error);
                 }
                 Err(error @ Error::Corrupt { .. }) => newer = Some(error),

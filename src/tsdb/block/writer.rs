@@ -222,7 +222,7 @@ pub fn write_block_with(
                 let (from, to) = (samples.timestamps[start], samples.timestamps[end - 1]);
                 tracing::error!(
                     series = %labels, samples = end - start, from, to, reason,
-                    "samples cannot be stored in a block and are lost"
+                    "lost samples that a block cannot store"
                 );
                 continue;
             }

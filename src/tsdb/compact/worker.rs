@@ -53,7 +53,7 @@ fn turn(inner: &Inner) -> Duration {
         Err(_) if inner.stop.is_stopped() => Duration::ZERO,
         Err(error) => {
             inner.metrics.compactions_failed.inc();
-            tracing::error!(%error, "maintenance of the database failed, trying again later");
+            tracing::error!(%error, "database maintenance failed; retrying later");
             inner.look_at_disk();
             if inner.space.is_full() { PAUSE_WHILE_FULL } else { PAUSE_AFTER_FAILURE }
         }
@@ -198,7 +198,7 @@ fn merge_blocks(inner: &Inner, unmergeable: &mut BTreeSet<BlockId>) -> Result<bo
 pub(in crate::tsdb) fn rewrite(inner: &Inner, meta: &Arc<BlockMeta>) -> Result<()> {
     let job = plan::Job { start: meta.start, end: meta.end, sources: vec![Arc::clone(meta)] };
     let left = replace(inner, &job, meta.level)?.map_or(0, |meta| meta.samples);
-    tracing::info!(block = %meta.id, before = meta.samples, after = left, "deleted samples left the disk");
+    tracing::info!(block = %meta.id, before = meta.samples, after = left, "removed deleted samples from disk");
     Ok(())
 }
 
@@ -242,10 +242,10 @@ pub(in crate::tsdb) fn quarantine_suspects(inner: &Inner) -> Result<()> {
         if error.is_damage() {
             tracing::error!(block = %id, %error, start = meta.start, end = meta.end, "block is damaged");
             let Err(error) = set_aside(inner, meta) else { continue };
-            tracing::error!(block = %id, %error, "damaged block cannot be set aside now");
+            tracing::error!(block = %id, %error, "failed to set a damaged block aside; retrying later");
             first_error = first_error.or(Some(error));
         } else {
-            tracing::warn!(block = %id, %error, "block that showed damage cannot be looked at now");
+            tracing::warn!(block = %id, %error, "failed to check a block that showed damage; retrying later");
         }
         lock(&inner.suspects).insert(id);
     }
@@ -291,7 +291,7 @@ fn expire(inner: &Inner) -> Result<()> {
     publish::retire(inner, &gone)?;
     inner.head.changes().note(i64::MIN);
     for block in &gone {
-        tracing::info!(block = %block.id, "block is past the retention and removed");
+        tracing::info!(block = %block.id, "removing a block past its retention");
     }
     Ok(())
 }

@@ -68,7 +68,7 @@ pub(super) fn read(fs: &dyn LogFs, has_newer: impl FnOnce() -> Result<bool>) -> 
             Err(Error::Corrupt { what: fs.path().join(NAME).display().to_string(), source })
         }
         Err(error) => {
-            tracing::warn!(%error, "the note of where the log ends cannot be used");
+            tracing::warn!(%error, "ignoring the saved log position");
             Ok(None)
         }
     }

@@ -114,7 +114,7 @@ fn refuse(error: &ReceiveError) -> Response {
     if error.is_bad_request() {
         return plain_error(StatusCode::BAD_REQUEST, &error.to_string());
     }
-    tracing::error!(%error, "remote write request could not be stored");
+    tracing::error!(%error, "failed to store a remote write request");
     plain_error(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
 }
 

@@ -117,7 +117,7 @@ impl SledStore {
             Err(error) if error.is_damage() => error,
             other => return other,
         };
-        tracing::warn!(block = %id, %error, "block does not open, trying without its snapshot");
+        tracing::warn!(block = %id, %error, "failed to open a block; retrying without its snapshot");
         set_snapshots_aside(&path, |_| true).at("clean", &path)?;
         let mut verifier = Verifier::default();
         let block = loop {
