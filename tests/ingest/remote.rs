@@ -632,7 +632,8 @@ fn symbols_of_a_request_are_written_out_to_a_bound() {
     let Err(ReceiveError::Parts { first, others, written }) = b.write_v2(&request.body()) else {
         panic!("the last series are bad parts");
     };
-    let expected = "request symbols expand to more than 33554432 bytes of text for series {__name__=\"m32\", value=\"vv";
+    let expected =
+        "request symbols expand to more than 33554432 bytes of text for series {__name__=\"m32\", value=\"vv";
     assert!(first.starts_with(expected) && first.len() < 400, "{first:.400}");
     // One of them is what help takes.
     assert_eq!((written.samples, others), (32, 7));

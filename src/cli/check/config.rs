@@ -21,6 +21,10 @@ pub(in crate::cli) struct ConfigArgs {
     /// Check the configuration alone, not the files that it names.
     #[arg(long = "syntax-only")]
     syntax_only: bool,
+    /// Comma-separated features that rules may use: promql-experimental-functions, promql-binop-fill-modifiers,
+    /// promql-extended-range-selectors.
+    #[arg(long = "enable-feature", value_name = "FEATURES", value_delimiter = ',')]
+    features: Vec<String>,
     /// Print the configuration with all defaults filled in.
     #[arg(long)]
     print: bool,
@@ -29,9 +33,10 @@ pub(in crate::cli) struct ConfigArgs {
 pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
     // What is worth a warning when the file is loaded is worth one here.
     log::init(log::LevelFilter::WARN, log::Format::Logfmt);
+    let features = super::features(&args.features)?;
     let mut refused = 0;
     for file in &args.files {
-        if let Err(error) = check(file, args) {
+        if let Err(error) = check(file, args, &features) {
             refused += 1;
             error.each().iter().for_each(|error| output::error(&error.to_string()));
         }
@@ -39,12 +44,11 @@ pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
     if refused > 0 { Err(format!("{refused} of {} files refused", args.files.len()).into()) } else { Ok(()) }
 }
 
-fn check(file: &Path, args: &ConfigArgs) -> Result<(), Error> {
+fn check(file: &Path, args: &ConfigArgs, features: &Features) -> Result<(), Error> {
     let config = config::load(file, &LoadOptions { expand_env: args.expand_env })?;
     let mut found = format!("{} is valid: {} scrape jobs", file.display(), config.scrape_configs.len());
     if !args.syntax_only && !config.rule_files.is_empty() {
-        // Experimental functions are for the server to refuse: a flag switches them on.
-        let groups = rules::load(&config.rule_files, config.global.evaluation_interval, &Features::all())?;
+        let groups = rules::load(&config.rule_files, config.global.evaluation_interval, features)?;
         let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
         found = format!("{found}, {rules} rules in {} groups", groups.len());
     }

@@ -26,6 +26,10 @@ pub(in crate::cli) struct RulesArgs {
     /// Lints to apply: all, duplicate-rules or none; comma separated.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "duplicate-rules")]
     lint: Vec<Lint>,
+    /// Comma-separated features that rules may use: promql-experimental-functions, promql-binop-fill-modifiers,
+    /// promql-extended-range-selectors.
+    #[arg(long = "enable-feature", value_name = "FEATURES", value_delimiter = ',')]
+    features: Vec<String>,
     /// Fail on what a lint finds.
     #[arg(long = "lint-fatal")]
     lint_fatal: bool,
@@ -33,24 +37,26 @@ pub(in crate::cli) struct RulesArgs {
 
 pub(super) fn run(args: &RulesArgs) -> Result<(), Failure> {
     let lint = args.lint.iter().any(|lint| *lint != Lint::None);
+    let features = super::features(&args.features)?;
     let (mut refused, mut linted) = (0, 0);
-    let mut judge = |name: &str, read: Result<RuleFile, Error>| match read.and_then(|file| compiled(&file)) {
-        Ok(groups) => {
-            let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
-            let twice = if lint { duplicates(&groups) } else { Vec::new() };
-            linted += usize::from(!twice.is_empty());
-            for rule in &twice {
-                output::error(&format!("{name}: duplicate rule {rule}: results may be inconsistent"));
+    let mut judge =
+        |name: &str, read: Result<RuleFile, Error>| match read.and_then(|file| compiled(&file, &features)) {
+            Ok(groups) => {
+                let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
+                let twice = if lint { duplicates(&groups) } else { Vec::new() };
+                linted += usize::from(!twice.is_empty());
+                for rule in &twice {
+                    output::error(&format!("{name}: duplicate rule {rule}: results may be inconsistent"));
+                }
+                if twice.is_empty() {
+                    output::line(&format!("{name} is valid: {rules} rules in {} groups", groups.len()));
+                }
             }
-            if twice.is_empty() {
-                output::line(&format!("{name} is valid: {rules} rules in {} groups", groups.len()));
+            Err(error) => {
+                refused += 1;
+                error.each().iter().for_each(|error| output::error(&error.to_string()));
             }
-        }
-        Err(error) => {
-            refused += 1;
-            error.each().iter().for_each(|error| output::error(&error.to_string()));
-        }
-    };
+        };
     if args.files.is_empty() {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text)?;
@@ -68,9 +74,9 @@ pub(super) fn run(args: &RulesArgs) -> Result<(), Failure> {
     }
 }
 
-fn compiled(file: &RuleFile) -> Result<Vec<GroupSpec>, Error> {
+fn compiled(file: &RuleFile, features: &Features) -> Result<Vec<GroupSpec>, Error> {
     let mut errors = Vec::new();
-    let groups = load::compile(file, Duration::from_secs(60), &Features::all(), &mut errors);
+    let groups = load::compile(file, Duration::from_secs(60), features, &mut errors);
     Error::all(errors).map(|()| groups)
 }
 
