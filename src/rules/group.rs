@@ -20,6 +20,8 @@ use crate::util::{Slots, brief};
 
 /// Pause before a group that panicked goes on.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
+/// To hand work to another thread costs more than many a rule: below this much it is not shared.
+const WORTH_A_THREAD: Duration = Duration::from_millis(5);
 /// An alert that is not told again is over after as many intervals.
 const VALID_INTERVALS: i64 = 4;
 
@@ -124,8 +126,7 @@ async fn iterate(group: &Arc<Group>, at: i64, shared: &Arc<Shared>) {
     metrics.iterations.get_or_create(&name).inc();
     let mut samples = 0;
     for batch in &group.batches {
-        // A few threads take several rules each: to hand over each rule alone would cost more than many a rule.
-        let pieces = batch.chunks(batch.len().div_ceil(shared.lane.width().max(1)).max(1));
+        let pieces = batch.chunks(batch.len().div_ceil(threads_for(group, batch, shared)));
         let work = pieces.map(|numbers| evaluate_piece(group, numbers.to_vec(), at, shared));
         samples += join_all(work).await.into_iter().sum::<usize>();
         if shared.stop.is_stopped() {
@@ -144,6 +145,14 @@ async fn iterate(group: &Arc<Group>, at: i64, shared: &Arc<Shared>) {
     metrics.last_duration.get_or_create(&name).set(took.as_secs_f64());
     let sum: Duration = group.rules.iter().map(|state| lock(&state.now).took).sum();
     metrics.last_rule_sum.get_or_create(&name).set(sum.as_secs_f64());
+}
+
+/// How many threads share the rules of a batch: one for each [`WORTH_A_THREAD`] that they took the last time.
+fn threads_for(group: &Group, batch: &[usize], shared: &Shared) -> usize {
+    let states = batch.iter().filter_map(|number| group.rules.get(*number));
+    let took: Duration = states.map(|state| lock(&state.now).took).sum();
+    let threads = usize::try_from(took.as_nanos() / WORTH_A_THREAD.as_nanos()).unwrap_or(usize::MAX);
+    threads.clamp(1, shared.lane.width().max(1))
 }
 
 /// Evaluates some rules one after the other on a thread of the lane; returns how many samples they gave.
