@@ -10,7 +10,7 @@ use crate::page::{click, element, id, in_a_browser, screenshot};
 use crate::support::server::{Client, PATIENCE, Server, wait_for};
 
 /// An alert in each state, a rule that fails, and names and texts that are long or of use to attackers.
-pub const RULES: &str = r#"groups:
+pub(crate) const RULES: &str = r#"groups:
 - name: alerts
   rules:
   - alert: Always
@@ -69,6 +69,12 @@ async fn wait_for_rules(browser: &Browser, expected: &[&str]) {
 async fn wait_for_count(browser: &Browser, css: &str, expected: usize) {
     let script = format!("return document.querySelectorAll(\"{css}\").length");
     wait_for_value(browser, &script, json!(expected)).await;
+}
+
+/// The number of firing alerts in the navigation.
+async fn wait_for_badge(browser: &Browser, expected: &str) {
+    let script = "return document.querySelector('[data-testid=firing-badge]')?.firstChild.textContent";
+    wait_for_value(browser, script, json!(expected)).await;
 }
 
 /// Presses a box that the page draws itself.
@@ -190,6 +196,7 @@ async fn rules_are_shown_and_filtered(browser: &Browser) {
     browser.refresh().await.expect("load again");
     wait_for_rules(browser, &["Always", "Waits", "Never"]).await;
     wait_for_count(browser, &id("rule-group"), 2).await;
+    wait_for_badge(browser, "1").await;
 }
 
 /// Writes files of the server and lets it read them.
@@ -212,12 +219,15 @@ async fn pages_are_live(browser: &Browser, dir: &Path, url: &str) {
     wait_for_rules(browser, &["Always", "Waits", "Added"]).await;
     wait_for_count(browser, &format!("section[aria-label=Added] {}[data-state=firing]", id("alert-row")), 1)
         .await;
-    wait_for_value(
-        browser,
-        "return document.querySelector('[data-testid=firing-badge]')?.firstChild.textContent",
-        json!("2"),
-    )
-    .await;
+    wait_for_badge(browser, "2").await;
+
+    // Of many rules some are shown, the others when asked for.
+    let many: String = (0..60).map(|at| format!("  - {{alert: Rule{at}, expr: vector(1) > 1}}\n")).collect();
+    reload(dir, url, &[("rules.yml", &format!("groups:\n- name: many\n  rules:\n{many}"))]).await;
+    wait_for_count(browser, &id("alert-rule"), 50).await;
+    click(browser, &id("show-more")).await;
+    wait_for_count(browser, &id("alert-rule"), 60).await;
+    wait_for_count(browser, &id("show-more"), 0).await;
 
     // Without rules and Alertmanagers the page says what to write.
     reload(dir, url, &[("prometheus.yml", "global: {}\n")]).await;
@@ -227,6 +237,7 @@ async fn pages_are_live(browser: &Browser, dir: &Path, url: &str) {
     element(browser, &id("no-alertmanagers")).await;
     screenshot(browser, "no-alerts").await;
     click(browser, &id("nav-rules")).await;
+    element(browser, &id("rule-search")).await;
     let hint = element(browser, &id("no-rules")).await.text().await.expect("text");
     assert!(hint.contains("record:"), "{hint}");
 }

@@ -63,12 +63,12 @@ async fn open_browser(driver: &Driver, chromium: &Path, profile: &Path) -> Brows
 }
 
 /// The selector of what carries a name for tests.
-pub fn id(name: &str) -> String {
+pub(crate) fn id(name: &str) -> String {
     format!("[data-testid={name}]")
 }
 
 /// What a selector finds, once it does.
-pub async fn element(browser: &Browser, css: &str) -> Element {
+pub(crate) async fn element(browser: &Browser, css: &str) -> Element {
     let found = browser.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
     match found {
         Ok(element) => element,
@@ -80,12 +80,12 @@ pub async fn element(browser: &Browser, css: &str) -> Element {
 }
 
 /// Clicks what a selector finds, once it does.
-pub async fn click(browser: &Browser, css: &str) {
+pub(crate) async fn click(browser: &Browser, css: &str) {
     element(browser, css).await.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
 }
 
 /// Leaves a picture of the page under `target/screenshots`.
-pub async fn screenshot(browser: &Browser, name: &str) {
+pub(crate) async fn screenshot(browser: &Browser, name: &str) {
     // One more moment of the page's own clock, so that the chart has been painted.
     let painted =
         "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done()));";
@@ -98,7 +98,7 @@ pub async fn screenshot(browser: &Browser, name: &str) {
 
 /// Starts what a walk needs, in a folder of its own, and runs it in a browser of its own.
 #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-pub fn in_a_browser<T>(prepare: impl FnOnce(&Path) -> T, walk: impl AsyncFnOnce(&Browser, T)) {
+pub(crate) fn in_a_browser<T>(prepare: impl FnOnce(&Path) -> T, walk: impl AsyncFnOnce(&Browser, T)) {
     let programs = (find(&["chromedriver"]), find(&["chromium", "chromium-browser", "google-chrome"]));
     let (Some(chromedriver), Some(chromium)) = programs else {
         assert!(
