@@ -130,6 +130,7 @@ export default function AlertsPage() {
         />
         <Button
           variant="default"
+          disabled={view.shown.length === 0}
           onClick={() => setOpened(new Map(view.shown.map(({ key }) => [key, areAllClosed])))}
         >
           {areAllClosed ? 'Expand all' : 'Collapse all'}

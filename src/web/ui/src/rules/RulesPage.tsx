@@ -116,7 +116,11 @@ export default function RulesPage() {
             { value: 'slowest', label: 'Slowest first' },
           ]}
         />
-        <Button variant="default" onClick={() => collapse(keys, !areAllCollapsed)}>
+        <Button
+          variant="default"
+          disabled={keys.length === 0}
+          onClick={() => collapse(keys, !areAllCollapsed)}
+        >
           {areAllCollapsed ? 'Expand all' : 'Collapse all'}
         </Button>
       </Group>
