@@ -376,7 +376,7 @@ fn names_methods_and_unknown_paths_as_prometheus_does() {
             assert_eq!(reply.header("allow"), allow, "{request}");
         }
     }
-    for page in ["query", "targets", "status", "tsdb-status", "flags", "config"] {
+    for page in ["query", "alerts", "rules", "targets", "status", "tsdb-status", "flags", "config"] {
         let reply = get(&server, &format!("/{page}"));
         assert_eq!(
             (reply.status, reply.header("content-type")),

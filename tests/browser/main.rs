@@ -1,107 +1,26 @@
-//! The page in a real headless Chromium: completion, graph, stacked graph, targets, names in quotes, drafts, long
-//! expressions, narrow windows, servers that go away. Leaves screenshots under `target/screenshots`.
+//! The page in a real headless Chromium: completion, graph, stacked graph, targets, alerts and rules, names in quotes,
+//! drafts, long expressions, narrow windows, servers that go away. Leaves screenshots under `target/screenshots`.
 //!
 //! Without chromium and chromedriver the test says so and passes, unless `EMBERKEEP_REQUIRE_ALL` is set.
 
+mod alerts;
+mod page;
 mod relay;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fantoccini::elements::Element;
 use fantoccini::key::Key;
-use fantoccini::{Client as Browser, ClientBuilder, Locator};
+use fantoccini::{Client as Browser, Locator};
+use page::{click, element, id, in_a_browser, screenshot};
 use relay::{Mood, Relay};
 use serde_json::json;
 use support::server::{Client, PATIENCE, Server, wait_for};
 use support::services::Service;
-
-fn find(names: &[&str]) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).flat_map(|dir| names.iter().map(move |n| dir.join(n))).find(|p| p.is_file())
-}
-
-/// A chromedriver on a free port. Dropping it ends it and its browsers.
-struct Driver {
-    child: Child,
-    url: String,
-}
-
-impl Driver {
-    fn start(program: &Path) -> Self {
-        let mut child = Command::new(program)
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("start chromedriver");
-        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
-        let line = lines.find(|l| l.contains("started successfully on port")).expect("chromedriver starts");
-        let port: String = line.chars().filter(char::is_ascii_digit).collect();
-        // The rest of its output has to go somewhere.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url: format!("http://127.0.0.1:{port}") }
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-async fn open_browser(driver: &Driver, chromium: &Path, profile: &Path) -> Browser {
-    let capabilities = json!({
-        "goog:chromeOptions": {
-            "binary": chromium,
-            "args": [
-                "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                "--disable-dev-shm-usage", "--window-size=1440,1000",
-                format!("--user-data-dir={}", profile.display()),
-            ],
-        },
-    });
-    let capabilities = capabilities.as_object().expect("an object").clone();
-    let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
-    builder.capabilities(capabilities).connect(&driver.url).await.expect("open a browser")
-}
-
-fn id(name: &str) -> String {
-    format!("[data-testid={name}]")
-}
-
-async fn element(browser: &Browser, css: &str) -> Element {
-    let found = browser.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
-    match found {
-        Ok(element) => element,
-        Err(error) => {
-            screenshot(browser, "failure").await;
-            panic!("{css}: {error}")
-        }
-    }
-}
-
-async fn click(browser: &Browser, css: &str) {
-    element(browser, css).await.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
-}
-
-async fn screenshot(browser: &Browser, name: &str) {
-    // One more moment of the page's own clock, so that the chart has been painted.
-    let painted =
-        "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done()));";
-    let _ = browser.execute_async(painted, vec![]).await;
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("target").join("screenshots");
-    std::fs::create_dir_all(&dir).expect("folder");
-    let image = browser.screenshot().await.expect("screenshot");
-    std::fs::write(dir.join(format!("{name}.png")), image).expect("write");
-}
 
 async fn walk_through(browser: &Browser, url: &str) {
     browser.goto(&format!("{url}/graph")).await.expect("open the page");
@@ -278,6 +197,8 @@ async fn narrow_windows(browser: &Browser, url: &str) {
             "query?g0.expr=up&g0.tab=table&g0.moment_input=2026-01-02+03:04:05",
             "query?g0.expr=up&g0.tab=graph&g0.end_input=2026-01-02+03:04:05&g0.res_type=custom&g0.res_step=7",
             "query?g0.expr=up+%2B&g0.tab=graph",
+            "alerts",
+            "rules",
             "targets",
             "status",
             "tsdb-status",
@@ -361,10 +282,11 @@ fn scraped_servers(dir: &Path) -> (Service, Vec<(Server, &'static str)>) {
     let target = odd_target();
     let config = dir.join("prometheus.yml");
     let text = format!(
-        "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: odd, static_configs: [{{targets: ['{}']}}]}}]",
+        "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [rules.yml]\nscrape_configs: [{{job_name: odd, static_configs: [{{targets: ['{}']}}]}}]",
         target.address
     );
     std::fs::write(&config, text).expect("write");
+    std::fs::write(dir.join("rules.yml"), alerts::RULES).expect("write");
     let config = format!("--config.file={}", config.display());
     let client = Client::new();
     let prefixes = [("", "--web.route-prefix=/"), ("/p", "--web.route-prefix=/p")];
@@ -414,29 +336,6 @@ fn what_could_not_be_loaded_comes_when_the_server_is_back() {
         for (server, below) in servers {
             server_goes_away(browser, &Relay::start(&server.url), below).await;
         }
-    });
-}
-
-/// Starts what a walk needs, in a folder of its own, and runs it in a browser of its own.
-#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-fn in_a_browser<T>(prepare: impl FnOnce(&Path) -> T, walk: impl AsyncFnOnce(&Browser, T)) {
-    let programs = (find(&["chromedriver"]), find(&["chromium", "chromium-browser", "google-chrome"]));
-    let (Some(chromedriver), Some(chromium)) = programs else {
-        assert!(
-            std::env::var_os("EMBERKEEP_REQUIRE_ALL").is_none(),
-            "chromium and chromedriver are required"
-        );
-        println!("skipped: no chromium and chromedriver on this machine");
-        return;
-    };
-    let dir = tempfile::tempdir().expect("dir");
-    let prepared = prepare(dir.path());
-    let driver = Driver::start(&chromedriver);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
-    runtime.block_on(async {
-        let browser = open_browser(&driver, &chromium, &dir.path().join("profile")).await;
-        walk(&browser, prepared).await;
-        browser.close().await.expect("close the browser");
     });
 }
 

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::status::rfc3339;
 use crate::model::{Labels, Matcher};
-use crate::rules::{Alert, AlertingView, GroupView, RuleView};
+use crate::rules::{Alert, AlertState, AlertingView, GroupView, RuleView};
 use crate::web::params::{Params, parse_integer};
 use crate::web::reply::{ApiError, Success};
 use crate::web::state::ApiState;
@@ -188,8 +188,14 @@ fn rule_json(rule: &RuleView, filter: &Filter) -> Option<Value> {
         json["duration"] = hold.as_secs_f64().into();
         json["keepFiringFor"] = keep_firing.as_secs_f64().into();
         json["annotations"] = texts(annotations);
-        json["alerts"] =
-            if filter.with_alerts { alerts.iter().map(alert_json).collect() } else { Value::Null };
+        if filter.with_alerts {
+            json["alerts"] = alerts.iter().map(alert_json).collect();
+        } else {
+            let count = |state| alerts.iter().filter(|alert| alert.state == state).count();
+            json["alerts"] = Value::Null;
+            json["alertCounts"] =
+                json!({ "pending": count(AlertState::Pending), "firing": count(AlertState::Firing) });
+        }
     }
     Some(json)
 }

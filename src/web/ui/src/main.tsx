@@ -5,6 +5,7 @@ import './shell/mantineStyles';
 import 'uplot/dist/uPlot.min.css';
 import './shell/app.css';
 import './graph/graph.css';
+import './rules/rules.css';
 import './shell/narrow.css';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';

@@ -74,6 +74,74 @@ export interface TargetsData {
   droppedTargetCounts?: Record<string, number> | null;
 }
 
+export type AlertState = 'pending' | 'firing';
+
+export interface Alert {
+  labels: Labels;
+  annotations?: Labels;
+  state: AlertState;
+  activeAt?: string;
+  /** Set while the alert goes on firing although its series is gone. */
+  keepFiringSince?: string;
+  value?: string;
+}
+
+export type RuleHealth = 'ok' | 'err' | 'unknown';
+
+interface RuleFacts {
+  name: string;
+  query: string;
+  labels?: Labels;
+  health?: RuleHealth;
+  lastError?: string;
+  /** Seconds. */
+  evaluationTime?: number;
+  lastEvaluation?: string;
+}
+
+export interface RecordingRule extends RuleFacts {
+  type: 'recording';
+}
+
+/** The highest state of a rule's alerts; unknown before the first evaluation. */
+export type RuleState = AlertState | 'inactive' | 'unknown';
+
+export interface AlertingRule extends RuleFacts {
+  type: 'alerting';
+  state: RuleState;
+  /** Seconds that a series must be there before its alert fires. */
+  duration?: number;
+  /** Seconds that an alert goes on firing after its series is gone. */
+  keepFiringFor?: number;
+  annotations?: Labels;
+  /** Null when the request left them out. */
+  alerts?: Alert[] | null;
+  /** Instead of the alerts, when the request left them out. */
+  alertCounts?: Record<AlertState, number>;
+}
+
+export type Rule = AlertingRule | RecordingRule;
+
+export interface RuleGroup {
+  name: string;
+  file: string;
+  /** Seconds. */
+  interval: number;
+  rules: Rule[];
+  /** Seconds. */
+  evaluationTime?: number;
+  lastEvaluation?: string;
+}
+
+export interface RulesData {
+  groups?: RuleGroup[] | null;
+}
+
+export interface AlertmanagersData {
+  activeAlertmanagers?: Array<{ url: string }> | null;
+  droppedAlertmanagers?: Array<{ url: string }> | null;
+}
+
 export interface NamedCount {
   name: string;
   value: number;

@@ -1,9 +1,9 @@
-// Colours and shapes of the editor. Colours are CSS variables, so a change of
+// Shapes and colours of the editor. Colours are CSS variables, so a change of
 // colour scheme needs no new editor.
 import { HighlightStyle, syntaxHighlighting } from '@codemirror/language';
 import type { Extension } from '@codemirror/state';
 import { EditorView } from '@codemirror/view';
-import { tags } from '@lezer/highlight';
+import { colours } from './colours';
 
 const theme = EditorView.theme({
   '&': { backgroundColor: 'transparent', fontSize: '14px' },
@@ -75,17 +75,4 @@ const theme = EditorView.theme({
   },
 });
 
-const highlight = HighlightStyle.define([
-  { tag: tags.name, color: 'var(--ek-code-name)' },
-  { tag: tags.number, color: 'var(--ek-code-number)' },
-  { tag: tags.string, color: 'var(--ek-code-string)' },
-  { tag: tags.keyword, color: 'var(--ek-code-keyword)', fontWeight: '600' },
-  { tag: tags.function(tags.variableName), color: 'var(--ek-code-function)' },
-  { tag: tags.labelName, color: 'var(--ek-code-label)' },
-  { tag: tags.operator, color: 'var(--ek-code-operator)' },
-  { tag: tags.modifier, color: 'var(--ek-code-keyword)' },
-  { tag: tags.comment, color: 'var(--ek-dimmed)', fontStyle: 'italic' },
-  { tag: tags.invalid, color: 'var(--ek-error)' },
-]);
-
-export const editorLook: Extension = [theme, syntaxHighlighting(highlight)];
+export const editorLook: Extension = [theme, syntaxHighlighting(HighlightStyle.define(colours))];

@@ -8,7 +8,16 @@ import { Banners } from './Banners';
 import { ErrorBoundary } from './ErrorBoundary';
 import { Header } from './Header';
 import { PageTitle } from './PageTitle';
-import { ConfigPage, FlagsPage, QueryPage, StatusPage, TargetsPage, TsdbPage } from './pages';
+import {
+  AlertsPage,
+  ConfigPage,
+  FlagsPage,
+  QueryPage,
+  RulesPage,
+  StatusPage,
+  TargetsPage,
+  TsdbPage,
+} from './pages';
 import { theme } from './theme';
 
 const queries = new QueryClient({
@@ -58,6 +67,8 @@ export function App() {
           <Routes>
             <Route element={<Frame />}>
               <Route path="/query" element={<QueryPage />} />
+              <Route path="/alerts" element={<AlertsPage />} />
+              <Route path="/rules" element={<RulesPage />} />
               <Route path="/targets" element={<TargetsPage />} />
               <Route path="/status" element={<StatusPage />} />
               <Route path="/tsdb-status" element={<TsdbPage />} />

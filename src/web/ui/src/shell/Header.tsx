@@ -6,6 +6,7 @@ import { useEffect } from 'react';
 import { Link, NavLink, useLocation } from 'react-router';
 import { useStore } from '../lib/store';
 import { lastSearchStore } from '../query/usePanels';
+import { useFiringCount } from '../rules/useRules';
 import { Mark } from './Mark';
 import { Preferences } from './Preferences';
 
@@ -16,7 +17,22 @@ const STATUS_PAGES = [
   { path: '/config', label: 'Configuration' },
 ] as const;
 
+/** Larger numbers of alerts are not told exactly. */
+const MOST_COUNTED = 999;
+
 const linkClass = ({ isActive }: { isActive: boolean }) => (isActive ? 'ek-nav-link active' : 'ek-nav-link');
+
+/** How many alerts fire, when any do. */
+function FiringBadge() {
+  const count = useFiringCount();
+  if (count === 0) return null;
+  return (
+    <span className="ek-nav-badge" data-testid="firing-badge">
+      {count > MOST_COUNTED ? `${MOST_COUNTED}+` : count}
+      <span className="ek-visually-hidden"> firing</span>
+    </span>
+  );
+}
 
 function MainLinks() {
   const { pathname } = useLocation();
@@ -30,6 +46,12 @@ function MainLinks() {
         data-testid="nav-query"
       >
         Query
+      </NavLink>
+      <NavLink to="/alerts" className={linkClass} data-testid="nav-alerts">
+        Alerts <FiringBadge />
+      </NavLink>
+      <NavLink to="/rules" className={linkClass} data-testid="nav-rules">
+        Rules
       </NavLink>
       <NavLink to="/targets" className={linkClass} data-testid="nav-targets">
         Targets

@@ -5,6 +5,8 @@ import { deferred } from '../lib/deferred';
 export const QueryPage = deferred(() => import('../query/QueryPage'));
 export const ExprEditor = deferred(() => import('../editor/ExprEditor'));
 export const GraphTab = deferred(() => import('../query/GraphTab'));
+export const AlertsPage = deferred(() => import('../rules/AlertsPage'));
+export const RulesPage = deferred(() => import('../rules/RulesPage'));
 export const TargetsPage = deferred(() => import('../targets/TargetsPage'));
 export const StatusPage = deferred(() => import('../status/StatusPage'));
 export const TsdbPage = deferred(() => import('../status/TsdbPage'));
@@ -19,6 +21,10 @@ function partsFor(pathname: string, search: string) {
       return /[?&]g\d+\.tab=(0|graph)(&|$)/.test(search)
         ? [QueryPage, GraphTab, ExprEditor]
         : [QueryPage, ExprEditor];
+    case 'alerts':
+      return [AlertsPage];
+    case 'rules':
+      return [RulesPage];
     case 'targets':
       return [TargetsPage];
     case 'status':

@@ -4,6 +4,7 @@ import { IconSearch } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { useSearchParams } from 'react-router';
 import { apiGet } from '../api/client';
+import { hasWords, wordsOf } from '../lib/search';
 import { Hint, QueryProblem } from '../query/Messages';
 import { PageTitle } from '../shell/PageTitle';
 
@@ -15,9 +16,9 @@ export default function FlagsPage() {
     queryFn: async ({ signal }) => (await apiGet<Record<string, string>>('status/flags', {}, signal)).data,
     staleTime: 60_000,
   });
-  const words = search.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = wordsOf(search);
   const rows = Object.entries(data ?? {})
-    .filter(([name, value]) => words.every((word) => `--${name}=${value}`.toLowerCase().includes(word)))
+    .filter(([name, value]) => hasWords(words, `--${name}=${value}`.toLowerCase()))
     .sort(([a], [b]) => a.localeCompare(b));
   return (
     <Stack gap="md">

@@ -1,6 +1,7 @@
 // Which targets are shown: pool, health and search text, kept in the address
 // under the names `pool`, `health` (repeated) and `search`.
 import type { ActiveTarget, TargetHealth } from '../api/types';
+import { hasWords, wordsOf } from '../lib/search';
 import { formatSeries } from '../lib/series';
 
 export interface TargetFilter {
@@ -32,10 +33,10 @@ export function encodeFilter(filter: TargetFilter): URLSearchParams {
 export function isWanted(target: ActiveTarget, filter: TargetFilter): boolean {
   if (filter.pool && target.scrapePool !== filter.pool) return false;
   if (filter.health.length > 0 && !filter.health.includes(target.health)) return false;
-  const words = filter.search.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = wordsOf(filter.search);
   if (words.length === 0) return true;
   const text = `${target.scrapeUrl} ${formatSeries(target.labels)} ${target.lastError ?? ''}`.toLowerCase();
-  return words.every((word) => text.includes(word));
+  return hasWords(words, text);
 }
 
 export interface Pool {
