@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::cli::{Failure, output};
-use crate::config::{self, Error, RuleFile};
+use crate::config::{self, Error, RuleFile, UnknownKeys};
 use crate::promql::Features;
 use crate::rules::{GroupSpec, load};
 
@@ -59,7 +59,7 @@ pub(super) fn run(args: &RulesArgs) -> Result<(), Failure> {
         judge("standard input", config::parse_rule_file(&text, "standard input"));
     }
     for file in &args.files {
-        judge(&file.display().to_string(), config::load_rule_file(file));
+        judge(&file.display().to_string(), config::load_rule_file(file, UnknownKeys::Refused));
     }
     match (refused, linted) {
         (0, linted) if linted > 0 && args.lint_fatal => {
