@@ -12,6 +12,10 @@ pub(super) enum QueryCommand {
     Instant(InstantArgs),
     /// Evaluate a query over a range.
     Range(RangeArgs),
+    /// List series.
+    Series(SeriesArgs),
+    /// List the values of a label.
+    Labels(LabelsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -52,6 +56,47 @@ pub(super) struct RangeArgs {
     target: Target,
 }
 
+#[derive(Debug, Args)]
+struct Period {
+    /// Start, RFC 3339 or seconds since the epoch; the beginning if absent.
+    #[arg(long)]
+    start: Option<String>,
+    /// End; the end if absent.
+    #[arg(long)]
+    end: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SeriesArgs {
+    /// Series that match, as `{job="node"}`; may be given several times.
+    #[arg(long = "match", value_name = "SELECTOR", required = true)]
+    selectors: Vec<String>,
+    #[command(flatten)]
+    period: Period,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LabelsArgs {
+    /// Name of the label.
+    name: String,
+    /// Only of series that match, as `{job="node"}`; may be given several times.
+    #[arg(long = "match", value_name = "SELECTOR")]
+    selectors: Vec<String>,
+    #[command(flatten)]
+    period: Period,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// The parameters of a look at series.
+fn selection(selectors: Vec<String>, period: Period) -> Vec<(&'static str, String)> {
+    let selectors = selectors.into_iter().map(|selector| ("match[]", selector));
+    let start = period.start.map(|start| ("start", start));
+    selectors.chain(start).chain(period.end.map(|end| ("end", end))).collect()
+}
+
 pub(super) fn run(command: QueryCommand) -> Result<(), Failure> {
     match command {
         QueryCommand::Instant(args) => {
@@ -73,6 +118,15 @@ pub(super) fn run(command: QueryCommand) -> Result<(), Failure> {
             let form = [("query", args.query), ("start", start), ("end", end), ("step", args.step)];
             ask(&args.target, "query_range", &form)
         }
+        QueryCommand::Series(args) => {
+            ask(&args.target, "series", &selection(args.selectors, args.period))
+        }
+        QueryCommand::Labels(args) => {
+            let name: String = form_urlencoded::byte_serialize(args.name.as_bytes()).collect();
+            // In a path a plus is a plus.
+            let endpoint = format!("label/{}/values", name.replace('+', "%20"));
+            ask(&args.target, &endpoint, &selection(args.selectors, args.period))
+        }
     }
 }
 
@@ -80,7 +134,13 @@ fn ask(target: &Target, endpoint: &str, form: &[(&str, String)]) -> Result<(), F
     let url = format!("{}/api/v1/{endpoint}", target.url.trim_end_matches('/'));
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let reply = runtime.block_on(ApiClient::new()?.post_form(&url, body))?;
+    let client = ApiClient::new()?;
+    let reply = if endpoint.starts_with("label/") {
+        // The one that takes no form.
+        runtime.block_on(client.get(&format!("{url}?{body}")))?
+    } else {
+        runtime.block_on(client.post_form(&url, body))?
+    };
     let reply: Value = serde_json::from_slice(&reply)
         .map_err(|error| format!("{url} did not answer like a Prometheus API: {error}"))?;
     if reply["status"] != "success" {
@@ -117,7 +177,13 @@ fn print_result(data: &Value) {
                 }
             }
         }
-        _ => output::line(&pair(&data["result"])),
+        Some(_) => output::line(&pair(&data["result"])),
+        // Series, or values of a label.
+        None => {
+            for item in data.as_array().into_iter().flatten() {
+                output::line(&item.as_str().map_or_else(|| metric(item), str::to_owned));
+            }
+        }
     }
 }
 

@@ -140,7 +140,6 @@ fn flags_that_change_nothing_are_told_and_others_are_refused_by_name() {
     };
     assert_eq!(ignored(&["--web.console.templates=/a", "--web.console.libraries", "/b"]).len(), 2);
     assert_eq!(ignored(&["--no-storage.tsdb.wal-compression"]), ["--no-storage.tsdb.wal-compression"]);
-    assert_eq!(ignored(&["--rules.max-concurrent-evals=5"]).len(), 1);
     assert!(ignored(&["--no-web.enable-otlp-receiver", "--no-agent", "--web.config.file="]).is_empty());
     for line in [
         ["--web.config.file=a.yml"],

@@ -143,10 +143,11 @@ impl Outcome {
     /// # Errors
     /// When the query for them fails.
     pub fn dump(&self) -> Result<Vec<String>, String> {
-        // Ranges leave out their first moment; queries know whole seconds only.
-        let end = Duration::from_secs(self.end.as_secs().saturating_add(1));
-        let query = format!("{{__name__=~\".+\"}}[{}]", format_duration(end));
-        let time = self.start_ms.saturating_add(ms(end));
+        // Whole seconds, since queries may know no others; and ranges leave out their first moment.
+        let end = self.end.as_secs().saturating_add(1);
+        let range = Duration::from_secs(end.saturating_add(1));
+        let query = format!("{{__name__=~\".+\"}}[{}]", format_duration(range));
+        let time = self.start_ms.saturating_add(ms(Duration::from_secs(end)));
         self.series.history(&query, time)
     }
 }
