@@ -184,7 +184,8 @@ pub(super) fn translated(args: &[OsString]) -> Option<Result<Vec<OsString>, Stri
         let texts: Option<Vec<String>> =
             args.iter().skip(1).map(|arg| arg.to_str().map(str::to_owned)).collect();
         let texts = texts.ok_or("an argument is not valid UTF-8")?;
-        let ours = if matches!(texts.as_slice(), [one] if one == "--version") { texts } else { translate(&texts)? };
+        let ours =
+            if matches!(texts.as_slice(), [one] if one == "--version") { texts } else { translate(&texts)? };
         Ok(std::iter::once(program.clone()).chain(ours.into_iter().map(OsString::from)).collect())
     })
 }
@@ -193,14 +194,17 @@ pub(super) fn translated(args: &[OsString]) -> Option<Result<Vec<OsString>, Stri
 fn split(args: &[String]) -> (Vec<(String, Option<String>)>, Vec<String>) {
     let takes_value = |name: &str| {
         let of_rows = COMMANDS.iter().flat_map(|row| row.flags).map(|Flag(name, _)| *name);
-        OTHER_VALUES.contains(&name) || of_rows.filter_map(|flag| flag.strip_suffix('=')).any(|flag| flag == name)
+        OTHER_VALUES.contains(&name)
+            || of_rows.filter_map(|flag| flag.strip_suffix('=')).any(|flag| flag == name)
     };
     let (mut flags, mut words) = (Vec::new(), Vec::new());
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         if arg == "--" {
             words.extend(args.by_ref().cloned());
-        } else if let Some(flag) = arg.strip_prefix("--").or_else(|| arg.strip_prefix('-')).filter(|f| !f.is_empty()) {
+        } else if let Some(flag) =
+            arg.strip_prefix("--").or_else(|| arg.strip_prefix('-')).filter(|f| !f.is_empty())
+        {
             let (name, mut value) = match flag.split_once('=') {
                 Some((name, value)) => (name, Some(value.to_owned())),
                 None => (flag, None),
@@ -218,12 +222,14 @@ fn split(args: &[String]) -> (Vec<(String, Option<String>)>, Vec<String>) {
 
 fn translate(args: &[String]) -> Result<Vec<String>, String> {
     let (flags, words) = split(args);
-    let begins = |row: &&Row| row.words.iter().enumerate().all(|(at, word)| words.get(at).is_some_and(|w| w == word));
+    let begins =
+        |row: &&Row| row.words.iter().enumerate().all(|(at, word)| words.get(at).is_some_and(|w| w == word));
     let known = || {
         let names: Vec<String> = COMMANDS.iter().map(|row| row.words.join(" ")).collect();
         format!("there are: {}", names.join(", "))
     };
-    let is_help = flags.iter().any(|(name, _)| matches!(name.as_str(), "help" | "h" | "help-long" | "help-man"));
+    let is_help =
+        flags.iter().any(|(name, _)| matches!(name.as_str(), "help" | "h" | "help-long" | "help-man"));
     let Some(row) = COMMANDS.iter().find(begins) else {
         if is_help || words.is_empty() {
             return Err(format!("as promtool, this program answers some of its commands; {}", known()));
@@ -267,7 +273,12 @@ fn translate(args: &[String]) -> Result<Vec<String>, String> {
 }
 
 /// Our words for a flag of the command of `row`.
-fn translated_flag(row: &Row, command: &str, flag: &str, value: Option<String>) -> Result<Vec<String>, String> {
+fn translated_flag(
+    row: &Row,
+    command: &str,
+    flag: &str,
+    value: Option<String>,
+) -> Result<Vec<String>, String> {
     let refused = |what: &str| Err(format!("flag {what} of \"promtool {command}\" is not supported"));
     let dashed = if flag.len() == 1 { format!("-{flag}") } else { format!("--{flag}") };
     // Every command has these; functions that are experimental are read anyway, and no command needs the other one.
@@ -294,7 +305,8 @@ fn translated_flag(row: &Row, command: &str, flag: &str, value: Option<String>) 
 
 /// What promtool assumes of a range: five minutes to now, in at most 250 steps.
 fn with_range(mut ours: Vec<String>) -> Vec<String> {
-    let given = |ours: &[String], name: &str| ours.iter().find_map(|arg| arg.strip_prefix(name).map(str::to_owned));
+    let given =
+        |ours: &[String], name: &str| ours.iter().find_map(|arg| arg.strip_prefix(name).map(str::to_owned));
     let seconds = |text: &str| {
         let date = || text.parse::<jiff::Timestamp>().ok().map(|time| time.as_millisecond() as f64 / 1e3);
         text.parse::<f64>().ok().or_else(date)
@@ -339,8 +351,14 @@ mod tests {
             "test rules --enable-feature=promql-experimental-functions --junit=o --run=a --run=b -- f",
         );
         check("--enable-feature=x check rules a", "check rules -- a");
-        check("query instant -o json localhost:9090 -- -up", "query instant --json --url=http://localhost:9090 -- -up");
-        check("query --format=promql series https://s/p --match up", "query series --match=up --url=https://s/p --");
+        check(
+            "query instant -o json localhost:9090 -- -up",
+            "query instant --json --url=http://localhost:9090 -- -up",
+        );
+        check(
+            "query --format=promql series https://s/p --match up",
+            "query series --match=up --url=https://s/p --",
+        );
         check("query labels http://s job", "query labels --url=http://s -- job");
         check(
             "query range --start=0 --end=1970-01-01T01:00:00Z http://s up",

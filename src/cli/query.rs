@@ -118,9 +118,7 @@ pub(super) fn run(command: QueryCommand) -> Result<(), Failure> {
             let form = [("query", args.query), ("start", start), ("end", end), ("step", args.step)];
             ask(&args.target, "query_range", &form)
         }
-        QueryCommand::Series(args) => {
-            ask(&args.target, "series", &selection(args.selectors, args.period))
-        }
+        QueryCommand::Series(args) => ask(&args.target, "series", &selection(args.selectors, args.period)),
         QueryCommand::Labels(args) => {
             let name: String = form_urlencoded::byte_serialize(args.name.as_bytes()).collect();
             // In a path a plus is a plus.

@@ -53,7 +53,9 @@ struct RulesArgs {
 
 fn found_in(text: &str) -> Result<Anchored, String> {
     // The text by itself first: what is wrong with it is told in its own words.
-    Anchored::new(text).and_then(|_| Anchored::new(&format!(".*(?:{text}).*"))).map_err(|error| error.to_string())
+    Anchored::new(text)
+        .and_then(|_| Anchored::new(&format!(".*(?:{text}).*")))
+        .map_err(|error| error.to_string())
 }
 
 pub(super) fn run(args: &TestArgs) -> Result<(), Failure> {
@@ -64,15 +66,18 @@ pub(super) fn run(args: &TestArgs) -> Result<(), Failure> {
     for name in rules.features.iter().filter(|name| !features.enable(name)).collect::<Vec<_>>() {
         output::note(&format!("  WARNING: unknown feature is left off: {name}"));
     }
-    let unknown_keys =
-        if rules.ignore_unknown_fields { UnknownKeys::Ignored } else { UnknownKeys::Refused };
+    let unknown_keys = if rules.ignore_unknown_fields { UnknownKeys::Ignored } else { UnknownKeys::Refused };
     let runner = Runner { args: rules, options: Options { features, unknown_keys } };
     let suites: Vec<Suite> = rules.files.iter().map(|file| runner.file(file)).collect();
     if let Some(results) = &mut results {
         results.write_all(junit::document(&suites).as_bytes())?;
     }
     let failed = suites.iter().filter(|suite| has_failed(suite)).count();
-    if failed > 0 { Err(format!("{failed} of {} files of tests failed", suites.len()).into()) } else { Ok(()) }
+    if failed > 0 {
+        Err(format!("{failed} of {} files of tests failed", suites.len()).into())
+    } else {
+        Ok(())
+    }
 }
 
 fn create(path: &Path) -> Result<File, Failure> {
@@ -111,8 +116,9 @@ impl Runner<'_> {
     /// Runs the tests of a file; what failed, for people.
     fn tests(&self, path: &Path, suite: &mut Suite) -> Result<Vec<String>, config::Error> {
         let file = config::load_unit_tests(path)?;
-        let wanted =
-            |test: &UnitTest| self.args.run.is_empty() || self.args.run.iter().any(|run| run.is_match(&test.name));
+        let wanted = |test: &UnitTest| {
+            self.args.run.is_empty() || self.args.run.iter().any(|run| run.is_match(&test.name))
+        };
         let tests: Vec<(usize, &UnitTest)> =
             file.tests.iter().enumerate().filter(|(_, test)| wanted(test)).collect();
         let mut told = Vec::new();
@@ -124,8 +130,7 @@ impl Runner<'_> {
             output::note(&format!("  WARNING: no file match pattern {pattern}"));
         }
         for (number, test) in tests {
-            let name =
-                if test.name.is_empty() { format!("unnamed#{number}") } else { test.name.clone() };
+            let name = if test.name.is_empty() { format!("unnamed#{number}") } else { test.name.clone() };
             let failures = self.test(&rules, test, &name);
             let place = |line: usize| format!("    {}:{line}: test {name:?}: ", path.display());
             told.extend(failures.iter().map(|(line, text)| [place(*line), text.clone()].concat()));
@@ -203,14 +208,14 @@ mod tests {
 
     #[test]
     fn what_differs_is_shown_with_signs_and_colours() {
-        let all = [
-            (Side::Both, "a".to_owned()),
-            (Side::Expected, "b\nc".to_owned()),
-            (Side::Got, "d".to_owned()),
-        ];
+        let all =
+            [(Side::Both, "a".to_owned()), (Side::Expected, "b\nc".to_owned()), (Side::Got, "d".to_owned())];
         assert_eq!(difference(&all, false), "\n          a\n        - b\n        - c\n        + d");
         let coloured = difference(&all, true);
-        assert!(coloured.contains("\x1b[31m- b\x1b[0m") && coloured.contains("\x1b[32m+ d\x1b[0m"), "{coloured:?}");
+        assert!(
+            coloured.contains("\x1b[31m- b\x1b[0m") && coloured.contains("\x1b[32m+ d\x1b[0m"),
+            "{coloured:?}"
+        );
     }
 
     #[test]

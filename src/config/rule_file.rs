@@ -252,7 +252,8 @@ mod tests {
         assert!(unknown.to_string().contains("did you mean \"rules\""), "{unknown}");
         let text = "groups: [{name: a, owner: {b: c}, rules: [{record: x, expr: y, runbook: z}]}]";
         assert!(parse_rule_file(text, "f").is_err());
-        let ignored = parse_rule_file_with(text, "f", UnknownKeys::Ignored).expect("a file with keys of others");
+        let ignored =
+            parse_rule_file_with(text, "f", UnknownKeys::Ignored).expect("a file with keys of others");
         assert_eq!(ignored.groups[0].rules.len(), 1);
     }
 

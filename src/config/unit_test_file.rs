@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path as FilePath;
 use std::time::Duration;
 
+use super::Error;
 use super::keys::{self, Path};
 use super::loader::Loader;
 use super::section::{Item, Notes, Section};
 use super::tree;
-use super::Error;
 use crate::model::Labels;
 
 /// What is evaluated how often when a file does not say.
@@ -210,14 +210,15 @@ fn start<'a>(notes: &Notes<'a>, raw: &Section<'a>) -> i64 {
     let Some(text) = raw.text_of(&item).filter(|text| !text.is_empty()) else { return 0 };
     let seconds = text.parse::<f64>().ok().and_then(|seconds| {
         // To the millisecond, as dates are cut.
-        jiff::SignedDuration::try_from_secs_f64(seconds).ok().and_then(|since| {
-            jiff::Timestamp::from_duration(since).ok()
-        })
+        jiff::SignedDuration::try_from_secs_f64(seconds)
+            .ok()
+            .and_then(|since| jiff::Timestamp::from_duration(since).ok())
     });
     match seconds.map_or_else(|| text.parse::<jiff::Timestamp>().ok(), Some) {
         Some(time) => time.as_millisecond(),
         None => {
-            let reason = format!("neither seconds since the epoch nor a time as 2026-01-31T12:00:00Z: {text:?}");
+            let reason =
+                format!("neither seconds since the epoch nor a time as 2026-01-31T12:00:00Z: {text:?}");
             notes.value(item.line, &item.path, reason);
             0
         }

@@ -194,7 +194,8 @@ impl Run<'_> {
         let (end, interval) = (ms(end), ms(self.suite.file.evaluation_interval));
         if end / interval >= MAX_EVALUATIONS {
             let (end, interval) = (since_start(end), since_start(interval));
-            let reason = format!("{end} at intervals of {interval} are more than {MAX_EVALUATIONS} evaluations");
+            let reason =
+                format!("{end} at intervals of {interval} are more than {MAX_EVALUATIONS} evaluations");
             return Err(fail("evaluation", reason));
         }
         let external = external(test);
@@ -377,9 +378,8 @@ fn check_alerts(test: &AlertTest, groups: &[Group]) -> Option<Failure> {
         let labels = labels.filter(|(name, _)| *name != ALERT_NAME).chain([name]);
         (Labels::from_pairs(labels), Labels::from_pairs(&alert.annotations))
     });
-    let text = |(labels, annotations): &(Labels, Labels)| {
-        format!("labels: {labels}\nannotations: {annotations}")
-    };
+    let text =
+        |(labels, annotations): &(Labels, Labels)| format!("labels: {labels}\nannotations: {annotations}");
     fail(differences(expected.collect(), got, Ord::cmp, PartialEq::eq, text)?)
 }
 

@@ -134,7 +134,9 @@ fn a_rule_that_fails_ends_its_test_and_no_other() {
                 - {expr: y, eval_time: 2m}\n- promql_expr_test: [{expr: '1', eval_time: 0, exp_samples: [{value: 1}]}]\n";
     assert_eq!(
         run_over(rules, text),
-        ["3: rule \"y\" of group \"g\" at 1m: 1 of 1 samples were not stored: duplicate sample for timestamp"]
+        [
+            "3: rule \"y\" of group \"g\" at 1m: 1 of 1 samples were not stored: duplicate sample for timestamp"
+        ]
     );
 }
 
@@ -155,7 +157,8 @@ fn input_that_cannot_be_read_and_endless_tests_are_told() {
 
 #[test]
 fn what_a_test_holds_can_be_looked_at() {
-    let text = "tests: [{input_series: [{series: x, values: 1 _ 4}], promql_expr_test: [{expr: x, eval_time: 2m}]}]";
+    let text =
+        "tests: [{input_series: [{series: x, values: 1 _ 4}], promql_expr_test: [{expr: x, eval_time: 2m}]}]";
     let file = parse_unit_tests(text, "t.yml").expect("a good file");
     let options = Options::default();
     let outcome = Suite::new(&file, &options).expect("no rules").run(&file.tests[0]);

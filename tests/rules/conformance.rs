@@ -92,7 +92,10 @@ fn unit_tests_of_rules_pass_or_fail_as_in_promtool() {
         ("promtool/bad-input-series.yml", &["input series \"up{job=", "promtool/bad-input-series.yml:3: "]),
         ("promtool/bad-promql.yml", &["query \"join_1 + on(a) join_2\" at 0s: "]),
         ("promtool/bad-rules-error-test.yml", &["rule \"joined\" of group \"bad-example\" at 0s: "]),
-        ("promtool/bad-rules-syntax-test.yml", &["bad-rules-syntax.yml:7:15: ", "could not parse expression"]),
+        (
+            "promtool/bad-rules-syntax-test.yml",
+            &["bad-rules-syntax.yml:7:15: ", "could not parse expression"],
+        ),
         (
             "promtool/failing.yml",
             &[
@@ -103,7 +106,7 @@ fn unit_tests_of_rules_pass_or_fail_as_in_promtool() {
                 "alert \"AlwaysFiring\" at 5m: \n        exp: nothing\n",
             ],
         ),
-        ("promtool/rules_run.yml", &["rules_run.yml:30: test \"wrong test\": query \"test\" at 0s: "]),
+        ("promtool/rules_run.yml", &["rules_run.yml:26: test \"wrong test\": query \"test\" at 0s: "]),
         ("promtool/rules_run_extrafields.yml", &["unknown key \"namespace\"", "unknown key \"ownership\""]),
     ];
     let mut seen = 0;
@@ -145,7 +148,10 @@ fn flags_of_unit_tests_work() {
     let (_, said) = test(&["--diff"], "promtool/failing.yml");
     assert!(said.contains("\n        - test 1\n        + test 0\n") && !said.contains('\x1b'), "{said}");
     let (_, said) = test(&["--debug"], "promtool/no-test-group-interval.yml");
-    assert!(said.contains("DEBUG: Starting test unnamed#0\n") && said.contains("\ntest =>\n0 @[0]\n"), "{said}");
+    assert!(
+        said.contains("DEBUG: Starting test unnamed#0\n") && said.contains("\ntest =>\n0 @[0]\n"),
+        "{said}"
+    );
     assert_eq!(test(&[&junit], "promtool/rules_run.yml").0, 1);
     let written = std::fs::read_to_string(results.path().join("junit.xml")).expect("results");
     assert!(written.contains("tests=\"2\" failures=\"1\" errors=\"0\""), "{written}");

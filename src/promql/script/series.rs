@@ -240,7 +240,11 @@ mod tests {
     #[test]
     fn labels_stand_alone() {
         let check = |text: &str, expected: &str| {
-            assert_eq!(parse_labels(text).map(|labels| labels.to_string()), Ok(expected.to_owned()), "{text}");
+            assert_eq!(
+                parse_labels(text).map(|labels| labels.to_string()),
+                Ok(expected.to_owned()),
+                "{text}"
+            );
         };
         check("", "{}");
         check("{}", "{}");
