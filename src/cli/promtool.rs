@@ -38,7 +38,7 @@ enum Fate {
 
 use Fate::{Nothing, Only, Same, Switch};
 
-const FORMAT: Fate = Switch { value: "json", ours: "--json", other: "promql" };
+const FORMAT: Fate = Switch { value: "json", ours: "--json-result", other: "promql" };
 const MANY: usize = usize::MAX;
 
 /// A row whose arguments are the same.
@@ -318,14 +318,12 @@ fn with_range(mut ours: Vec<String>) -> Vec<String> {
     });
     // What is no time is for the server to refuse.
     let Some(end) = seconds(&end) else { return ours };
-    let start = match given(&ours, "--start=") {
-        Some(start) => seconds(&start),
-        None => {
-            ours.push(format!("--start={}", end - 300.0));
-            Some(end - 300.0)
-        }
-    };
-    if let (Some(start), None) = (start, given(&ours, "--step=")) {
+    let start = given(&ours, "--start=").unwrap_or_else(|| {
+        let start = (end - 300.0).to_string();
+        ours.push(format!("--start={start}"));
+        start
+    });
+    if let (Some(start), None) = (seconds(&start), given(&ours, "--step=")) {
         ours.push(format!("--step={}", ((end - start) / 250.0).floor().max(1.0)));
     }
     ours
@@ -353,7 +351,7 @@ mod tests {
         check("--enable-feature=x check rules a", "check rules -- a");
         check(
             "query instant -o json localhost:9090 -- -up",
-            "query instant --json --url=http://localhost:9090 -- -up",
+            "query instant --json-result --url=http://localhost:9090 -- -up",
         );
         check(
             "query --format=promql series https://s/p --match up",

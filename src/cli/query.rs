@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::{Failure, output};
+use crate::model::Labels;
 use crate::net::ApiClient;
 
 #[derive(Debug, Subcommand)]
@@ -26,6 +27,9 @@ struct Target {
     /// Print the reply as JSON.
     #[arg(long)]
     json: bool,
+    /// Print the result alone as JSON, without its type.
+    #[arg(long, conflicts_with = "json")]
+    json_result: bool,
 }
 
 #[derive(Debug, Args)]
@@ -150,7 +154,10 @@ fn ask(target: &Target, endpoint: &str, form: &[(&str, String)]) -> Result<(), F
             output::error(annotation.as_str().unwrap_or_default());
         }
     }
-    if target.json {
+    if target.json_result {
+        // Series and values of labels have no type.
+        output::line(&reply["data"].get("result").unwrap_or(&reply["data"]).to_string());
+    } else if target.json {
         output::line(&reply["data"].to_string());
     } else {
         print_result(&reply["data"]);
@@ -158,7 +165,7 @@ fn ask(target: &Target, endpoint: &str, form: &[(&str, String)]) -> Result<(), F
     Ok(())
 }
 
-/// Prints a result as people read PromQL: one series a line, then its samples.
+/// Prints a result as promtool does: one series a line, then its samples.
 fn print_result(data: &Value) {
     let pair = |pair: &Value| format!("{} @[{}]", pair[1].as_str().unwrap_or_default(), pair[0]);
     match data["resultType"].as_str() {
@@ -175,18 +182,22 @@ fn print_result(data: &Value) {
                 }
             }
         }
-        Some(_) => output::line(&pair(&data["result"])),
+        Some("string") => output::line(data["result"][1].as_str().unwrap_or_default()),
+        Some(_) => output::line(&format!("scalar: {}", pair(&data["result"]))),
         // Series, or values of a label.
         None => {
             for item in data.as_array().into_iter().flatten() {
-                output::line(&item.as_str().map_or_else(|| metric(item), str::to_owned));
+                output::line(&item.as_str().map_or_else(|| output::labels(&labels(item)), str::to_owned));
             }
         }
     }
 }
 
-fn metric(labels: &Value) -> String {
-    let pairs = labels.as_object().into_iter().flatten();
-    crate::model::Labels::from_pairs(pairs.map(|(n, v)| (n.as_str(), v.as_str().unwrap_or_default())))
-        .to_string()
+fn metric(value: &Value) -> String {
+    labels(value).to_string()
+}
+
+fn labels(value: &Value) -> Labels {
+    let pairs = value.as_object().into_iter().flatten();
+    Labels::from_pairs(pairs.map(|(n, v)| (n.as_str(), v.as_str().unwrap_or_default())))
 }

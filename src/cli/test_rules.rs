@@ -1,5 +1,6 @@
 //! `test rules`: unit tests of rules, from files in the form of promtool.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -169,7 +170,7 @@ impl Runner<'_> {
             Reason::Differs(all) => {
                 let side = |other: Side| {
                     let texts = all.iter().filter(|(side, _)| *side != other).map(|(_, text)| text.as_str());
-                    list(texts.collect())
+                    list(&texts.collect::<Vec<_>>())
                 };
                 format!("\n        exp: {}\n        got: {}", side(Side::Got), side(Side::Expected))
             }
@@ -177,7 +178,7 @@ impl Runner<'_> {
     }
 }
 
-fn list(texts: Vec<&str>) -> String {
+fn list(texts: &[&str]) -> String {
     if texts.is_empty() {
         return "nothing".to_owned();
     }
@@ -196,7 +197,8 @@ fn difference(all: &[(Side, String)], is_coloured: bool) -> String {
         for line in text.lines() {
             let (colour, end) =
                 if is_coloured && !colour.is_empty() { (colour, "\x1b[0m") } else { ("", "") };
-            out.push_str(&format!("\n        {colour}{sign} {line}{end}"));
+            // Writing to text cannot fail.
+            let _ = write!(out, "\n        {colour}{sign} {line}{end}");
         }
     }
     out

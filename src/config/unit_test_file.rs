@@ -214,15 +214,12 @@ fn start<'a>(notes: &Notes<'a>, raw: &Section<'a>) -> i64 {
             .ok()
             .and_then(|since| jiff::Timestamp::from_duration(since).ok())
     });
-    match seconds.map_or_else(|| text.parse::<jiff::Timestamp>().ok(), Some) {
-        Some(time) => time.as_millisecond(),
-        None => {
-            let reason =
-                format!("neither seconds since the epoch nor a time as 2026-01-31T12:00:00Z: {text:?}");
-            notes.value(item.line, &item.path, reason);
-            0
-        }
+    if let Some(time) = seconds.map_or_else(|| text.parse::<jiff::Timestamp>().ok(), Some) {
+        return time.as_millisecond();
     }
+    let reason = format!("neither seconds since the epoch nor a time as 2026-01-31T12:00:00Z: {text:?}");
+    notes.value(item.line, &item.path, reason);
+    0
 }
 
 #[cfg(test)]
