@@ -24,6 +24,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use failure::{Failure, LINT_EXIT_CODE, LintFindings};
+use promtool::Translated;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -97,8 +98,12 @@ pub fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     let args = match promtool::translated(&args) {
         None => arguments(args.into_iter()),
-        Some(Ok(args)) => args,
-        Some(Err(reason)) => {
+        Some(Translated::Ours(args)) => args,
+        Some(Translated::Help(text)) => {
+            output::line(&text);
+            return ExitCode::SUCCESS;
+        }
+        Some(Translated::Refused(reason)) => {
             output::error(&reason);
             return ExitCode::from(2);
         }

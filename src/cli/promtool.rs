@@ -173,21 +173,43 @@ const OTHER_VALUES: &[&str] = &[
     "duration",
 ];
 
-/// Our command line for one of promtool, if this program is called by that name.
-///
-/// # Errors
-/// What of the command line is not there.
-pub(super) fn translated(args: &[OsString]) -> Option<Result<Vec<OsString>, String>> {
+/// What becomes of a command line of promtool.
+pub(super) enum Translated {
+    /// It is this one of ours.
+    Ours(Vec<OsString>),
+    /// It asks what there is.
+    Help(String),
+    /// This of it is not there.
+    Refused(String),
+}
+
+/// The command line translated, if this program is called promtool.
+pub(super) fn translated(args: &[OsString]) -> Option<Translated> {
     let program = args.first()?;
     let name = Path::new(program).file_stem()?.to_string_lossy().into_owned();
-    name.ends_with("promtool").then(|| {
-        let texts: Option<Vec<String>> =
-            args.iter().skip(1).map(|arg| arg.to_str().map(str::to_owned)).collect();
-        let texts = texts.ok_or("an argument is not valid UTF-8")?;
-        let ours =
-            if matches!(texts.as_slice(), [one] if one == "--version") { texts } else { translate(&texts)? };
-        Ok(std::iter::once(program.clone()).chain(ours.into_iter().map(OsString::from)).collect())
-    })
+    if !name.ends_with("promtool") {
+        return None;
+    }
+    let texts: Option<Vec<String>> = args.iter().skip(1).map(|arg| arg.to_str().map(str::to_owned)).collect();
+    let Some(texts) = texts else {
+        return Some(Translated::Refused("an argument is not valid UTF-8".to_owned()));
+    };
+    let ours = match texts.as_slice() {
+        [one] if matches!(one.as_str(), "--help" | "-h" | "help") => return Some(Translated::Help(known())),
+        [one] if one == "--version" => texts,
+        _ => match translate(&texts) {
+            Ok(ours) => ours,
+            Err(reason) => return Some(Translated::Refused(reason)),
+        },
+    };
+    let ours = std::iter::once(program.clone()).chain(ours.into_iter().map(OsString::from));
+    Some(Translated::Ours(ours.collect()))
+}
+
+/// The commands there are.
+fn known() -> String {
+    let names: Vec<String> = COMMANDS.iter().map(|row| row.words.join(" ")).collect();
+    format!("commands of promtool that this program answers: {}", names.join(", "))
 }
 
 /// Flags with their values, and what stands between them.
@@ -224,15 +246,11 @@ fn translate(args: &[String]) -> Result<Vec<String>, String> {
     let (flags, words) = split(args);
     let begins =
         |row: &&Row| row.words.iter().enumerate().all(|(at, word)| words.get(at).is_some_and(|w| w == word));
-    let known = || {
-        let names: Vec<String> = COMMANDS.iter().map(|row| row.words.join(" ")).collect();
-        format!("there are: {}", names.join(", "))
-    };
     let is_help =
         flags.iter().any(|(name, _)| matches!(name.as_str(), "help" | "h" | "help-long" | "help-man"));
     let Some(row) = COMMANDS.iter().find(begins) else {
-        if is_help || words.is_empty() {
-            return Err(format!("as promtool, this program answers some of its commands; {}", known()));
+        if words.is_empty() {
+            return Err(format!("a command is missing; {}", known()));
         }
         let asked: Vec<&str> = words.iter().take(3).map(String::as_str).collect();
         return Err(format!("\"promtool {}\" is not supported; {}", asked.join(" "), known()));
@@ -379,7 +397,10 @@ mod tests {
             let refused = line(theirs).expect_err(theirs);
             assert!(refused.contains(part), "{theirs}: {refused}");
         };
-        check("check metrics", "\"promtool check metrics\" is not supported; there are: check config");
+        check(
+            "check metrics",
+            "\"promtool check metrics\" is not supported; commands of promtool that this program answers: check config",
+        );
         check("tsdb dump-openmetrics d", "promtool tsdb dump-openmetrics d");
         check("push metrics http://s", "promtool push metrics");
         check("check config --agent a", "flag --agent of \"promtool check config\"");
@@ -390,13 +411,15 @@ mod tests {
         check("tsdb dump --format seriesjson", "--format=seriesjson");
         check("test rules --run", "needs a value");
         check("test rules --diff=x f", "takes no value");
-        check("", "there are: check config");
+        check("", "a command is missing; commands of promtool");
     }
 
     #[test]
     fn only_that_name_is_read_as_promtool() {
         let words = |program: &str| [program, "check", "rules"].map(OsString::from).to_vec();
-        assert!(translated(&words("/usr/bin/promtool")).is_some_and(|args| args.is_ok()));
+        assert!(matches!(translated(&words("/usr/bin/promtool")), Some(Translated::Ours(_))));
+        let help = ["promtool", "--help"].map(OsString::from);
+        assert!(matches!(translated(&help), Some(Translated::Help(_))));
         assert!(translated(&words("my-promtool.exe")).is_some());
         assert!(translated(&words("emberkeep")).is_none());
         assert!(translated(&[]).is_none());

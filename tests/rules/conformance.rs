@@ -36,7 +36,7 @@ fn run(folder: &Path, args: &[&str]) -> (i32, String) {
     said_by(Command::new(env!("CARGO_BIN_EXE_emberkeep")), folder, args)
 }
 
-fn said_by(mut command: Command, folder: &Path, args: &[&str]) -> (i32, String) {
+pub(crate) fn said_by(mut command: Command, folder: &Path, args: &[&str]) -> (i32, String) {
     let output = command.current_dir(folder).args(args).output().expect("it runs");
     let said = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned())
@@ -158,35 +158,4 @@ fn flags_of_unit_tests_work() {
     assert!(written.contains("<testcase name=\"correct test\"></testcase>"), "{written}");
     let (code, said) = test(&[], "promtool/is-not-there.yml");
     assert!(code == 1 && said.contains("cannot read promtool/is-not-there.yml"), "{said}");
-}
-
-#[cfg(unix)]
-#[test]
-fn under_the_name_promtool_its_command_lines_work() {
-    let Some(folder) = folder("rules") else { return };
-    let bin = tempfile::tempdir().expect("a folder");
-    let link = bin.path().join("promtool");
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_emberkeep"), &link).expect("a link");
-    let promtool = |args: &[&str]| said_by(Command::new(&link), &folder, args);
-    let check = |args: &[&str], code: i32, part: &str| {
-        let (ours, said) = promtool(args);
-        assert!(ours == code && said.contains(part), "{args:?}: {ours}, {said}");
-    };
-    let rules = "promtool/rules.yml";
-    check(&["check", "rules", rules], 0, "Checking promtool/rules.yml\n  SUCCESS: 5 rules found\n");
-    check(&["check", "rules", "promtool/rules-bad.yml"], 1, "  FAILED:\n");
-    check(&["check", "rules", "--lint-fatal", "promtool/rules_duplicates.yml"], 3, "duplicate rule");
-    let config = bin.path().join("c.yml");
-    std::fs::write(&config, format!("rule_files: [{}]", folder.join(rules).display())).expect("written");
-    let config = config.to_string_lossy();
-    check(&["check", "config", &config], 0, "  SUCCESS: 1 rule files found\n SUCCESS: ");
-    check(&["check", "config", "--lint", "none", &config], 0, "  SUCCESS: 5 rules found\n");
-    let missing = bin.path().join("m.yml");
-    std::fs::write(&missing, "rule_files: [none.yml]").expect("written");
-    check(&["check", "config", &missing.to_string_lossy()], 1, "does not point to an existing file");
-    check(&["test", "rules", "--run", "correct", "promtool/rules_run.yml"], 0, "  SUCCESS\n");
-    check(&["promql", "--experimental", "format", "sum( up )by(job)"], 0, "sum by (job) (up)\n");
-    check(&["query", "instant", "127.0.0.1:1", "up"], 1, "cannot ask http://127.0.0.1:1/api/v1/query");
-    check(&["check", "metrics"], 2, "\"promtool check metrics\" is not supported");
-    check(&["--version"], 0, "emberkeep ");
 }
