@@ -1,6 +1,6 @@
 //! Recording and alerting rules: from rule files to samples, and to alerts for those who notify.
 //!
-//! Read `rule` (one compiled rule), [`load`] (files to groups), [`alert`] (states as a pure function), `backend` (where
+//! Read `rule` (one compiled rule), [`mod@load`] (files to groups), [`alert`] (states as a pure function), `backend` (where
 //! rules read and write), `evaluate` (one rule once), `batches` (what may run side by side), `group` (what runs between
 //! two evaluations), [`manager`] (tasks, reload, shutdown), `store` and `restore` (states over restarts), [`status`]
 //! (what the API shows), [`memory`] and [`unit_test`] (rules over series that are written down).
