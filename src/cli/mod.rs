@@ -2,24 +2,33 @@
 //!
 //! A command line without a subcommand is one of Prometheus, and means `serve`.
 //!
-//! Exit codes: 0 done, 1 failed, 2 the command line itself is wrong.
+//! Called under the name promtool, it reads the command line as promtool does.
+//!
+//! Exit codes: 0 done, 1 failed, 2 the command line itself is wrong, 3 a lint that must find nothing found something.
 
 mod adopt;
 mod bench;
 mod check;
 mod failure;
 mod foreign;
+mod junit;
 mod output;
+mod promql;
+mod promtool;
 mod query;
 mod serve;
+mod test_rules;
 mod tsdb;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use failure::Failure;
+use failure::{Failure, LINT_EXIT_CODE, LintFindings};
+use promtool::Translated;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::promql::Features;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -41,6 +50,11 @@ enum Command {
     /// Check files without running the server.
     #[command(subcommand)]
     Check(check::CheckCommand),
+    /// Run unit tests of rules.
+    Test(test_rules::TestArgs),
+    /// Format queries.
+    #[command(subcommand)]
+    Promql(promql::PromqlCommand),
     /// Query a running server.
     #[command(subcommand)]
     Query(query::QueryCommand),
@@ -50,6 +64,17 @@ enum Command {
     /// Run benchmarks.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
+}
+
+/// The parts of the query language that `names` enable.
+fn features(names: &[String]) -> Features {
+    let mut features = Features::default();
+    for name in names {
+        if !features.enable(name) {
+            output::note(&format!("  WARNING: unknown feature; ignoring it: {name}"));
+        }
+    }
+    features
 }
 
 /// The command line, with the flags of Prometheus that have no use here.
@@ -83,7 +108,19 @@ fn single_dash(args: &[OsString]) -> Option<String> {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let args = arguments(std::env::args_os());
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let args = match promtool::translated(&args) {
+        None => arguments(args.into_iter()),
+        Some(Translated::Ours(args)) => args,
+        Some(Translated::Help(text)) => {
+            output::line(&text);
+            return ExitCode::SUCCESS;
+        }
+        Some(Translated::Refused(reason)) => {
+            output::error(&reason);
+            return ExitCode::from(2);
+        }
+    };
     if let Some(flag) = single_dash(&args) {
         output::error(&format!("flag {flag} has a single dash, as in Prometheus 1; it takes two: -{flag}"));
         return ExitCode::from(2);
@@ -107,6 +144,8 @@ pub fn main() -> ExitCode {
             serve::run(*args, flags, &said.ignored)
         }
         Command::Check(command) => check::run(command),
+        Command::Test(args) => test_rules::run(&args),
+        Command::Promql(command) => promql::run(&command),
         Command::Query(command) => query::run(command),
         Command::Tsdb(command) => tsdb::run(command),
         Command::Bench(command) => bench::run(command),
@@ -116,7 +155,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // A configuration may have several faults, one a line.
             error.to_string().lines().for_each(output::error);
-            ExitCode::FAILURE
+            if error.is::<LintFindings>() { ExitCode::from(LINT_EXIT_CODE) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -4,6 +4,8 @@ use std::io::Write as _;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::model::Labels;
+use crate::model::name::{Quoted, is_plain_label_name};
 use crate::telemetry::log;
 
 /// One line on standard output. Once nobody takes it, the rest of the command would be in vain.
@@ -54,4 +56,16 @@ pub(super) fn progress(total: u64, unit: &str) -> ProgressBar {
 /// Milliseconds since the epoch as a date.
 pub(super) fn time(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |t| t.to_string())
+}
+
+/// Labels as Prometheus' own tools print them, the name of the metric among them.
+pub(super) fn labels(labels: &Labels) -> String {
+    let pairs = labels.iter().map(|(name, value)| {
+        if is_plain_label_name(name) {
+            format!("{name}={}", Quoted(value))
+        } else {
+            format!("{}={}", Quoted(name), Quoted(value))
+        }
+    });
+    format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
 }

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::{Failure, output};
+use crate::model::Labels;
 use crate::net::ApiClient;
 
 #[derive(Debug, Subcommand)]
@@ -12,6 +13,10 @@ pub(super) enum QueryCommand {
     Instant(InstantArgs),
     /// Evaluate a query over a range.
     Range(RangeArgs),
+    /// List series.
+    Series(SeriesArgs),
+    /// List the values of a label.
+    Labels(LabelsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -22,6 +27,9 @@ struct Target {
     /// Print the reply as JSON.
     #[arg(long)]
     json: bool,
+    /// Print the result alone as JSON, without its type.
+    #[arg(long, conflicts_with = "json")]
+    json_result: bool,
 }
 
 #[derive(Debug, Args)]
@@ -52,6 +60,47 @@ pub(super) struct RangeArgs {
     target: Target,
 }
 
+#[derive(Debug, Args)]
+struct Period {
+    /// Start, RFC 3339 or seconds since the epoch; the beginning if absent.
+    #[arg(long)]
+    start: Option<String>,
+    /// End; the end if absent.
+    #[arg(long)]
+    end: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SeriesArgs {
+    /// Series that match, as `{job="node"}`; may be given several times.
+    #[arg(long = "match", value_name = "SELECTOR", required = true)]
+    selectors: Vec<String>,
+    #[command(flatten)]
+    period: Period,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LabelsArgs {
+    /// Name of the label.
+    name: String,
+    /// Only of series that match, as `{job="node"}`; may be given several times.
+    #[arg(long = "match", value_name = "SELECTOR")]
+    selectors: Vec<String>,
+    #[command(flatten)]
+    period: Period,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// The parameters of a look at series.
+fn selection(selectors: Vec<String>, period: Period) -> Vec<(&'static str, String)> {
+    let selectors = selectors.into_iter().map(|selector| ("match[]", selector));
+    let start = period.start.map(|start| ("start", start));
+    selectors.chain(start).chain(period.end.map(|end| ("end", end))).collect()
+}
+
 pub(super) fn run(command: QueryCommand) -> Result<(), Failure> {
     match command {
         QueryCommand::Instant(args) => {
@@ -73,6 +122,13 @@ pub(super) fn run(command: QueryCommand) -> Result<(), Failure> {
             let form = [("query", args.query), ("start", start), ("end", end), ("step", args.step)];
             ask(&args.target, "query_range", &form)
         }
+        QueryCommand::Series(args) => ask(&args.target, "series", &selection(args.selectors, args.period)),
+        QueryCommand::Labels(args) => {
+            let name: String = form_urlencoded::byte_serialize(args.name.as_bytes()).collect();
+            // In a path a plus is a plus.
+            let endpoint = format!("label/{}/values", name.replace('+', "%20"));
+            ask(&args.target, &endpoint, &selection(args.selectors, args.period))
+        }
     }
 }
 
@@ -80,7 +136,13 @@ fn ask(target: &Target, endpoint: &str, form: &[(&str, String)]) -> Result<(), F
     let url = format!("{}/api/v1/{endpoint}", target.url.trim_end_matches('/'));
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let reply = runtime.block_on(ApiClient::new()?.post_form(&url, body))?;
+    let client = ApiClient::new()?;
+    let reply = if endpoint.starts_with("label/") {
+        // The one that takes no form.
+        runtime.block_on(client.get(&format!("{url}?{body}")))?
+    } else {
+        runtime.block_on(client.post_form(&url, body))?
+    };
     let reply: Value = serde_json::from_slice(&reply)
         .map_err(|error| format!("{url} did not answer like a Prometheus API: {error}"))?;
     if reply["status"] != "success" {
@@ -92,7 +154,10 @@ fn ask(target: &Target, endpoint: &str, form: &[(&str, String)]) -> Result<(), F
             output::error(annotation.as_str().unwrap_or_default());
         }
     }
-    if target.json {
+    if target.json_result {
+        // Series and values of labels have no type.
+        output::line(&reply["data"].get("result").unwrap_or(&reply["data"]).to_string());
+    } else if target.json {
         output::line(&reply["data"].to_string());
     } else {
         print_result(&reply["data"]);
@@ -100,7 +165,7 @@ fn ask(target: &Target, endpoint: &str, form: &[(&str, String)]) -> Result<(), F
     Ok(())
 }
 
-/// Prints a result as people read PromQL: one series a line, then its samples.
+/// Prints a result as promtool does: one series a line, then its samples.
 fn print_result(data: &Value) {
     let pair = |pair: &Value| format!("{} @[{}]", pair[1].as_str().unwrap_or_default(), pair[0]);
     match data["resultType"].as_str() {
@@ -117,12 +182,22 @@ fn print_result(data: &Value) {
                 }
             }
         }
-        _ => output::line(&pair(&data["result"])),
+        Some("string") => output::line(data["result"][1].as_str().unwrap_or_default()),
+        Some(_) => output::line(&format!("scalar: {}", pair(&data["result"]))),
+        // Series, or values of a label.
+        None => {
+            for item in data.as_array().into_iter().flatten() {
+                output::line(&item.as_str().map_or_else(|| output::labels(&labels(item)), str::to_owned));
+            }
+        }
     }
 }
 
-fn metric(labels: &Value) -> String {
-    let pairs = labels.as_object().into_iter().flatten();
-    crate::model::Labels::from_pairs(pairs.map(|(n, v)| (n.as_str(), v.as_str().unwrap_or_default())))
-        .to_string()
+fn metric(value: &Value) -> String {
+    labels(value).to_string()
+}
+
+fn labels(value: &Value) -> Labels {
+    let pairs = value.as_object().into_iter().flatten();
+    Labels::from_pairs(pairs.map(|(n, v)| (n.as_str(), v.as_str().unwrap_or_default())))
 }

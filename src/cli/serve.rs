@@ -273,11 +273,7 @@ pub(super) fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Sett
     let (mut features, mut auto_reload) = (Features::default(), args.auto_reload);
     for feature in &args.features {
         match feature.as_str() {
-            "promql-experimental-functions" => features.experimental_functions = true,
-            "promql-binop-fill-modifiers" => features.binop_fill = true,
-            "promql-extended-range-selectors" => features.extended_range_selectors = true,
-            "type-and-unit-labels" => features.type_and_unit_labels = true,
-            "promql-delayed-name-removal" => features.delayed_name_removal = true,
+            name if features.enable(name) => {}
             "auto-reload-config" => auto_reload = true,
             name => match foreign::feature(name) {
                 Feature::Always => {}
@@ -285,7 +281,7 @@ pub(super) fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Sett
                     tracing::info!(feature = name, "Prometheus feature has no effect");
                 }
                 Feature::Missing => {
-                    tracing::warn!(feature = name, "feature is not supported yet; ignoring it")
+                    tracing::warn!(feature = name, "feature is not supported yet; ignoring it");
                 }
                 // As in Prometheus, so that a command line for it starts; but nobody is left in the dark.
                 Feature::Unknown => tracing::warn!(feature = name, "unknown feature; ignoring it"),

@@ -69,6 +69,58 @@ static RULE: Keys = Keys {
     harmless: &[],
 };
 
+/// Unit tests of rules.
+pub(super) static UNIT_TEST_FILE: Keys = Keys {
+    supported: &[
+        ("rule_files", Value),
+        ("evaluation_interval", Value),
+        ("group_eval_order", Value),
+        ("fuzzy_compare", Value),
+        ("tests", List(&UNIT_TEST)),
+    ],
+    unsupported: &[],
+    harmless: &[],
+};
+
+static UNIT_TEST: Keys = Keys {
+    supported: &[
+        ("name", Value),
+        ("interval", Value),
+        ("start_timestamp", Value),
+        ("input_series", List(&INPUT_SERIES)),
+        ("alert_rule_test", List(&ALERT_TEST)),
+        ("promql_expr_test", List(&QUERY_TEST)),
+        ("external_labels", Value),
+        ("external_url", Value),
+    ],
+    unsupported: &[],
+    harmless: &[],
+};
+
+static INPUT_SERIES: Keys =
+    Keys { supported: &[("series", Value), ("values", Value)], unsupported: &[], harmless: &[] };
+
+static ALERT_TEST: Keys = Keys {
+    supported: &[("eval_time", Value), ("alertname", Value), ("exp_alerts", List(&EXPECTED_ALERT))],
+    unsupported: &[],
+    harmless: &[],
+};
+
+static EXPECTED_ALERT: Keys =
+    Keys { supported: &[("exp_labels", Value), ("exp_annotations", Value)], unsupported: &[], harmless: &[] };
+
+static QUERY_TEST: Keys = Keys {
+    supported: &[("expr", Value), ("eval_time", Value), ("exp_samples", List(&EXPECTED_SAMPLE))],
+    unsupported: &[],
+    harmless: &[],
+};
+
+static EXPECTED_SAMPLE: Keys = Keys {
+    supported: &[("labels", Value), ("value", Value), ("histogram", Value)],
+    unsupported: &[],
+    harmless: &[],
+};
+
 /// How Go works inside: nothing here.
 static RUNTIME: Keys = Keys { supported: &[("gogc", Value)], unsupported: &[], harmless: &[] };
 

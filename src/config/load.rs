@@ -94,19 +94,6 @@ impl<'a> Loader<'a> {
         Config { global, alerting, scrape_configs, rule_files, storage: storage.unwrap_or_default() }
     }
 
-    /// A pattern of file names, which begins at the folder of the configuration unless it is absolute.
-    fn pattern(&self, pattern: String, item: &Item<'a>) -> String {
-        if let Err(error) = glob::Pattern::new(&pattern) {
-            self.notes.value(item.line, &item.path, format!("not a pattern of file names: {error}"));
-        }
-        match FilePath::new(self.notes.file()).parent() {
-            Some(folder) if !pattern.is_empty() && FilePath::new(&pattern).is_relative() => {
-                folder.join(&pattern).to_string_lossy().into_owned()
-            }
-            _ => pattern,
-        }
-    }
-
     fn storage(&self, raw: &Section<'a>) -> StorageConfig {
         let tsdb = raw.section("tsdb");
         let retention = tsdb.as_ref().and_then(|tsdb| tsdb.section("retention"));

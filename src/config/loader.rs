@@ -1,9 +1,10 @@
 //! What several sections are made of: labels, addresses, look-ups, settings of clients, rules.
 
+use std::path::Path as FilePath;
 use std::time::Duration;
 
 use super::keys;
-use super::section::{Notes, Section, is_empty};
+use super::section::{Item, Notes, Section, is_empty};
 use super::{DnsRecordType, DnsSdConfig, HttpConfig, Scheme, StaticConfig};
 use crate::model::Labels;
 use crate::relabel::{Action, Rule, RuleSpec};
@@ -14,6 +15,19 @@ pub(super) struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
+    /// A pattern of file names, which begins at the folder of the file unless it is absolute.
+    pub(super) fn pattern(&self, pattern: String, item: &Item<'a>) -> String {
+        if let Err(error) = glob::Pattern::new(&pattern) {
+            self.notes.value(item.line, &item.path, format!("not a pattern of file names: {error}"));
+        }
+        match FilePath::new(self.notes.file()).parent() {
+            Some(folder) if !pattern.is_empty() && FilePath::new(&pattern).is_relative() => {
+                folder.join(&pattern).to_string_lossy().into_owned()
+            }
+            _ => pattern,
+        }
+    }
+
     pub(super) fn scheme(&self, raw: &Section<'a>) -> Scheme {
         let text = raw.text("scheme").unwrap_or_default();
         match text.to_ascii_lowercase().as_str() {

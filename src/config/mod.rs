@@ -20,6 +20,7 @@ pub mod scrape;
 mod section;
 pub mod storage;
 mod tree;
+pub mod unit_test_file;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,9 +31,15 @@ pub use error::{Error, RuleError};
 pub use global::{GlobalConfig, Limits, ScrapeProtocol};
 pub use load::{LoadOptions, load, parse};
 pub use printed::parse_size;
-pub use rule_file::{Place, RuleFile, RuleGroup, RuleKind, RuleSpec, load_rule_file, parse_rule_file};
+pub use rule_file::{
+    Place, RuleFile, RuleGroup, RuleKind, RuleSpec, load_rule_file, parse_rule_file, parse_rule_file_with,
+};
 pub use scrape::{HttpConfig, Scheme, ScrapeConfig};
+pub use section::UnknownKeys;
 pub use storage::StorageConfig;
+pub use unit_test_file::{
+    AlertTest, ExpectedAlert, ExpectedSample, InputSeries, QueryTest, UnitTest, UnitTestFile, load_unit_tests,
+};
 
 /// The whole configuration. Two equal values mean the same server.
 #[derive(Debug, Clone, PartialEq, Default)]

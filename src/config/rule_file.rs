@@ -5,7 +5,7 @@ use std::path::Path as FilePath;
 use std::time::Duration;
 
 use super::keys::{self, Path};
-use super::section::{Item, Notes, Section};
+use super::section::{Item, Notes, Section, UnknownKeys};
 use super::tree;
 use super::{Error, RuleError};
 use crate::model::METRIC_NAME;
@@ -80,10 +80,10 @@ pub enum RuleKind {
 ///
 /// # Errors
 /// When it cannot be read, or anything in it is refused; all that is wrong is told.
-pub fn load_rule_file(path: &FilePath) -> Result<RuleFile, Error> {
+pub fn load_rule_file(path: &FilePath, unknown_keys: UnknownKeys) -> Result<RuleFile, Error> {
     let text =
         std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-    parse_rule_file(&text, &path.display().to_string())
+    parse_rule_file_with(&text, &path.display().to_string(), unknown_keys)
 }
 
 /// Reads the text of a rule file; `name` is what messages call it.
@@ -91,8 +91,16 @@ pub fn load_rule_file(path: &FilePath) -> Result<RuleFile, Error> {
 /// # Errors
 /// When anything in it is refused; all that is wrong is told.
 pub fn parse_rule_file(text: &str, name: &str) -> Result<RuleFile, Error> {
+    parse_rule_file_with(text, name, UnknownKeys::Refused)
+}
+
+/// The same where keys that nobody knows are treated as is said.
+///
+/// # Errors
+/// When anything in it is refused; all that is wrong is told.
+pub fn parse_rule_file_with(text: &str, name: &str, unknown_keys: UnknownKeys) -> Result<RuleFile, Error> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let notes = Notes::new(name);
+    let notes = Notes::new(name).with(unknown_keys);
     let mut file = RuleFile { name: name.to_owned(), groups: Vec::new() };
     match tree::read(text) {
         Err(fault) => notes.fault(fault),
@@ -242,6 +250,11 @@ mod tests {
         );
         let unknown = parse_rule_file("groups: [{name: a, rule: []}]", "f").expect_err("a misspelt key");
         assert!(unknown.to_string().contains("did you mean \"rules\""), "{unknown}");
+        let text = "groups: [{name: a, owner: {b: c}, rules: [{record: x, expr: y, runbook: z}]}]";
+        assert!(parse_rule_file(text, "f").is_err());
+        let ignored =
+            parse_rule_file_with(text, "f", UnknownKeys::Ignored).expect("a file with keys of others");
+        assert_eq!(ignored.groups[0].rules.len(), 1);
     }
 
     #[test]

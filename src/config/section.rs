@@ -16,11 +16,27 @@ use crate::model::parse_duration;
 pub(super) struct Notes<'a> {
     file: &'a str,
     errors: RefCell<Vec<Error>>,
+    unknown_keys: UnknownKeys,
+}
+
+/// What becomes of keys that nobody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnknownKeys {
+    /// They are errors.
+    #[default]
+    Refused,
+    /// They are left out.
+    Ignored,
 }
 
 impl<'a> Notes<'a> {
     pub(super) fn new(file: &'a str) -> Self {
-        Self { file, errors: RefCell::default() }
+        Self { file, errors: RefCell::default(), unknown_keys: UnknownKeys::Refused }
+    }
+
+    /// The same where keys that nobody knows are treated as is said.
+    pub(super) fn with(self, unknown_keys: UnknownKeys) -> Self {
+        Self { unknown_keys, ..self }
     }
 
     /// The file.
@@ -120,6 +136,9 @@ impl<'a> Section<'a> {
             return;
         }
         if !keys.unsupported.iter().any(|list| list.contains(&key.as_str())) {
+            if self.notes.unknown_keys == UnknownKeys::Ignored {
+                return;
+            }
             let (file, path) = (self.notes.file.to_owned(), keys::show(&self.path));
             let (line, key, hint) = (*line, key.clone(), keys.hint(key));
             return self.notes.note(Error::UnknownKey { file, line, path, key, hint });
@@ -268,6 +287,25 @@ impl<'a> Section<'a> {
     /// A number.
     pub(super) fn float(&self, key: &str) -> Option<f64> {
         self.parsed(key, "a number", 0.0, Node::float)
+    }
+
+    /// A number in any notation of YAML, infinity and NaN among them; 0 where it is not there.
+    pub(super) fn number(&self, key: &str) -> f64 {
+        let parse = |node: &Node| {
+            let text = node.plain()?;
+            let digits = text.trim_start_matches(['+', '-']);
+            let size = match digits {
+                ".inf" | ".Inf" | ".INF" => f64::INFINITY,
+                ".nan" | ".NaN" | ".NAN" => f64::NAN,
+                // Whole numbers may have another base, and those that begin with 0 are octal.
+                _ => match Node::scalar(digits, true, node.line).whole() {
+                    Some(whole) => whole as f64,
+                    None => return node.float(),
+                },
+            };
+            Some(if text.starts_with('-') { -size } else { size })
+        };
+        self.parsed(key, "a number", 0.0, parse).unwrap_or(0.0)
     }
 
     /// A duration; none where it is not there or nothing.

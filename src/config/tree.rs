@@ -57,7 +57,7 @@ pub(super) struct Fault {
 }
 
 impl Node {
-    fn scalar(text: &str, plain: bool, line: usize) -> Self {
+    pub(super) fn scalar(text: &str, plain: bool, line: usize) -> Self {
         Self { line, column: 1, value: Value::Scalar { text: text.to_owned(), plain }, size: 1 }
     }
 
@@ -76,7 +76,7 @@ impl Node {
     }
 
     /// Its text, if it may be something else than text.
-    fn plain(&self) -> Option<&str> {
+    pub(super) fn plain(&self) -> Option<&str> {
         match &self.value {
             Value::Scalar { text, plain: true } => Some(text),
             _ => None,

@@ -54,6 +54,16 @@ impl ApiClient {
         Ok(reply.bytes().await.map_err(failed)?.to_vec())
     }
 
+    /// Asks for `url` and returns the body of the reply, whatever its status.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or does not answer in time.
+    pub async fn get(&self, url: &str) -> Result<Vec<u8>, ApiError> {
+        let failed = |source| ApiError { url: url.to_owned(), source };
+        let reply = self.client.get(url).send().await.map_err(failed)?;
+        Ok(reply.bytes().await.map_err(failed)?.to_vec())
+    }
+
     /// Posts a compressed remote write 1.0 body and returns the status and the text of the reply.
     ///
     /// # Errors

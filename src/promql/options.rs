@@ -63,6 +63,20 @@ pub struct Features {
 }
 
 impl Features {
+    /// Switches on what `--enable-feature` calls `name`; says whether there is such a part of the language.
+    pub fn enable(&mut self, name: &str) -> bool {
+        let switch = match name {
+            "promql-experimental-functions" => &mut self.experimental_functions,
+            "promql-binop-fill-modifiers" => &mut self.binop_fill,
+            "promql-extended-range-selectors" => &mut self.extended_range_selectors,
+            "type-and-unit-labels" => &mut self.type_and_unit_labels,
+            "promql-delayed-name-removal" => &mut self.delayed_name_removal,
+            _ => return false,
+        };
+        *switch = true;
+        true
+    }
+
     /// Everything on, except what changes the meaning of other queries.
     pub fn all() -> Self {
         Self {

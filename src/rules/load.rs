@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::alert::Timing;
 use super::rule::{Alerting, Rule};
-use crate::config::{self, Error, RuleError, RuleFile, RuleGroup, RuleKind, RuleSpec};
+use crate::config::{self, Error, RuleError, RuleFile, RuleGroup, RuleKind, RuleSpec, UnknownKeys};
 use crate::promql::{self, Features};
 use crate::template::Template;
 
@@ -32,9 +32,23 @@ pub struct GroupSpec {
 /// # Errors
 /// Everything that is wrong with any of them.
 pub fn load(patterns: &[String], interval: Duration, features: &Features) -> Result<Vec<GroupSpec>, Error> {
-    let (mut groups, mut errors) = (Vec::new(), Vec::new());
-    for path in files(patterns) {
-        match config::load_rule_file(&path) {
+    let paths: BTreeSet<PathBuf> = patterns.iter().flat_map(|pattern| files(pattern)).collect();
+    load_files(&paths, UnknownKeys::Refused, interval, features)
+}
+
+/// Reads rule files, each of them once. `interval` is that of groups that do not say.
+///
+/// # Errors
+/// Everything that is wrong with any of them.
+pub fn load_files<'a>(
+    paths: impl IntoIterator<Item = &'a PathBuf>,
+    unknown_keys: UnknownKeys,
+    interval: Duration,
+    features: &Features,
+) -> Result<Vec<GroupSpec>, Error> {
+    let (mut groups, mut errors, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for path in paths.into_iter().filter(|path| seen.insert(*path)) {
+        match config::load_rule_file(path, unknown_keys) {
             Err(Error::Several(several)) => errors.extend(several),
             Err(error) => errors.push(error),
             Ok(file) => groups.extend(compile(&file, interval, features, &mut errors)),
@@ -43,19 +57,15 @@ pub fn load(patterns: &[String], interval: Duration, features: &Features) -> Res
     Error::all(errors).map(|()| groups)
 }
 
-/// The files that match, each once, in the order of their names.
-fn files(patterns: &[String]) -> BTreeSet<PathBuf> {
+/// The files that match, in the order of their names.
+pub fn files(pattern: &str) -> Vec<PathBuf> {
     let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
-    let mut found = BTreeSet::new();
-    for pattern in patterns {
-        // What is wrong with a pattern was told by the configuration.
-        for path in glob::glob_with(pattern, options).into_iter().flatten() {
-            match path {
-                Ok(path) => {
-                    found.insert(path);
-                }
-                Err(error) => tracing::warn!(pattern, %error, "failed to list rule files"),
-            }
+    let mut found = Vec::new();
+    // What is wrong with a pattern was told by the configuration.
+    for path in glob::glob_with(pattern, options).into_iter().flatten() {
+        match path {
+            Ok(path) => found.push(path),
+            Err(error) => tracing::warn!(pattern, %error, "failed to list rule files"),
         }
     }
     found

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::hints;
 use super::{Bounds, Querier, Queryable, SelectRequest, SeriesSet, StorageError};
 use crate::model::{Histogram, Labels, Matcher, Samples, TimeRange};
 
@@ -14,6 +15,17 @@ struct Sample {
     start: i64,
     value: f64,
     histogram: Option<Arc<Histogram>>,
+}
+
+/// Why a sample was not appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Its series has a newer one.
+    #[error("out of order sample")]
+    OutOfOrder,
+    /// Its series has another one at that time.
+    #[error("duplicate sample for timestamp")]
+    DuplicateTimestamp,
 }
 
 type Data = BTreeMap<Labels, Vec<Sample>>;
@@ -35,17 +47,40 @@ impl FixedStorage {
         self.insert(labels, Sample { timestamp, start: 0, value, histogram: None });
     }
 
-    /// Adds one sample, unless the series has one at that time.
-    pub fn add_unless_there(&mut self, labels: &Labels, timestamp: i64, value: f64) {
-        let there = |samples: &Vec<Sample>| samples.binary_search_by_key(&timestamp, |s| s.timestamp).is_ok();
-        if !self.data.get(labels).is_some_and(there) {
-            self.add(labels, timestamp, value);
-        }
-    }
-
     /// Adds one native histogram, under the same conditions.
     pub fn add_histogram(&mut self, labels: &Labels, timestamp: i64, histogram: Arc<Histogram>) {
         self.insert(labels, Sample { timestamp, start: 0, value: f64::NAN, histogram: Some(histogram) });
+    }
+
+    /// Appends a sample as a database does: behind what its series has, and with what a database says of counter resets.
+    /// A sample that is there already is taken again.
+    ///
+    /// # Errors
+    /// When the series has a newer sample, or another one at that time.
+    pub fn append(
+        &mut self,
+        labels: &Labels,
+        timestamp: i64,
+        value: f64,
+        histogram: Option<&Arc<Histogram>>,
+    ) -> Result<(), Refused> {
+        let newest = self.data.get(labels).and_then(|samples| samples.last());
+        if let Some(newest) = newest.filter(|newest| newest.timestamp >= timestamp) {
+            let same = match (&newest.histogram, histogram) {
+                (None, None) => newest.value.to_bits() == value.to_bits(),
+                (Some(a), Some(b)) => a.same_data(b),
+                _ => false,
+            };
+            return match newest.timestamp > timestamp {
+                true => Err(Refused::OutOfOrder),
+                false if !same => Err(Refused::DuplicateTimestamp),
+                false => Ok(()),
+            };
+        }
+        let previous = newest.and_then(|newest| newest.histogram.as_deref());
+        let histogram = histogram.map(|histogram| hints::appended(previous, histogram));
+        self.insert(labels, Sample { timestamp, start: 0, value, histogram });
+        Ok(())
     }
 
     /// Says when what the sample at `timestamp` counts began, if there is one.
@@ -66,6 +101,13 @@ impl FixedStorage {
     }
 }
 
+/// Those of the samples of a series that are in `range`.
+fn within(samples: &[Sample], range: TimeRange) -> &[Sample] {
+    let first = samples.partition_point(|sample| sample.timestamp < range.start);
+    let behind = samples.partition_point(|sample| sample.timestamp <= range.end);
+    samples.get(first..behind).unwrap_or_default()
+}
+
 impl Queryable for FixedStorage {
     fn querier(&self, range: TimeRange) -> Result<Box<dyn Querier>, StorageError> {
         Ok(Box::new(FixedQuerier { data: Arc::clone(&self.data), range }))
@@ -81,7 +123,7 @@ impl FixedQuerier {
     fn matching<'a>(&'a self, selectors: &'a [Vec<Matcher>]) -> impl Iterator<Item = &'a Labels> + 'a {
         self.data
             .iter()
-            .filter(|(_, samples)| samples.iter().any(|s| self.range.contains(s.timestamp)))
+            .filter(|(_, samples)| !within(samples, self.range).is_empty())
             .map(|(labels, _)| labels)
             .filter(|labels| {
                 selectors.is_empty()
@@ -96,7 +138,7 @@ impl Querier for FixedQuerier {
             .data
             .iter()
             .filter(|(labels, _)| request.matchers.iter().all(|m| m.matches_labels(labels)))
-            .filter(|(_, samples)| samples.iter().any(|s| request.range.contains(s.timestamp)))
+            .filter(|(_, samples)| !within(samples, request.range).is_empty())
             .map(|(labels, _)| labels.clone())
             .collect();
         Ok(Box::new(FixedSeriesSet { data: Arc::clone(&self.data), series }))
@@ -135,7 +177,7 @@ impl SeriesSet for FixedSeriesSet {
     fn read(&self, index: usize, range: TimeRange, out: &mut Samples) -> Result<(), StorageError> {
         out.clear();
         if let Some(samples) = self.data.get(&self.series[index]) {
-            for sample in samples.iter().filter(|s| range.contains(s.timestamp)) {
+            for sample in within(samples, range) {
                 match &sample.histogram {
                     Some(histogram) => out.push_histogram(sample.timestamp, Arc::clone(histogram)),
                     None => out.push(sample.timestamp, sample.value),

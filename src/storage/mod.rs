@@ -5,6 +5,7 @@
 //! whole series into the caller's reused columns. Dynamic dispatch is per series, never per sample.
 
 pub mod fixed;
+mod hints;
 
 use crate::model::{Labels, Matcher, Samples, TimeRange};
 

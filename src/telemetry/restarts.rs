@@ -38,7 +38,7 @@ impl Restarts {
             self.0.inc();
             // Nothing that is said about a panic may be another one.
             let _ = catch_unwind(|| {
-                tracing::error!("{what} panicked and is being restarted; please report this bug")
+                tracing::error!("{what} panicked and is being restarted; please report this bug");
             });
         }
         done.ok()

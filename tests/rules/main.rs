@@ -5,3 +5,5 @@ mod support;
 
 mod conformance;
 mod deaths;
+#[cfg(unix)]
+mod promtool;

@@ -1,13 +1,13 @@
-//! `check config`.
+//! `check config`: configuration files, and the rule files they name.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::rules::{Strictness, Verdict};
 use crate::cli::{Failure, output};
-use crate::config::{self, Error, LoadOptions};
-use crate::promql::Features;
-use crate::rules;
+use crate::config::{self, Config, LoadOptions};
+use crate::rules::load;
 use crate::telemetry::log;
 
 #[derive(Debug, Args)]
@@ -21,40 +21,46 @@ pub(in crate::cli) struct ConfigArgs {
     /// Check the configuration alone, not the files that it names.
     #[arg(long = "syntax-only")]
     syntax_only: bool,
-    /// Comma-separated features that rules may use: promql-experimental-functions, promql-binop-fill-modifiers,
-    /// promql-extended-range-selectors.
-    #[arg(long = "enable-feature", value_name = "FEATURES", value_delimiter = ',')]
-    features: Vec<String>,
     /// Print the configuration with all defaults filled in.
     #[arg(long)]
     print: bool,
+    #[command(flatten)]
+    strictness: Strictness,
 }
 
 pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
     // What is worth a warning when the file is loaded is worth one here.
     log::init(log::LevelFilter::WARN, log::Format::Logfmt);
-    let features = super::features(&args.features)?;
-    let mut refused = 0;
+    let mut verdict = Verdict::default();
     for file in &args.files {
-        if let Err(error) = check(file, args, &features) {
-            refused += 1;
-            error.each().iter().for_each(|error| output::error(&error.to_string()));
+        output::line(&format!("Checking {}", file.display()));
+        verdict.files += 1;
+        match config::load(file, &LoadOptions { expand_env: args.expand_env }) {
+            Ok(config) => check(file, &config, args, &mut verdict),
+            Err(error) => verdict.refuse(&error),
         }
     }
-    if refused > 0 { Err(format!("{refused} of {} files refused", args.files.len()).into()) } else { Ok(()) }
+    verdict.end(&args.strictness)
 }
 
-fn check(file: &Path, args: &ConfigArgs, features: &Features) -> Result<(), Error> {
-    let config = config::load(file, &LoadOptions { expand_env: args.expand_env })?;
-    let mut found = format!("{} is valid: {} scrape jobs", file.display(), config.scrape_configs.len());
-    if !args.syntax_only && !config.rule_files.is_empty() {
-        let groups = rules::load(&config.rule_files, config.global.evaluation_interval, features)?;
-        let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
-        found = format!("{found}, {rules} rules in {} groups", groups.len());
+fn check(file: &Path, config: &Config, args: &ConfigArgs, verdict: &mut Verdict) {
+    let mut paths = Vec::new();
+    for pattern in config.rule_files.iter().filter(|_| !args.syntax_only) {
+        let found = load::files(pattern);
+        // The server starts without it; but who names a file wants it to be there.
+        if found.is_empty() && !pattern.contains('*') {
+            let reason = "does not point to an existing file".to_owned();
+            let (file, path) = (file.display().to_string(), format!("rule_files: {pattern:?}"));
+            return verdict.refuse(&config::Error::Value { file, line: 1, path, reason });
+        }
+        paths.extend(found);
     }
-    output::line(&found);
+    if !paths.is_empty() {
+        output::line(&format!("  SUCCESS: {} rule files found", paths.len()));
+    }
+    output::line(&format!(" SUCCESS: {} is valid prometheus config file syntax", file.display()));
     if args.print {
         output::line(&config.to_yaml());
     }
-    Ok(())
+    paths.iter().for_each(|path| verdict.check(path, &args.strictness));
 }

@@ -1,14 +1,15 @@
-//! `check rules`, with the lints of promtool.
+//! `check rules`, with the lints of promtool; `check config` has its rule files looked at here too.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::{Failure, output};
-use crate::config::{self, Error, RuleFile};
+use crate::cli::failure::LintFindings;
+use crate::cli::{Failure, features, output};
+use crate::config::{self, Error, RuleFile, UnknownKeys};
 use crate::promql::Features;
 use crate::rules::{GroupSpec, load};
 
@@ -23,55 +24,101 @@ enum Lint {
 pub(in crate::cli) struct RulesArgs {
     /// The files; without any, standard input.
     files: Vec<PathBuf>,
-    /// Lints to apply: all, duplicate-rules or none; comma separated.
+    #[command(flatten)]
+    strictness: Strictness,
+}
+
+/// How rule files are looked at.
+#[derive(Debug, Args)]
+pub(super) struct Strictness {
+    /// Lints to apply to rules: all, duplicate-rules or none; comma separated.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "duplicate-rules")]
     lint: Vec<Lint>,
     /// Comma-separated features that rules may use: promql-experimental-functions, promql-binop-fill-modifiers,
     /// promql-extended-range-selectors.
     #[arg(long = "enable-feature", value_name = "FEATURES", value_delimiter = ',')]
     features: Vec<String>,
-    /// Fail on what a lint finds.
+    /// End with 3 when a lint finds something.
     #[arg(long = "lint-fatal")]
     lint_fatal: bool,
+    /// Leave out keys of rule files that nobody knows; the server refuses them.
+    #[arg(long = "ignore-unknown-fields")]
+    ignore_unknown_fields: bool,
+}
+
+impl Strictness {
+    fn unknown_keys(&self) -> UnknownKeys {
+        if self.ignore_unknown_fields { UnknownKeys::Ignored } else { UnknownKeys::Refused }
+    }
+}
+
+/// What became of the files so far.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    pub(super) files: usize,
+    pub(super) refused: usize,
+    linted: usize,
+}
+
+impl Verdict {
+    /// The end of the command.
+    pub(super) fn end(&self, strictness: &Strictness) -> Result<(), Failure> {
+        match (self.refused, self.linted) {
+            (0, linted) if linted > 0 && strictness.lint_fatal => Err(LintFindings { files: linted }.into()),
+            (0, _) => Ok(()),
+            (refused, _) => Err(format!("{refused} of {} files refused", self.files).into()),
+        }
+    }
+
+    /// Tells what is wrong with a file.
+    pub(super) fn refuse(&mut self, error: &Error) {
+        self.refused += 1;
+        output::note("  FAILED:");
+        error.each().iter().for_each(|error| output::error(&error.to_string()));
+    }
+
+    /// Looks at one rule file.
+    pub(super) fn check(&mut self, path: &Path, strictness: &Strictness) {
+        let read = || config::load_rule_file(path, strictness.unknown_keys());
+        self.judge(&path.display().to_string(), read, strictness);
+    }
+
+    fn judge(&mut self, name: &str, read: impl FnOnce() -> Result<RuleFile, Error>, strictness: &Strictness) {
+        output::line(&format!("Checking {name}"));
+        self.files += 1;
+        let groups = match read().and_then(|file| compiled(&file, &features(&strictness.features))) {
+            Ok(groups) => groups,
+            Err(error) => return self.refuse(&error),
+        };
+        let has_lint = strictness.lint.iter().any(|lint| *lint != Lint::None);
+        let twice = if has_lint { duplicates(&groups) } else { Vec::new() };
+        if twice.is_empty() {
+            let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
+            return output::line(&format!("  SUCCESS: {rules} rules found"));
+        }
+        self.linted += 1;
+        output::note("  FAILED:");
+        for rule in &twice {
+            output::error(&format!(
+                "{name}: duplicate rule {rule}: the results may differ from one evaluation to the next"
+            ));
+        }
+    }
 }
 
 pub(super) fn run(args: &RulesArgs) -> Result<(), Failure> {
-    let lint = args.lint.iter().any(|lint| *lint != Lint::None);
-    let features = super::features(&args.features)?;
-    let (mut refused, mut linted) = (0, 0);
-    let mut judge =
-        |name: &str, read: Result<RuleFile, Error>| match read.and_then(|file| compiled(&file, &features)) {
-            Ok(groups) => {
-                let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
-                let twice = if lint { duplicates(&groups) } else { Vec::new() };
-                linted += usize::from(!twice.is_empty());
-                for rule in &twice {
-                    output::error(&format!("{name}: duplicate rule {rule}: results may be inconsistent"));
-                }
-                if twice.is_empty() {
-                    output::line(&format!("{name} is valid: {rules} rules in {} groups", groups.len()));
-                }
-            }
-            Err(error) => {
-                refused += 1;
-                error.each().iter().for_each(|error| output::error(&error.to_string()));
-            }
-        };
+    let mut verdict = Verdict::default();
     if args.files.is_empty() {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text)?;
-        judge("standard input", config::parse_rule_file(&text, "standard input"));
+        let name = "standard input";
+        let read = || config::parse_rule_file_with(&text, name, args.strictness.unknown_keys());
+        verdict.judge(name, read, &args.strictness);
     }
     for file in &args.files {
-        judge(&file.display().to_string(), config::load_rule_file(file));
+        verdict.check(file, &args.strictness);
     }
-    match (refused, linted) {
-        (0, linted) if linted > 0 && args.lint_fatal => {
-            Err(format!("{linted} files with lint findings").into())
-        }
-        (0, _) => Ok(()),
-        _ => Err(format!("{refused} of {} files refused", args.files.len().max(1)).into()),
-    }
+    verdict.end(&args.strictness)
 }
 
 fn compiled(file: &RuleFile, features: &Features) -> Result<Vec<GroupSpec>, Error> {

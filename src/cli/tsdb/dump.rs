@@ -7,9 +7,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, Selection, look_at};
+use super::{Failure, Selection, look_at, output};
 use crate::model::histogram::{Buckets, CUSTOM_SCHEMA};
-use crate::model::name::{Quoted, is_plain_label_name};
 use crate::model::{Exemplar, Histogram, Labels, Samples};
 use crate::storage::{Queryable as _, SelectRequest, SeriesSet, Watch};
 use crate::tsdb::Beside;
@@ -66,10 +65,10 @@ pub(super) fn run(args: &DumpArgs) -> Result<(), Failure> {
 fn print_exemplars(series: &[(Labels, Vec<Exemplar>)], out: &mut impl io::Write) -> io::Result<()> {
     let mut text = String::new();
     for (labels, exemplars) in series {
-        let name = labels_text(labels);
+        let name = output::labels(labels);
         for Exemplar { labels, value, timestamp } in exemplars {
             // Writing to text cannot fail.
-            let _ = writeln!(text, "{name} # {} {} {timestamp}", labels_text(labels), float_text(*value));
+            let _ = writeln!(text, "{name} # {} {} {timestamp}", output::labels(labels), float_text(*value));
         }
         match out.write_all(text.as_bytes()) {
             // Whoever reads has seen enough.
@@ -82,7 +81,7 @@ fn print_exemplars(series: &[(Labels, Vec<Exemplar>)], out: &mut impl io::Write)
 }
 
 fn print_series(labels: &Labels, samples: &Samples, out: &mut String) {
-    let name = labels_text(labels);
+    let name = output::labels(labels);
     let mut histograms = samples.histograms.iter().peekable();
     for (index, (timestamp, value)) in samples.iter().enumerate() {
         let value = match histograms.next_if(|(at, _)| *at == index) {
@@ -92,17 +91,6 @@ fn print_series(labels: &Labels, samples: &Samples, out: &mut String) {
         // Writing to text cannot fail.
         let _ = writeln!(out, "{name} {value} {timestamp}");
     }
-}
-
-fn labels_text(labels: &Labels) -> String {
-    let pairs = labels.iter().map(|(name, value)| {
-        if is_plain_label_name(name) {
-            format!("{name}={}", Quoted(value))
-        } else {
-            format!("{}={}", Quoted(name), Quoted(value))
-        }
-    });
-    format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
 }
 
 /// The shortest text of a float, with an exponent below 0.0001 and from a million on, as Go's `%g` has it.

@@ -142,30 +142,54 @@ fn milliseconds(text: &str) -> Parsed<i64> {
     i64::try_from(duration.as_millis()).map_err(|error| error.to_string())
 }
 
-fn parse_load(line: &str, word: &str, lines: &mut Lines<'_>) -> Parsed<Command> {
-    let gap = line.split_whitespace().nth(1).ok_or("load needs a distance")?;
-    let gap_ms = milliseconds(gap)?;
-    let mut series = Vec::new();
-    let mut pending: Option<(Labels, Vec<Option<i64>>)> = None;
-    while let Some(line) = lines.block_line() {
+/// The lines of a load block: series, each perhaps after a line that says when what it counts began.
+#[derive(Debug, Default)]
+pub struct LoadBlock {
+    series: Vec<SeriesLine>,
+    pending: Option<(Labels, Vec<Option<i64>>)>,
+}
+
+const NO_SAMPLE_LINE: &str = "@st line has no following sample line";
+
+impl LoadBlock {
+    /// Reads the next line. Returns how many points it has, if it is a series.
+    ///
+    /// # Errors
+    /// When it has another form, or does not fit the one before.
+    pub fn push(&mut self, line: &str) -> Result<Option<usize>, String> {
         if is_start_line(line) {
-            if pending.replace(parse_starts(line)?).is_some() {
-                break;
-            }
-            continue;
+            let before = self.pending.replace(parse_starts(line)?);
+            return if before.is_some() { Err(NO_SAMPLE_LINE.to_owned()) } else { Ok(None) };
         }
         let mut parsed = parse_series(line)?;
-        if let Some((labels, starts)) = pending.take() {
+        if let Some((labels, starts)) = self.pending.take() {
             if labels != parsed.labels || starts.len() != parsed.points.len() {
                 return Err(format!("@st line does not fit the sample line of {}", parsed.labels));
             }
             parsed.starts = starts;
         }
-        series.push(parsed);
+        let points = parsed.points.len();
+        self.series.push(parsed);
+        Ok(Some(points))
     }
-    if pending.is_some() {
-        return Err("@st line has no following sample line".to_owned());
+
+    /// All series.
+    ///
+    /// # Errors
+    /// When the last line wants another one.
+    pub fn finish(self) -> Result<Vec<SeriesLine>, String> {
+        if self.pending.is_some() { Err(NO_SAMPLE_LINE.to_owned()) } else { Ok(self.series) }
     }
+}
+
+fn parse_load(line: &str, word: &str, lines: &mut Lines<'_>) -> Parsed<Command> {
+    let gap = line.split_whitespace().nth(1).ok_or("load needs a distance")?;
+    let gap_ms = milliseconds(gap)?;
+    let mut block = LoadBlock::default();
+    while let Some(line) = lines.block_line() {
+        block.push(line)?;
+    }
+    let series = block.finish()?;
     let with_nhcb = match word {
         "load" => false,
         "load_with_nhcb" => true,

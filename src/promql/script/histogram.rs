@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::number::parse_number;
+use super::number::{number_text, parse_number};
 use crate::model::Histogram;
-use crate::model::histogram::{Buckets, ResetHint, Span};
+use crate::model::histogram::{Buckets, CUSTOM_SCHEMA, ResetHint, Span};
 use crate::promql::exec::histogram::{Accumulator, Sign};
 
 /// A histogram as it is written down.
@@ -65,6 +65,59 @@ pub(super) fn parse_histogram(text: &str) -> Parsed<(NotedHistogram, &str)> {
     histogram.positive = buckets(offset, positive)?;
     histogram.negative = buckets(negative_offset, negative)?;
     Ok((NotedHistogram { histogram: Arc::new(histogram), has_hint }, rest))
+}
+
+/// Most counts of empty buckets that are written for the sake of those around them.
+const MAX_EMPTY: i64 = 1024;
+
+/// The histogram in this notation: two are written alike if they hold the same, the hint on counter resets included.
+pub fn histogram_text(histogram: &Histogram) -> String {
+    let mut parts = Vec::new();
+    if histogram.schema != 0 {
+        parts.push(format!("schema:{}", histogram.schema));
+    }
+    for (key, value) in [
+        ("count", histogram.count),
+        ("sum", histogram.sum),
+        ("z_bucket", histogram.zero_count),
+        ("z_bucket_w", histogram.zero_threshold),
+    ] {
+        if value != 0.0 {
+            parts.push(format!("{key}:{}", number_text(value)));
+        }
+    }
+    let list = |values: &[f64]| values.iter().map(|value| number_text(*value)).collect::<Vec<_>>().join(" ");
+    if histogram.schema == CUSTOM_SCHEMA {
+        parts.push(format!("custom_values:[{}]", list(&histogram.custom_values)));
+    }
+    match histogram.reset_hint {
+        ResetHint::Unknown => {}
+        ResetHint::Reset => parts.push("counter_reset_hint:reset".to_owned()),
+        ResetHint::NotReset => parts.push("counter_reset_hint:not_reset".to_owned()),
+        ResetHint::Gauge => parts.push("counter_reset_hint:gauge".to_owned()),
+    }
+    for (prefix, buckets) in [("", &histogram.positive), ("n_", &histogram.negative)] {
+        let filled: Vec<(i32, f64)> = buckets.numbered().filter(|(_, count)| *count != 0.0).collect();
+        let (Some(&(first, _)), Some(&(last, _))) = (filled.first(), filled.last()) else { continue };
+        if first != 0 {
+            parts.push(format!("{prefix}offset:{first}"));
+        }
+        let empty = i64::from(last) - i64::from(first) + 1 - i64::try_from(filled.len()).unwrap_or(0);
+        if empty > MAX_EMPTY {
+            // Too far apart for a list: no notation, but still the same for the same.
+            let numbered = filled.iter().map(|(at, count)| format!("{at}={}", number_text(*count)));
+            parts.push(format!("{prefix}buckets:[{}]", numbered.collect::<Vec<_>>().join(" ")));
+            continue;
+        }
+        let mut counts = Vec::new();
+        for (at, count) in filled {
+            let place = usize::try_from(i64::from(at) - i64::from(first)).unwrap_or(0);
+            counts.resize(place, 0.0);
+            counts.push(count);
+        }
+        parts.push(format!("{prefix}buckets:[{}]", list(&counts)));
+    }
+    format!("{{{{{}}}}}", parts.join(" "))
 }
 
 /// `first` and `times` more of them, each `step` more than the one before, or less.
@@ -142,6 +195,30 @@ mod tests {
         assert_eq!(histogram.positive, Buckets::from_numbered([(-3, 1.0), (-2, 2.0), (-1, -1.0)]));
         assert_eq!(histogram.negative, Buckets::from_numbered([(4, 7.0)]));
         assert_eq!(*parse_histogram("{{}}").expect("empty").0.histogram, Histogram::default());
+    }
+
+    #[test]
+    fn is_written_as_it_is_read() {
+        let check = |text: &str, expected: &str| {
+            let (noted, _) = parse_histogram(text).expect(text);
+            assert_eq!(histogram_text(&noted.histogram), expected);
+        };
+        for text in [
+            "{{}}",
+            "{{schema:1 count:32.1 sum:-0.3 z_bucket:7.1 z_bucket_w:0.05 offset:-3 buckets:[5.1 0 7] n_offset:-5 \
+             n_buckets:[4.1 5]}}",
+            "{{schema:-53 count:3 sum:1e+30 custom_values:[1 2.5] counter_reset_hint:gauge buckets:[1 2]}}",
+        ] {
+            check(text, &text.replace("1e+30", "1e30"));
+        }
+        check("{{buckets:[0 0 1 2 0]}}", "{{offset:2 buckets:[1 2]}}");
+        check("{{buckets:[0 0]}}", "{{}}");
+        let far = Buckets {
+            spans: vec![Span { offset: -2, length: 1 }, Span { offset: 2_000_000_000, length: 1 }],
+            counts: vec![1.0, 2.0],
+        };
+        let far = Histogram { positive: far, ..Histogram::default() };
+        assert_eq!(histogram_text(&far), "{{offset:-2 buckets:[-2=1 1999999999=2]}}");
     }
 
     #[test]

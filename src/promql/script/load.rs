@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-
-use super::hints;
 use super::series::{SeriesLine, SeriesPoint};
 use crate::model::histogram::{Buckets, CUSTOM_SCHEMA, Span};
 use crate::model::{Histogram, Labels, LabelsBuf, METRIC_NAME};
@@ -13,18 +10,10 @@ use crate::storage::fixed::FixedStorage;
 
 type Loaded<T> = Result<T, String>;
 
-/// The newest sample of a series.
-struct Newest {
-    timestamp: i64,
-    value: f64,
-    histogram: Option<Arc<Histogram>>,
-}
-
 /// A storage that is appended to.
 #[derive(Default)]
 pub(super) struct Loader {
     pub(super) storage: FixedStorage,
-    newest: HashMap<Labels, Newest>,
 }
 
 impl Loader {
@@ -68,27 +57,8 @@ impl Loader {
         value: f64,
         histogram: Option<&Arc<Histogram>>,
     ) -> Loaded<()> {
-        let newest = self.newest.get(labels);
-        if let Some(newest) = newest.filter(|newest| newest.timestamp >= timestamp) {
-            let same = match (&newest.histogram, histogram) {
-                (None, None) => newest.value.to_bits() == value.to_bits(),
-                (Some(a), Some(b)) => a.same_data(b),
-                _ => false,
-            };
-            if newest.timestamp == timestamp && same {
-                return Ok(());
-            }
-            let what = if newest.timestamp > timestamp { "out of order sample" } else { "duplicate sample" };
-            return Err(format!("{what} of {labels} at {timestamp}ms"));
-        }
-        let previous = newest.and_then(|newest| newest.histogram.as_deref());
-        let histogram = histogram.map(|histogram| hints::appended(previous, histogram));
-        match &histogram {
-            Some(histogram) => self.storage.add_histogram(labels, timestamp, Arc::clone(histogram)),
-            None => self.storage.add(labels, timestamp, value),
-        }
-        self.newest.insert(labels.clone(), Newest { timestamp, value, histogram });
-        Ok(())
+        let appended = self.storage.append(labels, timestamp, value, histogram);
+        appended.map_err(|refused| format!("{refused} of {labels} at {timestamp}ms"))
     }
 }
 

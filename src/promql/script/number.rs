@@ -1,5 +1,7 @@
 //! Numbers of scripts.
 
+use crate::model::number::write_plain_float;
+
 type Parsed<T> = Result<T, String>;
 
 /// A number with an optional sign; words are `Inf` and `NaN` in any case.
@@ -26,4 +28,15 @@ pub(super) fn parse_number(text: &str) -> Parsed<(f64, &str)> {
         }
     };
     Ok((if negative { -value } else { value }, rest))
+}
+
+/// A number as it can be written in a script: the shortest text that reads back to it.
+pub fn number_text(value: f64) -> String {
+    let size = value.abs();
+    if value.is_finite() && size != 0.0 && !(1e-4..1e21).contains(&size) {
+        return format!("{value:e}");
+    }
+    let mut text = Vec::new();
+    write_plain_float(value, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
 }

@@ -56,6 +56,24 @@ pub fn parse_series(line: &str) -> Result<SeriesLine, String> {
     }
 }
 
+/// Parses labels alone: a metric, or nothing, which is no labels.
+///
+/// # Errors
+/// When the text has another form.
+pub fn parse_labels(text: &str) -> Result<Labels, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(Labels::empty());
+    }
+    // Here, and only here, there may be space between name and braces.
+    let (name, braces) = text.split_at(text.find('{').unwrap_or(text.len()));
+    let joined = [name.trim_end(), braces].concat();
+    match parse_metric(&joined)? {
+        (labels, "") => Ok(labels),
+        (_, rest) => Err(format!("unexpected {rest:?} behind labels")),
+    }
+}
+
 /// The labels at the start of a line, and what follows.
 pub(super) fn parse_metric(line: &str) -> Parsed<(Labels, &str)> {
     let mut buf = LabelsBuf::new();
@@ -217,6 +235,24 @@ mod tests {
             parse_series("{\"my name\", l='v'} 1").map(|s| s.labels),
             Ok(Labels::from_pairs([(METRIC_NAME, "my name"), ("l", "v")]))
         );
+    }
+
+    #[test]
+    fn labels_stand_alone() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(
+                parse_labels(text).map(|labels| labels.to_string()),
+                Ok(expected.to_owned()),
+                "{text}"
+            );
+        };
+        check("", "{}");
+        check("{}", "{}");
+        check(" up ", "up");
+        check("up {job = 'j',}", "up{job=\"j\"}");
+        for text in ["up 1", "up{job=j}", "{", "1+"] {
+            assert!(parse_labels(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a database tells of counter resets.
 //!
-//! Scripts describe what is appended. A database compares what it is given with what came before, and what it gives
+//! A database compares what it is given with what came before, and what it gives
 //! back says that there was no reset in between, if that is known.
 
 use std::sync::Arc;
