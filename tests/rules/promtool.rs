@@ -39,7 +39,7 @@ fn under_the_name_promtool_its_command_lines_work() {
     check(&["check", "config", &missing.to_string_lossy()], 1, "does not point to an existing file");
     check(&["test", "rules", "--run", "correct", "promtool/rules_run.yml"], 0, "  SUCCESS\n");
     check(&["promql", "--experimental", "format", "sum( up )by(job)"], 0, "sum by (job) (up)\n");
-    check(&["query", "instant", "127.0.0.1:1", "up"], 1, "cannot ask http://127.0.0.1:1/api/v1/query");
+    check(&["query", "instant", "127.0.0.1:1", "up"], 1, "request to http://127.0.0.1:1/api/v1/query");
     check(&["check", "metrics"], 2, "\"promtool check metrics\" is not supported");
     check(&["--version"], 0, "emberkeep ");
     check(&["--help"], 0, "check config, check rules, test rules, ");
