@@ -20,7 +20,7 @@ use crate::util::{Slots, brief};
 
 /// Pause before a group that panicked goes on.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
-/// To hand work to another thread costs more than many a rule: below this much it is not shared.
+/// Rules that took less than this together are not shared by threads.
 const WORTH_A_THREAD: Duration = Duration::from_millis(5);
 /// An alert that is not told again is over after as many intervals.
 const VALID_INTERVALS: i64 = 4;
@@ -125,16 +125,27 @@ async fn iterate(group: &Arc<Group>, at: i64, shared: &Arc<Shared>) {
     let (name, metrics) = (name(&key), &shared.metrics);
     metrics.iterations.get_or_create(&name).inc();
     let mut samples = 0;
+    // Batches that are worth no second thread are one piece of work: to hand it over costs more than many a rule.
+    let mut quick: Vec<usize> = Vec::new();
     for batch in &group.batches {
-        let pieces = batch.chunks(batch.len().div_ceil(threads_for(group, batch, shared)));
+        let threads = threads_for(group, batch, shared);
+        if threads == 1 {
+            quick.extend(batch);
+            continue;
+        }
+        samples += evaluate_piece(group, std::mem::take(&mut quick), at, shared).await;
+        let pieces = batch.chunks(batch.len().div_ceil(threads));
         let work = pieces.map(|numbers| evaluate_piece(group, numbers.to_vec(), at, shared));
         samples += join_all(work).await.into_iter().sum::<usize>();
-        if shared.stop.is_stopped() {
-            return;
-        }
     }
+    samples += evaluate_piece(group, quick, at, shared).await;
+    if shared.stop.is_stopped() {
+        return;
+    }
+    let has_alerts = group.rules.iter().any(|state| lock(&state.now).alerts.iter().next().is_some());
+    let is_settled = !has_alerts && lock(&group.orphans).is_empty();
     let (ended, settled) = (Arc::clone(group), Arc::clone(shared));
-    if let Ok(place) = shared.lane.wait().await {
+    if !is_settled && let Ok(place) = shared.lane.wait().await {
         let _ = place.run(move || settle(&ended, at, &settled)).await;
     }
     let took = began.elapsed();
@@ -157,6 +168,9 @@ fn threads_for(group: &Group, batch: &[usize], shared: &Shared) -> usize {
 
 /// Evaluates some rules one after the other on a thread of the lane; returns how many samples they gave.
 async fn evaluate_piece(group: &Arc<Group>, numbers: Vec<usize>, at: i64, shared: &Arc<Shared>) -> usize {
+    if numbers.is_empty() || shared.stop.is_stopped() {
+        return 0;
+    }
     let Ok(place) = shared.lane.wait().await else { return 0 };
     let (group, shared) = (Arc::clone(group), Arc::clone(shared));
     let work = place.run(move || {
