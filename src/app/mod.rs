@@ -141,7 +141,7 @@ impl App {
         let site = web::Site::new(&settings.site, &addresses);
         let rules = RuleManager::new(
             DbBackend { engine: Arc::clone(&engine), db: Arc::clone(&db) },
-            lanes.rules.clone(),
+            (lanes.groups.clone(), lanes.rules.clone()),
             replay_end.clone(),
             notify.handle(),
             settings.rule_options(&site),

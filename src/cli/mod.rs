@@ -10,6 +10,7 @@ mod adopt;
 mod bench;
 mod check;
 mod failure;
+mod features;
 mod foreign;
 mod junit;
 mod output;
@@ -27,8 +28,6 @@ use failure::{Failure, LINT_EXIT_CODE, LintFindings};
 use promtool::Translated;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-
-use crate::promql::Features;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -66,17 +65,6 @@ enum Command {
     Bench(bench::BenchCommand),
 }
 
-/// The parts of the query language that `names` enable.
-fn features(names: &[String]) -> Features {
-    let mut features = Features::default();
-    for name in names {
-        if !features.enable(name) {
-            output::note(&format!("  WARNING: unknown feature; ignoring it: {name}"));
-        }
-    }
-    features
-}
-
 /// The command line, with the flags of Prometheus that have no use here.
 fn command() -> clap::Command {
     Cli::command().mut_subcommand(SERVE, foreign::extend)
@@ -99,7 +87,8 @@ fn arguments(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
 
 /// The first argument that is a flag as Prometheus 1 wrote it, with a single dash.
 fn single_dash(args: &[OsString]) -> Option<String> {
-    args.iter().skip(1).map(|arg| arg.to_string_lossy()).find_map(|arg| {
+    let flags = args.iter().skip(1).take_while(|arg| *arg != "--");
+    flags.map(|arg| arg.to_string_lossy()).find_map(|arg| {
         let name = arg.strip_prefix('-')?.split('=').next()?;
         let is_flag = name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.contains('.');
         is_flag.then(|| format!("-{name}"))

@@ -62,7 +62,7 @@ pub(super) fn run(args: &TestArgs) -> Result<(), Failure> {
     let TestCommand::Rules(rules) = &args.command;
     // What cannot be written is told before the work is done.
     let mut results = args.junit.as_deref().map(create).transpose()?;
-    let features = super::features(&rules.features);
+    let features = super::features::features(&rules.features);
     let unknown_keys = if rules.ignore_unknown_fields { UnknownKeys::Ignored } else { UnknownKeys::Refused };
     let runner = Runner { args: rules, options: Options { features, unknown_keys } };
     let suites: Vec<Suite> = rules.files.iter().map(|file| runner.file(file)).collect();

@@ -40,7 +40,9 @@ pub struct Lanes {
     pub queries: Lane,
     /// Bodies of remote write that are inflated and stored. As many as there are cores: more would only take memory.
     pub writes: Lane,
-    /// Evaluation of rules: a heavy dashboard does not delay alerts.
+    /// Groups of rules: a heavy dashboard does not delay alerts. As many as queries.
+    pub groups: Lane,
+    /// Rules that are evaluated beside others of their group.
     pub rules: Lane,
     /// Labels, exemplars, metadata, and the text of queries.
     pub metadata: Lane,
@@ -57,6 +59,7 @@ impl Lanes {
         Self {
             writes: Lane::new("request", cores),
             queries: Lane::new("query", queries),
+            groups: Lane::new("rule", queries),
             rules: Lane::new("rule", rules),
             metadata: Lane::new("request", METADATA_PLACES),
             administration: Lane::new("request", ADMINISTRATION_PLACES),

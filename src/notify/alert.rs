@@ -21,6 +21,20 @@ pub struct Alert {
     pub ends_at_ms: i64,
     /// Where people see what made it fire; may be empty.
     pub generator_url: String,
+    /// Labels before relabelling: alerts with the same are states of one, whatever is left of their labels.
+    pub(super) identity: Labels,
+}
+
+impl Alert {
+    /// An alert that begins and ends at these times.
+    pub fn new(
+        labels: Labels,
+        annotations: Labels,
+        (starts_at_ms, ends_at_ms): (i64, i64),
+        generator_url: String,
+    ) -> Self {
+        Self { identity: labels.clone(), labels, annotations, starts_at_ms, ends_at_ms, generator_url }
+    }
 }
 
 /// The alerts that `rules` leave, with their labels as they make them, and with those of `external` that they lack. An
@@ -115,13 +129,12 @@ mod tests {
     use crate::relabel::{Action, RuleSpec};
 
     fn alert(labels: &[(&str, &str)]) -> Arc<Alert> {
-        Arc::new(Alert {
-            labels: Labels::from_pairs(labels.iter().copied()),
-            annotations: Labels::empty(),
-            starts_at_ms: 0,
-            ends_at_ms: 1,
-            generator_url: String::new(),
-        })
+        Arc::new(Alert::new(
+            Labels::from_pairs(labels.iter().copied()),
+            Labels::empty(),
+            (0, 1),
+            String::new(),
+        ))
     }
 
     #[test]

@@ -72,13 +72,12 @@ impl Started {
 }
 
 fn alert(name: &str) -> Alert {
-    Alert {
-        labels: Labels::from_pairs([("alertname", name), ("severity", "page")]),
-        annotations: Labels::empty(),
-        starts_at_ms: 0,
-        ends_at_ms: 0,
-        generator_url: String::new(),
-    }
+    Alert::new(
+        Labels::from_pairs([("alertname", name), ("severity", "page")]),
+        Labels::empty(),
+        (0, 0),
+        String::new(),
+    )
 }
 
 fn urls(hosts: &[&str]) -> Vec<String> {

@@ -38,6 +38,9 @@ impl PostError {
     }
 }
 
+/// Time to wait for the body of an answer, which decides nothing.
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Posts alerts.
 pub(super) trait Post: Send + Sync {
     /// Posts `body` to `url`. The caller bounds the time.
@@ -56,12 +59,14 @@ impl Post for HttpClient {
             let (code, text) = (response.status(), response.status_text());
             if (200..300).contains(&code) {
                 let posted = response.answers_post();
-                response.discard().await;
+                // The head says that it was taken, whatever becomes of the body.
+                let _ = tokio::time::timeout(BODY_TIMEOUT, response.discard()).await;
                 return if posted { Ok(()) } else { Err(PostError::BecameGet) };
             }
             let mut reason = Vec::new();
             // What came before it broke off or grew too long says enough.
-            let _ = response.read_body(MAX_REASON_BYTES, &mut reason).await;
+            let read = response.read_body(MAX_REASON_BYTES, &mut reason);
+            let _ = tokio::time::timeout(BODY_TIMEOUT, read).await;
             let reason = brief(String::from_utf8_lossy(&reason).trim());
             let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
             Err(PostError::Status { code, text, reason })

@@ -70,13 +70,13 @@ impl Queue {
         }
         for alert in alerts {
             let entry = Entry { alert: Arc::clone(alert), attempts: 0 };
-            if let Some(waiting) = self.waiting(&alert.labels) {
+            if let Some(waiting) = self.waiting(&alert.identity) {
                 *waiting = entry;
                 added.replaced += 1;
                 continue;
             }
             let number = self.first + i64::try_from(self.entries.len()).unwrap_or(i64::MAX);
-            self.numbers.insert(alert.labels.clone(), number);
+            self.numbers.insert(alert.identity.clone(), number);
             self.entries.push_back(entry);
             if self.entries.len() > self.capacity {
                 self.pop();
@@ -103,13 +103,13 @@ impl Queue {
         self.taken = 0;
         let mut added = Added::default();
         for entry in batch.into_iter().rev() {
-            if self.waiting(&entry.alert.labels).is_some() {
+            if self.waiting(&entry.alert.identity).is_some() {
                 added.replaced += 1;
             } else if self.entries.len() >= self.capacity {
                 added.dropped += 1;
             } else {
                 self.first -= 1;
-                self.numbers.insert(entry.alert.labels.clone(), self.first);
+                self.numbers.insert(entry.alert.identity.clone(), self.first);
                 self.entries.push_front(entry);
             }
         }
@@ -124,15 +124,15 @@ impl Queue {
         lost
     }
 
-    fn waiting(&mut self, labels: &Labels) -> Option<&mut Entry> {
-        let at = self.numbers.get(labels)? - self.first;
+    fn waiting(&mut self, identity: &Labels) -> Option<&mut Entry> {
+        let at = self.numbers.get(identity)? - self.first;
         self.entries.get_mut(usize::try_from(at).ok()?)
     }
 
     fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
         self.first += 1;
-        self.numbers.remove(&entry.alert.labels);
+        self.numbers.remove(&entry.alert.identity);
         Some(entry)
     }
 }
@@ -141,14 +141,25 @@ impl Queue {
 mod tests {
     use super::*;
 
+    #[test]
+    fn alerts_that_relabelling_made_equal_are_not_states_of_one() {
+        let mut queue = Queue::new(5);
+        let states = [("a", 1), ("b", 2), ("a", 3)].map(|(pod, ends_at_ms)| {
+            let one = alert(pod, ends_at_ms);
+            Arc::new(Alert { labels: Labels::from_pairs([("alertname", "A")]), ..(*one).clone() })
+        });
+        assert_eq!(queue.push(&states), Added { replaced: 1, dropped: 0 });
+        let ends: Vec<i64> = queue.take(9).iter().map(|entry| entry.alert.ends_at_ms).collect();
+        assert_eq!(ends, [3, 2]);
+    }
+
     fn alert(name: &str, ends_at_ms: i64) -> Arc<Alert> {
-        Arc::new(Alert {
-            labels: Labels::from_pairs([("alertname", name)]),
-            annotations: Labels::empty(),
-            starts_at_ms: 0,
-            ends_at_ms,
-            generator_url: String::new(),
-        })
+        Arc::new(Alert::new(
+            Labels::from_pairs([("alertname", name)]),
+            Labels::empty(),
+            (0, ends_at_ms),
+            String::new(),
+        ))
     }
 
     fn alerts(names: &str, ends_at_ms: i64) -> Vec<Arc<Alert>> {

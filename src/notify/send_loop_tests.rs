@@ -88,13 +88,12 @@ impl Started {
     /// Hands in alerts called by the letters of `names`.
     fn push(&self, names: &str, ends_at_ms: i64) {
         let alert = |name: char| {
-            Arc::new(Alert {
-                labels: Labels::from_pairs([("alertname", name.to_string())]),
-                annotations: Labels::empty(),
-                starts_at_ms: 0,
-                ends_at_ms,
-                generator_url: String::new(),
-            })
+            Arc::new(Alert::new(
+                Labels::from_pairs([("alertname", name.to_string())]),
+                Labels::empty(),
+                (0, ends_at_ms),
+                String::new(),
+            ))
         };
         self.send_loop.push(&names.chars().map(alert).collect::<Vec<_>>());
     }

@@ -61,7 +61,8 @@ impl Alert {
         if self.state == AlertState::Pending {
             return false;
         }
-        let Some(sent) = self.last_sent else { return true };
+        // A time to come is of a clock that was ahead.
+        let Some(sent) = self.last_sent.filter(|sent| *sent <= at) else { return true };
         self.resolved_at.is_some_and(|resolved| resolved > sent) || sent.saturating_add(resend_delay) < at
     }
 }
@@ -143,7 +144,7 @@ impl Alerts {
     }
 
     /// Takes what was found at `at` (milliseconds) into account. With a `limit` above 0, more alerts that are pending or
-    /// firing than that are an error and all are forgotten.
+    /// firing than that are an error and all are forgotten. With `keep_absent`, alerts that were not found stay as they are.
     ///
     /// # Errors
     /// The number of alerts, if that is over the limit.
@@ -153,6 +154,7 @@ impl Alerts {
         at: i64,
         timing: Timing,
         limit: usize,
+        keep_absent: bool,
     ) -> Result<Changes, usize> {
         let mut changes = Changes::default();
         let mut present: HashSet<Labels> = HashSet::with_capacity(found.len());
@@ -182,7 +184,8 @@ impl Alerts {
         let mut active = 0;
         self.by_labels.retain(|labels, alert| {
             let before = (alert.state, alert.keep_firing_since);
-            let stays = alert.step(at, timing, present.contains(labels));
+            let is_present = present.contains(labels);
+            let stays = (keep_absent && !is_present) || alert.step(at, timing, is_present);
             active += usize::from(stays && alert.state != AlertState::Inactive);
             if !stays {
                 changes.forgotten.push(labels.clone());
@@ -214,8 +217,20 @@ impl Alerts {
 }
 
 impl Alert {
+    /// Makes no time later than `now` (milliseconds): later ones are of a clock that was ahead.
+    pub(super) fn clamp(&mut self, now: i64) {
+        self.active_at = self.active_at.min(now);
+        for time in
+            [&mut self.fired_at, &mut self.resolved_at, &mut self.keep_firing_since, &mut self.last_sent]
+        {
+            *time = time.map(|time| time.min(now));
+        }
+    }
+
     /// Goes to the state it has after an evaluation at `at`; says whether it is still to be remembered.
     fn step(&mut self, at: i64, timing: Timing, is_present: bool) -> bool {
+        // A beginning to come is of a clock that was ahead.
+        self.active_at = self.active_at.min(at);
         if is_present {
             self.keep_firing_since = None;
         } else {
@@ -276,7 +291,7 @@ mod tests {
     fn play(timing: Timing, script: &[(&str, &str)]) -> Alerts {
         let mut alerts = Alerts::default();
         for (minute, (present, expected)) in (0..).zip(script) {
-            alerts.update(found(present), minute * MINUTE, timing, 0).expect("no limit");
+            alerts.update(found(present), minute * MINUTE, timing, 0, false).expect("no limit");
             assert_eq!(states(&alerts), *expected, "minute {minute}");
         }
         alerts
@@ -318,9 +333,12 @@ mod tests {
     #[test]
     fn the_end_is_remembered_for_a_quarter_of_an_hour() {
         let mut alerts = play(Timing::default(), &[("a", "a:firing"), ("", "a:inactive")]);
-        alerts.update(Vec::new(), MINUTE + RESOLVED_RETENTION_MS, Timing::default(), 0).expect("no limit");
+        alerts
+            .update(Vec::new(), MINUTE + RESOLVED_RETENTION_MS, Timing::default(), 0, false)
+            .expect("no limit");
         assert_eq!(states(&alerts), "a:inactive");
-        let changes = alerts.update(Vec::new(), MINUTE + RESOLVED_RETENTION_MS + 1, Timing::default(), 0);
+        let changes =
+            alerts.update(Vec::new(), MINUTE + RESOLVED_RETENTION_MS + 1, Timing::default(), 0, false);
         assert_eq!(changes.expect("no limit").forgotten, [labels("a")]);
         assert_eq!(states(&alerts), "");
     }
@@ -330,7 +348,7 @@ mod tests {
         let mut alerts = play(Timing::default(), &[("a", "a:firing")]);
         alerts.take_due(0, MINUTE);
         let longer = Timing { hold: 5 * MINUTE, keep_firing: 0 };
-        alerts.update(found("a"), MINUTE, longer, 0).expect("no limit");
+        alerts.update(found("a"), MINUTE, longer, 0, false).expect("no limit");
         let alert = alerts.get(&labels("a")).expect("it is there");
         assert_eq!((alert.state, alert.fired_at, alert.last_sent), (AlertState::Pending, None, None));
     }
@@ -338,11 +356,11 @@ mod tests {
     #[test]
     fn more_alerts_than_the_limit_are_all_forgotten() {
         let mut alerts = Alerts::default();
-        assert_eq!(alerts.update(found("a b"), 0, Timing::default(), 1), Err(2));
+        assert_eq!(alerts.update(found("a b"), 0, Timing::default(), 1, false), Err(2));
         assert_eq!(states(&alerts), "");
-        assert!(alerts.update(found("a"), 0, Timing::default(), 1).is_ok());
+        assert!(alerts.update(found("a"), 0, Timing::default(), 1, false).is_ok());
         // One that is resolved does not count.
-        assert!(alerts.update(found("b"), MINUTE, Timing::default(), 1).is_ok());
+        assert!(alerts.update(found("b"), MINUTE, Timing::default(), 1, false).is_ok());
         assert_eq!(states(&alerts), "a:inactive b:firing");
     }
 
@@ -352,7 +370,7 @@ mod tests {
         let timing = Timing { hold: MINUTE, keep_firing: 0 };
         let mut sent = Vec::new();
         for (at, present) in [(0, "a"), (1, "a"), (2, "a"), (3, "a"), (4, ""), (5, ""), (6, "")] {
-            alerts.update(found(present), at * MINUTE, timing, 0).expect("no limit");
+            alerts.update(found(present), at * MINUTE, timing, 0, false).expect("no limit");
             sent.extend(alerts.take_due(at * MINUTE, MINUTE).iter().map(|alert| (at, alert.state.name())));
         }
         assert_eq!(sent, [(1, "firing"), (3, "firing"), (4, "inactive"), (6, "inactive")]);
@@ -363,7 +381,7 @@ mod tests {
         let mut alerts = Alerts::default();
         let timing = Timing { hold: MINUTE, keep_firing: MINUTE };
         let mut update = |at: i64, present: &str| {
-            let changes = alerts.update(found(present), at * MINUTE, timing, 0).expect("no limit");
+            let changes = alerts.update(found(present), at * MINUTE, timing, 0, false).expect("no limit");
             (changes.changed.len(), changes.forgotten.len())
         };
         assert_eq!(update(0, "a b"), (2, 0));

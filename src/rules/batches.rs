@@ -20,7 +20,7 @@ pub(super) fn batches(group: &GroupSpec) -> Vec<Vec<usize>> {
     let rules = &group.rules;
     let in_order = || (0..rules.len()).map(|at| vec![at]).collect();
     let selectors: Option<Vec<_>> = rules.iter().map(|rule| promql::selectors(&rule.expr).ok()).collect();
-    let Some(selectors) = selectors else { return in_order() };
+    let Some(selectors) = selectors.filter(|_| !rules.iter().any(texts_query)) else { return in_order() };
     let Some(selectors) = selectors.iter().map(|of_rule| named(of_rule)).collect::<Option<Vec<_>>>() else {
         return in_order();
     };
@@ -42,6 +42,17 @@ pub(super) fn batches(group: &GroupSpec) -> Vec<Vec<usize>> {
         batches[level[at]].push(at);
     }
     batches
+}
+
+/// Whether the texts of an alerting rule ask for series, which may be those of any rule.
+fn texts_query(rule: &Rule) -> bool {
+    let Some(alerting) = &rule.alerting else { return false };
+    let mut texts = alerting.labels.iter().chain(&alerting.annotations).map(|(_, template)| template.text());
+    texts.any(|text| {
+        let actions = text.split("{{").skip(1).filter_map(|rest| rest.split("}}").next());
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        actions.flat_map(|action| action.split(|c| !is_word(c))).any(|word| word == "query")
+    })
 }
 
 /// The selectors of a rule, each with its matcher of the name; none if one has no such matcher.
@@ -90,6 +101,23 @@ mod tests {
         assert_eq!(of(&[("a", "x"), ("b", "rate({__name__=~\"a|c\"}[1m])")]), [[0], [1]]);
         // One whose selector names nothing may read everything.
         assert_eq!(of(&[("a", "x"), ("b", "{job=\"j\"}"), ("c", "y")]), [[0], [1], [2]]);
+    }
+
+    #[test]
+    fn texts_that_query_keep_the_order() {
+        let text = "groups:\n- name: g\n  rules:\n  - {record: a, expr: x}\n  - {record: b, expr: a}\n  \
+                    - {alert: A, expr: y, annotations: {s: '{{ \"b\" | query | first | value }} query'}}\n";
+        let compiled = |text: &str| {
+            let file = parse_rule_file(text, "f").expect("valid");
+            let every = Duration::from_secs(1);
+            let groups = super::super::load::compile(&file, every, &Features::default(), &mut Vec::new());
+            batches(&groups[0])
+        };
+        assert_eq!(compiled(text), [[0], [1], [2]]);
+        assert_eq!(
+            compiled(&text.replace("| query | first | value", "| urlQueryEscape")),
+            [vec![0, 2], vec![1]]
+        );
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::util::{StopToken, brief};
 /// The label that tells the state of an alert.
 const ALERT_STATE: &str = "alertstate";
 
-/// Time that the texts of all alerts of a rule may take in one evaluation; those that are left are errors then.
+/// Time that the texts of all alerts of a rule may take in one evaluation; the rule fails then, and its alerts stay.
 const TEXTS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the texts of alerts can say of this server.
@@ -133,6 +133,10 @@ fn alerts(
     scene: &Scene<'_>,
 ) -> Result<Vec<Output>, String> {
     let found = expanded(&state.rule, alerting, found, scene)?;
+    if scene.stop.is_stopped() {
+        // Queries of templates may have been cut short, and labels with them.
+        return Err("the server is shutting down".to_owned());
+    }
     let (outputs, changed, forgotten, due) = {
         let mut now = lock(&state.now);
         let before: Vec<Labels> = if scene.limit > 0 {
@@ -140,7 +144,9 @@ fn alerts(
         } else {
             Vec::new()
         };
-        let changes = match now.alerts.update(found, scene.at, alerting.timing, scene.limit) {
+        let keep_absent = now.settling > 0;
+        now.settling = now.settling.saturating_sub(1);
+        let changes = match now.alerts.update(found, scene.at, alerting.timing, scene.limit, keep_absent) {
             Ok(changes) => changes,
             Err(count) => {
                 // Its series live on until they are too old, as those of any rule that fails.
@@ -238,7 +244,12 @@ fn expanded(
         buffer.reset_to(&sample.labels);
         buffer.remove(METRIC_NAME);
         for (name, text) in &alerting.labels {
-            buffer.set(name, &expand(text));
+            let value = expand(text);
+            if limits.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                // A label that says so would be another alert.
+                return Err(format!("labels and annotations took longer than {TEXTS_TIMEOUT:?}"));
+            }
+            buffer.set(name, &value);
         }
         buffer.set(ALERT_NAME, &rule.name);
         let labels = buffer.to_labels();

@@ -13,6 +13,7 @@ use super::restore;
 use super::shared::Shared;
 use super::state::{Group, GroupKey, LastRun};
 use super::store::{Change, SavedGroup};
+use crate::lanes::Lane;
 use crate::model::Labels;
 use crate::notify;
 use crate::util::lock::lock;
@@ -20,6 +21,8 @@ use crate::util::{Slots, brief};
 
 /// Pause before a group that panicked goes on.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
+/// The wall clock is looked at as often while a group waits: it may be set, and stands still while a machine sleeps.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
 /// Rules that took less than this together are not shared by threads.
 const WORTH_A_THREAD: Duration = Duration::from_millis(5);
 /// An alert that is not told again is over after as many intervals.
@@ -57,11 +60,21 @@ pub(super) async fn run(group: Arc<Group>, begin: Begin, shared: Arc<Shared>, mu
         // It ends after the evaluation that runs.
         let _ = ended.await;
         group.take_over(&old);
-        begin = Begin::Anew;
+        *lock(&group.before) = None;
+        begin = if group.is_unrestored() { Begin::Series } else { Begin::Anew };
+        if old.is_unrestored() && !group.is_unrestored() {
+            shared.restored_one().await;
+        }
     }
     shared.ready.clone().await;
     let end = evaluate_on(&group, begin, &shared, &mut run).await;
     if end == Run::Leave {
+        if group.is_unrestored() {
+            shared.restored_one().await;
+        }
+        if !shared.known.load().contains_key(&group.key()) {
+            shared.metrics.forget(&group.key());
+        }
         leave(&group, &shared, &mut run).await;
     }
 }
@@ -81,12 +94,21 @@ async fn evaluate_on(
     let mut before_restore = if matches!(begin, Begin::Series) { 2 } else { 0 };
     let metrics = &shared.metrics;
     let what = format!("group {:?} of {}", group.spec.name, group.spec.file);
-    loop {
-        let wait = u64::try_from(slot.saturating_sub(shared.clock.now_ms())).unwrap_or(0);
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(wait)) => {}
-            end = run.wait_for(|run| *run != Run::On) => return end.map_or(Run::Shutdown, |end| *end),
+    let count_missed = |missed: i64| {
+        let missed = u64::try_from(missed).unwrap_or(0);
+        if missed > 0 {
+            let name = name(&group.key());
+            metrics.missed.get_or_create(&name).inc_by(missed);
+            metrics.iterations.get_or_create(&name).inc_by(missed);
         }
+    };
+    loop {
+        let due = match wait_until_due(slot, slots, shared, run).await {
+            Ok(due) => due,
+            Err(end) => return end,
+        };
+        count_missed(due.saturating_sub(slot) / interval_ms);
+        slot = due;
         if metrics.panics.guard_future(&what, iterate(group, slot, shared)).await.is_none() {
             let _ = tokio::time::timeout(AFTER_PANIC, run.wait_for(|run| *run != Run::On)).await;
         }
@@ -96,14 +118,38 @@ async fn evaluate_on(
                 restore_from_series(group, shared).await;
             }
         }
-        let next = slots.next(Some(slot), shared.clock.now_ms());
-        let missed = u64::try_from((next - slot) / interval_ms - 1).unwrap_or(0);
-        if missed > 0 {
-            let name = name(&group.key());
-            metrics.missed.get_or_create(&name).inc_by(missed);
-            metrics.iterations.get_or_create(&name).inc_by(missed);
-        }
+        // A clock that was set back a little would give the same slot again.
+        let next = match slots.next(Some(slot), shared.clock.now_ms()) {
+            next if next == slot => slot.saturating_add(interval_ms),
+            next => next,
+        };
+        count_missed(next.saturating_sub(slot) / interval_ms - 1);
         slot = next;
+    }
+}
+
+/// Waits until `slot` is due, and returns it; a later or earlier one where the clock was set, or stood still, meanwhile.
+async fn wait_until_due(
+    mut slot: i64,
+    slots: Slots,
+    shared: &Shared,
+    run: &mut watch::Receiver<Run>,
+) -> Result<i64, Run> {
+    loop {
+        let now = shared.clock.now_ms();
+        let next = slots.after(now);
+        if slot > next {
+            slot = next;
+        }
+        let Ok(wait @ 1..) = u64::try_from(slot.saturating_sub(now)) else {
+            // The last one that is due.
+            return Ok(slots.before(now).max(slot));
+        };
+        let wait = Duration::from_millis(wait).min(LOOK_AT_CLOCK);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            end = run.wait_for(|run| *run != Run::On) => return Err(end.map_or(Run::Shutdown, |end| *end)),
+        }
     }
 }
 
@@ -133,19 +179,21 @@ async fn iterate(group: &Arc<Group>, at: i64, shared: &Arc<Shared>) {
             quick.extend(batch);
             continue;
         }
-        samples += evaluate_piece(group, std::mem::take(&mut quick), at, shared).await;
-        let pieces = batch.chunks(batch.len().div_ceil(threads));
-        let work = pieces.map(|numbers| evaluate_piece(group, numbers.to_vec(), at, shared));
+        samples += evaluate_piece(group, std::mem::take(&mut quick), at, (shared, &shared.groups)).await;
+        // The first piece has a place whatever other groups do; the places of all groups together bound the others.
+        let lanes = std::iter::once(&shared.groups).chain(std::iter::repeat(&shared.lane));
+        let pieces = batch.chunks(batch.len().div_ceil(threads)).zip(lanes);
+        let work = pieces.map(|(numbers, lane)| evaluate_piece(group, numbers.to_vec(), at, (shared, lane)));
         samples += join_all(work).await.into_iter().sum::<usize>();
     }
-    samples += evaluate_piece(group, quick, at, shared).await;
+    samples += evaluate_piece(group, quick, at, (shared, &shared.groups)).await;
     if shared.stop.is_stopped() {
         return;
     }
     let has_alerts = group.rules.iter().any(|state| lock(&state.now).alerts.iter().next().is_some());
     let is_settled = !has_alerts && lock(&group.orphans).is_empty();
     let (ended, settled) = (Arc::clone(group), Arc::clone(shared));
-    if !is_settled && let Ok(place) = shared.lane.wait().await {
+    if !is_settled && let Ok(place) = shared.groups.wait().await {
         let _ = place.run(move || settle(&ended, at, &settled)).await;
     }
     let took = began.elapsed();
@@ -167,11 +215,16 @@ fn threads_for(group: &Group, batch: &[usize], shared: &Shared) -> usize {
 }
 
 /// Evaluates some rules one after the other on a thread of the lane; returns how many samples they gave.
-async fn evaluate_piece(group: &Arc<Group>, numbers: Vec<usize>, at: i64, shared: &Arc<Shared>) -> usize {
+async fn evaluate_piece(
+    group: &Arc<Group>,
+    numbers: Vec<usize>,
+    at: i64,
+    (shared, lane): (&Arc<Shared>, &Lane),
+) -> usize {
     if numbers.is_empty() || shared.stop.is_stopped() {
         return 0;
     }
-    let Ok(place) = shared.lane.wait().await else { return 0 };
+    let Ok(place) = lane.wait().await else { return 0 };
     let (group, shared) = (Arc::clone(group), Arc::clone(shared));
     let work = place.run(move || {
         let external = shared.external.load_full();
@@ -257,7 +310,7 @@ async fn leave(group: &Arc<Group>, shared: &Arc<Shared>, run: &mut watch::Receiv
         _ = run.wait_for(|run| *run == Run::Shutdown) => return,
     }
     let (group, settled) = (Arc::clone(group), Arc::clone(shared));
-    if let Ok(place) = shared.lane.wait().await {
+    if let Ok(place) = shared.groups.wait().await {
         let _ = place.run(move || mark_stale(&group, group.take_series(), left, &settled)).await;
     }
 }
@@ -266,7 +319,7 @@ async fn leave(group: &Arc<Group>, shared: &Arc<Shared>, run: &mut watch::Receiv
 async fn restore_from_store(group: &Arc<Group>, saved: &SavedGroup, first: i64, shared: &Arc<Shared>) {
     let restored = restore::from_store(group, saved, first, shared.options.tolerance());
     let (group, shared) = (Arc::clone(group), Arc::clone(shared));
-    let Ok(place) = shared.lane.wait().await else { return };
+    let Ok(place) = shared.groups.wait().await else { return };
     let work = place.run(move || {
         // As if somebody had looked one interval ago: the rest of the outage is in the times of the alerts now.
         let told = Told { shared: &shared, group: &group, at: first.saturating_sub(interval_ms(&group)) };
@@ -278,13 +331,19 @@ async fn restore_from_store(group: &Arc<Group>, saved: &SavedGroup, first: i64, 
 }
 
 async fn restore_from_series(group: &Arc<Group>, shared: &Arc<Shared>) {
-    let Ok(place) = shared.lane.wait().await else { return };
+    let Ok(place) = shared.groups.wait().await else { return };
     let began = Instant::now();
     let (restored, source) = (Arc::clone(group), Arc::clone(shared));
     let now = shared.clock.now_ms();
-    let work = place
-        .run(move || restore::from_series(&restored, &*source.backend.db, now, source.options.tolerance()));
+    let work = place.run(move || {
+        let alerts = restore::from_series(&restored, &*source.backend.db, now, source.options.tolerance());
+        let told = Told { shared: &source, group: &restored, at: now };
+        for (number, alerts) in &alerts {
+            told.changed(*number, alerts, &[], true);
+        }
+    });
     let _ = work.await;
+    shared.restored_one().await;
     shared.metrics.last_restore.get_or_create(&name(&group.key())).set(began.elapsed().as_secs_f64());
 }
 
@@ -298,6 +357,11 @@ struct Told<'a> {
 impl Listener for Told<'_> {
     fn changed(&self, number: usize, changed: &[Alert], forgotten: &[Labels], durably: bool) {
         let Some(rule) = self.group.keys.get(number) else { return };
+        let known = self.shared.known.load();
+        if !known.get(&self.group.key()).is_some_and(|rules| rules.contains(rule)) {
+            // A reload has removed it meanwhile, and what was stored of it.
+            return;
+        }
         let change = Change { group: &self.group.key(), rule, at: self.at, changed, forgotten };
         self.shared.stored(self.shared.store.record(&change, durably));
     }
@@ -308,12 +372,9 @@ impl Listener for Told<'_> {
         let generator_url = format!("{}{generator_url}", external.url);
         let longest = interval_ms(self.group).max(self.shared.options.resend_delay_ms());
         let valid_until = self.at.saturating_add(longest.saturating_mul(VALID_INTERVALS));
-        let told = |alert: Alert| notify::Alert {
-            starts_at_ms: alert.fired_at.unwrap_or(alert.active_at),
-            ends_at_ms: alert.resolved_at.unwrap_or(valid_until),
-            labels: alert.labels,
-            annotations: alert.annotations,
-            generator_url: generator_url.clone(),
+        let told = |alert: Alert| {
+            let times = (alert.fired_at.unwrap_or(alert.active_at), alert.resolved_at.unwrap_or(valid_until));
+            notify::Alert::new(alert.labels, alert.annotations, times, generator_url.clone())
         };
         self.shared.notify.send(alerts.into_iter().map(told).collect());
     }

@@ -6,6 +6,7 @@
 //! **Locking**: one mutex around the running groups; never across an await.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -66,13 +67,14 @@ pub struct RuleManager {
 }
 
 impl RuleManager {
-    /// A manager without groups; evaluation begins when `ready` is.
+    /// A manager without groups; evaluation begins when `ready` is. Each group evaluates in a place of the first lane;
+    /// rules that run beside others of their group take those of the second.
     ///
     /// # Errors
     /// When the states of alerts cannot be read.
     pub fn new(
         backend: DbBackend,
-        lane: Lane,
+        (groups, lane): (Lane, Lane),
         ready: SharedFuture<BoxFuture<'static, ()>>,
         notify: NotifyHandle,
         options: RuleOptions,
@@ -86,6 +88,7 @@ impl RuleManager {
         };
         let shared = Shared {
             backend,
+            groups,
             lane,
             clock,
             notify,
@@ -94,6 +97,8 @@ impl RuleManager {
             metrics: RuleMetrics::new(registry),
             external: ArcSwap::from_pointee(external),
             query_offset: ArcSwap::from_pointee(Duration::ZERO),
+            known: ArcSwap::default(),
+            unrestored: AtomicUsize::new(0),
             stop: StopToken::new(),
             ready,
         };
@@ -138,13 +143,16 @@ impl RuleManager {
             known.insert(key.clone(), rules);
             groups.running.insert(key, running);
         }
-        for (key, gone) in before {
-            shared.metrics.forget(&key);
+        shared.stored(shared.store.retain(&known));
+        shared.known.store(Arc::new(known));
+        for (_, gone) in before {
             let _ = gone.run.send(Run::Leave);
             groups.leaving.push(gone);
         }
         groups.leaving.retain(|gone| !gone.task.is_finished());
-        shared.stored(shared.store.retain(&known));
+        if first && shared.unrestored.load(Ordering::Acquire) == 0 {
+            shared.stored(shared.store.establish());
+        }
         let shown = groups.running.values().map(|running| Arc::clone(&running.group)).collect();
         self.handle.groups.store(Arc::new(shown));
     }
@@ -152,12 +160,15 @@ impl RuleManager {
     /// Starts a group, in the place of `before` if there was one with its name.
     fn begin(&self, spec: GroupSpec, before: Option<Running>, first: bool) -> Running {
         let shared = &self.shared;
-        let from_series = first && before.is_none() && !shared.store.was_found();
+        let has_alerts = spec.rules.iter().any(|rule| rule.alerting.is_some());
+        let from_series = first && has_alerts && before.is_none() && !shared.store.was_found();
+        shared.unrestored.fetch_add(usize::from(from_series), Ordering::AcqRel);
         let group = Arc::new(Group::new(spec, from_series));
         let key = group.key();
         let begin = match before {
             Some(old) => {
                 let _ = old.run.send(Run::HandOver);
+                *lock(&group.before) = Some(Arc::clone(&old.group));
                 Begin::After(old.group, old.task)
             }
             None if from_series => Begin::Series,

@@ -12,6 +12,10 @@ use crate::model::{Labels, LabelsBuf, METRIC_NAME, Matcher, Samples, TimeRange, 
 use crate::storage::{Need, Queryable, SelectRequest, StorageError};
 use crate::util::lock::lock;
 
+/// As many evaluations after an outage leave alerts alone that they do not find: by then targets were scraped, and
+/// recording rules evaluated.
+const SETTLING: u8 = 2;
+
 /// How long an outage may be, and what happens to alerts that were about to fire, in milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tolerance {
@@ -41,6 +45,7 @@ pub(super) fn from_store(
         let mut left = Vec::new();
         for alert in alerts.values() {
             let mut alert = alert.clone();
+            alert.clamp(first);
             let long_over =
                 alert.resolved_at.is_some_and(|end| first.saturating_sub(end) > RESOLVED_RETENTION_MS);
             if long_over || alert.state == AlertState::Pending && blind > tolerance.outage {
@@ -56,15 +61,23 @@ pub(super) fn from_store(
         let series =
             shown(&state.rule, now.alerts.active()).into_iter().map(|output| output.labels).collect();
         now.previous = series;
+        now.settling = if blind > 0 { SETTLING } else { 0 };
         restored.push((number, now.alerts.iter().cloned().collect(), left));
     }
     restored
 }
 
 /// Gives the alerts that the first evaluations found the beginnings that `ALERTS_FOR_STATE` tells, as Prometheus does.
-/// `now` is in milliseconds. From now on the rules of the group write the series of their alerts.
-pub(super) fn from_series(group: &Group, source: &dyn Queryable, now: i64, tolerance: Tolerance) {
-    for state in &group.rules {
+/// `now` is in milliseconds. From now on the rules of the group write the series of their alerts. Returns the number of
+/// each rule with its alerts.
+pub(super) fn from_series(
+    group: &Group,
+    source: &dyn Queryable,
+    now: i64,
+    tolerance: Tolerance,
+) -> Vec<(usize, Vec<Alert>)> {
+    let mut restored = Vec::new();
+    for (number, state) in group.rules.iter().enumerate() {
         let Some(alerting) = &state.rule.alerting else { continue };
         let hold = alerting.timing.hold;
         if hold >= tolerance.grace {
@@ -75,8 +88,11 @@ pub(super) fn from_series(group: &Group, source: &dyn Queryable, now: i64, toler
                 }
             }
         }
-        lock(&state.now).unrestored = false;
+        let mut now = lock(&state.now);
+        now.unrestored = false;
+        restored.push((number, now.alerts.iter().cloned().collect()));
     }
+    restored
 }
 
 /// For each alert its last sample: when, and the beginning it tells in seconds.

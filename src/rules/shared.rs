@@ -1,7 +1,9 @@
 //! What the groups share: where they read and write, whom they tell, how they are set.
 
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -12,6 +14,7 @@ use super::backend::DbBackend;
 use super::evaluate::External;
 use super::metrics::RuleMetrics;
 use super::restore::Tolerance;
+use super::state::{GroupKey, RuleKey};
 use super::store::Store;
 use crate::lanes::Lane;
 use crate::notify::NotifyHandle;
@@ -51,6 +54,9 @@ impl RuleOptions {
 /// What the groups share.
 pub(super) struct Shared {
     pub(super) backend: DbBackend,
+    /// Places for groups: each evaluates in one.
+    pub(super) groups: Lane,
+    /// Further places, for rules that run beside others of their group.
     pub(super) lane: Lane,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) notify: NotifyHandle,
@@ -59,6 +65,10 @@ pub(super) struct Shared {
     pub(super) metrics: RuleMetrics,
     pub(super) external: ArcSwap<External>,
     pub(super) query_offset: ArcSwap<Duration>,
+    /// The groups of the configuration, and what identifies their rules.
+    pub(super) known: ArcSwap<HashMap<GroupKey, HashSet<RuleKey>>>,
+    /// Groups whose alerts still wait to be restored from their series.
+    pub(super) unrestored: AtomicUsize,
     /// Ends queries when the server stops.
     pub(super) stop: StopToken,
     /// When the storage answers.
@@ -66,6 +76,17 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// A group no longer waits for its alerts; after the last one the store is established.
+    pub(super) async fn restored_one(self: &Arc<Self>) {
+        if self.unrestored.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
+        let shared = Arc::clone(self);
+        if let Ok(place) = self.groups.wait().await {
+            let _ = place.run(move || shared.stored(shared.store.establish())).await;
+        }
+    }
+
     /// Counts and logs a failure of the store.
     pub(super) fn stored(&self, result: Result<(), Error>) {
         if let Err(error) = result {

@@ -62,6 +62,9 @@ pub(super) struct Now {
     pub(super) alerts: Alerts,
     /// Whether it still waits for alerts to be restored from their series; until then it writes none of these.
     pub(super) unrestored: bool,
+    /// For how many evaluations alerts that are not found stay as they are: after an outage the series they come from may
+    /// not be there yet.
+    pub(super) settling: u8,
 }
 
 /// A group and its state.
@@ -76,6 +79,8 @@ pub(super) struct Group {
     pub(super) last: Mutex<LastRun>,
     /// Series of rules that are no longer there, to be marked stale.
     pub(super) orphans: Mutex<Vec<Labels>>,
+    /// The group whose state it takes over once that has ended; it is shown until then.
+    pub(super) before: Mutex<Option<Arc<Group>>>,
 }
 
 /// The last evaluation of a group.
@@ -107,7 +112,13 @@ impl Group {
             spec,
             last: Mutex::default(),
             orphans: Mutex::default(),
+            before: Mutex::default(),
         }
+    }
+
+    /// Whether alerts still wait to be restored from their series.
+    pub(super) fn is_unrestored(&self) -> bool {
+        self.rules.iter().any(|state| lock(&state.now).unrestored)
     }
 
     pub(super) fn key(&self) -> GroupKey {
@@ -128,7 +139,7 @@ impl Group {
             let Some(before) = left.remove(identity) else { continue };
             let (mut now, mut before) = (lock(&state.now), lock(&before.now));
             now.previous = std::mem::take(&mut before.previous);
-            now.unrestored = before.unrestored;
+            (now.unrestored, now.settling) = (before.unrestored, before.settling);
             if state.rule.alerting.is_some() {
                 now.alerts = std::mem::take(&mut before.alerts);
             }

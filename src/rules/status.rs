@@ -73,7 +73,11 @@ pub struct RulesHandle {
 impl RulesHandle {
     /// All groups, by file and name.
     pub fn groups(&self) -> Vec<GroupView> {
-        self.groups.load().iter().map(|group| view(group)).collect()
+        let shown = |group: &Arc<Group>| {
+            let before = lock(&group.before).clone();
+            view(before.as_ref().unwrap_or(group))
+        };
+        self.groups.load().iter().map(shown).collect()
     }
 }
 

@@ -88,6 +88,8 @@ struct Inner {
     bytes: u64,
     /// Bytes when it was last written whole.
     whole_bytes: u64,
+    /// Whether there is to be a file: not before what came before it was taken over.
+    established: bool,
     groups: HashMap<GroupKey, SavedGroup>,
 }
 
@@ -116,20 +118,37 @@ impl Store {
             Err(error) => return Err(failed("read", error)),
         };
         let mut groups = HashMap::new();
+        let mut found = bytes.is_some();
         if let Some(bytes) = &bytes {
             let (read, damage) = read_all(bytes).map_err(|source| failed("read", source))?;
             groups = read;
             if let Some(at) = damage {
+                found = at > 0;
                 tracing::error!(path = %path.display(), offset = at, bytes = bytes.len() - at,
                     "alert state log is damaged; its damaged end was cut off and a copy of the file kept beside it");
                 let aside = folder.join(format!("{FILE}.damaged"));
                 std::fs::write(&aside, bytes).map_err(|source| failed("keep a copy of", source))?;
             }
         }
-        let inner = Inner { file: None, bytes: 0, whole_bytes: 0, groups };
-        let store = Self { folder: folder.to_owned(), found: bytes.is_some(), inner: Mutex::new(inner) };
-        store.rewrite(&mut lock(&store.inner)).map_err(|source| failed("write", source))?;
+        let inner = Inner { file: None, bytes: 0, whole_bytes: 0, established: found, groups };
+        let store = Self { folder: folder.to_owned(), found, inner: Mutex::new(inner) };
+        if found {
+            store.rewrite(&mut lock(&store.inner)).map_err(|source| failed("write", source))?;
+        }
         Ok(store)
+    }
+
+    /// From now on there is a file: whatever the series of alerts tell was taken over. Until then nothing is written, so
+    /// that a start that is cut short is followed by one that looks at the series again.
+    ///
+    /// # Errors
+    /// As [`Store::record`].
+    pub(super) fn establish(&self) -> Result<(), Error> {
+        let inner = &mut *lock(&self.inner);
+        if std::mem::replace(&mut inner.established, true) {
+            return Ok(());
+        }
+        self.append(inner, &[], true)
     }
 
     /// Whether there was a store already: what it does not know was not there.
@@ -149,7 +168,7 @@ impl Store {
     pub(super) fn record(&self, change: &Change<'_>, durably: bool) -> Result<(), Error> {
         let inner = &mut *lock(&self.inner);
         let group = inner.groups.entry(change.group.clone()).or_default();
-        group.at = group.at.max(change.at);
+        group.at = change.at;
         let alerts = group.alerts.entry(change.rule.clone()).or_default();
         for labels in change.forgotten {
             alerts.remove(labels);
@@ -179,7 +198,7 @@ impl Store {
         let Some(group) = inner.groups.get_mut(key).filter(|group| !group.alerts.is_empty()) else {
             return Ok(());
         };
-        group.at = group.at.max(at);
+        group.at = at;
         let mut out = Vec::new();
         put(&mut out, &Record { file: key.0.clone(), group: key.1.clone(), at, gone: false, rule: None });
         self.append(inner, &out, false)
@@ -215,6 +234,9 @@ impl Store {
     }
 
     fn append(&self, inner: &mut Inner, bytes: &[u8], durably: bool) -> Result<(), Error> {
+        if !inner.established {
+            return Ok(());
+        }
         let written = match &mut inner.file {
             Some(file) if inner.bytes <= MIN_REWRITE_BYTES.max(inner.whole_bytes * REWRITE_FACTOR) => {
                 inner.bytes += bytes.len() as u64;
@@ -352,7 +374,7 @@ fn apply(groups: &mut HashMap<GroupKey, SavedGroup>, record: Record) {
         return;
     }
     let group = groups.entry(key).or_default();
-    group.at = group.at.max(record.at);
+    group.at = record.at;
     let Some((rule, number, changed, forgotten)) = record.rule else { return };
     let alerts = group.alerts.entry((rule, number)).or_default();
     for labels in forgotten {
@@ -414,6 +436,7 @@ mod tests {
         let expected = {
             let store = Store::open(folder.path()).expect("opens");
             assert!(!store.was_found());
+            store.establish().expect("written");
             let many: Vec<Alert> = (0..600).map(|n| alert(&n.to_string(), AlertState::Firing, n)).collect();
             store.record(&change(&g, &a, 10, &many), true).expect("written");
             store.record(&change(&g, &b, 10, &[alert("x", AlertState::Pending, 5)]), true).expect("written");
@@ -439,6 +462,7 @@ mod tests {
         let mut states = Vec::new();
         {
             let store = Store::open(folder.path()).expect("opens");
+            store.establish().expect("written");
             for at in 0..4 {
                 states.push(known(&store));
                 store
@@ -466,10 +490,27 @@ mod tests {
     }
 
     #[test]
+    fn there_is_no_file_before_it_is_established() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (g, a) = (key("g"), rule("A"));
+        let store = Store::open(folder.path()).expect("opens");
+        store.record(&change(&g, &a, 5, &[alert("x", AlertState::Firing, 5)]), true).expect("known");
+        assert!(!Store::open(folder.path()).expect("opens").was_found());
+        store.establish().expect("written");
+        let expected = known(&store);
+        let again = Store::open(folder.path()).expect("opens");
+        assert!(again.was_found() && !expected.is_empty());
+        assert_eq!(known(&again), expected);
+        std::fs::write(folder.path().join(FILE), "nonsense").expect("written");
+        assert!(!Store::open(folder.path()).expect("opens").was_found(), "nothing of it is known");
+    }
+
+    #[test]
     fn the_file_does_not_grow_with_time() {
         let folder = tempfile::tempdir().expect("a folder");
         let (g, a) = (key("g"), rule("A"));
         let store = Store::open(folder.path()).expect("opens");
+        store.establish().expect("written");
         let alerts: Vec<Alert> = (0..100).map(|n| alert(&n.to_string(), AlertState::Firing, n)).collect();
         for at in 0..500 {
             store.record(&change(&g, &a, at, &alerts), false).expect("written");

@@ -122,7 +122,8 @@ impl<'e> Executor<'e> {
         }
         if let Some(method) = self.at(span, Method::of(receiver, name))? {
             let values = self.arguments(name, &method.signature, span, arguments, dot, last)?;
-            let result = method.run(receiver, &values);
+            let result =
+                method.run(receiver, &values).and_then(|made| functions::within_bounds(made, &mut self.cx));
             return self.called(name, span, result);
         }
         let has_arguments = !arguments.is_empty() || last.is_some();

@@ -23,13 +23,19 @@ pub(super) fn call(function: Function, values: &[Value], cx: &mut Context<'_>) -
         Some(result) => result?,
         None => call_own(function, values, cx)?,
     };
-    if let Some(text) = result.as_text() {
+    within_bounds(result, cx)
+}
+
+/// `made` by a function or a method, if its text is not too long.
+pub(super) fn within_bounds(made: Value, cx: &mut Context<'_>) -> Result<Value, Fault> {
+    let max_bytes = cx.budget.limits.max_output_bytes;
+    if let Some(text) = made.as_text() {
         if text.len() > max_bytes {
             return fail!("text of more than {max_bytes} bytes");
         }
         cx.budget.made(text.len())?;
     }
-    Ok(result)
+    Ok(made)
 }
 
 fn call_own(function: Function, values: &[Value], cx: &mut Context<'_>) -> Result<Value, Fault> {

@@ -25,6 +25,11 @@ impl Slots {
         now_ms - into + self.interval_ms
     }
 
+    /// The last slot up to `now_ms`.
+    pub fn before(&self, now_ms: i64) -> i64 {
+        now_ms - (now_ms - self.offset_ms).rem_euclid(self.interval_ms)
+    }
+
     /// The slot after `last`. One that passed while the last one ran is due at once; older ones are skipped.
     pub fn next(&self, last: Option<i64>, now_ms: i64) -> i64 {
         let after_now = self.after(now_ms);

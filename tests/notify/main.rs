@@ -89,13 +89,12 @@ fn free_address() -> String {
 }
 
 fn alert(labels: &[(&str, &str)], starts_at_ms: i64, ends_at_ms: i64) -> Alert {
-    Alert {
-        labels: Labels::from_pairs(labels.iter().copied()),
-        annotations: Labels::from_pairs([("summary", "\"it\" is <down> \u{20ac}")]),
-        starts_at_ms,
-        ends_at_ms,
-        generator_url: "http://localhost:9090/graph?g0.expr=up+%3D%3D+0&g0.tab=1".to_owned(),
-    }
+    Alert::new(
+        Labels::from_pairs(labels.iter().copied()),
+        Labels::from_pairs([("summary", "\"it\" is <down> \u{20ac}")]),
+        (starts_at_ms, ends_at_ms),
+        "http://localhost:9090/graph?g0.expr=up+%3D%3D+0&g0.tab=1".to_owned(),
+    )
 }
 
 #[test]

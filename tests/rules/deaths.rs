@@ -123,6 +123,8 @@ fn no_alert_begins_or_ends_because_of_a_death() {
     };
     let mut server = start();
     let since = active_since(&client, &server, ("Fires", "firing"));
+    // The first evaluations of a new directory wait for what series of another server may tell.
+    wait_for("alerts show as series", || (!client.vector(&server.url, "ALERTS").is_empty()).then_some(()));
     let mut waits_since = active_since(&client, &server, ("Waits", "pending"));
     for kill in 0..kills {
         if random.below(4) == 0 {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::cli::failure::LintFindings;
-use crate::cli::{Failure, features, output};
+use crate::cli::features::features;
+use crate::cli::{Failure, output};
 use crate::config::{self, Error, RuleFile, UnknownKeys};
 use crate::promql::Features;
 use crate::rules::{GroupSpec, load};

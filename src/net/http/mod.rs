@@ -173,13 +173,15 @@ impl HttpResponse {
         self.header(LOCATION.as_str()).filter(|_| moved)
     }
 
-    /// Reads the body to its end into `out`.
+    /// Reads the body to its end into `out`, and no more than the limit of one that is too large.
     ///
     /// # Errors
     /// When the connection breaks or the body has more than `limit_bytes`.
     pub async fn read_body(mut self, limit_bytes: u64, out: &mut Vec<u8>) -> Result<(), HttpError> {
         while let Some(piece) = self.piece().await? {
             if (out.len() + piece.len()) as u64 > limit_bytes {
+                let room = usize::try_from(limit_bytes).unwrap_or(usize::MAX).saturating_sub(out.len());
+                out.extend_from_slice(&piece[..room.min(piece.len())]);
                 return Err(HttpError::TooLarge { limit_bytes });
             }
             out.extend_from_slice(&piece);

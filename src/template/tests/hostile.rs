@@ -109,6 +109,7 @@ fn texts_are_bounded() {
         "{{printf \"%.1000000U%1000000U\" 1 2}}",
         "{{printf \"%*d%*d\" 1000000 1 1000000 1}}",
         "{{$x := \"0123456789\"}}{{range 30}}{{$x = print $x $x}}{{end}}",
+        "{{$t := toTime 1737504000}}{{$l := \"2\"}}{{range 40}}{{$l = $t.Format $l}}{{end}}",
         "{{$x := printf \"%1000000s\" \"<\"}}{{html (reReplaceAll \" \" \"<\" $x)}}",
         "{{$x := printf \"%1000000s\" \" \"}}{{graphLink $x}}{{urlquery $x}}",
         "{{$x := printf \"%1000s\" \" \"}}{{reReplaceAll \" \" $x (printf \"%10000s\" \" \")}}",
