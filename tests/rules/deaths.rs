@@ -166,6 +166,23 @@ fn no_alert_begins_or_ends_because_of_a_death() {
 }
 
 #[test]
+fn a_reload_before_alerts_are_restored_does_not_hide_them() {
+    let client = Client::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path();
+    let config = "global: {evaluation_interval: 500ms}\nrule_files: [rules.yml]\n";
+    std::fs::write(dir.join("p.yml"), config).expect("write");
+    write_rules(dir, "vector(1)");
+    let file = dir.join("p.yml").display().to_string();
+    let server = Server::start(&dir.join("data"), &["--config.file", &file, "--web.enable-lifecycle"], &[]);
+    write_rules(dir, "vector(2)");
+    let reload = format!("{}/-/reload", server.url);
+    assert_eq!(client.post(&reload, "text/plain", Vec::new()).expect("a reply").0, 200);
+    wait_for("alerts show as series", || (!client.vector(&server.url, "ALERTS").is_empty()).then_some(()));
+    assert!(dir.join("data/rules/alerts.log").exists(), "states are stored from then on");
+}
+
+#[test]
 fn a_wrong_rule_file_changes_nothing_and_is_named() {
     let client = Client::new();
     let folder = tempfile::tempdir().expect("a folder");
