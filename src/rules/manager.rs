@@ -22,7 +22,7 @@ use super::group::{self, Begin, Run};
 use super::load::{GroupSpec, load};
 use super::metrics::RuleMetrics;
 use super::shared::{RuleOptions, Shared};
-use super::state::{Group, GroupKey};
+use super::state::{Group, GroupKey, rule_keys};
 use super::status::RulesHandle;
 use super::store::Store;
 use crate::config::Config;
@@ -132,19 +132,22 @@ impl RuleManager {
         let mut groups = lock(&self.groups);
         let first = !std::mem::replace(&mut groups.begun, true);
         let mut before = std::mem::take(&mut groups.running);
-        let mut known = HashMap::new();
+        // Known before any of their tasks runs: what is not known is not stored.
+        let of = |spec: &GroupSpec| {
+            let rules: HashSet<_> = rule_keys(spec).into_iter().collect();
+            ((spec.file.clone(), spec.name.clone()), rules)
+        };
+        let known: HashMap<_, _> = prepared.groups.iter().map(of).collect();
+        shared.stored(shared.store.retain(&known));
+        shared.known.store(Arc::new(known));
         for spec in prepared.groups {
             let key = (spec.file.clone(), spec.name.clone());
             let running = match before.remove(&key) {
                 Some(same) if same.group.spec == spec => same,
                 other => self.begin(spec, other, first),
             };
-            let rules: HashSet<_> = running.group.keys.iter().cloned().collect();
-            known.insert(key.clone(), rules);
             groups.running.insert(key, running);
         }
-        shared.stored(shared.store.retain(&known));
-        shared.known.store(Arc::new(known));
         for (_, gone) in before {
             let _ = gone.run.send(Run::Leave);
             groups.leaving.push(gone);

@@ -92,21 +92,26 @@ pub(super) struct LastRun {
     pub(super) took: Duration,
 }
 
+/// What identifies each rule of a group.
+pub(super) fn rule_keys(spec: &GroupSpec) -> Vec<RuleKey> {
+    let mut seen: HashMap<String, u32> = HashMap::new();
+    let key = |rule: &Rule| {
+        let identity = rule.identity();
+        let number = seen.entry(identity.clone()).or_default();
+        *number += 1;
+        (identity, *number - 1)
+    };
+    spec.rules.iter().map(key).collect()
+}
+
 impl Group {
     pub(super) fn new(spec: GroupSpec, unrestored: bool) -> Self {
         let state = |rule: &Rule| {
             let now = Now { unrestored: unrestored && rule.alerting.is_some(), ..Now::default() };
             Arc::new(RuleState { rule: rule.clone(), now: Mutex::new(now) })
         };
-        let mut seen: HashMap<String, u32> = HashMap::new();
-        let key = |rule: &Rule| {
-            let identity = rule.identity();
-            let number = seen.entry(identity.clone()).or_default();
-            *number += 1;
-            (identity, *number - 1)
-        };
         Self {
-            keys: spec.rules.iter().map(key).collect(),
+            keys: rule_keys(&spec),
             rules: spec.rules.iter().map(state).collect(),
             batches: batches(&spec),
             spec,
