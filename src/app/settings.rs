@@ -33,7 +33,7 @@ pub struct Settings {
     pub retention_time: Option<Duration>,
     /// Bytes of blocks and log kept, if the command line says.
     pub retention_size: Option<u64>,
-    /// Evaluations of rules that run at once.
+    /// Rules that run beside others of their group, over all groups.
     pub rule_concurrency: usize,
     /// After a longer outage pending alerts begin anew.
     pub outage_tolerance: Duration,

@@ -149,7 +149,7 @@ pub(super) struct ServeArgs {
     /// it.
     #[arg(long = "query.cache-size", value_name = "SIZE", default_value = "64MB", value_parser = parse_bytes)]
     query_cache_size: u64,
-    /// Maximum number of rules evaluated concurrently over all groups.
+    /// Maximum number of rules evaluated concurrently with others of their group, over all groups.
     #[arg(long = "rules.max-concurrent-evals", value_name = "N", default_value_t = 4,
           value_parser = clap::value_parser!(u32).range(1..))]
     rule_concurrency: u32,
