@@ -10,6 +10,9 @@ pub enum Error {
     /// A rule file is refused.
     #[error(transparent)]
     File(#[from] crate::config::Error),
+    /// The states of alerts cannot be written anew.
+    #[error(transparent)]
+    Durable(#[from] crate::tsdb::Error),
     /// The states of alerts cannot be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Store {

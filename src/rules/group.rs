@@ -11,13 +11,13 @@ use super::evaluate::{External, Listener, Scene, evaluate_each};
 use super::metrics::name;
 use super::restore;
 use super::shared::Shared;
-use super::state::{Group, GroupKey, LastRun};
+use super::state::{Group, LastRun};
 use super::store::{Change, SavedGroup};
 use crate::lanes::Lane;
 use crate::model::Labels;
 use crate::notify;
 use crate::util::lock::lock;
-use crate::util::{Slots, brief};
+use crate::util::{Slots, brief, stable_hash};
 
 /// Pause before a group that panicked goes on.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
@@ -86,7 +86,8 @@ async fn evaluate_on(
     run: &mut watch::Receiver<Run>,
 ) -> Run {
     let interval_ms = interval_ms(group);
-    let slots = Slots::new(interval_ms, group_hash(&group.key()));
+    let hash = stable_hash([group.spec.file.as_str(), group.spec.name.as_str()]);
+    let slots = Slots::new(interval_ms, hash);
     let mut slot = slots.after(shared.clock.now_ms());
     if let Begin::Saved(saved) = &begin {
         restore_from_store(group, saved, slot, shared).await;
@@ -155,13 +156,6 @@ async fn wait_until_due(
 
 fn interval_ms(group: &Group) -> i64 {
     i64::try_from(group.spec.interval.as_millis()).unwrap_or(i64::MAX).max(1)
-}
-
-/// The same on every start, so that a restart keeps the slots.
-fn group_hash((file, name): &GroupKey) -> u64 {
-    // FNV-1a.
-    let bytes = file.bytes().chain([0xff]).chain(name.bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Evaluates all rules of a group for the time `at` (milliseconds).

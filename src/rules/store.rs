@@ -21,6 +21,7 @@ use super::state::{GroupKey, RuleKey};
 use crate::codec::frame::{put_record, read_record};
 use crate::codec::{ByteReader, ByteWriter as _};
 use crate::model::Labels;
+use crate::tsdb::durable;
 use crate::util::lock::lock;
 
 /// The file, in a folder of its own.
@@ -111,7 +112,7 @@ impl Store {
     pub(super) fn open(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(FILE);
         let failed = |action, source| Error::Store { action, path: path.clone(), source };
-        std::fs::create_dir_all(folder).map_err(|source| failed("create", source))?;
+        durable::create_dir(folder).map_err(|source| failed("create", source))?;
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => Some(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -133,7 +134,7 @@ impl Store {
         let inner = Inner { file: None, bytes: 0, whole_bytes: 0, established: found, groups };
         let store = Self { folder: folder.to_owned(), found, inner: Mutex::new(inner) };
         if found {
-            store.rewrite(&mut lock(&store.inner)).map_err(|source| failed("write", source))?;
+            store.rewrite(&mut lock(&store.inner))?;
         }
         Ok(store)
     }
@@ -237,21 +238,24 @@ impl Store {
         if !inner.established {
             return Ok(());
         }
+        let path = self.folder.join(FILE);
+        let failed = |source| Error::Store { action: "write", path: path.clone(), source };
         let written = match &mut inner.file {
             Some(file) if inner.bytes <= MIN_REWRITE_BYTES.max(inner.whole_bytes * REWRITE_FACTOR) => {
                 inner.bytes += bytes.len() as u64;
-                file.write_all(bytes).and_then(|()| if durably { file.sync_data() } else { Ok(()) })
+                let written = file.write_all(bytes);
+                written.and_then(|()| if durably { file.sync_data() } else { Ok(()) }).map_err(failed)
             }
             _ => self.rewrite(inner),
         };
-        written.map_err(|source| {
+        if written.is_err() {
             inner.file = None;
-            Error::Store { action: "write", path: self.folder.join(FILE), source }
-        })
+        }
+        written
     }
 
     /// Writes the whole state into a new file, which takes the place of the old one.
-    fn rewrite(&self, inner: &mut Inner) -> io::Result<()> {
+    fn rewrite(&self, inner: &mut Inner) -> Result<(), Error> {
         let mut out = HEADER.to_vec();
         for (key, group) in &inner.groups {
             for (rule, alerts) in &group.alerts {
@@ -261,14 +265,10 @@ impl Store {
                 }
             }
         }
-        let temporary = self.folder.join(format!("{FILE}.tmp"));
-        let mut file = File::create(&temporary)?;
-        file.write_all(&out)?;
-        file.sync_all()?;
+        durable::replace_file(&self.folder, FILE, &out)?;
         let path = self.folder.join(FILE);
-        std::fs::rename(&temporary, &path)?;
-        File::open(&self.folder)?.sync_all()?;
-        inner.file = Some(OpenOptions::new().append(true).open(&path)?);
+        let opened = OpenOptions::new().append(true).open(&path);
+        inner.file = Some(opened.map_err(|source| Error::Store { action: "open", path, source })?);
         (inner.bytes, inner.whole_bytes) = (out.len() as u64, out.len() as u64);
         Ok(())
     }

@@ -41,7 +41,7 @@ pub(in crate::tsdb) fn remove_file(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// When the disk refuses.
-pub(in crate::tsdb) fn create_dir(path: &Path) -> io::Result<()> {
+pub(crate) fn create_dir(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
@@ -67,7 +67,7 @@ mod tests;
 
 /// Replaces file `name` of folder `dir` by one that holds `bytes`, durably: the old or the new one is there whatever
 /// happens.
-pub(in crate::tsdb) fn replace_file(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+pub(crate) fn replace_file(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let temporary = dir.join(format!("{name}.tmp"));
     let mut file = File::create(&temporary).at("create", &temporary)?;
     file.write_all(bytes).at("write", &temporary)?;

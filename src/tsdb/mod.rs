@@ -10,7 +10,7 @@ pub mod chunk;
 pub mod compact;
 pub mod db;
 pub mod delete;
-mod durable;
+pub(crate) mod durable;
 pub mod error;
 pub mod exemplars;
 pub mod foreign;

@@ -11,5 +11,5 @@ pub mod stop;
 pub use brief::{brief, message};
 pub use byte_cache::ByteCache;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use slots::Slots;
+pub use slots::{Slots, stable_hash};
 pub use stop::StopToken;
