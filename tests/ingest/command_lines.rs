@@ -73,7 +73,7 @@ fn run(dir: &Path, args: &[String]) -> (Option<i32>, String) {
 
 #[test]
 fn command_lines_of_real_servers_start() {
-    let Some(folder) = super::conformance::folder("real") else { return };
+    let Some(folder) = crate::support::files::conformance("real") else { return };
     let lines = std::fs::read_to_string(folder.join("command-lines.txt")).expect("readable");
     let (mut started, mut refused) = (0, 0);
     for line in lines.lines() {

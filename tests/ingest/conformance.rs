@@ -9,19 +9,7 @@ use emberkeep::config::{Config, LoadOptions, load};
 use emberkeep::expfmt::{Entry, Format, Parser, parse_series};
 use emberkeep::model::LabelsBuf;
 
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
-pub(crate) fn folder(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("EMBERKEEP_CONFORMANCE")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"), PathBuf::from);
-    let folder = root.join(name);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    let required = std::env::var("EMBERKEEP_REQUIRE_ALL").is_ok_and(|value| value == "1");
-    assert!(!required, "{} is missing", folder.display());
-    println!("skipped: {} is missing", folder.display());
-    None
-}
+use crate::support::files::conformance as folder;
 
 fn files(folder: &Path, suffix: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)

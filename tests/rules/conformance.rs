@@ -3,22 +3,10 @@
 //! The data is looked for in `EMBERKEEP_CONFORMANCE`, then beside the checkout. Without it the tests say so and pass,
 //! unless `EMBERKEEP_REQUIRE_ALL=1`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
-pub(crate) fn folder(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("EMBERKEEP_CONFORMANCE")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"), PathBuf::from);
-    let folder = root.join(name);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    let required = std::env::var("EMBERKEEP_REQUIRE_ALL").is_ok_and(|value| value == "1");
-    assert!(!required, "{} is missing", folder.display());
-    println!("skipped: {} is missing", folder.display());
-    None
-}
+use crate::support::files::conformance as folder;
 
 /// The rows of the table in the page of the folder: file, command, exit code.
 fn rows(folder: &Path) -> Vec<(String, String, i32)> {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-use crate::conformance::{folder, said_by};
+use crate::conformance::said_by;
+use crate::support::files::conformance as folder;
 
 /// A folder with a link of that name.
 fn promtool_link() -> (tempfile::TempDir, PathBuf) {

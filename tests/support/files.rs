@@ -1,6 +1,6 @@
-//! Copies of folders, as a process that dies leaves them.
+//! Folders: copies as a process that dies leaves them, and the conformance data.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Copies what is below `from` to `to`, which is made. Files that vanish meanwhile are left out.
 pub fn copy_dir(from: &Path, to: &Path) {
@@ -18,4 +18,19 @@ pub fn copy_dir(from: &Path, to: &Path) {
             }
         }
     }
+}
+
+/// The folder `name` of the conformance data: in `EMBERKEEP_CONFORMANCE`, or beside the checkout. Without it this says so,
+/// and fails under `EMBERKEEP_REQUIRE_ALL=1`.
+pub fn conformance(name: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("EMBERKEEP_CONFORMANCE")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"), PathBuf::from);
+    let folder = root.join(name);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    let required = std::env::var("EMBERKEEP_REQUIRE_ALL").is_ok_and(|value| value == "1");
+    assert!(!required, "{} is missing", folder.display());
+    println!("skipped: {} is missing", folder.display());
+    None
 }
