@@ -54,6 +54,12 @@ impl Client {
         Ok(Answer { body, took: started.elapsed() })
     }
 
+    /// What the server says of itself, in the text format.
+    pub(super) fn own_metrics(&self) -> Result<String, Failure> {
+        let body = self.runtime.block_on(self.api.get(&format!("{}/metrics", self.url)))?;
+        Ok(String::from_utf8(body)?)
+    }
+
     /// The single number an instant query gives at `time_ms`; `None` where the result is empty.
     pub(super) fn number(&self, query: &str, time_ms: i64) -> Result<Option<f64>, Failure> {
         let time = seconds(time_ms);

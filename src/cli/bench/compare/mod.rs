@@ -1,8 +1,9 @@
 //! `bench compare`: the same work for several servers, one after another, as a table.
 //!
-//! [`server`] starts, stops and kills them; [`table`] holds the rows and their goals; this file does the work. Each
+//! [`server`] starts, stops and kills them; [`rules`] writes rule files; [`table`] holds the rows and their goals; this file does the work. Each
 //! piece of work ([`Scenario`]) has a fresh directory and a fresh process, and gives the figures of several rows.
 
+mod rules;
 mod server;
 mod table;
 
@@ -50,6 +51,8 @@ enum Scenario {
     Million,
     /// 30 days of 1,196 series by remote write, disk, a clean restart, queries.
     Month,
+    /// 10,000 rules in 500 groups every 15 s over 100,464 scraped series, for servers that evaluate rules.
+    Rules,
 }
 
 #[derive(Debug, Args)]
@@ -66,7 +69,7 @@ pub(in crate::cli) struct CompareArgs {
     #[arg(long, value_name = "BIN")]
     victoriametrics: Option<PathBuf>,
     /// Work to do.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "write,day,scrape,million,month")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "write,day,scrape,million,month,rules")]
     rows: Vec<Scenario>,
     /// Do about a tenth of the work; the figures say less.
     #[arg(long)]
@@ -180,6 +183,9 @@ impl Bench<'_> {
             Scenario::Scrape => self.scrape(column),
             Scenario::Million => self.million(column),
             Scenario::Month => self.month(column),
+            // It has a program of its own for rules.
+            Scenario::Rules if self.candidate.kind == Kind::VictoriaMetrics => Ok(()),
+            Scenario::Rules => self.rules(column),
         }
     }
 
@@ -266,6 +272,34 @@ impl Bench<'_> {
         column.set_with_note(Work::MonthRestart, restarted.answering, note);
         let ranges = [7, 30].map(|days| (days, u64::from(days) * DAY));
         queries(&running, plan, &ranges, Work::MonthQueries, column)
+    }
+
+    fn rules(&self, column: &mut Column) -> Result<(), Failure> {
+        const TARGETS: u32 = 168;
+        let number = self.less(10_000, 1000);
+        let seconds = u64::from(self.less(120, 45));
+        // The second evaluation sees two scrapes.
+        let warm_up = rules::INTERVAL_SECONDS * 4;
+        let bodies = (seconds + warm_up) / rules::INTERVAL_SECONDS + 3;
+        let exporters = Exporters::start(self.fleet, TARGETS, usize::try_from(bodies)?, 0)?;
+        let config = scrape_targets::config(exporters.address, TARGETS, u32::try_from(rules::INTERVAL_SECONDS)?);
+        let config = rules::write(self.dir, &config, self.fleet, number)?;
+        let running = self.candidate.start(self.dir, Some(&config))?;
+        let client = Client::new(&running.url)?;
+        let times = (Duration::from_secs(warm_up), Duration::from_secs(seconds));
+        let scraped = exporters.measure(Some(running.pid()), times)?;
+        let server = scraped.server.ok_or("the process was not measured")?;
+        let metrics = client.own_metrics()?;
+        let expected = f64::from(number) * (seconds / rules::INTERVAL_SECONDS) as f64;
+        let evaluated = rules::sum(&metrics, rules::EVALUATED);
+        if evaluated < expected {
+            return Err(format!("{evaluated} rules were evaluated, at least {expected} are expected").into());
+        }
+        let missed = rules::sum(&metrics, rules::MISSED);
+        let note = (missed > 0.0).then(|| format!("{missed} evaluations of groups missed"));
+        column.set_with_note(Work::RulesCpu, server.cpu_seconds / scraped.took.as_secs_f64(), note);
+        column.set(Work::RulesMemory, server.resident_bytes as f64 / f64::from(1 << 20));
+        Ok(())
     }
 
     /// The size that is meant, or the one of a quick run.
