@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{Failure, output};
 use crate::model::Labels;
 use crate::net::ApiClient;
+use crate::promql::short_float;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum QueryCommand {
@@ -165,20 +166,21 @@ fn ask(target: &Target, endpoint: &str, form: &[(&str, String)]) -> Result<(), F
     Ok(())
 }
 
-/// Prints a result as promtool does: one series a line, then its samples.
+/// Prints a result as promtool does: one series a line, then its samples, histograms last.
 fn print_result(data: &Value) {
-    let pair = |pair: &Value| format!("{} @[{}]", pair[1].as_str().unwrap_or_default(), pair[0]);
+    let pair = |pair: &Value| format!("{} @[{}]", sample(&pair[1]), pair[0]);
     match data["resultType"].as_str() {
         Some("vector") => {
             for series in data["result"].as_array().into_iter().flatten() {
-                output::line(&format!("{} => {}", metric(&series["metric"]), pair(&series["value"])));
+                let value = series.get("histogram").unwrap_or(&series["value"]);
+                output::line(&format!("{} => {}", metric(&series["metric"]), pair(value)));
             }
         }
         Some("matrix") => {
             for series in data["result"].as_array().into_iter().flatten() {
                 output::line(&format!("{} =>", metric(&series["metric"])));
-                for value in series["values"].as_array().into_iter().flatten() {
-                    output::line(&pair(value));
+                for samples in [&series["values"], &series["histograms"]] {
+                    samples.as_array().into_iter().flatten().for_each(|value| output::line(&pair(value)));
                 }
             }
         }
@@ -190,6 +192,37 @@ fn print_result(data: &Value) {
                 output::line(&item.as_str().map_or_else(|| output::labels(&labels(item)), str::to_owned));
             }
         }
+    }
+}
+
+/// A value: a number, or a native histogram with its populated buckets.
+fn sample(value: &Value) -> String {
+    if let Some(text) = value.as_str() {
+        return text.parse().map_or_else(|_| text.to_owned(), decimal);
+    }
+    let number = |value: &Value| value.as_str().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN);
+    let bucket = |bucket: &Value| {
+        // 0: open to the left, 1: to the right, 2: on both sides, 3: on none.
+        let (open, close) = match bucket[0].as_u64() {
+            Some(0) => ("(", "]"),
+            Some(1) => ("[", ")"),
+            Some(3) => ("[", "]"),
+            _ => ("(", ")"),
+        };
+        let (lower, upper) = (short_float(number(&bucket[1])), short_float(number(&bucket[2])));
+        format!("{open}{lower},{upper}{close}:{}", decimal(number(&bucket[3])))
+    };
+    let buckets: Vec<String> = value["buckets"].as_array().into_iter().flatten().map(bucket).collect();
+    let (count, sum) = (number(&value["count"]), number(&value["sum"]));
+    format!("Count: {count:.6}, Sum: {sum:.6}, Buckets: [{}]", buckets.join(" "))
+}
+
+/// A number without an exponent, as Go writes it.
+fn decimal(value: f64) -> String {
+    if value.is_infinite() {
+        format!("{}Inf", if value > 0.0 { '+' } else { '-' })
+    } else {
+        value.to_string()
     }
 }
 

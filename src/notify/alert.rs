@@ -35,6 +35,11 @@ impl Alert {
     ) -> Self {
         Self { identity: labels.clone(), labels, annotations, starts_at_ms, ends_at_ms, generator_url }
     }
+
+    /// Bytes of its texts, roughly.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.labels.packed_len() + self.annotations.packed_len() + self.generator_url.len()
+    }
 }
 
 /// The alerts that `rules` leave, with their labels as they make them, and with those of `external` that they lack. An

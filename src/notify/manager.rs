@@ -101,6 +101,7 @@ impl Notifier {
             external_labels: Labels::empty(),
             clients: Clients::new(),
             running: Vec::new(),
+            leaving: Vec::new(),
             tasks: JoinSet::new(),
             loops_of: HashMap::new(),
             handle: handle.clone(),
@@ -155,6 +156,8 @@ struct Running {
     /// The settings with which it was found.
     group: Arc<AlertmanagerConfig>,
     end: watch::Sender<End>,
+    /// Closed when it is over.
+    over: watch::Receiver<()>,
 }
 
 struct Coordinator {
@@ -166,6 +169,8 @@ struct Coordinator {
     external_labels: Labels,
     clients: Clients,
     running: Vec<Running>,
+    /// Those that still send what waited when their Alertmanager left.
+    leaving: Vec<Running>,
     /// The loops, those that are to end as well; each returns its URL.
     tasks: JoinSet<String>,
     /// How many of these there are for a URL.
@@ -255,9 +260,11 @@ impl Coordinator {
         }
         self.publish(dropped);
         // Nothing new comes to these any more.
-        for gone in old {
+        for gone in &old {
             let _ = gone.end.send(Some(Instant::now() + DRAIN_TIMEOUT));
         }
+        self.leaving.retain(|running| running.over.has_changed().is_ok());
+        self.leaving.extend(old);
     }
 
     /// The Alertmanagers that are to be told, each with its group, and the URLs of those that are dropped. The same URL
@@ -284,12 +291,23 @@ impl Coordinator {
         let panics = self.metrics.panics.clone();
         let send_loop = Arc::new(SendLoop::new(url, queue_capacity, batch_size, delivery, metrics, panics));
         let (end, watch) = watch::channel(None);
+        let (is_over, over) = watch::channel(());
         let task = Arc::clone(&send_loop);
+        // What a loop before it still sends are older states of the same alerts.
+        let same =
+            |running: &&Running| running.send_loop.url == task.url && same_alerts(&running.group, &group);
+        let before: Vec<_> = self.leaving.iter().filter(same).map(|running| running.over.clone()).collect();
         self.tasks.spawn(async move {
-            task.run(watch).await;
+            let before = async {
+                for mut over in before {
+                    while over.changed().await.is_ok() {}
+                }
+            };
+            task.run(before, watch).await;
+            drop(is_over);
             task.url.clone()
         });
-        Running { send_loop, group, end }
+        Running { send_loop, group, end, over }
     }
 
     /// A loop is over: its metrics go with the last one of its URL.

@@ -36,6 +36,11 @@ impl PostError {
             }
         }
     }
+
+    /// Whether the body was more than the Alertmanager, or what is before it, takes.
+    pub(super) fn is_too_large(&self) -> bool {
+        matches!(self, Self::Status { code: 413, .. })
+    }
 }
 
 /// Time to wait for the body of an answer, which decides nothing.

@@ -1,6 +1,7 @@
 //! The alerts that wait for one Alertmanager: in the order in which they came, each once, in its newest state.
 //!
-//! **Invariants**: there are never more than the capacity; when there are, the oldest leave.
+//! **Invariants**: there are never more than the capacity, nor more text than [`MAX_BYTES`]; when there are, the oldest
+//! leave.
 //!
 //! **Cost**: what is put in and taken out costs the same however many there are.
 
@@ -9,6 +10,11 @@ use std::sync::Arc;
 
 use super::alert::Alert;
 use crate::model::Labels;
+
+/// Bytes of texts that may wait for one Alertmanager.
+const MAX_BYTES: usize = 64 << 20;
+/// Bytes of texts of one request; a single alert may be larger.
+const MAX_BATCH_BYTES: usize = 4 << 20;
 
 /// An alert that waits.
 #[derive(Debug, Clone)]
@@ -36,6 +42,8 @@ pub(super) struct Queue {
     first: i64,
     /// The number of each alert that waits.
     numbers: HashMap<Labels, i64>,
+    /// Bytes of the texts of all that wait.
+    bytes: usize,
     /// How many were taken and neither given back nor done with.
     taken: usize,
     /// Whether alerts had to leave when it was changed last.
@@ -51,6 +59,7 @@ impl Queue {
             entries: VecDeque::new(),
             first: 0,
             numbers: HashMap::new(),
+            bytes: 0,
             taken: 0,
             overflowed: false,
             closed: false,
@@ -70,15 +79,17 @@ impl Queue {
         }
         for alert in alerts {
             let entry = Entry { alert: Arc::clone(alert), attempts: 0 };
+            self.bytes += alert.text_bytes();
             if let Some(waiting) = self.waiting(&alert.identity) {
-                *waiting = entry;
+                let before = std::mem::replace(waiting, entry);
+                self.bytes -= before.alert.text_bytes();
                 added.replaced += 1;
-                continue;
+            } else {
+                let number = self.first + i64::try_from(self.entries.len()).unwrap_or(i64::MAX);
+                self.numbers.insert(alert.identity.clone(), number);
+                self.entries.push_back(entry);
             }
-            let number = self.first + i64::try_from(self.entries.len()).unwrap_or(i64::MAX);
-            self.numbers.insert(alert.identity.clone(), number);
-            self.entries.push_back(entry);
-            if self.entries.len() > self.capacity {
+            while self.entries.len() > self.capacity || self.bytes > MAX_BYTES {
                 self.pop();
                 added.dropped += 1;
             }
@@ -86,9 +97,16 @@ impl Queue {
         added
     }
 
-    /// Takes up to `count` alerts, the oldest first.
+    /// Takes up to `count` alerts that fit one request, the oldest first.
     pub(super) fn take(&mut self, count: usize) -> Vec<Entry> {
-        let batch: Vec<Entry> = std::iter::from_fn(|| self.pop()).take(count).collect();
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while let Some(next) = self.entries.front().filter(|_| batch.len() < count) {
+            bytes += next.alert.text_bytes();
+            if bytes > MAX_BATCH_BYTES && !batch.is_empty() {
+                break;
+            }
+            batch.extend(self.pop());
+        }
         self.taken = batch.len();
         batch
     }
@@ -105,10 +123,12 @@ impl Queue {
         for entry in batch.into_iter().rev() {
             if self.waiting(&entry.alert.identity).is_some() {
                 added.replaced += 1;
-            } else if self.entries.len() >= self.capacity {
+            } else if self.entries.len() >= self.capacity || self.bytes + entry.alert.text_bytes() > MAX_BYTES
+            {
                 added.dropped += 1;
             } else {
                 self.first -= 1;
+                self.bytes += entry.alert.text_bytes();
                 self.numbers.insert(entry.alert.identity.clone(), self.first);
                 self.entries.push_front(entry);
             }
@@ -132,6 +152,7 @@ impl Queue {
     fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
         self.first += 1;
+        self.bytes -= entry.alert.text_bytes();
         self.numbers.remove(&entry.alert.identity);
         Some(entry)
     }
@@ -230,6 +251,34 @@ mod tests {
         queue.take(2);
         queue.done();
         assert_eq!(queue.close(), 1);
+    }
+
+    fn large(name: &str, bytes: usize) -> Arc<Alert> {
+        let annotations = Labels::from_pairs([("summary", "x".repeat(bytes))]);
+        Arc::new(Alert::new(Labels::from_pairs([("alertname", name)]), annotations, (0, 1), String::new()))
+    }
+
+    #[test]
+    fn texts_are_bounded_in_the_queue_and_in_a_request() {
+        let mut queue = Queue::new(100);
+        let names = ["a", "b", "c", "d"];
+        queue.push(&names.map(|name| large(name, MAX_BATCH_BYTES / 2)));
+        let sizes: Vec<usize> = std::iter::from_fn(|| Some(queue.take(9).len())).take(5).collect();
+        assert_eq!(sizes, [1, 1, 1, 1, 0]);
+        queue.push(&names.map(|name| large(name, 100)));
+        assert_eq!(queue.take(9).len(), 4);
+        assert_eq!(queue.bytes, 0);
+        let many: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+        let added: Vec<Added> = many.iter().map(|name| queue.push(&[large(name, MAX_BATCH_BYTES)])).collect();
+        let dropped = added.iter().map(|added| added.dropped).sum::<usize>();
+        assert_eq!((dropped, queue.len()), (5, 15));
+        let batch = queue.take(9);
+        assert_eq!(shown(&batch), "51");
+        queue.push(&[large("more", MAX_BATCH_BYTES)]);
+        assert_eq!(queue.give_back(batch), Added { replaced: 0, dropped: 1 });
+        // A state that is larger than before makes room too.
+        assert_eq!(queue.push(&[large("more", MAX_BATCH_BYTES * 4)]).replaced, 1);
+        assert!(queue.bytes <= MAX_BYTES && queue.len() < 15, "{}", queue.len());
     }
 
     /// Against a list that is searched from its beginning.

@@ -1,10 +1,12 @@
 //! One Alertmanager over time: what waits for it is sent in batches, one after another.
 //!
 //! A request that fails for a reason that may pass is made again, less and less often, with what came meanwhile; an
-//! alert is given up after some attempts. Nobody waits for this but this Alertmanager.
+//! alert is given up after some attempts. What is too large for an Alertmanager is sent in halves from then on. Nobody
+//! waits for this but this Alertmanager.
 //!
 //! **Locking**: one mutex around the queue, never held across an await.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -41,7 +43,8 @@ pub(super) struct Delivery {
 /// Sends alerts to one Alertmanager.
 pub(super) struct SendLoop {
     pub(super) url: String,
-    batch_size: usize,
+    /// Alerts of one request at most; less once a request was too large.
+    batch_size: AtomicUsize,
     queue: Mutex<Queue>,
     wake: Notify,
     /// May be changed at any time; the next request is made that way.
@@ -62,7 +65,7 @@ impl SendLoop {
     ) -> Self {
         Self {
             url,
-            batch_size,
+            batch_size: AtomicUsize::new(batch_size),
             queue: Mutex::new(Queue::new(capacity)),
             wake: Notify::new(),
             delivery: ArcSwap::from_pointee(delivery),
@@ -103,8 +106,8 @@ impl SendLoop {
         self.metrics.queue_length.inc_by(signed(after) - signed(before));
     }
 
-    /// Sends what waits until `end` is set; then goes on until nothing waits, or until that time.
-    pub(super) async fn run(&self, end: watch::Receiver<End>) {
+    /// Sends what waits, once `before` is over, until `end` is set; then goes on until nothing waits, or until that time.
+    pub(super) async fn run(&self, before: impl Future<Output = ()>, end: watch::Receiver<End>) {
         let mut deadline = end.clone();
         let over = async {
             // Who forgets to say when it has to be over means now.
@@ -113,6 +116,7 @@ impl SendLoop {
         };
         let what = format!("sending alerts to {}", self.url);
         let send = async {
+            before.await;
             while self.panics.guard_future(&what, self.deliver(end.clone())).await.is_none() {
                 sleep(FIRST_PAUSE).await;
             }
@@ -142,6 +146,16 @@ impl SendLoop {
                 failures = 0;
                 continue;
             };
+            if error.is_too_large() && self.halve(batch.len()) {
+                let (count, size) = (batch.len(), self.batch_size.load(Ordering::Relaxed));
+                tracing::warn!(alertmanager = self.url, count, size, %error, "sending smaller batches of alerts");
+                self.metrics.errors.inc_by(count as u64);
+                let (added, _) = self.change(|queue| queue.give_back(batch));
+                if added.dropped > 0 {
+                    tracing::warn!(alertmanager = self.url, dropped = added.dropped, "alert queue full");
+                }
+                continue;
+            }
             let (count, may_pass) = (batch.len(), error.may_pass());
             let given_up = self.failed(batch, may_pass);
             if failures == 0 || given_up > 0 {
@@ -162,13 +176,21 @@ impl SendLoop {
         }
     }
 
+    /// After a request with so many alerts was too large: whether fewer are sent at once from now on.
+    fn halve(&self, count: usize) -> bool {
+        if count > 1 {
+            self.batch_size.store(count / 2, Ordering::Relaxed);
+        }
+        count > 1
+    }
+
     /// What to send next; none when it is over.
     async fn next_batch(&self, end: &mut watch::Receiver<End>) -> Option<Vec<Entry>> {
         loop {
             {
                 let mut queue = lock(&self.queue);
                 let before = queue.len();
-                let batch = queue.take(self.batch_size);
+                let batch = queue.take(self.batch_size.load(Ordering::Relaxed));
                 self.count_waiting(before, queue.len());
                 if !batch.is_empty() {
                     return Some(batch);

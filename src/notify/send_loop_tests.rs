@@ -64,6 +64,14 @@ struct Started {
 }
 
 fn start(capacity: usize, answers: impl IntoIterator<Item = Answer>) -> Started {
+    start_after(std::future::ready(()), capacity, answers)
+}
+
+fn start_after(
+    before: impl Future<Output = ()> + Send + 'static,
+    capacity: usize,
+    answers: impl IntoIterator<Item = Answer>,
+) -> Started {
     let mut registry = Registry::default();
     let metrics = NotifyMetrics::new(capacity, &mut registry);
     let (sender, seen) = mpsc::unbounded_channel();
@@ -80,7 +88,7 @@ fn start(capacity: usize, answers: impl IntoIterator<Item = Answer>) -> Started 
     ));
     let (end, watch) = watch::channel(None);
     let running = Arc::clone(&send_loop);
-    let task = tokio::spawn(async move { running.run(watch).await });
+    let task = tokio::spawn(async move { running.run(before, watch).await });
     Started { send_loop, begun: Instant::now(), seen, end, task, registry }
 }
 
@@ -253,4 +261,36 @@ async fn a_panic_does_not_end_the_loop() {
     assert_eq!(it.next().await, seen(0, "a1 b1"));
     assert_eq!(it.next().await, seen(1, "c1"));
     assert_eq!(it.send_loop.panics.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_large_is_sent_in_halves() {
+    let mut it = start(10, [Status(413), Status(413), Answer::Ok, Status(413)]);
+    it.push("abc", 1);
+    assert_eq!(it.next().await, seen(0, "a1 b1"));
+    // An alert that is too large by itself is given up.
+    assert_eq!(it.next().await, seen(0, "a1"));
+    assert_eq!(it.next().await, seen(0, "b1"));
+    assert_eq!(it.next().await, seen(0, "c1"));
+    it.push("de", 1);
+    assert_eq!(it.next().await, seen(0, "d1"));
+    assert_eq!(it.next().await, seen(0, "e1"));
+    it.nothing().await;
+    assert_eq!(it.counts(), [3, 4, 2, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_before_the_loop_before_is_over_nor_waited_for_beyond_the_end() {
+    let (over, wait) = tokio::sync::oneshot::channel::<()>();
+    let mut it = start_after(async { drop(wait.await) }, 10, []);
+    it.push("a", 1);
+    it.nothing().await;
+    it.push("a", 2);
+    drop(over);
+    assert_eq!(it.next().await, seen(3600, "a2"));
+    let mut it = start_after(std::future::pending(), 10, []);
+    it.push("a", 1);
+    it.end(Duration::from_secs(5));
+    assert_eq!(it.over().await, 5);
+    assert_eq!(it.counts(), [0, 0, 1, 0]);
 }

@@ -33,7 +33,7 @@ pub trait Backend: Send + Sync {
     fn query_text(&self, query: &str, time: i64, stop: &StopToken) -> Result<Vec<VectorSample>, String>;
 
     /// Stores samples with the timestamp `time` (milliseconds), all at once. What is refused for its time or its labels is
-    /// left out, and told as text.
+    /// left out, and told as text; a sample older than the newest of its series always is.
     ///
     /// # Errors
     /// A reason for people: nothing is stored.
@@ -95,7 +95,7 @@ impl Backend for DbBackend {
     }
 
     fn write(&self, samples: &[Output], time: i64) -> Result<Option<String>, String> {
-        let mut appender = self.db.appender(None);
+        let mut appender = self.db.appender(None).in_order();
         for sample in samples {
             let series = appender.series(&sample.labels);
             match &sample.histogram {
@@ -112,11 +112,42 @@ impl Backend for DbBackend {
     }
 
     fn write_stale(&self, series: &[Labels], time: i64) -> Result<(), String> {
-        let mut appender = self.db.appender(None);
+        let mut appender = self.db.appender(None).in_order();
         for labels in series {
             let series = appender.series(labels);
             appender.append(series, time, stale_nan());
         }
         appender.commit(CommitMode::Each).map(|_| ()).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::promql::{EngineOptions, Value};
+    use crate::telemetry::Registry;
+    use crate::tsdb::{Limits, TsdbOptions};
+    use crate::util::ManualClock;
+
+    #[test]
+    fn samples_of_rules_come_in_order_whatever_the_window_for_others() {
+        let dir = tempfile::tempdir().expect("dir");
+        let limits = Limits { out_of_order_ms: 3_600_000, ..Limits::default() };
+        let options = TsdbOptions { limits, ..TsdbOptions::new(dir.path()) };
+        let db = Tsdb::open(options, Arc::new(ManualClock::new(1_000_000)), &mut Registry::default());
+        let backend = DbBackend {
+            engine: Arc::new(Engine::new(EngineOptions::default())),
+            db: Arc::new(db.expect("database opens")),
+        };
+        let sample = |value| {
+            let labels = Labels::from_pairs([("__name__", "a")]);
+            [Output { labels, value, histogram: None }]
+        };
+        assert_eq!(backend.write(&sample(1.0), 900_000), Ok(None));
+        let refused = backend.write(&sample(2.0), 800_000).expect("nothing fails");
+        assert_eq!(refused.as_deref(), Some("1 of 1 samples were not stored: out of order sample"));
+        let result = backend.engine.instant(&*backend.db, "a[10m]", 900_000, &QueryOptions::default());
+        let Value::Matrix(series) = result.expect("a query").value else { panic!("not a matrix") };
+        assert_eq!(series[0].samples.timestamps, [900_000]);
     }
 }

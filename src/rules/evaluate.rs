@@ -20,6 +20,8 @@ const ALERT_STATE: &str = "alertstate";
 
 /// Time that the texts of all alerts of a rule may take in one evaluation; the rule fails then, and its alerts stay.
 const TEXTS_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of labels and annotations of all alerts of a rule; it fails beyond that, and its alerts stay.
+const MAX_TEXT_BYTES: usize = 64 << 20;
 
 /// What the texts of alerts can say of this server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -220,7 +222,7 @@ fn expanded(
 ) -> Result<Vec<Found>, String> {
     let mut seen = HashSet::with_capacity(found.len());
     let mut out = Vec::with_capacity(found.len());
-    let mut buffer = LabelsBuf::new();
+    let (mut buffer, mut bytes) = (LabelsBuf::new(), 0usize);
     let limits = Limits { deadline: Instant::now().checked_add(TEXTS_TIMEOUT), ..Limits::default() };
     for sample in found {
         let data = Data {
@@ -260,6 +262,10 @@ fn expanded(
         }
         let annotations = alerting.annotations.iter().map(|(name, text)| (name.as_str(), expand(text)));
         let annotations = Labels::from_pairs(annotations);
+        bytes = bytes.saturating_add(labels.packed_len()).saturating_add(annotations.packed_len());
+        if bytes > MAX_TEXT_BYTES {
+            return Err(format!("labels and annotations of the alerts exceed {} MiB", MAX_TEXT_BYTES >> 20));
+        }
         // A native histogram has no value that would fit.
         let value = if sample.histogram.is_some() { 0.0 } else { sample.value };
         out.push(Found { labels, annotations, value });

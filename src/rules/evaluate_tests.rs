@@ -167,6 +167,20 @@ fn a_limit_fails_the_rule_and_leaves_its_series() {
 }
 
 #[test]
+fn texts_of_all_alerts_of_a_rule_are_bounded() {
+    let long = "x".repeat(1 << 17);
+    let rules = format!("  - {{alert: A, expr: x, annotations: {{summary: '{long}{{{{ $value }}}}'}}}}\n");
+    let names: Vec<String> = (0..512).map(|number| number.to_string()).collect();
+    let labels: Vec<[(&str, &str); 2]> =
+        names.iter().map(|i| [("__name__", "x"), ("i", i.as_str())]).collect();
+    let series: Vec<(&[(&str, &str)], &str)> = labels.iter().map(|labels| (&labels[..], "1 1")).collect();
+    let stage = Stage::new(&rules, &series[..10]);
+    assert_eq!(stage.at(0), [] as [&str; 0]);
+    let stage = Stage::new(&rules, &series);
+    assert_eq!(stage.at(0), ["labels and annotations of the alerts exceed 64 MiB"]);
+}
+
+#[test]
 fn alerts_show_as_series_and_are_told() {
     let rules = "  - alert: Down\n    expr: up == 0\n    for: 10s\n    labels: {severity: page, to: '{{ $labels.i }}', none: ''}\n    \
                  annotations: {a: '{{ $value }} at {{ .ExternalURL }} in {{ $externalLabels.dc }}', \

@@ -237,6 +237,13 @@ pub struct DbAppender<'a> {
 }
 
 impl DbAppender<'_> {
+    /// Refuses samples that are out of order, whatever the database takes otherwise.
+    #[must_use]
+    pub fn in_order(mut self) -> Self {
+        self.inner.in_order();
+        self
+    }
+
     /// See [`Appender::series`].
     pub fn series(&mut self, labels: &Labels) -> SeriesRef {
         self.inner.series(labels)

@@ -105,6 +105,23 @@ fn servers_are_asked_and_answers_printed_as_promtool_does() {
         &[],
         "scalar: 1 @[1.5]\n",
     );
+    let histogram = concat!(
+        r#"{"count":"10","sum":"3897.5","buckets":[[1,"-4870.99","-4466.8","1"],[0,"4466.8","4870.99","7.5"],"#,
+        r#"[3,"-0.001","0.001","2"],[0,"1e+09","+Inf","2e+07"]]}"#
+    );
+    // As promtool 3.14 printed it.
+    let shown = "Count: 10.000000, Sum: 3897.500000, Buckets: [[-4870.99,-4466.8):1 (4466.8,4870.99]:7.5 \
+                 [-0.001,0.001]:2 (1e+09,+Inf]:20000000]";
+    let vector = format!(
+        r#"{{"resultType":"vector","result":[{{"metric":{{"__name__":"h"}},"histogram":[1.5,{histogram}]}},{{"metric":{{"__name__":"f"}},"value":[1.5,"1e+09"]}}]}}"#
+    );
+    let expected = format!("h => {shown} @[1.5]\nf => 1000000000 @[1.5]\n");
+    check((&["query", "instant"], &["h"], &vector), &[], &expected);
+    let matrix = format!(
+        r#"{{"resultType":"matrix","result":[{{"metric":{{"__name__":"h"}},"values":[[1.5,"3"]],"histograms":[[2.5,{histogram}]]}}]}}"#
+    );
+    let expected = format!("h =>\n3 @[1.5]\n{shown} @[2.5]\n");
+    check((&["query", "range"], &["h", "--start=1", "--end=3"], &matrix), &[], &expected);
     check(
         (&["query", "range", "--end=1000"], &["up"], r#"{"resultType":"matrix","result":[]}"#),
         &["POST /api/v1/query_range HTTP", "query=up&start=700&end=1000&step=1"],

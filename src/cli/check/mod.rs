@@ -1,6 +1,7 @@
 //! `check`: look at files without running the server.
 
 mod config;
+mod metrics;
 mod rules;
 
 use clap::Subcommand;
@@ -11,6 +12,8 @@ use super::Failure;
 pub(super) enum CheckCommand {
     /// Check configuration files and the rule files they name.
     Config(config::ConfigArgs),
+    /// Check the exposition of a target, read from standard input.
+    Metrics(metrics::MetricsArgs),
     /// Check rule files.
     Rules(rules::RulesArgs),
 }
@@ -18,6 +21,7 @@ pub(super) enum CheckCommand {
 pub(super) fn run(command: CheckCommand) -> Result<(), Failure> {
     match command {
         CheckCommand::Config(args) => config::run(&args),
+        CheckCommand::Metrics(args) => metrics::run(&args),
         CheckCommand::Rules(args) => rules::run(&args),
     }
 }

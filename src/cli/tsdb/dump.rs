@@ -1,25 +1,38 @@
-//! `tsdb dump`: samples as lines `{labels} value timestamp`, the form of Prometheus' own tool; or exemplars, with a hash
-//! and their own labels between.
+//! `tsdb dump`: samples as lines `{labels} value timestamp`, the form of Prometheus' own tool, or as an OpenMetrics file;
+//! or exemplars, with a hash and their own labels between.
 
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{Failure, Selection, look_at, output};
 use crate::model::histogram::{Buckets, CUSTOM_SCHEMA};
-use crate::model::{Exemplar, Histogram, Labels, Samples};
+use crate::model::name::{is_plain_label_name, is_plain_metric_name};
+use crate::model::{Exemplar, Histogram, Labels, METRIC_NAME, Samples, is_stale};
 use crate::storage::{Queryable as _, SelectRequest, SeriesSet, Watch};
 use crate::tsdb::Beside;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// `{labels} value timestamp`, in milliseconds.
+    Lines,
+    /// An OpenMetrics file, for `tsdb import openmetrics`. Native histograms and staleness markers are left out: the
+    /// format has none.
+    Openmetrics,
+}
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DumpArgs {
     #[command(flatten)]
     selection: Selection,
     /// Print exemplars instead of samples.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     exemplars: bool,
+    /// How samples are printed.
+    #[arg(long, value_enum, default_value = "lines")]
+    format: Form,
     /// The data directory.
     #[arg(default_value = crate::cli::serve::DEFAULT_DATA_DIR)]
     path: PathBuf,
@@ -51,12 +64,18 @@ pub(super) fn run(args: &DumpArgs) -> Result<(), Failure> {
     for index in 0..set.len() {
         set.read(index, range, &mut samples)?;
         text.clear();
-        print_series(&set.labels(index), &samples, &mut text);
+        match args.format {
+            Form::Lines => print_series(&set.labels(index), &samples, &mut text),
+            Form::Openmetrics => expose_series(&set.labels(index), &samples, &mut text),
+        }
         match out.write_all(text.as_bytes()) {
             // Whoever reads has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(db.close()?),
             written => written?,
         }
+    }
+    if args.format == Form::Openmetrics {
+        out.write_all(b"# EOF\n")?;
     }
     out.flush()?;
     Ok(db.close()?)
@@ -91,6 +110,33 @@ fn print_series(labels: &Labels, samples: &Samples, out: &mut String) {
         // Writing to text cannot fail.
         let _ = writeln!(out, "{name} {value} {timestamp}");
     }
+}
+
+/// Writes a series as OpenMetrics has it.
+fn expose_series(labels: &Labels, samples: &Samples, out: &mut String) {
+    let name = labels.metric_name();
+    let plain = is_plain_metric_name(name);
+    let quoted = (!plain && !name.is_empty()).then(|| in_quotes(name));
+    let pairs = labels.iter().filter(|(name, _)| *name != METRIC_NAME).map(|(name, value)| {
+        let name = if is_plain_label_name(name) { name.to_owned() } else { in_quotes(name) };
+        format!("{name}={}", in_quotes(value))
+    });
+    let inside: Vec<String> = quoted.into_iter().chain(pairs).collect();
+    let series = format!("{}{{{}}}", if plain { name } else { "" }, inside.join(","));
+    let mut histograms = samples.histograms.iter().peekable();
+    for (index, (timestamp, value)) in samples.iter().enumerate() {
+        if histograms.next_if(|(at, _)| *at == index).is_some() || is_stale(value) {
+            continue;
+        }
+        let (seconds, millis) = (timestamp / 1000, (timestamp % 1000).unsigned_abs());
+        let sign = if timestamp < 0 && seconds == 0 { "-" } else { "" };
+        let _ = writeln!(out, "{series} {} {sign}{seconds}.{millis:03}", float_text(value));
+    }
+}
+
+/// Text in double quotes, with the three escapes of OpenMetrics.
+fn in_quotes(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }
 
 /// The shortest text of a float, with an exponent below 0.0001 and from a million on, as Go's `%g` has it.
@@ -176,6 +222,25 @@ mod tests {
         check(2_097_152.0, "2.097152e+06");
         check(0.000_012_5, "1.25e-05");
         check(f64::NEG_INFINITY, "-Inf");
+    }
+
+    #[test]
+    fn series_are_exposed_without_what_the_format_lacks() {
+        let labels = Labels::from_pairs([("__name__", "a"), ("b.c", "d\t\"\n\\")]);
+        let mut samples = Samples::new();
+        samples.push(-1, 1.0);
+        samples.push(1_500, 2e6);
+        samples.push(2_000, crate::model::stale_nan());
+        samples.push_histogram(3_000, std::sync::Arc::new(Histogram::default()));
+        let mut out = String::new();
+        expose_series(&labels, &samples, &mut out);
+        let series = "a{\"b.c\"=\"d\t\\\"\\n\\\\\"}";
+        assert_eq!(out, format!("{series} 1 -0.001\n{series} 2e+06 1.500\n"));
+        out.clear();
+        samples.clear();
+        samples.push(1, 1.0);
+        expose_series(&Labels::from_pairs([("__name__", "a b"), ("c", "d")]), &samples, &mut out);
+        assert_eq!(out, "{\"a b\",c=\"d\"} 1 0.001\n");
     }
 
     #[test]

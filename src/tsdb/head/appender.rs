@@ -141,6 +141,11 @@ impl<'a> Appender<'a> {
         }
     }
 
+    /// Refuses samples that are out of order, whatever the limits were.
+    pub(in crate::tsdb) fn in_order(&mut self) {
+        self.limits.out_of_order = 0;
+    }
+
     /// The series with `labels`, made if absent. One over the bounds is not made; whatever is staged for it is refused
     /// as [`AppendOutcome::TooLarge`].
     pub fn series(&mut self, labels: &Labels) -> SeriesRef {

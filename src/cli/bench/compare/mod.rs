@@ -282,7 +282,8 @@ impl Bench<'_> {
         let warm_up = rules::INTERVAL_SECONDS * 4;
         let bodies = (seconds + warm_up) / rules::INTERVAL_SECONDS + 3;
         let exporters = Exporters::start(self.fleet, TARGETS, usize::try_from(bodies)?, 0)?;
-        let config = scrape_targets::config(exporters.address, TARGETS, u32::try_from(rules::INTERVAL_SECONDS)?);
+        let config =
+            scrape_targets::config(exporters.address, TARGETS, u32::try_from(rules::INTERVAL_SECONDS)?);
         let config = rules::write(self.dir, &config, self.fleet, number)?;
         let running = self.candidate.start(self.dir, Some(&config))?;
         let client = Client::new(&running.url)?;

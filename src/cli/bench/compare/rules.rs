@@ -74,8 +74,10 @@ fn text(counters: &[&str], gauges: &[&str], rules: u32) -> String {
 
 /// The sum of a counter over all groups, out of a server's own metrics.
 pub(super) fn sum(metrics: &str, counter: &str) -> f64 {
-    let of_counter = |line: &&str| line.strip_prefix(counter).is_some_and(|rest| rest.starts_with(['{', ' ']));
-    let values = metrics.lines().filter(of_counter).filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+    let of_counter =
+        |line: &&str| line.strip_prefix(counter).is_some_and(|rest| rest.starts_with(['{', ' ']));
+    let values =
+        metrics.lines().filter(of_counter).filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
     values.sum()
 }
 
