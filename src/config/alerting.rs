@@ -78,7 +78,7 @@ impl<'a> Loader<'a> {
             scheme: self.scheme(raw),
             path_prefix: raw.text("path_prefix").unwrap_or_default(),
             timeout: timeout.unwrap_or(AlertmanagerConfig::default().timeout),
-            http: Self::http(raw),
+            http: self.http(raw),
             static_configs: self.static_configs(raw, relabel_configs.is_empty()),
             dns_sd_configs: self.dns(raw),
             relabel_configs,

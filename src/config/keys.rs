@@ -7,11 +7,16 @@
 pub(super) struct Keys {
     /// Keys that work, each with the section below it, if it is one.
     pub(super) supported: &'static [(&'static str, Below)],
+    /// More of them, in lists that several sections share.
+    pub(super) shared: &'static [&'static [(&'static str, Below)]],
     /// Keys that Prometheus has and this server does not, in lists that several sections may share.
     pub(super) unsupported: &'static [&'static [&'static str]],
     /// Values at which an unsupported key may stand, because they change nothing.
     pub(super) harmless: &'static [(&'static str, &'static str)],
 }
+
+/// A section without keys, for all that a table does not say.
+const NONE: Keys = Keys { supported: &[], shared: &[], unsupported: &[], harmless: &[] };
 
 /// What a key holds.
 #[derive(Debug, Clone, Copy)]
@@ -22,9 +27,11 @@ pub(super) enum Below {
     Section(&'static Keys),
     /// A list of sections.
     List(&'static Keys),
+    /// Sections by free names.
+    Named(&'static Keys),
 }
 
-use Below::{List, Section, Value};
+use Below::{List, Named, Section, Value};
 
 pub(super) static FILE: Keys = Keys {
     supported: &[
@@ -36,11 +43,10 @@ pub(super) static FILE: Keys = Keys {
         ("rule_files", Value),
     ],
     unsupported: &[&["scrape_config_files", "remote_write", "remote_read", "otlp", "tracing"]],
-    harmless: &[],
+    ..NONE
 };
 
-pub(super) static RULE_FILE: Keys =
-    Keys { supported: &[("groups", List(&RULE_GROUP))], unsupported: &[], harmless: &[] };
+pub(super) static RULE_FILE: Keys = Keys { supported: &[("groups", List(&RULE_GROUP))], ..NONE };
 
 static RULE_GROUP: Keys = Keys {
     supported: &[
@@ -51,8 +57,7 @@ static RULE_GROUP: Keys = Keys {
         ("labels", Value),
         ("rules", List(&RULE)),
     ],
-    unsupported: &[],
-    harmless: &[],
+    ..NONE
 };
 
 static RULE: Keys = Keys {
@@ -65,8 +70,7 @@ static RULE: Keys = Keys {
         ("labels", Value),
         ("annotations", Value),
     ],
-    unsupported: &[],
-    harmless: &[],
+    ..NONE
 };
 
 /// Unit tests of rules.
@@ -78,8 +82,7 @@ pub(super) static UNIT_TEST_FILE: Keys = Keys {
         ("fuzzy_compare", Value),
         ("tests", List(&UNIT_TEST)),
     ],
-    unsupported: &[],
-    harmless: &[],
+    ..NONE
 };
 
 static UNIT_TEST: Keys = Keys {
@@ -93,41 +96,33 @@ static UNIT_TEST: Keys = Keys {
         ("external_labels", Value),
         ("external_url", Value),
     ],
-    unsupported: &[],
-    harmless: &[],
+    ..NONE
 };
 
-static INPUT_SERIES: Keys =
-    Keys { supported: &[("series", Value), ("values", Value)], unsupported: &[], harmless: &[] };
+static INPUT_SERIES: Keys = Keys { supported: &[("series", Value), ("values", Value)], ..NONE };
 
 static ALERT_TEST: Keys = Keys {
     supported: &[("eval_time", Value), ("alertname", Value), ("exp_alerts", List(&EXPECTED_ALERT))],
-    unsupported: &[],
-    harmless: &[],
+    ..NONE
 };
 
 static EXPECTED_ALERT: Keys =
-    Keys { supported: &[("exp_labels", Value), ("exp_annotations", Value)], unsupported: &[], harmless: &[] };
+    Keys { supported: &[("exp_labels", Value), ("exp_annotations", Value)], ..NONE };
 
 static QUERY_TEST: Keys = Keys {
     supported: &[("expr", Value), ("eval_time", Value), ("exp_samples", List(&EXPECTED_SAMPLE))],
-    unsupported: &[],
-    harmless: &[],
+    ..NONE
 };
 
-static EXPECTED_SAMPLE: Keys = Keys {
-    supported: &[("labels", Value), ("value", Value), ("histogram", Value)],
-    unsupported: &[],
-    harmless: &[],
-};
+static EXPECTED_SAMPLE: Keys =
+    Keys { supported: &[("labels", Value), ("value", Value), ("histogram", Value)], ..NONE };
 
 /// How Go works inside: nothing here.
-static RUNTIME: Keys = Keys { supported: &[("gogc", Value)], unsupported: &[], harmless: &[] };
+static RUNTIME: Keys = Keys { supported: &[("gogc", Value)], ..NONE };
 
 static ALERTING: Keys = Keys {
     supported: &[("alertmanagers", List(&ALERTMANAGER)), ("alert_relabel_configs", List(&RELABEL))],
-    unsupported: &[],
-    harmless: &[],
+    ..NONE
 };
 
 static ALERTMANAGER: Keys = Keys {
@@ -138,35 +133,29 @@ static ALERTMANAGER: Keys = Keys {
         ("path_prefix", Value),
         ("timeout", Value),
         ("api_version", Value),
-        ("follow_redirects", Value),
-        ("enable_http2", Value),
         ("relabel_configs", List(&RELABEL)),
         ("alert_relabel_configs", List(&RELABEL)),
     ],
-    unsupported: &[CLIENT, &["sigv4"], MECHANISMS],
+    shared: &[CLIENT],
+    unsupported: &[&["sigv4"], MECHANISMS],
     harmless: HARMLESS,
 };
 
-static STORAGE: Keys = Keys {
-    supported: &[("tsdb", Section(&TSDB)), ("exemplars", Section(&EXEMPLARS))],
-    unsupported: &[],
-    harmless: &[],
-};
+static STORAGE: Keys =
+    Keys { supported: &[("tsdb", Section(&TSDB)), ("exemplars", Section(&EXEMPLARS))], ..NONE };
 
-static EXEMPLARS: Keys = Keys { supported: &[("max_exemplars", Value)], unsupported: &[], harmless: &[] };
+static EXEMPLARS: Keys = Keys { supported: &[("max_exemplars", Value)], ..NONE };
 
 static TSDB: Keys = Keys {
     supported: &[("out_of_order_time_window", Value), ("retention", Section(&RETENTION))],
     unsupported: &[&["stale_series_compaction_threshold"]],
     // How samples are encoded is the database's own affair.
     harmless: &[("chunk_encoding", ""), ("stale_series_compaction_threshold", "0")],
+    ..NONE
 };
 
-static RETENTION: Keys = Keys {
-    supported: &[("time", Value), ("size", Value), ("percentage", Value)],
-    unsupported: &[],
-    harmless: &[],
-};
+static RETENTION: Keys =
+    Keys { supported: &[("time", Value), ("size", Value), ("percentage", Value)], ..NONE };
 
 static GLOBAL: Keys = Keys {
     supported: &[
@@ -195,6 +184,7 @@ static GLOBAL: Keys = Keys {
         "extra_scrape_metrics",
     ]],
     harmless: HARMLESS,
+    ..NONE
 };
 
 const HARMLESS: &[(&str, &str)] = &[
@@ -207,7 +197,6 @@ const HARMLESS: &[(&str, &str)] = &[
     ("extra_scrape_metrics", "false"),
     ("native_histogram_bucket_limit", "0"),
     ("native_histogram_min_bucket_factor", "0"),
-    ("proxy_from_environment", "false"),
 ];
 
 static SCRAPE: Keys = Keys {
@@ -231,8 +220,6 @@ static SCRAPE: Keys = Keys {
         ("label_value_length_limit", Value),
         ("target_limit", Value),
         ("keep_dropped_targets", Value),
-        ("follow_redirects", Value),
-        ("enable_http2", Value),
         ("static_configs", List(&STATIC)),
         ("dns_sd_configs", List(&DNS)),
         ("relabel_configs", List(&RELABEL)),
@@ -250,26 +237,98 @@ static SCRAPE: Keys = Keys {
             "metric_name_validation_scheme",
             "metric_name_escaping_scheme",
         ],
-        CLIENT,
         MECHANISMS,
     ],
+    shared: &[CLIENT],
     harmless: HARMLESS,
 };
 
 /// Settings of clients.
-const CLIENT: &[&str] = &[
-    "basic_auth",
-    "authorization",
-    "oauth2",
-    "bearer_token",
-    "bearer_token_file",
-    "tls_config",
-    "proxy_url",
-    "no_proxy",
-    "proxy_from_environment",
-    "proxy_connect_header",
-    "http_headers",
+const CLIENT: &[(&str, Below)] = &[
+    ("basic_auth", Section(&BASIC_AUTH)),
+    ("authorization", Section(&AUTHORIZATION)),
+    ("oauth2", Section(&OAUTH2)),
+    ("bearer_token", Value),
+    ("bearer_token_file", Value),
+    ("tls_config", Section(&TLS)),
+    ("follow_redirects", Value),
+    ("enable_http2", Value),
+    ("http_headers", Named(&HEADER)),
+    ("proxy_url", Value),
+    ("no_proxy", Value),
+    ("proxy_from_environment", Value),
+    ("proxy_connect_header", Value),
 ];
+
+/// The way of clients, where they have no more settings.
+const PROXY: &[(&str, Below)] = &[
+    ("proxy_url", Value),
+    ("no_proxy", Value),
+    ("proxy_from_environment", Value),
+    ("proxy_connect_header", Value),
+];
+
+static BASIC_AUTH: Keys = Keys {
+    supported: &[
+        ("username", Value),
+        ("username_file", Value),
+        ("password", Value),
+        ("password_file", Value),
+    ],
+    unsupported: &[&["username_ref", "password_ref"]],
+    ..NONE
+};
+
+static AUTHORIZATION: Keys = Keys {
+    supported: &[("type", Value), ("credentials", Value), ("credentials_file", Value)],
+    unsupported: &[&["credentials_ref"]],
+    ..NONE
+};
+
+static OAUTH2: Keys = Keys {
+    supported: &[
+        ("client_id", Value),
+        ("client_secret", Value),
+        ("client_secret_file", Value),
+        ("grant_type", Value),
+        ("scopes", Value),
+        ("token_url", Value),
+        ("endpoint_params", Value),
+        ("tls_config", Section(&TLS)),
+    ],
+    shared: &[PROXY],
+    unsupported: &[&[
+        "client_secret_ref",
+        "client_certificate_key",
+        "client_certificate_key_file",
+        "client_certificate_key_ref",
+        "client_certificate_key_id",
+        "signature_algorithm",
+        "iss",
+        "audience",
+        "claims",
+    ]],
+    ..NONE
+};
+
+static TLS: Keys = Keys {
+    supported: &[
+        ("ca", Value),
+        ("ca_file", Value),
+        ("cert", Value),
+        ("cert_file", Value),
+        ("key", Value),
+        ("key_file", Value),
+        ("server_name", Value),
+        ("insecure_skip_verify", Value),
+        ("min_version", Value),
+        ("max_version", Value),
+    ],
+    unsupported: &[&["ca_ref", "cert_ref", "key_ref"]],
+    ..NONE
+};
+
+static HEADER: Keys = Keys { supported: &[("values", Value), ("secrets", Value), ("files", Value)], ..NONE };
 
 /// Ways to find targets.
 const MECHANISMS: &[&str] = &[
@@ -310,13 +369,11 @@ const MECHANISMS: &[&str] = &[
     "vultr_sd_configs",
 ];
 
-static STATIC: Keys =
-    Keys { supported: &[("targets", Value), ("labels", Value)], unsupported: &[], harmless: &[] };
+static STATIC: Keys = Keys { supported: &[("targets", Value), ("labels", Value)], ..NONE };
 
 static DNS: Keys = Keys {
     supported: &[("names", Value), ("type", Value), ("port", Value), ("refresh_interval", Value)],
-    unsupported: &[],
-    harmless: &[],
+    ..NONE
 };
 
 static RELABEL: Keys = Keys {
@@ -329,18 +386,24 @@ static RELABEL: Keys = Keys {
         ("replacement", Value),
         ("action", Value),
     ],
-    unsupported: &[],
-    harmless: &[],
+    ..NONE
 };
+
+impl Keys {
+    /// All keys that work.
+    pub(super) fn all(&self) -> impl Iterator<Item = &'static (&'static str, Below)> {
+        self.supported.iter().chain(self.shared.iter().copied().flatten())
+    }
+}
 
 #[cfg(test)]
 impl Keys {
     /// All keys from here on, as they are called in the file.
     pub(super) fn names(&self) -> Vec<&'static str> {
         let mut out = self.unsupported.concat();
-        for (name, below) in self.supported {
+        for (name, below) in self.all() {
             out.push(name);
-            if let Section(keys) | List(keys) = below {
+            if let Section(keys) | List(keys) | Named(keys) = below {
                 out.extend(keys.names());
             }
         }

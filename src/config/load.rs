@@ -206,7 +206,7 @@ impl<'a> Loader<'a> {
                 target_limit: or_global(own.target_limit, of.target_limit),
                 keep_dropped_targets: or_global(own.keep_dropped_targets, of.keep_dropped_targets),
             },
-            http: Self::http(raw),
+            http: self.http(raw),
             static_configs: self.static_configs(raw, relabel_configs.is_empty()),
             dns_sd_configs: self.dns(raw),
             relabel_configs,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::keys;
 use super::section::{Item, Notes, Section, is_empty};
-use super::{DnsRecordType, DnsSdConfig, HttpConfig, Scheme, StaticConfig};
+use super::{DnsRecordType, DnsSdConfig, Scheme, StaticConfig};
 use crate::model::Labels;
 use crate::relabel::{Action, Rule, RuleSpec};
 
@@ -38,13 +38,6 @@ impl<'a> Loader<'a> {
                 raw.get("scheme").inspect(|item| self.notes.value(item.line, &item.path, reason));
                 Scheme::Http
             }
-        }
-    }
-
-    pub(super) fn http(raw: &Section<'a>) -> HttpConfig {
-        HttpConfig {
-            follow_redirects: raw.boolean("follow_redirects", true),
-            enable_http2: raw.boolean("enable_http2", true),
         }
     }
 

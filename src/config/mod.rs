@@ -1,6 +1,6 @@
 //! Configuration: YAML text in, one validated, compiled, immutable [`Config`] out.
 //!
-//! Read `global`, `scrape`, `discovery` and `alerting` (the typed sections), then `load` (text to typed: environment,
+//! Read `global`, `scrape`, `http`, `discovery` and `alerting` (the typed sections), then `load` (text to typed: environment,
 //! keys, decoding, validation) with `loader` (what several sections are made of), `keys` (which keys exist and which of them are not supported), `tree` (YAML as a tree with
 //! lines), `section` (values of it, read key by key), `raw` (the file as it is printed). Nothing here opens a socket or
 //! keeps a file open.
@@ -10,6 +10,8 @@ pub mod discovery;
 mod environment;
 pub mod error;
 pub mod global;
+pub mod http;
+mod http_load;
 mod keys;
 pub mod load;
 mod loader;
@@ -29,12 +31,15 @@ pub use alerting::{AlertingConfig, AlertmanagerConfig};
 pub use discovery::{DnsRecordType, DnsSdConfig, StaticConfig};
 pub use error::{Error, RuleError};
 pub use global::{GlobalConfig, Limits, ScrapeProtocol};
+pub use http::{
+    Auth, HeaderConfig, HttpConfig, OAuth2Config, ProxyConfig, Secret, Source, TlsConfig, TlsVersion,
+};
 pub use load::{LoadOptions, load, parse};
 pub use printed::parse_size;
 pub use rule_file::{
     Place, RuleFile, RuleGroup, RuleKind, RuleSpec, load_rule_file, parse_rule_file, parse_rule_file_with,
 };
-pub use scrape::{HttpConfig, Scheme, ScrapeConfig};
+pub use scrape::{Scheme, ScrapeConfig};
 pub use section::UnknownKeys;
 pub use storage::StorageConfig;
 pub use unit_test_file::{
@@ -70,6 +75,12 @@ impl Config {
             ..ScrapeConfig::new("emberkeep", &global)
         };
         Self { global, scrape_configs: vec![Arc::new(job)], ..Self::default() }
+    }
+
+    /// The files that its clients read when they are needed.
+    pub fn files(&self) -> Vec<&std::path::PathBuf> {
+        let jobs = self.scrape_configs.iter().flat_map(|job| job.http.files());
+        jobs.chain(self.alerting.alertmanagers.iter().flat_map(|group| group.http.files())).collect()
     }
 
     /// The job called `name`.

@@ -8,7 +8,8 @@ pub fn parse_size(text: &str) -> Option<u64> {
 }
 
 impl Config {
-    /// The configuration as YAML, defaults filled in. Loading it again gives an equal value.
+    /// The configuration as YAML, defaults filled in. Loading it again gives an equal value, unless it has secrets,
+    /// which are not printed.
     pub fn to_yaml(&self) -> String {
         load::print(&raw::File::from(self))
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{DnsSdConfig, GlobalConfig, Limits, ScrapeProtocol, StaticConfig};
+use super::{DnsSdConfig, GlobalConfig, HttpConfig, Limits, ScrapeProtocol, StaticConfig};
 use crate::relabel::Rule;
 
 /// How a target is spoken to.
@@ -22,21 +22,6 @@ impl Scheme {
             Self::Http => "http",
             Self::Https => "https",
         }
-    }
-}
-
-/// Settings of the HTTP client of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct HttpConfig {
-    /// Follow redirects. Default true.
-    pub follow_redirects: bool,
-    /// Offer HTTP/2 over TLS. Default true.
-    pub enable_http2: bool,
-}
-
-impl Default for HttpConfig {
-    fn default() -> Self {
-        Self { follow_redirects: true, enable_http2: true }
     }
 }
 

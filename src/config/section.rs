@@ -132,7 +132,7 @@ impl<'a> Section<'a> {
     fn check(&self, entry: &Entry) {
         let keys = self.keys;
         let Entry { key, line, node } = entry;
-        if keys.supported.iter().any(|(name, _)| name == key) {
+        if keys.all().any(|(name, _)| name == key) {
             return;
         }
         if !keys.unsupported.iter().any(|list| list.contains(&key.as_str())) {
@@ -201,6 +201,13 @@ impl<'a> Section<'a> {
             Some(item)
         };
         items.iter().enumerate().filter_map(place).collect()
+    }
+
+    /// The sections of a mapping whose keys are free, with those keys.
+    pub(super) fn sections_by_name(&self, key: &str) -> Vec<(&'a str, Section<'a>)> {
+        let Some(keys) = self.keys.below(key) else { return Vec::new() };
+        let open = |(name, item): (&'a str, Item<'a>)| (name, Section::open(self.notes, &item, keys));
+        self.entries(key).into_iter().map(open).collect()
     }
 
     /// The sections of a list.
@@ -353,15 +360,15 @@ impl Keys {
     /// What is meant by an unknown key.
     fn hint(&self, key: &str) -> String {
         let unsupported = || self.unsupported.iter().copied().flatten().copied();
-        let names = || self.supported.iter().map(|(name, _)| *name).chain(unsupported());
+        let names = || self.all().map(|(name, _)| *name).chain(unsupported());
         let lower = key.to_ascii_lowercase().replace('-', "_");
         let near = names().map(|name| (strsim::damerau_levenshtein(&lower, name), name)).min();
         match near {
             Some((distance, name)) if distance <= 2.max(name.len() / 4) && distance < name.len() => {
                 format!("; did you mean {name:?}?")
             }
-            _ if self.supported.len() <= 8 => {
-                let known: Vec<&str> = self.supported.iter().map(|(name, _)| *name).collect();
+            _ if self.all().count() <= 8 => {
+                let known: Vec<&str> = self.all().map(|(name, _)| *name).collect();
                 format!("; known here: {}", known.join(", "))
             }
             _ => String::new(),
@@ -370,8 +377,8 @@ impl Keys {
 
     /// The keys below `key`.
     fn below(&self, key: &str) -> Option<&'static Keys> {
-        self.supported.iter().find(|(name, _)| *name == key).and_then(|(_, below)| match below {
-            Below::Section(keys) | Below::List(keys) => Some(*keys),
+        self.all().find(|(name, _)| *name == key).and_then(|(_, below)| match below {
+            Below::Section(keys) | Below::List(keys) | Below::Named(keys) => Some(*keys),
             Below::Value => None,
         })
     }

@@ -1,7 +1,7 @@
 //! Tests of loading: what is accepted, what is refused and with which words, what is printed.
 
 use super::*;
-use crate::config::Scheme;
+use crate::config::{Auth, Scheme, Secret, Source};
 
 fn parsed(text: &str) -> Config {
     parse(text, "f.yml", &LoadOptions::default()).map_err(|e| e.to_string()).expect(text)
@@ -37,8 +37,8 @@ fn refuses_with_file_line_and_key() {
     check("rule_files:\n- 'a['", "f.yml:2: rule_files[0]: not a pattern of file names");
     check("rule_files: a.yml", "f.yml:1: rule_files: must be a list");
     check(
-        &format!("{job}  basic_auth:\n    username: x"),
-        "f.yml:3: scrape_configs[0]: \"basic_auth\" is not supported yet",
+        &format!("{job}  basic_auth:\n    username_ref: x"),
+        "f.yml:4: scrape_configs[0].basic_auth: \"username_ref\" is not supported yet",
     );
     check(
         &format!("{job}  file_sd_configs: [{{files: [a.json]}}]"),
@@ -332,4 +332,78 @@ fn the_page_of_the_configuration_names_every_key() {
     };
     let missing: Vec<&str> = keys::FILE.names().into_iter().filter(|key| !is_named(key)).collect();
     assert!(missing.is_empty(), "{missing:?} are not on the page");
+}
+
+#[test]
+fn settings_of_clients_are_read_and_printed_without_secrets() {
+    let text = "scrape_configs:\n- job_name: a\n  basic_auth: {username: u, password_file: p.txt}\n  \
+                tls_config: {ca_file: /ca.pem, cert_file: c.pem, key: KEY, min_version: TLS13}\n  \
+                proxy_url: http://me:pass@proxy:1/\n  no_proxy: x\n  proxy_connect_header: {A: [hush]}\n  \
+                http_headers: {X-B: {values: [v], secrets: [hush], files: [h.txt]}}\n\
+                - job_name: b\n  bearer_token: hush\n- job_name: c\n  authorization: {credentials_file: t}\n\
+                - job_name: d\n  oauth2: {client_id: i, client_secret: hush, token_url: 'http://t', scopes: [s]}\n";
+    let config = parse(text, "/etc/p/prometheus.yml", &LoadOptions::default()).expect("valid");
+    let http = |job: usize| &config.scrape_configs[job].http;
+    let file = |name: &str| Some(Source::File(name.into()));
+    let Some(Auth::Basic { username, password }) = &http(0).auth else { panic!("{:?}", http(0)) };
+    assert_eq!((username, password), (&Some(Source::Text(Secret::new("u"))), &file("/etc/p/p.txt")));
+    assert_eq!((&http(0).tls.ca, &http(0).tls.cert), (&file("/ca.pem"), &file("/etc/p/c.pem")));
+    let files: Vec<String> = http(0).files().iter().map(|path| path.display().to_string()).collect();
+    assert_eq!(files, ["/ca.pem", "/etc/p/c.pem", "/etc/p/p.txt", "/etc/p/h.txt"]);
+    let bearer = |credentials| Some(Auth::Header { kind: "Bearer".to_owned(), credentials });
+    assert_eq!(http(1).auth, bearer(Some(Source::Text(Secret::new("hush")))));
+    assert_eq!(http(2).auth, bearer(file("/etc/p/t")));
+    let shown = format!("{config:?}{}", config.to_yaml());
+    for secret in ["hush", "KEY", "pass@"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    let printed = config.to_yaml();
+    for part in [
+        "  basic_auth:\n    username: u\n    password_file: /etc/p/p.txt\n  tls_config:\n    ca_file: /ca.pem\n",
+        "    key: <secret>\n    insecure_skip_verify: false\n    min_version: TLS13\n",
+        "  proxy_url: http://me:<secret>@proxy:1/\n  no_proxy: x\n  proxy_connect_header:\n    A:\n    - <secret>\n",
+        "  authorization:\n    type: Bearer\n    credentials: <secret>\n",
+        "  oauth2:\n    client_id: i\n    client_secret: <secret>\n    scopes:\n    - s\n    token_url: http://t\n",
+    ] {
+        assert!(printed.contains(part), "{part}\n{printed}");
+    }
+}
+
+#[test]
+fn settings_of_clients_that_exclude_each_other_are_refused() {
+    let check = |keys: &str, expected: &str| {
+        let text = format!("scrape_configs:\n- job_name: a\n  {keys}\n");
+        let error = parse(&text, "f.yml", &LoadOptions::default()).map(|_| ()).expect_err(&text).to_string();
+        assert!(error.contains(expected), "{text}\n  gives {error}\n  not   {expected}");
+    };
+    check(
+        "bearer_token: a\n  bearer_token_file: b",
+        "f.yml:4: scrape_configs[0].bearer_token_file: at most one of",
+    );
+    check(
+        "basic_auth: {}\n  oauth2: {client_id: a, token_url: b}",
+        "scrape_configs[0].oauth2: at most one of basic_auth",
+    );
+    check("basic_auth: {username: a}\n  bearer_token: b", "scrape_configs[0].bearer_token: at most one of");
+    check(
+        "basic_auth: {password: a, password_file: b}",
+        "at most one of password, password_file must be configured",
+    );
+    check("authorization: {type: Basic}", "scrape_configs[0].authorization.type: must not be \"basic\"");
+    check("oauth2: {client_id: a}", "token_url is required");
+    check("oauth2: {client_id: a, token_url: b, grant_type: x}", "unknown grant type \"x\"");
+    check(
+        "oauth2: {client_id: a, token_url: b, iss: x}",
+        "scrape_configs[0].oauth2: \"iss\" is not supported yet",
+    );
+    check("tls_config: {cert: a}", "tls_config.cert: a certificate needs a key");
+    check("tls_config: {key_file: a}", "a key needs a certificate");
+    check("tls_config: {min_version: TLS9}", "unknown TLS version \"TLS9\"");
+    check("tls_config: {max_version: TLS11}", "versions before TLS12 are not supported");
+    check("tls_config: {min_version: TLS13, max_version: TLS12}", "must not be lower than min_version");
+    check("proxy_url: socks5://a", "proxies with the scheme \"socks5\" are not supported");
+    check("no_proxy: a", "scrape_configs[0].no_proxy: needs proxy_url");
+    check("proxy_from_environment: true\n  proxy_url: http://a", "together with proxy_from_environment");
+    check("http_headers: {Authorization: {values: [a]}}", "setting header \"Authorization\" is not allowed");
+    check("http_headers: {'a b': {values: [a]}}", "\"a b\" is not a valid header name");
 }

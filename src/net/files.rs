@@ -32,7 +32,7 @@ impl Default for ResolverFiles {
 
 /// What a file was like when it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp {
+pub(super) struct Stamp {
     modified: (i64, i64),
     changed: (i64, i64),
     length: u64,
@@ -40,7 +40,8 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
+    /// The file as it is now; none if it is not there.
+    pub(super) fn of(path: &Path) -> Option<Self> {
         let metadata = std::fs::metadata(path).ok()?;
         Some(Self {
             modified: (metadata.mtime(), metadata.mtime_nsec()),

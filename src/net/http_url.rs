@@ -142,6 +142,17 @@ impl HttpUrl {
         Ok(next)
     }
 
+    /// Host and port, the port also where it is that of the scheme.
+    pub(super) fn host_and_port(&self) -> String {
+        let host = self.host.split('%').next().unwrap_or(&self.host);
+        if host.contains(':') { format!("[{host}]:{}", self.port) } else { format!("{host}:{}", self.port) }
+    }
+
+    /// Whether what is sent to `other` goes to the same server, and over TLS if what is sent here does.
+    pub(super) fn is_same_server(&self, other: &Self) -> bool {
+        self.host.eq_ignore_ascii_case(&other.host) && self.port == other.port && self.https == other.https
+    }
+
     /// What the Host header says: no zone, since it means nothing elsewhere.
     pub(super) fn host_header(&self) -> String {
         match (self.authority.starts_with('['), self.authority.find('%'), self.authority.find(']')) {

@@ -122,8 +122,8 @@ impl Notifier {
     pub fn prepare(&self, config: &Config) -> Result<Prepared, Error> {
         let mut clients = Clients::new();
         for (at, group) in config.alerting.alertmanagers.iter().enumerate() {
-            if let Entry::Vacant(slot) = clients.entry(group.http) {
-                let client = HttpClient::new(group.http, Arc::clone(&self.dialer))
+            if let Entry::Vacant(slot) = clients.entry(group.http.clone()) {
+                let client = HttpClient::new(&group.http, Arc::clone(&self.dialer))
                     .map_err(|source| Error::Client { at, source })?;
                 slot.insert(Arc::new(client));
             }

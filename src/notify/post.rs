@@ -89,7 +89,7 @@ mod tests {
 
     fn client(follow_redirects: bool) -> HttpClient {
         let dialer = Arc::new(Dialer::new(Arc::new(SystemResolver::new(None))));
-        HttpClient::new(HttpConfig { follow_redirects, ..HttpConfig::default() }, dialer).expect("a client")
+        HttpClient::new(&HttpConfig { follow_redirects, ..HttpConfig::default() }, dialer).expect("a client")
     }
 
     async fn post(client: &HttpClient, url: &str) -> Result<(), PostError> {

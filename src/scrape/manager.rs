@@ -106,9 +106,9 @@ impl ScrapeManager {
     pub fn prepare(&self, config: &Config) -> Result<Prepared, Error> {
         let mut clients = Clients::new();
         for job in &config.scrape_configs {
-            let client = HttpClient::new(job.http, Arc::clone(&self.dialer))
+            let client = HttpClient::new(&job.http, Arc::clone(&self.dialer))
                 .map_err(|source| Error::Client { job: job.job_name.clone(), source })?;
-            clients.insert(job.job_name.clone(), (job.http, Arc::new(client)));
+            clients.insert(job.job_name.clone(), (job.http.clone(), Arc::new(client)));
         }
         Ok(Prepared { config: config.clone(), clients })
     }

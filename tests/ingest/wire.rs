@@ -26,7 +26,7 @@ fn client(server: &DnsServer) -> HttpClient {
     let files = ResolverFiles { hosts: nowhere.clone(), resolv_conf: nowhere };
     let resolver = SystemResolver::with_files(files, vec![server.address]);
     let dialer = Arc::new(Dialer::new(Arc::new(resolver)));
-    HttpClient::new(HttpConfig::default(), dialer).expect("a client")
+    HttpClient::new(&HttpConfig::default(), dialer).expect("a client")
 }
 
 async fn get(client: &HttpClient, url: String) -> Result<HttpResponse, HttpError> {

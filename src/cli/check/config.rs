@@ -44,14 +44,21 @@ pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
 }
 
 fn check(file: &Path, config: &Config, args: &ConfigArgs, verdict: &mut Verdict) {
+    let refuse = |verdict: &mut Verdict, path: String, reason: &str| {
+        let (file, reason) = (file.display().to_string(), reason.to_owned());
+        verdict.refuse(&config::Error::Value { file, line: 1, path, reason });
+    };
+    let missing = config.files().into_iter().find(|path| !path.is_file()).filter(|_| !args.syntax_only);
+    if let Some(path) = missing {
+        return refuse(verdict, format!("{:?}", path.display().to_string()), "file does not exist");
+    }
     let mut paths = Vec::new();
     for pattern in config.rule_files.iter().filter(|_| !args.syntax_only) {
         let found = load::files(pattern);
         // The server starts without it; but who names a file wants it to be there.
         if found.is_empty() && !pattern.contains('*') {
-            let reason = "does not point to an existing file".to_owned();
-            let (file, path) = (file.display().to_string(), format!("rule_files: {pattern:?}"));
-            return verdict.refuse(&config::Error::Value { file, line: 1, path, reason });
+            let path = format!("rule_files: {pattern:?}");
+            return refuse(verdict, path, "does not point to an existing file");
         }
         paths.extend(found);
     }

@@ -265,7 +265,7 @@ mod tests {
     /// What promtool 3.14 says.
     #[test]
     fn problems_are_those_of_promtool() {
-        let body = r##"# HELP ok_seconds_total fine
+        let body = r#"# HELP ok_seconds_total fine
 # TYPE ok_seconds_total counter
 ok_seconds_total{a="b"} 1
 ok_seconds_total{a="c"} 1
@@ -301,8 +301,8 @@ u_kilobytes 1
 u_kilobytes 1
 u_kilobytes{x="y"} 1
 u_total_s 1
-"##;
-        let expected = r##"bad_total non-counter metrics should not have "_total" suffix
+"#;
+        let expected = r#"bad_total non-counter metrics should not have "_total" suffix
 fooBar:x_gauge metric name should not include type 'gauge'
 fooBar:x_gauge metric names should be written in 'snake_case' not 'camelCase'
 fooBar:x_gauge metric names should not contain ':'
@@ -333,7 +333,7 @@ u_total_s metric names should not contain abbreviated units
 u_total_s no help text
 x_counter counter metrics should have "_total" suffix
 x_counter metric name should not include type 'counter'
-"##;
+"#;
         assert_eq!(problems(body), expected.lines().collect::<Vec<_>>());
     }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{DnsSd, Relabel, Static, Time, list};
+use super::{DnsSd, Http, Relabel, Static, Time, list};
 use crate::config::{AlertingConfig, AlertmanagerConfig};
 
 /// See [`AlertingConfig`].
@@ -17,8 +17,8 @@ pub(in crate::config) struct Alerting {
 /// See [`AlertmanagerConfig`].
 #[derive(Debug, Default, Serialize)]
 pub(in crate::config) struct Alertmanager {
-    pub(in crate::config) follow_redirects: bool,
-    pub(in crate::config) enable_http2: bool,
+    #[serde(flatten)]
+    pub(in crate::config) http: Http,
     pub(in crate::config) scheme: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(in crate::config) path_prefix: String,
@@ -50,8 +50,7 @@ impl Alerting {
 impl From<&AlertmanagerConfig> for Alertmanager {
     fn from(manager: &AlertmanagerConfig) -> Self {
         Self {
-            follow_redirects: manager.http.follow_redirects,
-            enable_http2: manager.http.enable_http2,
+            http: Http::from(&manager.http),
             scheme: manager.scheme.name().to_owned(),
             path_prefix: manager.path_prefix.clone(),
             timeout: Some(Time(manager.timeout)),

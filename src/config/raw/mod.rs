@@ -3,6 +3,7 @@
 mod alerting;
 mod discovery;
 mod global;
+mod http;
 mod relabel;
 mod scalar;
 mod scrape;
@@ -13,6 +14,7 @@ use serde::Serialize;
 pub(super) use alerting::Alerting;
 pub(super) use discovery::{DnsSd, Static};
 pub(super) use global::Global;
+pub(super) use http::Http;
 pub(super) use relabel::Relabel;
 pub(super) use scalar::{Size, Time, list};
 pub(super) use scrape::Scrape;

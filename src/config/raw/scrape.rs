@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::global::{printed, protocol_names};
-use super::{DnsSd, Relabel, Size, Static, Time, list};
+use super::{DnsSd, Http, Relabel, Size, Static, Time, list};
 use crate::config::ScrapeConfig;
 
 /// See [`ScrapeConfig`].
@@ -41,8 +41,8 @@ pub(in crate::config) struct Scrape {
     pub(in crate::config) target_limit: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) keep_dropped_targets: Option<u64>,
-    pub(in crate::config) follow_redirects: Option<bool>,
-    pub(in crate::config) enable_http2: Option<bool>,
+    #[serde(flatten)]
+    pub(in crate::config) http: Http,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) relabel_configs: Option<Vec<Relabel>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,8 +75,7 @@ impl From<&ScrapeConfig> for Scrape {
             label_value_length_limit: printed(job.limits.label_value_length_limit),
             target_limit: printed(job.limits.target_limit),
             keep_dropped_targets: printed(job.limits.keep_dropped_targets),
-            follow_redirects: Some(job.http.follow_redirects),
-            enable_http2: Some(job.http.enable_http2),
+            http: Http::from(&job.http),
             relabel_configs: list(&job.relabel_configs),
             metric_relabel_configs: list(&job.metric_relabel_configs),
             static_configs: list(&job.static_configs),

@@ -13,16 +13,19 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::{http1, http2};
-use hyper::header::{HOST, HeaderName, HeaderValue};
+use hyper::header::{HOST, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
 use hyper::http::response::Parts;
 use hyper::http::uri::{PathAndQuery, Scheme, Uri};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::error::{HttpError, chain};
 use super::request::HttpMethod;
-use super::{HttpError, chain};
 use crate::net::http_url::{HttpUrl, UrlError};
+
+/// Headers that do not stand in the request itself.
+pub(super) type Headers = Vec<(HeaderName, HeaderValue)>;
 
 /// More headers than any server sends.
 const MAX_HEADERS: usize = 1024;
@@ -30,6 +33,9 @@ const MAX_HEADERS: usize = 1024;
 /// A connection that is used by one request at a time.
 pub(super) struct Connection {
     sender: Sender,
+    /// Whether a proxy is at the other end, and what that wants to know.
+    by_proxy: bool,
+    authorization: Option<HeaderValue>,
     received: Arc<AtomicU64>,
 }
 
@@ -55,7 +61,7 @@ impl Connection {
             let (sender, connection) =
                 http2::handshake(TokioExecutor::new(), stream).await.map_err(failed)?;
             let driver = Box::pin(async { drop(connection.await) });
-            return Ok((Self { sender: Sender::Http2(sender), received }, driver));
+            return Ok((Self::new(Sender::Http2(sender), received), driver));
         }
         let (sender, connection) = http1::Builder::new()
             .title_case_headers(true)
@@ -66,7 +72,16 @@ impl Connection {
             .await
             .map_err(failed)?;
         let driver = Box::pin(async { drop(connection.await) });
-        Ok((Self { sender: Sender::Http1(sender), received }, driver))
+        Ok((Self::new(Sender::Http1(sender), received), driver))
+    }
+
+    /// The same where a proxy is at the other end, which gets whole URLs and `authorization`.
+    pub(super) fn by_proxy(self, authorization: Option<HeaderValue>) -> Self {
+        Self { by_proxy: true, authorization, ..self }
+    }
+
+    fn new(sender: Sender, received: Arc<AtomicU64>) -> Self {
+        Self { sender, by_proxy: false, authorization: None, received }
     }
 
     /// Sends a request.
@@ -75,6 +90,7 @@ impl Connection {
         url: &HttpUrl,
         method: &HttpMethod,
         headers: &[(&'static str, String)],
+        identity: &Headers,
     ) -> Result<(Parts, Incoming), HttpError> {
         let mut request = match method {
             HttpMethod::Get => Request::new(Payload(None)),
@@ -91,13 +107,24 @@ impl Connection {
                 .map_err(|_| HttpError::Request(format!("invalid header name {name:?}")))?;
             request.headers_mut().append(name, value);
         }
+        for (name, value) in identity {
+            request.headers_mut().append(name.clone(), value.clone());
+        }
         let bad_host = || HttpError::Url(UrlError::Host(url.authority.clone()));
         let host = url.host_header();
         let target = PathAndQuery::from_maybe_shared(url.path_and_query.clone())
             .map_err(|error| HttpError::Request(format!("{url}: {error}")))?;
         let sent = match &mut self.sender {
             Sender::Http1(sender) => {
-                *request.uri_mut() = Uri::from(target);
+                *request.uri_mut() = if self.by_proxy {
+                    if let Some(value) = &self.authorization {
+                        request.headers_mut().insert(PROXY_AUTHORIZATION, value.clone());
+                    }
+                    let uri = Uri::builder().scheme(Scheme::HTTP).authority(host.as_str());
+                    uri.path_and_query(target).build().map_err(|_| bad_host())?
+                } else {
+                    Uri::from(target)
+                };
                 let host = HeaderValue::from_str(&host).map_err(|_| bad_host())?;
                 request.headers_mut().insert(HOST, host);
                 sender.send_request(request).await
@@ -147,7 +174,7 @@ impl fmt::Debug for Connection {
 }
 
 /// The body of a request: all of it at once, or nothing.
-struct Payload(Option<Bytes>);
+pub(super) struct Payload(pub(super) Option<Bytes>);
 
 impl Body for Payload {
     type Data = Bytes;
@@ -260,7 +287,8 @@ mod tests {
                 (none, "POST 0 \"0\""),
                 (HttpMethod::Get, "GET 0 none"),
             ] {
-                let (head, _) = connection.send(&url, &method, &[]).await.expect("a response");
+                let (head, _) =
+                    connection.send(&url, &method, &[], &Headers::new()).await.expect("a response");
                 assert_eq!(head.headers["said"], expected, "HTTP/2: {http2}");
                 assert!(connection.ready().await);
             }

@@ -27,6 +27,30 @@ pub enum HttpError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file that the client needs.
+    #[error("cannot read {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is no token.
+    #[error("no OAuth 2 token from {url}: {reason}")]
+    Token {
+        /// Who was asked.
+        url: String,
+        /// What came of it.
+        reason: String,
+    },
+    /// The proxy does not do what it is for.
+    #[error("proxy {proxy}: {reason}")]
+    Proxy {
+        /// Which one.
+        proxy: String,
+        /// Why.
+        reason: String,
+    },
     /// Sending or receiving failed; the causes are in the text.
     #[error("{0}")]
     Request(String),

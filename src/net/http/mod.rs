@@ -2,215 +2,64 @@
 //!
 //! Below it is hyper, not reqwest, because targets get the request line that Prometheus would send, and answer as they
 //! like: see [0006](../../../../docs/decisions/0006-http-client.md).
-//! Read `request`, this file (a request and its redirects), then `connection` (one connection), `pool` (those that are
-//! idle), `tls` (whom to trust).
+//! Read `request`, `transport` (a request and its redirects), `connection` (one connection), `pool` (those that are idle),
+//! `tls` (whom to trust), `proxy` (which way to go), then `identity` (who we are) with `oauth2` and `secret`.
 
 mod connection;
 mod error;
+mod identity;
+mod oauth2;
 mod pool;
+mod proxy;
 mod request;
+mod secret;
 mod tls;
+mod transport;
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use bytes::Bytes;
-use hyper::body::{Body as _, Incoming};
-use hyper::ext::ReasonPhrase;
-use hyper::header::LOCATION;
-use hyper::http::response::Parts;
-use tokio::task::JoinSet;
-
-use self::connection::Connection;
 pub use self::error::HttpError;
-use self::error::{MAX_REDIRECTS, chain};
-use self::pool::{Origin, Pool};
+use self::identity::Identity;
 pub use self::request::{HttpMethod, HttpRequest};
+pub use self::transport::HttpResponse;
+use self::transport::Transport;
 use super::dial::Dialer;
-use super::http_url::HttpUrl;
 use crate::config::HttpConfig;
-use crate::util::lock::lock;
 
 pub(super) use self::tls::provider;
-
-/// Bodies that nobody wants are read up to this size, so that the connection can be used again.
-const MAX_DISCARDED_BYTES: u64 = 2048;
 
 /// A client; clones share connections.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    config: HttpConfig,
-    dialer: Arc<Dialer>,
-    pool: Arc<Pool>,
-    tls: tls::Tls,
-    /// What drives the connections; they end with the client.
-    drivers: Arc<Mutex<JoinSet<()>>>,
+    identity: Arc<Identity>,
+    transport: Transport,
 }
 
 impl HttpClient {
     /// A client with the settings of a job.
     ///
     /// # Errors
-    /// When TLS cannot be set up.
-    pub fn new(config: HttpConfig, dialer: Arc<Dialer>) -> Result<Self, HttpError> {
-        let tls = tls::Tls::new(config.enable_http2)?;
-        Ok(Self { config, dialer, pool: Arc::default(), tls, drivers: Arc::default() })
+    /// When the settings cannot be used. Files that they name are read when they are needed.
+    pub fn new(config: &HttpConfig, dialer: Arc<Dialer>) -> Result<Self, HttpError> {
+        let identity = Arc::new(Identity::new(config, &dialer)?);
+        Ok(Self { identity, transport: Transport::new(config, dialer)? })
     }
 
     /// Sends `request` and waits for the head of the answer. The caller bounds the time of the whole exchange.
-    /// Redirects are followed as Go does it: 307 and 308 with the same request, all others with a GET.
+    /// Redirects are followed as Go does it: 307 and 308 with the same request, all others with a GET. Who the client is,
+    /// is said to the server of the URL, and to no other one.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// When there is no answer, or nothing to say of the client.
     pub async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let mut url = HttpUrl::parse(&request.url)?;
-        let HttpRequest { mut method, mut headers, .. } = request;
-        for _ in 0..=MAX_REDIRECTS {
-            let response = self.send_once(&url, &method, &headers).await?;
-            match response.redirect().filter(|_| self.config.follow_redirects) {
-                Some(location) => {
-                    if !matches!(response.status(), 307 | 308) && matches!(method, HttpMethod::Post(_)) {
-                        method = HttpMethod::Get;
-                        headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));
-                    }
-                    response.discard().await;
-                    url = url.join(&location)?;
-                }
-                None => return Ok(response),
-            }
+        let response = self.transport.send(request, &self.identity.headers().await?).await?;
+        if response.status() == 401 {
+            self.identity.refused();
         }
-        Err(HttpError::TooManyRedirects)
-    }
-
-    async fn send_once(
-        &self,
-        url: &HttpUrl,
-        method: &HttpMethod,
-        headers: &[(&'static str, String)],
-    ) -> Result<HttpResponse, HttpError> {
-        let origin = Origin::of(url);
-        let give_back = |(head, body, connection)| HttpResponse {
-            head,
-            body,
-            connection,
-            answers_post: matches!(method, HttpMethod::Post(_)),
-            origin: origin.clone(),
-            pool: Arc::clone(&self.pool),
-        };
-        if let Some(mut idle) = self.pool.take(&origin).await {
-            let before = idle.received();
-            match idle.send(url, method, headers).await {
-                Ok((head, body)) => return Ok(give_back((head, body, idle))),
-                // The server may have closed it the moment it was taken. Nothing was answered, so nothing is lost
-                // by asking again.
-                Err(error) if idle.may_repeat(before) => {
-                    tracing::debug!(%error, "an idle connection was closed: the request is repeated");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        let mut fresh = self.connect(url).await?;
-        let (head, body) = fresh.send(url, method, headers).await?;
-        Ok(give_back((head, body, fresh)))
-    }
-
-    async fn connect(&self, url: &HttpUrl) -> Result<Connection, HttpError> {
-        let stream = self.dialer.connect(&url.host, url.port).await?;
-        let (connection, driver) = if url.https {
-            let (stream, http2) = self.tls.wrap(&url.host, stream).await?;
-            Connection::open(stream, http2).await?
-        } else {
-            Connection::open(stream, false).await?
-        };
-        let mut drivers = lock(&self.drivers);
-        while drivers.try_join_next().is_some() {}
-        drivers.spawn(driver);
-        Ok(connection)
+        Ok(response)
     }
 }
 
-/// An answer whose body is still to be read.
-#[derive(Debug)]
-pub struct HttpResponse {
-    head: Parts,
-    body: Incoming,
-    connection: Connection,
-    answers_post: bool,
-    origin: Origin,
-    pool: Arc<Pool>,
-}
-
-impl HttpResponse {
-    /// Whether it answers a POST. That of a POST may not: see [`HttpClient::send`].
-    pub fn answers_post(&self) -> bool {
-        self.answers_post
-    }
-
-    /// Status code.
-    pub fn status(&self) -> u16 {
-        self.head.status.as_u16()
-    }
-
-    /// Status code with the words that came with it. HTTP/2 has none: there they are the usual ones.
-    pub fn status_text(&self) -> String {
-        let code = self.head.status.as_str();
-        let words = match self.head.extensions.get::<ReasonPhrase>() {
-            Some(words) => String::from_utf8_lossy(words.as_bytes()),
-            None => self.head.status.canonical_reason().unwrap_or("").into(),
-        };
-        if words.is_empty() { code.to_owned() } else { format!("{code} {words}") }
-    }
-
-    /// A header, where it is there; what is not UTF-8 in it is replaced.
-    pub fn header(&self, name: &str) -> Option<String> {
-        self.head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-    }
-
-    /// Where the server sends us.
-    fn redirect(&self) -> Option<String> {
-        let moved = matches!(self.status(), 301 | 302 | 303 | 307 | 308);
-        self.header(LOCATION.as_str()).filter(|_| moved)
-    }
-
-    /// Reads the body to its end into `out`, and no more than the limit of one that is too large.
-    ///
-    /// # Errors
-    /// When the connection breaks or the body has more than `limit_bytes`.
-    pub async fn read_body(mut self, limit_bytes: u64, out: &mut Vec<u8>) -> Result<(), HttpError> {
-        while let Some(piece) = self.piece().await? {
-            if (out.len() + piece.len()) as u64 > limit_bytes {
-                let room = usize::try_from(limit_bytes).unwrap_or(usize::MAX).saturating_sub(out.len());
-                out.extend_from_slice(&piece[..room.min(piece.len())]);
-                return Err(HttpError::TooLarge { limit_bytes });
-            }
-            out.extend_from_slice(&piece);
-        }
-        self.pool.put(self.origin, self.connection);
-        Ok(())
-    }
-
-    /// Passes over the body. The connection is kept if that is quickly done.
-    pub async fn discard(self) {
-        if self.body.size_hint().exact().is_some_and(|bytes| bytes <= MAX_DISCARDED_BYTES) {
-            // If it fails, the connection is gone, and that is all.
-            let _ = self.read_body(MAX_DISCARDED_BYTES, &mut Vec::new()).await;
-        }
-    }
-
-    async fn piece(&mut self) -> Result<Option<Bytes>, HttpError> {
-        loop {
-            let body = &mut self.body;
-            let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await;
-            match frame.transpose().map_err(|error| HttpError::Request(chain(&error)))? {
-                None => return Ok(None),
-                // Trailers say nothing of interest.
-                Some(frame) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Ok(Some(data));
-                    }
-                }
-            }
-        }
-    }
-}
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -60,6 +60,11 @@ impl Pool {
         }
     }
 
+    /// Forgets all connections.
+    pub(super) fn clear(&self) {
+        lock(&self.idle).by_origin.clear();
+    }
+
     /// Keeps a connection whose answer was read to its end.
     pub(super) fn put(&self, origin: Origin, connection: Connection) {
         if connection.is_closed() {
