@@ -1,6 +1,6 @@
 //! Configuration: YAML text in, one validated, compiled, immutable [`Config`] out.
 //!
-//! Read `global`, `scrape`, `discovery` and `alerting` (the typed sections), then `load` (text to typed: environment,
+//! Read `global`, `scrape`, `discovery`, `alerting` and `notifications` (the typed sections), then `load` (text to typed: environment,
 //! keys, decoding, validation) with `loader` (what several sections are made of), `keys` (which keys exist and which of them are not supported), `tree` (YAML as a tree with
 //! lines), `section` (values of it, read key by key), `raw` (the file as it is printed). Nothing here opens a socket or
 //! keeps a file open.
@@ -13,6 +13,8 @@ pub mod global;
 mod keys;
 pub mod load;
 mod loader;
+pub mod notifications;
+mod notifications_loader;
 mod printed;
 mod raw;
 pub mod rule_file;
@@ -30,6 +32,10 @@ pub use discovery::{DnsRecordType, DnsSdConfig, StaticConfig};
 pub use error::{Error, RuleError};
 pub use global::{GlobalConfig, Limits, ScrapeProtocol};
 pub use load::{LoadOptions, load, parse};
+pub use notifications::{
+    EmailConfig, GroupBy, InhibitRuleConfig, IntegrationConfig, NotificationsConfig, ReceiverConfig,
+    RouteConfig, SlackConfig, WebhookConfig,
+};
 pub use printed::parse_size;
 pub use rule_file::{
     Place, RuleFile, RuleGroup, RuleKind, RuleSpec, load_rule_file, parse_rule_file, parse_rule_file_with,
@@ -48,6 +54,8 @@ pub struct Config {
     pub global: GlobalConfig,
     /// Who is told of alerts.
     pub alerting: AlertingConfig,
+    /// Who is told of alerts by this server itself.
+    pub notifications: Option<Arc<NotificationsConfig>>,
     /// The jobs, in file order, with unique names.
     pub scrape_configs: Vec<Arc<ScrapeConfig>>,
     /// Patterns of the names of rule files, those that are relative made to begin at the folder of the configuration.
