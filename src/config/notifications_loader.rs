@@ -164,6 +164,8 @@ impl<'a> Loader<'a> {
         for (key, op) in [(equal, MatchOp::Equal), (regex, MatchOp::Regex)] {
             for (name, item) in raw.entries(key) {
                 let Some(value) = raw.text_of(&item) else { continue };
+                // Alertmanager anchors these itself and shows it in the keys of groups.
+                let value = if op == MatchOp::Regex { format!("^(?:{value})$") } else { value };
                 match Matcher::new(name, op, value) {
                     Ok(matcher) => out.push(matcher),
                     Err(error) => self.notes.value(item.line, &item.path, error.to_string()),

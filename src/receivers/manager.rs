@@ -213,7 +213,3 @@ async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
         deliveries.shutdown().await;
     }
 }
-
-#[cfg(test)]
-#[path = "manager_tests.rs"]
-mod tests;
