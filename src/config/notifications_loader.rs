@@ -387,16 +387,13 @@ impl<'a> Loader<'a> {
     }
 
     fn template_of(&self, raw: &Section<'a>, key: &str, text: &str, html: bool) -> Template {
-        match raw.get(key) {
-            Some(item) => self.template_at(&item, text, html),
-            None => {
-                let item = raw.line;
-                parse(text, html).unwrap_or_else(|reason| {
-                    self.notes.value(item, &keys::with_key(&raw.path, key), reason);
-                    empty()
-                })
-            }
-        }
+        let Some(item) = raw.get(key) else {
+            return parse(text, html).unwrap_or_else(|reason| {
+                self.missing(raw, key, &reason);
+                empty()
+            });
+        };
+        self.template_at(&item, text, html)
     }
 
     fn template_at(&self, item: &Item<'a>, text: &str, html: bool) -> Template {

@@ -69,7 +69,7 @@ fn read_name(text: &str) -> Result<(String, &str), String> {
     if text.starts_with('"') {
         return read_quoted(text);
     }
-    let end = text.find(|c: char| c == '=' || c == '!' || c == '~' || c == ',').unwrap_or(text.len());
+    let end = text.find(['=', '!', '~', ',']).unwrap_or(text.len());
     let name = text[..end].trim_end();
     if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == '"' || c == '{' || c == '}') {
         return Err(format!("{:?} does not begin with a label name", brief(text)));

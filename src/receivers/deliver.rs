@@ -116,7 +116,7 @@ impl Outgoing {
     async fn send(&self, outside: &Outside) -> Result<(), Failure> {
         match self {
             Self::Post { url, body, timeout } => post::post(&outside.http, url, body.clone(), *timeout).await,
-            Self::Mail { config, mail } => email::send(config, mail, ATTEMPT_TIMEOUT).await,
+            Self::Mail { config, mail } => Box::pin(email::send(config, mail, ATTEMPT_TIMEOUT)).await,
         }
     }
 }

@@ -175,6 +175,12 @@ impl Engine {
         }
     }
 
+    /// Forgets all alerts, of which nobody is told any more. What was told and silences stay.
+    pub(super) fn forget_alerts(&mut self) {
+        self.alerts.clear();
+        self.groups.clear();
+    }
+
     /// Takes the state of an alert.
     pub(super) fn take(&mut self, mut alert: HeldAlert, now: i64) -> Result<(), Refused> {
         if alert.labels.packed_len() > MAX_TEXT_BYTES {
@@ -319,7 +325,7 @@ impl<'a> Muting<'a> {
         silences: &Silences,
         now: i64,
     ) -> Self {
-        let inhibitor = Inhibitor::new(rules, alerts.values().map(Arc::as_ref), now);
+        let inhibitor = Inhibitor::new(rules, &alerts.values().map(Arc::as_ref), now);
         Self { silences: silences.active(now), inhibitor }
     }
 

@@ -8,9 +8,12 @@ use super::alert::{HeldAlert, fingerprint_text};
 use crate::config::InhibitRuleConfig;
 use crate::model::{Labels, Matcher};
 
-/// The alerts that silence others, by rule and by the values that must be equal.
+/// Labels of alerts that silence others, by the values that must be equal.
+type Sources<'a> = HashMap<Vec<&'a str>, Vec<&'a Labels>>;
+
+/// The alerts that silence others, by rule.
 pub(super) struct Inhibitor<'a> {
-    rules: Vec<(&'a InhibitRuleConfig, HashMap<Vec<&'a str>, Vec<&'a Labels>>)>,
+    rules: Vec<(&'a InhibitRuleConfig, Sources<'a>)>,
 }
 
 fn all_match(matchers: &[Matcher], labels: &Labels) -> bool {
@@ -26,11 +29,11 @@ impl<'a> Inhibitor<'a> {
     /// Looks at all of `alerts` that fire at `now` (milliseconds).
     pub(super) fn new(
         rules: &'a [InhibitRuleConfig],
-        alerts: impl Iterator<Item = &'a HeldAlert> + Clone,
+        alerts: &(impl Iterator<Item = &'a HeldAlert> + Clone),
         now: i64,
     ) -> Self {
         let index = |rule: &'a InhibitRuleConfig| {
-            let mut sources: HashMap<Vec<&str>, Vec<&Labels>> = HashMap::new();
+            let mut sources = Sources::new();
             for alert in alerts.clone() {
                 if !alert.resolved_at(now) && all_match(&rule.source_matchers, &alert.labels) {
                     sources.entry(values(rule, &alert.labels)).or_default().push(&alert.labels);

@@ -124,6 +124,10 @@ impl Receivers {
         match (config, &mut *state) {
             (None, state) => *state = None,
             (Some(config), Some(active)) => {
+                // Otherwise receivers would hear that alerts end which Alertmanagers look after now.
+                if is_silent && !active.is_silent {
+                    active.engine.forget_alerts();
+                }
                 active.is_silent = is_silent;
                 if **active.engine.config() != *config {
                     active.engine.reconfigure(config, self.shared.clock.now_ms());
@@ -191,7 +195,8 @@ async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
         for (job, lane, outside) in jobs {
             let (shared, panics) = (Arc::clone(&shared), panics.clone());
             deliveries.spawn(async move {
-                panics.guard_future("a notification", shared.work(job, lane, outside)).await;
+                let work = Box::pin(shared.work(job, lane, outside));
+                panics.guard_future("a notification", work).await;
             });
         }
         let compacting = Arc::clone(&shared);

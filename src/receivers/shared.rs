@@ -156,7 +156,7 @@ impl Shared {
         };
         let left = time.saturating_sub(began.elapsed());
         let outcome = delivery.run(&outside, job.entry.at, left).await;
-        self.note(&job, kind, outcome.result.as_ref().map(|()| ()), outcome.attempts, began);
+        self.note(&job, kind, outcome.result.as_ref(), outcome.attempts, began);
         self.finish(&job, outcome.result.is_ok()).await;
     }
 
@@ -164,7 +164,7 @@ impl Shared {
         &self,
         job: &Job,
         kind: &'static str,
-        result: Result<(), &Failure>,
+        result: Result<&(), &Failure>,
         attempts: u32,
         began: Instant,
     ) {

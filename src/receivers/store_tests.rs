@@ -54,7 +54,7 @@ fn everything_comes_back_as_it_was() {
             expected.put(key, entry);
         }
         for one in [silence("1", "x.*"), silence("2", "y"), silence("1", "z")] {
-            store.silences(&[one.clone()]).expect("written");
+            store.silences(std::slice::from_ref(&one)).expect("written");
             silences.put(one);
         }
     }
@@ -97,7 +97,7 @@ fn a_file_cut_or_changed_anywhere_gives_what_came_before() {
                     assert_eq!(reopened(damaged.path()), now);
                 }
                 Err(error) => {
-                    assert!(cut == 7 && error.to_string().contains("version"), "byte {cut}: {error}")
+                    assert!(cut == 7 && error.to_string().contains("version"), "byte {cut}: {error}");
                 }
             }
         }

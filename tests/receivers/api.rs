@@ -213,3 +213,34 @@ fn a_webhook_that_fails_is_told_again() {
         (&json!(3), &json!("delivered"))
     );
 }
+
+#[test]
+fn receivers_are_silent_beside_alertmanagers_unless_asked() {
+    let (ours, client) = (Hook::start(), Client::new());
+    let setup = Setup::new("", "groups:\n- name: g\n  rules:\n  - {alert: A, expr: vector(1)}\n");
+    let write = |alongside: bool| {
+        let text = format!(
+            "global: {{evaluation_interval: 200ms}}\nrule_files: [rules.yml]\nalerting: {{alertmanagers: [{{static_configs: \
+             [{{targets: ['127.0.0.1:1']}}]}}]}}\nnotifications:\n  alongside_alertmanagers: {alongside}\n  route: {{receiver: me, \
+             group_wait: 0s}}\n  receivers: [{{name: me, webhook_configs: [{{url: '{}'}}]}}]\n",
+            ours.url
+        );
+        std::fs::write(&setup.config, text).expect("write");
+    };
+    write(false);
+    let server = setup.start();
+    crate::support::server::wait_for("the alert fires", || {
+        let data = client.api(&server.url, "alerts", &[]);
+        (data["alerts"][0]["state"] == "firing").then_some(())
+    });
+    assert_eq!(client.api(&server.url, "notifications/receivers", &[])["silent"], true);
+    assert_eq!(get(&client, &server.url, "alerts").1, json!([]));
+    write(true);
+    let (status, text) =
+        client.post(&format!("{}/-/reload", server.url), "text/plain", Vec::new()).expect("a reply");
+    assert_eq!(status, 200, "{text}");
+    assert_eq!(ours.wait_for(1)[0]["commonLabels"]["alertname"], "A");
+    write(false);
+    client.post(&format!("{}/-/reload", server.url), "text/plain", Vec::new()).expect("a reply");
+    assert_eq!(get(&client, &server.url, "alerts").1, json!([]), "they are the Alertmanagers' from now on");
+}

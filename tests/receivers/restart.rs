@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::Setup;
 use crate::hook::Hook;
+use crate::support::Random;
 use crate::support::server::{Client, wait_for};
 
 const RULES: &str = "groups:
@@ -87,4 +88,49 @@ fn what_waited_when_the_server_was_killed_is_told_afterwards() {
     let _server = setup.start();
     let names: Vec<_> = hook.wait_for(2).iter().map(|got| got["commonLabels"]["alertname"].clone()).collect();
     assert!(names.contains(&"Told".into()) && names.contains(&"Quiet".into()), "{names:?}");
+}
+
+#[test]
+fn kills_at_any_moment_lose_nothing_and_repeat_only_what_was_under_way() {
+    let kills: u64 = std::env::var("EMBERKEEP_KILLS").map_or(6, |kills| kills.parse().expect("a number"));
+    let mut random = Random::from_env(7);
+    let (hook, client) = (Hook::start(), Client::new());
+    let names: Vec<String> = (0..40).map(|number| format!("A{number}")).collect();
+    let rules: String =
+        names.iter().map(|name| format!("  - {{alert: {name}, expr: vector(1)}}\n")).collect();
+    let setup = Setup::new(&section(&hook, "1s"), &format!("groups:\n- name: g\n  rules:\n{rules}"));
+    for _ in 0..kills {
+        let server = setup.start();
+        let before = hook.got().len();
+        let more = usize::try_from(random.below(15)).expect("small");
+        // At some of these moments deliveries are under way, at others everybody has been told already.
+        let until = std::time::Instant::now() + std::time::Duration::from_millis(2500);
+        wait_for("some notifications", || {
+            (hook.got().len() >= before + more || std::time::Instant::now() > until).then_some(())
+        });
+        server.kill();
+    }
+    let server = setup.start();
+    let told = |name: &str| hook.got().iter().filter(|got| got["commonLabels"]["alertname"] == *name).count();
+    wait_for("everybody is told", || names.iter().all(|name| told(name) > 0).then_some(()));
+    // From here on nothing is under way, so nothing is repeated, whatever happens.
+    wait_for("every delivery counts", || {
+        let path = setup.path().join("data/notifications/notifications.log");
+        let text = String::from_utf8_lossy(&std::fs::read(path).ok()?).into_owned();
+        names.iter().all(|name| text.contains(&format!("{{alertname=\"{name}\"}}"))).then_some(())
+    });
+    let before = hook.got().len();
+    let most = names.len() + usize::try_from(kills).expect("small") * 16;
+    assert!(before <= most, "{before} notifications, at most {most} can be explained");
+    server.kill();
+    let server = setup.start();
+    wait_for("alerts are back", || {
+        let (_, text) = client.get(&format!("{}/api/v2/alerts", server.url)).ok()?;
+        names.iter().all(|name| text.contains(&format!("\"{name}\""))).then_some(())
+    });
+    let more = format!("groups:\n- name: g\n  rules:\n{rules}  - {{alert: Last, expr: vector(1)}}\n");
+    std::fs::write(setup.path().join("rules.yml"), more).expect("write");
+    client.post(&format!("{}/-/reload", server.url), "text/plain", Vec::new()).expect("a reply");
+    wait_for("the last one", || (told("Last") == 1).then_some(()));
+    assert_eq!(hook.got().len(), before + 1);
 }
