@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::engine::ToldAlert;
@@ -83,8 +84,14 @@ impl Delivery {
         }
     }
 
-    /// Sends it, again and again where a failure may pass, within `time`.
-    pub(super) async fn run(self, outside: &Outside, now_ms: i64, time: Duration) -> Outcome {
+    /// Sends it, again and again where a failure may pass, within `time` and until the server stops.
+    pub(super) async fn run(
+        self,
+        outside: &Outside,
+        now_ms: i64,
+        time: Duration,
+        mut stopped: watch::Receiver<bool>,
+    ) -> Outcome {
         let deadline = Instant::now() + time;
         let external_url = outside.external_url.clone();
         let rendered = tokio::task::spawn_blocking(move || self.render(&external_url, now_ms)).await;
@@ -106,7 +113,10 @@ impl Delivery {
             if Instant::now() + pause >= deadline {
                 return Outcome { result: Err(last), attempts };
             }
-            sleep(pause).await;
+            tokio::select! {
+                () = sleep(pause) => {}
+                _ = stopped.wait_for(|stop| *stop) => return Outcome { result: Err(last), attempts },
+            }
             pause = (pause * 3 / 2).min(MAX_PAUSE);
         }
     }

@@ -14,7 +14,7 @@ use super::alert::{HeldAlert, fingerprint, order};
 use super::inhibit::Inhibitor;
 use super::log::{LogEntry, LogKey, NotificationLog, needs_update};
 use super::route::{Route, Routes};
-use super::silence::{Silence, Silences};
+use super::silence::{ActiveSilences, Silences};
 use crate::config::{InhibitRuleConfig, NotificationsConfig, ReceiverConfig};
 use crate::model::Labels;
 
@@ -314,7 +314,7 @@ impl Engine {
 
 /// What keeps receivers from being told of alerts, at one moment.
 struct Muting<'a> {
-    silences: Vec<Arc<Silence>>,
+    silences: ActiveSilences<'a>,
     inhibitor: Inhibitor<'a>,
 }
 
@@ -322,7 +322,7 @@ impl<'a> Muting<'a> {
     fn new(
         rules: &'a [InhibitRuleConfig],
         alerts: &'a HashMap<Labels, Arc<HeldAlert>>,
-        silences: &Silences,
+        silences: &'a Silences,
         now: i64,
     ) -> Self {
         let inhibitor = Inhibitor::new(rules, &alerts.values().map(Arc::as_ref), now);
@@ -330,12 +330,13 @@ impl<'a> Muting<'a> {
     }
 
     fn silenced_by(&self, labels: &Labels) -> Vec<String> {
-        let by = self.silences.iter().filter(|silence| silence.matches(labels));
-        by.map(|silence| silence.id.clone()).collect()
+        let mut by: Vec<String> = self.silences.of(labels).map(|silence| silence.id.clone()).collect();
+        by.sort();
+        by
     }
 
     fn mutes(&self, labels: &Labels) -> bool {
-        self.silences.iter().any(|silence| silence.matches(labels)) || self.inhibitor.inhibits(labels)
+        self.silences.of(labels).next().is_some() || self.inhibitor.inhibits(labels)
     }
 }
 

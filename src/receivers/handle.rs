@@ -10,12 +10,24 @@ use super::shared::{Active, ChangeError, OFF, Shared};
 use super::silence::{Silence, SilenceRequest};
 use crate::config::NotificationsConfig;
 use crate::model::Labels;
+use crate::util::brief;
 use crate::util::lock::lock;
 
 /// There is no section `notifications`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{OFF}")]
 pub(crate) struct Off;
+
+/// Why nothing was tested.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TestError {
+    #[error(transparent)]
+    Off(#[from] Off),
+    #[error("there is no receiver {0:?}")]
+    NoReceiver(String),
+    #[error("too many tests are under way, try again later")]
+    TooMany,
+}
 
 /// An alert that somebody posts.
 #[derive(Debug, Clone)]
@@ -112,13 +124,13 @@ impl ReceiversHandle {
         Ok(())
     }
 
-    /// Tells each integration of the receiver called `name` of a made-up alert, now; none if there is no such receiver.
-    pub(crate) async fn test(&self, name: &str) -> Result<Option<Vec<Arc<Delivered>>>, Off> {
+    /// Tells each integration of the receiver called `name` of a made-up alert, now.
+    pub(crate) async fn test(&self, name: &str) -> Result<Vec<Arc<Delivered>>, TestError> {
         let found = self.with(|active, now| {
             let receiver = active.engine.config().receiver(name).cloned();
             receiver.map(|receiver| (receiver, active.outside.clone(), now))
         })?;
-        let Some((receiver, outside, now)) = found else { return Ok(None) };
+        let (receiver, outside, now) = found.ok_or_else(|| TestError::NoReceiver(brief(name)))?;
         let alert = HeldAlert {
             labels: Labels::from_pairs([("alertname", "TestNotification"), ("severity", "none")]),
             annotations: Labels::from_pairs([(
@@ -130,6 +142,6 @@ impl ReceiversHandle {
             updated_at: now,
             generator_url: String::new(),
         };
-        Ok(Some(self.0.test(receiver, outside, alert).await))
+        self.0.test(receiver, outside, alert).await.ok_or(TestError::TooMany)
     }
 }

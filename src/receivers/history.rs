@@ -12,6 +12,9 @@ pub(super) const MAX_DELIVERIES: usize = 500;
 /// Labels of so many of its alerts are remembered.
 const MAX_ALERTS: usize = 20;
 
+/// And no more than so many bytes of them.
+const MAX_LABEL_BYTES: usize = 8 << 10;
+
 /// A delivery that ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Delivered {
@@ -36,7 +39,13 @@ pub(crate) struct Delivered {
 impl Delivered {
     /// The labels of the alerts that are remembered.
     pub(super) fn first<'a>(labels: impl Iterator<Item = &'a Labels>) -> Vec<Labels> {
-        labels.take(MAX_ALERTS).cloned().collect()
+        let mut room = MAX_LABEL_BYTES;
+        let fits = |labels: &&'a Labels| {
+            let left = room.checked_sub(labels.packed_len());
+            room = left.unwrap_or(0);
+            left.is_some()
+        };
+        labels.take(MAX_ALERTS).take_while(fits).cloned().collect()
     }
 }
 

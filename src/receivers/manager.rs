@@ -62,7 +62,6 @@ pub struct Receivers {
     shared: Arc<Shared>,
     dialer: Arc<Dialer>,
     options: ReceiverOptions,
-    stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
@@ -76,9 +75,9 @@ impl Receivers {
     ) -> Self {
         let shared = Arc::new(Shared::new(ReceiverMetrics::new(registry), clock));
         register_counts(&shared, registry);
-        let (stop, stopped) = watch::channel(false);
+        let stopped = shared.stopped.subscribe();
         let task = tokio::spawn(run(Arc::clone(&shared), stopped));
-        Self { shared, dialer, options, stop, task }
+        Self { shared, dialer, options, task }
     }
 
     /// What the API may ask and do.
@@ -145,7 +144,7 @@ impl Receivers {
 
     /// Begins no more deliveries, and waits some seconds for those under way.
     pub async fn stop(self) {
-        let _ = self.stop.send(true);
+        self.shared.stopped.send_replace(true);
         if let Err(error) = self.task.await {
             tracing::error!(%error, "notification failed");
         }
@@ -195,8 +194,10 @@ async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
         for (job, lane, outside) in jobs {
             let (shared, panics) = (Arc::clone(&shared), panics.clone());
             deliveries.spawn(async move {
-                let work = Box::pin(shared.work(job, lane, outside));
-                panics.guard_future("a notification", work).await;
+                let work = Box::pin(Arc::clone(&shared).work(job.clone(), lane, outside));
+                if panics.guard_future("a notification", work).await.is_none() {
+                    shared.give_up(&job);
+                }
             });
         }
         let compacting = Arc::clone(&shared);

@@ -8,6 +8,10 @@ use crate::template::{Limits, Message, Template};
 /// Time the templates of one notification may take together.
 const MAX_TIME: Duration = Duration::from_secs(5);
 
+/// Bounds of each text: enough to name every alert there can be.
+const MAX_TEXT_BYTES: usize = 16 << 20;
+const MAX_STEPS: u64 = 20_000_000;
+
 /// Expands templates with the data of one notification.
 pub(super) struct Renderer<'a> {
     message: &'a Message,
@@ -18,7 +22,12 @@ pub(super) struct Renderer<'a> {
 impl<'a> Renderer<'a> {
     /// For `message` at `now_ms` (milliseconds since the Unix epoch). The time that templates may take begins.
     pub(super) fn new(message: &'a Message, now_ms: i64) -> Self {
-        let limits = Limits { deadline: Instant::now().checked_add(MAX_TIME), ..Limits::default() };
+        let limits = Limits {
+            deadline: Instant::now().checked_add(MAX_TIME),
+            max_output_bytes: MAX_TEXT_BYTES,
+            max_steps: MAX_STEPS,
+            ..Limits::default()
+        };
         Self { message, now_ms, limits }
     }
 

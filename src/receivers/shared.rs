@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::alert::HeldAlert;
@@ -27,7 +27,10 @@ use crate::util::lock::lock;
 /// Deliveries to one receiver at once.
 const DELIVERIES_AT_ONCE: usize = 16;
 
-/// Time a test may take.
+/// Tests at once.
+const TESTS_AT_ONCE: usize = 4;
+
+/// Time a test may take for each integration.
 const TEST_TIME: Duration = Duration::from_secs(20);
 
 /// What there is while the configuration has the section.
@@ -64,6 +67,10 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     /// Something came in.
     pub(super) wake: Notify,
+    /// Set when the server stops.
+    pub(super) stopped: watch::Sender<bool>,
+    /// Tests at once.
+    tests: Semaphore,
 }
 
 /// Why a silence is not as it was asked for.
@@ -91,6 +98,8 @@ impl Shared {
             metrics,
             clock,
             wake: Notify::new(),
+            stopped: watch::Sender::new(false),
+            tests: Semaphore::new(TESTS_AT_ONCE),
         }
     }
 
@@ -155,7 +164,7 @@ impl Shared {
             alerts,
         };
         let left = time.saturating_sub(began.elapsed());
-        let outcome = delivery.run(&outside, job.entry.at, left).await;
+        let outcome = delivery.run(&outside, job.entry.at, left, self.stopped.subscribe()).await;
         self.note(&job, kind, outcome.result.as_ref(), outcome.attempts, began);
         self.finish(&job, outcome.result.is_ok()).await;
     }
@@ -188,6 +197,14 @@ impl Shared {
             attempts,
             is_test: false,
         });
+    }
+
+    /// A job ended in a panic.
+    pub(super) fn give_up(&self, job: &Job) {
+        if let Some(active) = &mut *lock(&self.state) {
+            active.engine.finish(job, false);
+        }
+        self.wake.notify_one();
     }
 
     /// Writes down what a receiver was told, then tells the engine.
@@ -265,13 +282,15 @@ impl Shared {
         Ok(last)
     }
 
-    /// Tells each integration of a receiver of an alert that is made up, now. Gives their kinds and what became of it.
+    /// Tells each integration of a receiver of an alert that is made up, now. Gives what became of it; none when there are
+    /// too many tests already.
     pub(super) async fn test(
         &self,
         receiver: Arc<ReceiverConfig>,
         outside: Outside,
         alert: HeldAlert,
-    ) -> Vec<Arc<Delivered>> {
+    ) -> Option<Vec<Arc<Delivered>>> {
+        let _place = self.tests.try_acquire().ok()?;
         let told = super::engine::ToldAlert { alert: Arc::new(alert), resolved: false };
         let group_labels =
             Labels::from_pairs([("alertname", told.alert.labels.get("alertname").unwrap_or_default())]);
@@ -285,7 +304,8 @@ impl Shared {
                 group_labels: group_labels.clone(),
                 alerts: vec![told.clone()],
             };
-            let outcome = delivery.run(&outside, self.clock.now_ms(), TEST_TIME).await;
+            let (now, stopped) = (self.clock.now_ms(), self.stopped.subscribe());
+            let outcome = delivery.run(&outside, now, TEST_TIME, stopped).await;
             let delivered = Delivered {
                 at_ms: self.clock.now_ms(),
                 receiver: receiver.name.clone(),
@@ -302,7 +322,7 @@ impl Shared {
             lock(&self.history).push(delivered.clone());
             done.push(Arc::new(delivered));
         }
-        done
+        Some(done)
     }
 }
 

@@ -1,19 +1,19 @@
 //! Silences: which alerts nobody is told of, from when to when, by whom and why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
-use crate::model::{Labels, Matcher};
+use crate::model::{Labels, MatchOp, Matcher};
 
 /// Silences at most, those that are over among them.
-pub(super) const MAX_SILENCES: usize = 10_000;
+pub(super) const MAX_SILENCES: usize = 5_000;
 
 /// Matchers of one at most.
 const MAX_MATCHERS: usize = 64;
 
 /// Bytes of its texts together at most.
-const MAX_TEXT_BYTES: usize = 16 << 10;
+const MAX_TEXT_BYTES: usize = 8 << 10;
 
 /// How long one that is over is still shown, in milliseconds: 5 days.
 const RETENTION_MS: i64 = 120 * 3600 * 1000;
@@ -138,6 +138,21 @@ impl SilenceRequest {
     }
 }
 
+/// The silences of one moment. Most name the exact value of a label, by which they are found.
+#[derive(Debug, Default)]
+pub(super) struct ActiveSilences<'a> {
+    by_pair: HashMap<(&'a str, &'a str), Vec<&'a Silence>>,
+    others: Vec<&'a Silence>,
+}
+
+impl<'a> ActiveSilences<'a> {
+    /// Those that silence an alert with `labels`.
+    pub(super) fn of<'l>(&'l self, labels: &'l Labels) -> impl Iterator<Item = &'a Silence> + 'l {
+        let named = labels.iter().filter_map(|pair| self.by_pair.get(&pair)).flatten();
+        named.chain(&self.others).copied().filter(|silence| silence.matches(labels))
+    }
+}
+
 /// All silences, by name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Silences(BTreeMap<String, Arc<Silence>>);
@@ -213,9 +228,16 @@ impl Silences {
     }
 
     /// Those that silence something at `now`.
-    pub(super) fn active(&self, now: i64) -> Vec<Arc<Silence>> {
-        let active = self.0.values().filter(|silence| silence.state(now) == SilenceState::Active);
-        active.cloned().collect()
+    pub(super) fn active(&self, now: i64) -> ActiveSilences<'_> {
+        let mut active = ActiveSilences::default();
+        for silence in self.0.values().filter(|silence| silence.state(now) == SilenceState::Active) {
+            let exact = silence.matchers.iter().find(|m| m.op() == MatchOp::Equal && !m.value().is_empty());
+            match exact {
+                Some(m) => active.by_pair.entry((m.name(), m.value())).or_default().push(silence),
+                None => active.others.push(silence),
+            }
+        }
+        active
     }
 
     fn new_id(&self) -> String {

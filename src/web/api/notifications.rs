@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::IntegrationConfig;
 use crate::model::Labels;
-use crate::receivers::{Delivered, OFF, Off, rfc3339};
+use crate::receivers::{Delivered, OFF, Off, TestError, rfc3339};
 use crate::web::params::Params;
 use crate::web::reply::{ApiError, Reply, Success};
 use crate::web::state::ApiState;
@@ -72,8 +72,10 @@ pub async fn log(State(state): Shared) -> Reply<Value> {
 pub async fn test(State(state): Shared, params: Params) -> Reply<Value> {
     let name = params.get("receiver").filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| ApiError::bad_data("no receiver parameter provided"))?.to_owned();
-    let Some(deliveries) = state.receivers.test(&name).await? else {
-        return Err(ApiError::parameter("receiver", format!("there is no receiver {name:?}")));
-    };
+    let tested = Box::pin(state.receivers.test(&name)).await;
+    let deliveries = tested.map_err(|error| match error {
+        TestError::NoReceiver(_) => ApiError::parameter("receiver", error),
+        TestError::Off(_) | TestError::TooMany => ApiError::unavailable(error.to_string()),
+    })?;
     Ok(Success::new(json!({ "deliveries": deliveries.iter().map(|one| shown(one)).collect::<Vec<_>>() })))
 }
