@@ -158,3 +158,27 @@ fn records_that_nobody_wrote_are_no_records() {
         }
     }
 }
+
+/// What version 1 looks like, byte by byte.
+const GOLDEN: [&[u8]; 3] = [
+    b"EKNOTIF\x01",
+    b"\x1b\x00\x00\x00Y\xa0\xa5\xb1\x00\x011\x02\x01a\x02\x01x\x01b\x01\x01x\x02\xfb\xd0\x07\x06\x02me\x04why\x0a",
+    b"*\x00\x00\x00&\xb2\x1c\xa2\x01\x13{}:{alertname=\"A1\"}\x01r\x09webhook/0\x02\xfb\xd2\x07\x02\x01\x02\x01\x07",
+];
+
+#[test]
+fn version_1_is_written_and_read_as_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    {
+        let (store, ..) = Store::open(folder.path()).expect("opens");
+        store.silences(&[silence("1", "x")]).expect("written");
+        let (key, entry) = told(1);
+        store.told(&key, &entry).expect("written");
+    }
+    let path = folder.path().join(FILE.name);
+    assert_eq!(std::fs::read(&path).expect("there"), GOLDEN.concat());
+    let expected = reopened(folder.path());
+    std::fs::write(&path, GOLDEN.concat()).expect("written");
+    assert_eq!(reopened(folder.path()), expected);
+    assert_eq!(expected.lines().count(), 2);
+}

@@ -121,6 +121,8 @@ struct Wanted {
 
 impl Wanted {
     fn read(params: &Params) -> Result<Self, Refusal> {
+        // Every alert here is processed, so this one leaves out nothing.
+        flag(params, "unprocessed")?;
         let receiver = params.get("receiver").filter(|text| !text.is_empty());
         let receiver = receiver.map(Anchored::new).transpose();
         Ok(Self {

@@ -105,6 +105,7 @@ export function SilenceForm({ silence, matchers, nowMs, onClose }: Props) {
             value={text}
             onChange={(event) => setText(event.currentTarget.value)}
             error={parsed.wrong.length > 0 ? `Not a matcher: ${parsed.wrong[0]}` : undefined}
+            data-autofocus={text === '' || undefined}
             data-testid="silence-matchers"
           />
           <Preview filters={filters} />
@@ -120,6 +121,7 @@ export function SilenceForm({ silence, matchers, nowMs, onClose }: Props) {
             label="Created by"
             value={author}
             onChange={(event) => setAuthor(event.currentTarget.value)}
+            data-autofocus={text !== '' || undefined}
             data-testid="silence-author"
           />
           <TextInput
