@@ -96,8 +96,8 @@ fn kills_at_any_moment_lose_nothing_and_repeat_only_what_was_under_way() {
     let mut random = Random::from_env(7);
     let (hook, client) = (Hook::start(), Client::new());
     let names: Vec<String> = (0..40).map(|number| format!("A{number}")).collect();
-    let rules: String =
-        names.iter().map(|name| format!("  - {{alert: {name}, expr: vector(1)}}\n")).collect();
+    let rule = |name: &String| format!("  - {{alert: {name}, expr: vector(1)}}\n");
+    let rules = names.iter().map(rule).collect::<Vec<_>>().concat();
     let setup = Setup::new(&section(&hook, "1s"), &format!("groups:\n- name: g\n  rules:\n{rules}"));
     for _ in 0..kills {
         let server = setup.start();
