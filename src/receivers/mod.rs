@@ -4,7 +4,7 @@
 //! kept, see [0008](../../../docs/decisions/0008-receivers.md). It is off unless the configuration has the section
 //! `notifications`. It does not talk to other servers: who has several wants an Alertmanager.
 //!
-//! Read `alert`, `route`, `silence`, `inhibit` and `log` (the nouns), [`engine`] (the state machine, which knows no clock),
+//! Read `alert`, `route`, `silence`, `inhibit` and `log` (the nouns), `engine` (the state machine, which knows no clock),
 //! `store` (what is on disk), then `message`, `render`, `post`, `slack`, `email` and `deliver` (telling one receiver),
 //! `shared` and [`manager`] (the task, reload, stop) and [`handle`] (what the API sees).
 
