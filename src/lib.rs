@@ -9,7 +9,7 @@
 //! - [`rules`]: recording and alerting rules; [`template`]: the texts of alerts
 //! - [`config`], [`relabel`], [`expfmt`]: what users and targets write; [`net`]: the outside world
 //! - [`discovery`], [`scrape`], [`remote`]: how samples come in
-//! - [`notify`]: how Alertmanagers are told of alerts
+//! - [`notify`]: how Alertmanagers are told of alerts; [`receivers`]: how people are told without one
 //! - [`interop`]: data of other servers, in and out
 //! - [`web`]: HTTP API and page; [`app`]: wiring; [`cli`]: the command line; [`workload`]: data to measure with
 
@@ -25,6 +25,7 @@ pub mod model;
 pub mod net;
 pub mod notify;
 pub mod promql;
+pub mod receivers;
 pub mod relabel;
 pub mod remote;
 pub mod rules;

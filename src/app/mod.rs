@@ -25,6 +25,7 @@ use crate::lanes::Lanes;
 use crate::net::{Dialer, SystemResolver};
 use crate::notify::Notifier;
 use crate::promql::Engine;
+use crate::receivers::Receivers;
 use crate::remote::Receiver;
 use crate::rules::{self, DbBackend, RuleManager};
 use crate::scrape::{ScrapeManager, ScrapeOptions};
@@ -134,11 +135,23 @@ impl App {
             &mut registry,
         );
         let alertmanagers = Arc::new(DiscoveryManager::new("notify", resolver, discovery_metrics));
-        let notify = Notifier::new(Arc::clone(&alertmanagers), dialer, settings.notify, &mut registry);
+        let site = web::Site::new(&settings.site, &addresses);
+        let receivers = Receivers::new(
+            Arc::clone(&dialer),
+            settings.receiver_options(&site),
+            Arc::clone(&clock),
+            &mut registry,
+        );
+        let notify = Notifier::new(
+            Arc::clone(&alertmanagers),
+            dialer,
+            settings.notify,
+            Some(receivers.sink()),
+            &mut registry,
+        );
         let engine = Arc::new(Engine::new(settings.engine_options(&first)));
         let lanes = Lanes::new(settings.query_concurrency, settings.rule_concurrency);
         let replay_end = web::replay_end(&db);
-        let site = web::Site::new(&settings.site, &addresses);
         let rules = RuleManager::new(
             DbBackend { engine: Arc::clone(&engine), db: Arc::clone(&db) },
             (lanes.groups.clone(), lanes.rules.clone()),
@@ -171,6 +184,7 @@ impl App {
             query_timeout: settings.query_timeout,
             scrape: scrape.handle(),
             notify: notify.handle(),
+            receivers: receivers.handle(),
             config: ArcSwap::from_pointee(first),
             reload_state: ArcSwap::from_pointee(ReloadState { successful: false, applied_ms: 0 }),
             flags: settings.flags.clone(),
@@ -191,7 +205,7 @@ impl App {
             settings,
             addresses.clone(),
             Arc::clone(&state),
-            (scrape, rules, notify),
+            (scrape, rules, notify, receivers),
             reload_metrics,
         );
         let first = (**state.config.load()).clone();
@@ -276,10 +290,11 @@ impl App {
         self.state.db.give_up_replay();
         self.state.stopping.store(true, Ordering::Release);
         self.state.ready.store(false, Ordering::Release);
-        let (scrape, rules, notify) = self.reloader.into_parts();
+        let (scrape, rules, notify, receivers) = self.reloader.into_parts();
         scrape.stop().await;
         rules.stop().await;
         notify.stop().await;
+        receivers.stop().await;
         for discovery in &self.discovery {
             discovery.stop().await;
         }

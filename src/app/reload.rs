@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::settings::Settings;
 use crate::config::{self, Config, LoadOptions};
 use crate::notify::{self, Notifier};
+use crate::receivers::{self, Receivers};
 use crate::rules::{self, RuleManager};
 use crate::scrape::{self, ScrapeManager};
 use crate::telemetry::Registry;
@@ -33,6 +34,9 @@ pub enum ReloadError {
     /// Notification cannot be set up as the file says.
     #[error(transparent)]
     Notify(#[from] notify::Error),
+    /// Receivers cannot be set up as the file says.
+    #[error(transparent)]
+    Receivers(#[from] receivers::Error),
 }
 
 /// Whether and when the last reload was applied.
@@ -68,6 +72,9 @@ pub fn load(settings: &Settings, addresses: &[SocketAddr]) -> Result<Config, Rel
     Ok(Config::self_scrape(&format!("localhost:{port}"), prefix))
 }
 
+/// The components that configurations are applied to.
+pub(super) type Parts = (ScrapeManager, RuleManager, Notifier, Receivers);
+
 /// Applies configurations to the running components.
 pub struct Reloader {
     settings: Settings,
@@ -76,6 +83,7 @@ pub struct Reloader {
     scrape: ScrapeManager,
     rules: RuleManager,
     notify: Notifier,
+    receivers: Receivers,
     metrics: ReloadMetrics,
 }
 
@@ -84,14 +92,14 @@ impl Reloader {
         settings: Settings,
         addresses: Vec<SocketAddr>,
         state: Arc<ApiState>,
-        (scrape, rules, notify): (ScrapeManager, RuleManager, Notifier),
+        (scrape, rules, notify, receivers): Parts,
         metrics: ReloadMetrics,
     ) -> Self {
-        Self { settings, addresses, state, scrape, rules, notify, metrics }
+        Self { settings, addresses, state, scrape, rules, notify, receivers, metrics }
     }
 
-    pub(super) fn into_parts(self) -> (ScrapeManager, RuleManager, Notifier) {
-        (self.scrape, self.rules, self.notify)
+    pub(super) fn into_parts(self) -> Parts {
+        (self.scrape, self.rules, self.notify, self.receivers)
     }
 
     /// Loads the file again and applies it. The outcome is logged and counted.
@@ -125,11 +133,13 @@ impl Reloader {
         let scrape = self.scrape.prepare(&config)?;
         let rules = self.rules.prepare(&config)?;
         let notify = self.notify.prepare(&config)?;
+        let receivers = self.receivers.prepare(&config)?;
         self.state.db.set_limits(self.settings.limits(&config))?;
 
         self.scrape.commit(scrape).await;
         // Whom to tell comes before what to tell.
         self.notify.commit(notify).await;
+        self.receivers.commit(receivers);
         self.rules.commit(rules);
         self.state.engine.set_default_step(self.settings.engine_options(&config).default_step_ms);
         self.state.config.store(Arc::new(config));

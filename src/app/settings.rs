@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::net::NetOptions;
 use crate::notify::NotifyOptions;
 use crate::promql::{EngineOptions, Features};
+use crate::receivers::ReceiverOptions;
 use crate::rules::RuleOptions;
 use crate::tsdb::{Limits, TsdbOptions};
 use crate::util::machine;
@@ -109,6 +110,14 @@ impl Settings {
             resend_delay: self.resend_delay,
             external_url: site.external_url.text(),
             path_prefix: site.external_url.path().to_owned(),
+        }
+    }
+
+    /// Settings of receivers of a server that is reached at `site`.
+    pub fn receiver_options(&self, site: &Site) -> ReceiverOptions {
+        ReceiverOptions {
+            folder: self.tsdb.dir.join("notifications"),
+            external_url: site.external_url.text(),
         }
     }
 

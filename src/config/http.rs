@@ -184,6 +184,14 @@ impl TlsConfig {
 }
 
 impl Source {
+    /// The key it stands under, with what is printed: a file by its name, a text not at all.
+    pub(super) fn printed(&self, key: &str) -> (String, String) {
+        match self {
+            Self::Text(_) => (key.to_owned(), SHOWN_SECRET.to_owned()),
+            Self::File(path) => (format!("{key}_file"), path.display().to_string()),
+        }
+    }
+
     /// The file, if it is in one.
     pub fn file(&self) -> Option<&PathBuf> {
         match self {

@@ -43,12 +43,6 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Notes what is wrong with `key` of a section, which need not be there.
-    fn complain(&self, raw: &Section<'a>, key: &str, reason: impl Into<String>) {
-        let place = raw.get(key).map_or((raw.line, raw.path.clone()), |item| (item.line, item.path));
-        self.notes.value(place.0, &place.1, reason);
-    }
-
     /// The keys among `keys` that say something. More than one of them is an error.
     fn one_of(&self, raw: &Section<'a>, keys: &[&'static str]) -> Option<&'static str> {
         let mut given = keys.iter().filter(|key| raw.get(key).is_some_and(|item| !is_empty(item.node)));

@@ -40,6 +40,7 @@ pub(super) static FILE: Keys = Keys {
         ("storage", Section(&STORAGE)),
         ("runtime", Section(&RUNTIME)),
         ("alerting", Section(&ALERTING)),
+        ("notifications", Section(&NOTIFICATIONS)),
         ("rule_files", Value),
     ],
     unsupported: &[&["scrape_config_files", "remote_write", "remote_read", "otlp", "tracing"]],
@@ -140,6 +141,216 @@ static ALERTMANAGER: Keys = Keys {
     unsupported: &[&["sigv4"], MECHANISMS],
     harmless: HARMLESS,
 };
+
+/// As `alertmanager.yml`, and one key of our own.
+static NOTIFICATIONS: Keys = Keys {
+    supported: &[
+        ("alongside_alertmanagers", Value),
+        ("global", Section(&NOTIFICATIONS_GLOBAL)),
+        ("route", Section(&ROUTE)),
+        ("inhibit_rules", List(&INHIBIT_RULE)),
+        ("receivers", List(&RECEIVER)),
+    ],
+    unsupported: &[&["templates", "time_intervals", "mute_time_intervals", "tracing"]],
+    ..NONE
+};
+
+static NOTIFICATIONS_GLOBAL: Keys = Keys {
+    supported: &[
+        ("resolve_timeout", Value),
+        ("smtp_from", Value),
+        ("smtp_hello", Value),
+        ("smtp_smarthost", Value),
+        ("smtp_auth_username", Value),
+        ("smtp_auth_password", Value),
+        ("smtp_auth_password_file", Value),
+        ("smtp_require_tls", Value),
+        ("slack_api_url", Value),
+        ("slack_api_url_file", Value),
+        ("http_config", Section(&HTTP_CONFIG)),
+    ],
+    unsupported: &[&[
+        "smtp_auth_identity",
+        "smtp_auth_secret",
+        "smtp_auth_secret_file",
+        "smtp_tls_config",
+        "smtp_force_implicit_tls",
+        "slack_app_token",
+        "slack_app_token_file",
+        "slack_app_url",
+        "jira_api_url",
+        "mattermost_webhook_url",
+        "mattermost_webhook_url_file",
+        "opsgenie_api_key",
+        "opsgenie_api_key_file",
+        "opsgenie_api_url",
+        "pagerduty_url",
+        "rocketchat_api_url",
+        "rocketchat_token",
+        "rocketchat_token_file",
+        "rocketchat_token_id",
+        "rocketchat_token_id_file",
+        "telegram_api_url",
+        "telegram_bot_token",
+        "telegram_bot_token_file",
+        "victorops_api_key",
+        "victorops_api_key_file",
+        "victorops_api_url",
+        "webex_api_url",
+        "wechat_api_corp_id",
+        "wechat_api_secret",
+        "wechat_api_secret_file",
+        "wechat_api_url",
+    ]],
+    ..NONE
+};
+
+static ROUTE: Keys = Keys {
+    supported: &[
+        ("receiver", Value),
+        ("group_by", Value),
+        ("group_wait", Value),
+        ("group_interval", Value),
+        ("repeat_interval", Value),
+        ("matchers", Value),
+        ("match", Value),
+        ("match_re", Value),
+        ("continue", Value),
+        ("routes", List(&ROUTE)),
+    ],
+    unsupported: &[&["active_time_intervals", "mute_time_intervals", "labels"]],
+    ..NONE
+};
+
+static INHIBIT_RULE: Keys = Keys {
+    supported: &[
+        ("source_matchers", Value),
+        ("source_match", Value),
+        ("source_match_re", Value),
+        ("target_matchers", Value),
+        ("target_match", Value),
+        ("target_match_re", Value),
+        ("equal", Value),
+    ],
+    unsupported: &[&["name", "sources"]],
+    ..NONE
+};
+
+static RECEIVER: Keys = Keys {
+    supported: &[
+        ("name", Value),
+        ("webhook_configs", List(&WEBHOOK)),
+        ("email_configs", List(&EMAIL)),
+        ("slack_configs", List(&SLACK)),
+    ],
+    unsupported: &[&[
+        "discord_configs",
+        "incidentio_configs",
+        "jira_configs",
+        "labels",
+        "mattermost_configs",
+        "msteams_configs",
+        "msteamsv2_configs",
+        "opsgenie_configs",
+        "pagerduty_configs",
+        "pushover_configs",
+        "rocketchat_configs",
+        "sns_configs",
+        "telegram_configs",
+        "victorops_configs",
+        "webex_configs",
+        "wechat_configs",
+    ]],
+    ..NONE
+};
+
+static WEBHOOK: Keys = Keys {
+    supported: &[
+        ("send_resolved", Value),
+        ("url", Value),
+        ("url_file", Value),
+        ("max_alerts", Value),
+        ("timeout", Value),
+        ("http_config", Section(&HTTP_CONFIG)),
+    ],
+    unsupported: &[&["payload"]],
+    ..NONE
+};
+
+static EMAIL: Keys = Keys {
+    supported: &[
+        ("send_resolved", Value),
+        ("to", Value),
+        ("from", Value),
+        ("smarthost", Value),
+        ("hello", Value),
+        ("auth_username", Value),
+        ("auth_password", Value),
+        ("auth_password_file", Value),
+        ("require_tls", Value),
+        ("tls_config", Section(&EMAIL_TLS)),
+        ("headers", Value),
+        ("html", Value),
+        ("text", Value),
+    ],
+    unsupported: &[&["auth_identity", "auth_secret", "auth_secret_file", "force_implicit_tls", "threading"]],
+    ..NONE
+};
+
+static EMAIL_TLS: Keys = Keys {
+    supported: &[("ca_file", Value), ("insecure_skip_verify", Value)],
+    unsupported: &[&[
+        "ca",
+        "cert",
+        "cert_file",
+        "key",
+        "key_file",
+        "server_name",
+        "min_version",
+        "max_version",
+    ]],
+    ..NONE
+};
+
+static SLACK: Keys = Keys {
+    supported: &[
+        ("send_resolved", Value),
+        ("api_url", Value),
+        ("api_url_file", Value),
+        ("channel", Value),
+        ("username", Value),
+        ("color", Value),
+        ("title", Value),
+        ("title_link", Value),
+        ("pretext", Value),
+        ("text", Value),
+        ("fields", List(&SLACK_FIELD)),
+        ("short_fields", Value),
+        ("footer", Value),
+        ("fallback", Value),
+        ("callback_id", Value),
+        ("icon_emoji", Value),
+        ("icon_url", Value),
+        ("image_url", Value),
+        ("thumb_url", Value),
+        ("link_names", Value),
+        ("mrkdwn_in", Value),
+        ("http_config", Section(&HTTP_CONFIG)),
+    ],
+    unsupported: &[&[
+        "actions",
+        "app_token",
+        "app_token_file",
+        "app_url",
+        "message_text",
+        "timeout",
+        "update_message",
+    ]],
+    ..NONE
+};
+
+static SLACK_FIELD: Keys =
+    Keys { supported: &[("title", Value), ("value", Value), ("short", Value)], ..NONE };
 
 static STORAGE: Keys =
     Keys { supported: &[("tsdb", Section(&TSDB)), ("exemplars", Section(&EXEMPLARS))], ..NONE };
@@ -267,6 +478,9 @@ const PROXY: &[(&str, Below)] = &[
     ("proxy_from_environment", Value),
     ("proxy_connect_header", Value),
 ];
+
+/// The same as a section of its own.
+static HTTP_CONFIG: Keys = Keys { shared: &[CLIENT], ..NONE };
 
 static BASIC_AUTH: Keys = Keys {
     supported: &[
@@ -403,7 +617,10 @@ impl Keys {
         let mut out = self.unsupported.concat();
         for (name, below) in self.all() {
             out.push(name);
-            if let Section(keys) | List(keys) | Named(keys) = below {
+            // Routes have routes below them.
+            if let Section(keys) | List(keys) | Named(keys) = below
+                && !std::ptr::eq(*keys, self)
+            {
                 out.extend(keys.names());
             }
         }

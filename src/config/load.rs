@@ -5,9 +5,10 @@ use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::keys::{self, Path};
 use super::loader::{Loader, non_zero};
-use super::raw;
 use super::section::{Item, Notes, Section};
 use super::tree::{self, Value};
 use super::{Config, Error, GlobalConfig, Limits, ScrapeConfig, ScrapeProtocol, StorageConfig, environment};
@@ -60,7 +61,7 @@ pub fn parse(text: &str, file_name: &str, options: &LoadOptions) -> Result<Confi
 }
 
 /// The text of a configuration as printed.
-pub(super) fn print(file: &raw::File) -> String {
+pub(super) fn print(file: &impl Serialize) -> String {
     // Strings, numbers and maps with string keys can always be printed.
     serde_yaml::to_string(file).unwrap_or_default()
 }
@@ -89,9 +90,12 @@ impl<'a> Loader<'a> {
             tracing::info!("runtime.gogc has no effect: there is no Go runtime");
         }
         let alerting = file.section("alerting").map(|raw| self.alerting(&raw)).unwrap_or_default();
+        let notifications =
+            file.section("notifications").and_then(|raw| self.notifications(&raw)).map(Arc::new);
         let rule_files = file.texts("rule_files").unwrap_or_default();
         let rule_files = rule_files.into_iter().map(|(pattern, item)| self.pattern(pattern, &item)).collect();
-        Config { global, alerting, scrape_configs, rule_files, storage: storage.unwrap_or_default() }
+        let storage = storage.unwrap_or_default();
+        Config { global, alerting, notifications, scrape_configs, rule_files, storage }
     }
 
     fn storage(&self, raw: &Section<'a>) -> StorageConfig {

@@ -28,6 +28,19 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// Notes what is wrong with `key`, or, where it is not there, with the section.
+    pub(super) fn complain(&self, raw: &Section<'a>, key: &str, reason: impl Into<String>) {
+        match raw.get(key) {
+            Some(item) => self.notes.value(item.line, &item.path, reason),
+            None => self.missing(raw, key, reason),
+        }
+    }
+
+    /// Notes that a section lacks `key`.
+    pub(super) fn missing(&self, raw: &Section<'a>, key: &str, reason: impl Into<String>) {
+        self.notes.value(raw.line, &keys::with_key(&raw.path, key), reason);
+    }
+
     pub(super) fn scheme(&self, raw: &Section<'a>) -> Scheme {
         let text = raw.text("scheme").unwrap_or_default();
         match text.to_ascii_lowercase().as_str() {

@@ -1,6 +1,6 @@
 //! Configuration: YAML text in, one validated, compiled, immutable [`Config`] out.
 //!
-//! Read `global`, `scrape`, `http`, `discovery` and `alerting` (the typed sections), then `load` (text to typed: environment,
+//! Read `global`, `scrape`, `http`, `discovery`, `alerting` and `notifications` (the typed sections), then `load` (text to typed: environment,
 //! keys, decoding, validation) with `loader` (what several sections are made of), `keys` (which keys exist and which of them are not supported), `tree` (YAML as a tree with
 //! lines), `section` (values of it, read key by key), `raw` (the file as it is printed). Nothing here opens a socket or
 //! keeps a file open.
@@ -15,6 +15,8 @@ mod http_load;
 mod keys;
 pub mod load;
 mod loader;
+pub mod notifications;
+mod notifications_loader;
 mod printed;
 mod raw;
 pub mod rule_file;
@@ -35,6 +37,10 @@ pub use http::{
     Auth, HeaderConfig, HttpConfig, OAuth2Config, ProxyConfig, Secret, Source, TlsConfig, TlsVersion,
 };
 pub use load::{LoadOptions, load, parse};
+pub use notifications::{
+    EmailConfig, GroupBy, InhibitRuleConfig, IntegrationConfig, NotificationsConfig, ReceiverConfig,
+    RouteConfig, SlackConfig, WebhookConfig,
+};
 pub use printed::parse_size;
 pub use rule_file::{
     Place, RuleFile, RuleGroup, RuleKind, RuleSpec, load_rule_file, parse_rule_file, parse_rule_file_with,
@@ -53,6 +59,8 @@ pub struct Config {
     pub global: GlobalConfig,
     /// Who is told of alerts.
     pub alerting: AlertingConfig,
+    /// Who is told of alerts by this server itself.
+    pub notifications: Option<Arc<NotificationsConfig>>,
     /// The jobs, in file order, with unique names.
     pub scrape_configs: Vec<Arc<ScrapeConfig>>,
     /// Patterns of the names of rule files, those that are relative made to begin at the folder of the configuration.
@@ -80,7 +88,10 @@ impl Config {
     /// The files that its clients read when they are needed.
     pub fn files(&self) -> Vec<&std::path::PathBuf> {
         let jobs = self.scrape_configs.iter().flat_map(|job| job.http.files());
-        jobs.chain(self.alerting.alertmanagers.iter().flat_map(|group| group.http.files())).collect()
+        let alertmanagers = self.alerting.alertmanagers.iter().flat_map(|group| group.http.files());
+        let own = self.notifications.iter().flat_map(|own| &own.receivers);
+        let receivers = own.flat_map(|receiver| receiver.integrations.iter().flat_map(|one| one.files()));
+        jobs.chain(alertmanagers).chain(receivers).collect()
     }
 
     /// The job called `name`.

@@ -8,9 +8,14 @@ pub fn parse_size(text: &str) -> Option<u64> {
 }
 
 impl Config {
-    /// The configuration as YAML, defaults filled in. Loading it again gives an equal value, unless it has secrets,
-    /// which are not printed.
+    /// The configuration as YAML, defaults filled in and secrets hidden. Loading it again gives an equal value, but for
+    /// those.
     pub fn to_yaml(&self) -> String {
         load::print(&raw::File::from(self))
+    }
+
+    /// The section `notifications` as YAML, if there is one.
+    pub fn notifications_yaml(&self) -> Option<String> {
+        raw::File::from(self).notifications.map(|section| load::print(&section))
     }
 }

@@ -1,7 +1,7 @@
 //! Tests of loading: what is accepted, what is refused and with which words, what is printed.
 
 use super::*;
-use crate::config::{Auth, Scheme, Secret, Source};
+use crate::config::{Auth, GroupBy, IntegrationConfig, Scheme, Secret, Source};
 
 fn parsed(text: &str) -> Config {
     parse(text, "f.yml", &LoadOptions::default()).map_err(|e| e.to_string()).expect(text)
@@ -332,6 +332,121 @@ fn the_page_of_the_configuration_names_every_key() {
     };
     let missing: Vec<&str> = keys::FILE.names().into_iter().filter(|key| !is_named(key)).collect();
     assert!(missing.is_empty(), "{missing:?} are not on the page");
+}
+
+const NOTIFICATIONS: &str = "notifications:
+  global: {smtp_smarthost: 'mail:25', smtp_from: a@b.c, smtp_auth_password: geheim, slack_api_url: 'https://h/geheim'}
+  route:
+    receiver: one
+    group_by: [b, a]
+    repeat_interval: 1h
+    routes:
+    - matchers: ['x=~\"a|b\"', y!=z]
+      match: {m: n}
+      group_by: ['...']
+      continue: true
+      routes: [{receiver: two, group_wait: 0s}]
+  inhibit_rules: [{source_match: {s: '1'}, target_match_re: {t: 2.}, equal: [i]}]
+  receivers:
+  - name: one
+    webhook_configs: [{url_file: hook, max_alerts: 3}]
+    email_configs: [{to: x@y.z, headers: {subject: 's {{ .Status }}', x-a: b}, auth_username: u}]
+  - name: two
+    slack_configs: [{channel: '#c', fields: [{title: t, value: v, short: true}]}]
+";
+
+#[test]
+fn notifications_inherit_and_are_printed_without_secrets() {
+    let config = parsed(NOTIFICATIONS);
+    let own = config.notifications.as_ref().expect("the section");
+    let below = &own.route.routes[0];
+    assert_eq!(own.route.group_by, GroupBy::Labels(vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!((below.receiver.as_str(), &below.group_by, below.continues), ("one", &GroupBy::All, true));
+    let matchers: Vec<String> = below.matchers.iter().map(ToString::to_string).collect();
+    assert_eq!(matchers, ["m=\"n\"", "x=~\"a|b\"", "y!=\"z\""]);
+    let leaf = &below.routes[0];
+    assert_eq!((leaf.receiver.as_str(), leaf.group_wait, leaf.continues), ("two", Duration::ZERO, false));
+    assert_eq!(leaf.repeat_interval, Duration::from_secs(3600));
+    let IntegrationConfig::Email(email) = &own.receivers[0].integrations[1] else { panic!("an email") };
+    assert_eq!((email.host.as_str(), email.port, email.require_tls), ("mail", 25, true));
+    assert_eq!(email.headers.keys().collect::<Vec<_>>(), ["Subject", "X-A"]);
+
+    let printed = config.to_yaml();
+    assert!(!printed.contains("geheim") && printed.contains("auth_password: <secret>"), "{printed}");
+    assert!(printed.contains("api_url: <secret>") && printed.contains("url_file: hook"), "{printed}");
+    assert!(!format!("{config:?}").contains("geheim"), "{config:?}");
+    // What is printed means the same, but for secrets.
+    let to_yaml = |text: &str| parsed(text).to_yaml();
+    let text = to_yaml(NOTIFICATIONS).replace("api_url: <secret>", "api_url: https://h/");
+    assert_eq!(to_yaml(&text), to_yaml(NOTIFICATIONS));
+}
+
+#[test]
+fn what_is_wrong_with_notifications_is_named() {
+    let check = |notifications: &str, expected: &str| {
+        let text = format!("notifications:\n  {}", notifications.replace('\n', "\n  "));
+        let error = parse(&text, "f.yml", &LoadOptions::default()).expect_err(notifications).to_string();
+        assert!(error.contains(expected), "{notifications}: {error}");
+    };
+    let receiver = "\nreceivers: [{name: me}]";
+    let with = |route: &str| format!("route: {route}{receiver}");
+    let one = |kind: &str| format!("route: {{receiver: me}}\nreceivers: [{{name: me, {kind}}}]");
+    check("receivers: [{name: me}]", "a route is required");
+    check(&with("{}"), "the top route needs a receiver");
+    check(&with("{receiver: you}"), "f.yml:2: notifications.route.receiver: there is no receiver \"you\"");
+    check(
+        &with("{receiver: me, routes: [{receiver: you}]}"),
+        "routes[0].receiver: there is no receiver \"you\"",
+    );
+    check(&with("{receiver: me, matchers: [a=b]}"), "the top route takes every alert");
+    check(&with("{receiver: me, continue: true}"), "top route");
+    check(&with("{receiver: me, group_interval: 0s}"), "must be longer than nothing");
+    check(&with("{receiver: me, group_by: [a, '...']}"), "stands for all labels");
+    check(&with("{receiver: me, group_by: [a, a]}"), "named twice");
+    check(&with("{receiver: me, routes: [{matchers: ['a=~\"(\"']}]}"), "matchers[0]");
+    check(
+        &with("{receiver: me, routes: [{mute_time_intervals: [x]}]}"),
+        "\"mute_time_intervals\" is not supported",
+    );
+    check(&with("{receiver: me, group_wayt: 1s}"), "did you mean \"group_wait\"");
+    check("route: {receiver: me}\nreceivers: [{name: me}, {name: me}]", "is there twice");
+    check("route: {receiver: me}\nreceivers: [{name: me}, {}]", "a receiver needs a name");
+    check(
+        "route: {receiver: me}\nreceivers: [{name: me}]\ninhibit_rules: [{equal: [a]}]",
+        "source_matchers are required",
+    );
+    check(
+        "route: {receiver: me}\nreceivers: [{name: me}]\ntime_intervals: [{name: x}]",
+        "\"time_intervals\" is not supported",
+    );
+    check(
+        &one("pagerduty_configs: [{routing_key: x}]"),
+        "receivers[0]: \"pagerduty_configs\" is not supported",
+    );
+    check(&one("webhook_configs: [{}]"), "url or url_file is required");
+    check(&one("webhook_configs: [{url: 'ftp://h/geheim'}]"), "must be a URL");
+    check(&one("webhook_configs: [{url: 'http://h', url_file: f}]"), "exclude each other");
+    check(&one("webhook_configs: [{url: 'http://h', payload: {a: b}}]"), "\"payload\" is not supported");
+    check(&one("email_configs: [{to: a@b.c}]"), "smarthost is required, here or as smtp_smarthost in global");
+    check(&one("email_configs: [{to: a@b.c, from: a@b.c, smarthost: h}]"), "\"h\" is not host:port");
+    check(&one("email_configs: [{to: '{{ .X', from: a@b.c, smarthost: 'h:1'}]"), "email_configs[0].to");
+    check(
+        &one("email_configs: [{to: x, from: a, smarthost: 'h:1', headers: {a-b: x, A-B: y}}]"),
+        "is there twice",
+    );
+    check(&one("slack_configs: [{channel: c}]"), "api_url or api_url_file is required");
+    check(
+        &one("slack_configs: [{api_url: 'http://h', text: '{{ query \"up\" }}'}]"),
+        "slack_configs[0].text",
+    );
+    let text = format!("notifications: {{{}}}", "route: {receiver: me, routes: [".repeat(20));
+    assert!(parse(&text, "f.yml", &LoadOptions::default()).is_err());
+    let error = parse(
+        "notifications: {route: {receiver: m}, receivers: [{name: m, webhook_configs: [{url: 'x://geheim'}]}]}",
+        "f",
+        &LoadOptions::default(),
+    );
+    assert!(!error.expect_err("no URL").to_string().contains("geheim"));
 }
 
 #[test]

@@ -30,11 +30,21 @@ pub(super) struct Routing {
     pub(super) shown: Alertmanagers,
 }
 
-/// Takes alerts for all Alertmanagers. Clones are cheap and mean the same.
+/// Somebody in this process who takes alerts as Alertmanagers do.
+pub trait AlertSink: Send + Sync {
+    /// Whether alerts are wanted now.
+    fn is_open(&self) -> bool;
+
+    /// Takes alerts, with their labels as Alertmanagers see them. Does not block.
+    fn take(&self, alerts: &[Arc<Alert>]);
+}
+
+/// Takes alerts for all Alertmanagers, and for a sink in this process. Clones are cheap and mean the same.
 #[derive(Clone, Default)]
 pub struct NotifyHandle {
     pub(super) routing: Arc<ArcSwap<Routing>>,
     pub(super) restarts: Restarts,
+    pub(super) sink: Option<Arc<dyn AlertSink>>,
 }
 
 impl NotifyHandle {
@@ -42,11 +52,15 @@ impl NotifyHandle {
     /// still wait. Never blocks: alerts without room in a queue are counted and dropped, the oldest first.
     pub fn send(&self, alerts: Vec<Alert>) {
         let routing = self.routing.load();
-        if routing.routes.is_empty() {
+        let sink = self.sink.as_ref().filter(|sink| sink.is_open());
+        if routing.routes.is_empty() && sink.is_none() {
             return;
         }
         let alerts: Vec<Arc<Alert>> = alerts.into_iter().map(Arc::new).collect();
         let alerts = alert::relabel(&alerts, &routing.external_labels, &routing.alert_relabel_configs);
+        if let Some(sink) = sink {
+            sink.take(&alerts);
+        }
         for (group, loops) in &routing.routes {
             let own = alert::relabel(&alerts, &Labels::empty(), &group.alert_relabel_configs);
             if !own.is_empty() {

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Error;
 use super::alertmanager::find;
-use super::handle::{Alertmanagers, NotifyHandle, Routing};
+use super::handle::{AlertSink, Alertmanagers, NotifyHandle, Routing};
 use super::metrics::NotifyMetrics;
 use super::post::Post;
 use super::send_loop::{Delivery, End, SendLoop};
@@ -82,15 +82,16 @@ pub struct Notifier {
 
 impl Notifier {
     /// Starts without Alertmanagers. Must be called within the runtime. `discovery` gets the configurations from here,
-    /// and belongs to the caller.
+    /// and belongs to the caller. `sink` is handed what Alertmanagers are told.
     pub fn new(
         discovery: Arc<DiscoveryManager>,
         dialer: Arc<Dialer>,
         options: NotifyOptions,
+        sink: Option<Arc<dyn AlertSink>>,
         registry: &mut Registry,
     ) -> Self {
         let metrics = NotifyMetrics::new(options.queue_capacity, registry);
-        let handle = NotifyHandle { restarts: metrics.panics.clone(), ..NotifyHandle::default() };
+        let handle = NotifyHandle { restarts: metrics.panics.clone(), sink, ..NotifyHandle::default() };
         let (commands, receiver) = mpsc::channel(4);
         let coordinator = Coordinator {
             options,

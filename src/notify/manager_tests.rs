@@ -41,7 +41,7 @@ fn start(options: NotifyOptions) -> Started {
     let metrics = DiscoveryMetrics::new(&mut registry);
     let discovery = Arc::new(DiscoveryManager::new("notify", names.clone(), metrics));
     let dialer = Arc::new(Dialer::new(names.clone()));
-    let notifier = Notifier::new(discovery, dialer, options, &mut registry);
+    let notifier = Notifier::new(discovery, dialer, options, None, &mut registry);
     Started { names, notifier, registry }
 }
 

@@ -18,5 +18,5 @@ mod stand_in;
 
 pub use alert::Alert;
 pub use error::Error;
-pub use handle::{Alertmanagers, NotifyHandle};
+pub use handle::{AlertSink, Alertmanagers, NotifyHandle};
 pub use manager::{Notifier, NotifyOptions, Prepared};

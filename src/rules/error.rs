@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::tsdb::state_log::StateLogError;
+
 /// Errors of rules, apart from those of single evaluations.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -10,9 +12,6 @@ pub enum Error {
     /// A rule file is refused.
     #[error(transparent)]
     File(#[from] crate::config::Error),
-    /// The states of alerts cannot be written anew.
-    #[error(transparent)]
-    Durable(#[from] crate::tsdb::Error),
     /// The states of alerts cannot be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Store {
@@ -23,4 +22,10 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+}
+
+impl From<StateLogError> for Error {
+    fn from(StateLogError { action, path, source }: StateLogError) -> Self {
+        Self::Store { action, path, source }
+    }
 }

@@ -8,9 +8,7 @@
 //! **Locking**: one mutex; whoever records waits for the disk with it in hand.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 
 use bincode::{Decode, Encode};
@@ -18,23 +16,18 @@ use bincode::{Decode, Encode};
 use super::Error;
 use super::alert::{Alert, AlertState};
 use super::state::{GroupKey, RuleKey};
-use crate::codec::frame::{put_record, read_record};
-use crate::codec::{ByteReader, ByteWriter as _};
+use crate::codec::ByteWriter as _;
+use crate::codec::frame::put_record;
 use crate::model::Labels;
-use crate::tsdb::durable;
+use crate::tsdb::state_log::{StateFile, StateLog};
 use crate::util::lock::lock;
 
 /// The file, in a folder of its own.
-const FILE: &str = "alerts.log";
-/// What it begins with; the last byte is the version.
-const HEADER: [u8; 8] = *b"EKALERT\x01";
+const FILE: StateFile = StateFile { name: "alerts.log", header: *b"EKALERT\x01", what: "alert state log" };
 /// Alerts in one record at most.
 const ALERTS_PER_RECORD: usize = 256;
 /// Bytes of a record that are read at most.
 const MAX_RECORD_BYTES: usize = 64 << 20;
-/// The file is rewritten when it is longer than so many times what it says, and than [`MIN_REWRITE_BYTES`].
-const REWRITE_FACTOR: u64 = 4;
-const MIN_REWRITE_BYTES: u64 = 1 << 20;
 
 type Pairs = Vec<(String, String)>;
 
@@ -76,7 +69,6 @@ pub(super) struct SavedGroup {
 /// Keeps the states of alerts.
 #[derive(Debug)]
 pub(super) struct Store {
-    folder: PathBuf,
     /// Whether there was a file when it was opened.
     found: bool,
     inner: Mutex<Inner>,
@@ -84,11 +76,7 @@ pub(super) struct Store {
 
 #[derive(Debug)]
 struct Inner {
-    /// None after a failed write.
-    file: Option<File>,
-    bytes: u64,
-    /// Bytes when it was last written whole.
-    whole_bytes: u64,
+    log: StateLog,
     /// Whether there is to be a file: not before what came before it was taken over.
     established: bool,
     groups: HashMap<GroupKey, SavedGroup>,
@@ -110,31 +98,13 @@ impl Store {
     /// # Errors
     /// When the disk refuses, or the file is of a version that is not known.
     pub(super) fn open(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join(FILE);
-        let failed = |action, source| Error::Store { action, path: path.clone(), source };
-        durable::create_dir(folder).map_err(|source| failed("create", source))?;
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => Some(bytes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(failed("read", error)),
-        };
         let mut groups = HashMap::new();
-        let mut found = bytes.is_some();
-        if let Some(bytes) = &bytes {
-            let (read, damage) = read_all(bytes).map_err(|source| failed("read", source))?;
-            groups = read;
-            if let Some(at) = damage {
-                found = at > 0;
-                tracing::error!(path = %path.display(), offset = at, bytes = bytes.len() - at,
-                    "alert state log is damaged; its damaged end was cut off and a copy of the file kept beside it");
-                let aside = folder.join(format!("{FILE}.damaged"));
-                std::fs::write(&aside, bytes).map_err(|source| failed("keep a copy of", source))?;
-            }
-        }
-        let inner = Inner { file: None, bytes: 0, whole_bytes: 0, established: found, groups };
-        let store = Self { folder: folder.to_owned(), found, inner: Mutex::new(inner) };
+        let apply = |payload: &[u8]| decode(payload).map(|record| apply(&mut groups, record)).is_some();
+        let (log, found) = StateLog::read(folder, FILE, apply)?;
+        let store = Self { found, inner: Mutex::new(Inner { log, established: found, groups }) };
         if found {
-            store.rewrite(&mut lock(&store.inner))?;
+            let inner = &mut *lock(&store.inner);
+            inner.log.rewrite(&whole(&inner.groups))?;
         }
         Ok(store)
     }
@@ -149,7 +119,7 @@ impl Store {
         if std::mem::replace(&mut inner.established, true) {
             return Ok(());
         }
-        self.append(inner, &[], true)
+        append(inner, &[], true)
     }
 
     /// Whether there was a store already: what it does not know was not there.
@@ -187,7 +157,7 @@ impl Store {
                 put_rule(&mut out, change.group, change.at, change.rule, changed.iter(), forgotten);
             }
         }
-        self.append(inner, &out, durably)
+        append(inner, &out, durably)
     }
 
     /// Notes that a group with alerts was evaluated at `at` (milliseconds).
@@ -202,7 +172,7 @@ impl Store {
         group.at = at;
         let mut out = Vec::new();
         put(&mut out, &Record { file: key.0.clone(), group: key.1.clone(), at, gone: false, rule: None });
-        self.append(inner, &out, false)
+        append(inner, &out, false)
     }
 
     /// Forgets the groups and rules that are not in `known`.
@@ -231,47 +201,30 @@ impl Store {
             });
             true
         });
-        if out.is_empty() { Ok(()) } else { self.append(inner, &out, true) }
+        if out.is_empty() { Ok(()) } else { append(inner, &out, true) }
     }
+}
 
-    fn append(&self, inner: &mut Inner, bytes: &[u8], durably: bool) -> Result<(), Error> {
-        if !inner.established {
-            return Ok(());
-        }
-        let path = self.folder.join(FILE);
-        let failed = |source| Error::Store { action: "write", path: path.clone(), source };
-        let written = match &mut inner.file {
-            Some(file) if inner.bytes <= MIN_REWRITE_BYTES.max(inner.whole_bytes * REWRITE_FACTOR) => {
-                inner.bytes += bytes.len() as u64;
-                let written = file.write_all(bytes);
-                written.and_then(|()| if durably { file.sync_data() } else { Ok(()) }).map_err(failed)
-            }
-            _ => self.rewrite(inner),
-        };
-        if written.is_err() {
-            inner.file = None;
-        }
-        written
+fn append(inner: &mut Inner, bytes: &[u8], durably: bool) -> Result<(), Error> {
+    if !inner.established {
+        return Ok(());
     }
+    let groups = &inner.groups;
+    Ok(inner.log.append(bytes, durably, || whole(groups))?)
+}
 
-    /// Writes the whole state into a new file, which takes the place of the old one.
-    fn rewrite(&self, inner: &mut Inner) -> Result<(), Error> {
-        let mut out = HEADER.to_vec();
-        for (key, group) in &inner.groups {
-            for (rule, alerts) in &group.alerts {
-                let all: Vec<&Alert> = alerts.values().collect();
-                for piece in all.chunks(ALERTS_PER_RECORD) {
-                    put_rule(&mut out, key, group.at, rule, piece.iter().copied(), &[]);
-                }
+/// The records of the whole state.
+fn whole(groups: &HashMap<GroupKey, SavedGroup>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (key, group) in groups {
+        for (rule, alerts) in &group.alerts {
+            let all: Vec<&Alert> = alerts.values().collect();
+            for piece in all.chunks(ALERTS_PER_RECORD) {
+                put_rule(&mut out, key, group.at, rule, piece.iter().copied(), &[]);
             }
         }
-        durable::replace_file(&self.folder, FILE, &out)?;
-        let path = self.folder.join(FILE);
-        let opened = OpenOptions::new().append(true).open(&path);
-        inner.file = Some(opened.map_err(|source| Error::Store { action: "open", path, source })?);
-        (inner.bytes, inner.whole_bytes) = (out.len() as u64, out.len() as u64);
-        Ok(())
     }
+    out
 }
 
 fn put(out: &mut Vec<u8>, record: &Record) {
@@ -335,30 +288,6 @@ impl Saved {
             last_sent: self.last_sent,
         })
     }
-}
-
-/// Reads a file. Also says where it is damaged, if it is.
-fn read_all(bytes: &[u8]) -> io::Result<(HashMap<GroupKey, SavedGroup>, Option<usize>)> {
-    let mut groups = HashMap::new();
-    if bytes.len() < HEADER.len() {
-        return Ok((groups, (!bytes.is_empty()).then_some(0)));
-    }
-    let (header, rest) = bytes.split_at(HEADER.len());
-    if header[..7] != HEADER[..7] {
-        return Ok((groups, Some(0)));
-    }
-    if header[7] != HEADER[7] {
-        return Err(io::Error::other(format!("version {} is not known to this build", header[7])));
-    }
-    let mut reader = ByteReader::new(rest);
-    while !reader.is_empty() {
-        let at = HEADER.len() + reader.position();
-        let Some(record) = read_record(&mut reader).ok().and_then(decode) else {
-            return Ok((groups, Some(at)));
-        };
-        apply(&mut groups, record);
-    }
-    Ok((groups, None))
 }
 
 fn decode(payload: &[u8]) -> Option<Record> {
@@ -471,14 +400,14 @@ mod tests {
             }
             states.push(known(&store));
         }
-        let path = folder.path().join(FILE);
+        let path = folder.path().join(FILE.name);
         let whole = std::fs::read(&path).expect("there");
         for cut in 0..whole.len() {
             let mut flipped = whole.clone();
             flipped[cut] ^= 0x10;
             for bytes in [&whole[..cut], &flipped] {
                 let damaged = tempfile::tempdir().expect("a folder");
-                std::fs::write(damaged.path().join(FILE), bytes).expect("written");
+                std::fs::write(damaged.path().join(FILE.name), bytes).expect("written");
                 match Store::open(damaged.path()) {
                     Ok(store) => assert!(states.contains(&known(&store)), "byte {cut}: {}", known(&store)),
                     Err(error) => {
@@ -501,7 +430,7 @@ mod tests {
         let again = Store::open(folder.path()).expect("opens");
         assert!(again.was_found() && !expected.is_empty());
         assert_eq!(known(&again), expected);
-        std::fs::write(folder.path().join(FILE), "nonsense").expect("written");
+        std::fs::write(folder.path().join(FILE.name), "nonsense").expect("written");
         assert!(!Store::open(folder.path()).expect("opens").was_found(), "nothing of it is known");
     }
 
@@ -515,8 +444,8 @@ mod tests {
         for at in 0..500 {
             store.record(&change(&g, &a, at, &alerts), false).expect("written");
         }
-        let bytes = std::fs::metadata(folder.path().join(FILE)).expect("there").len();
-        assert!(bytes < 2 * MIN_REWRITE_BYTES, "{bytes} bytes");
+        let bytes = std::fs::metadata(folder.path().join(FILE.name)).expect("there").len();
+        assert!(bytes < 2 << 20, "{bytes} bytes");
         let expected = known(&store);
         drop(store);
         assert_eq!(known(&Store::open(folder.path()).expect("opens")), expected);

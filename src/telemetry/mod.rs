@@ -1,6 +1,7 @@
 //! The server's own metrics and logs. The registry is passed by hand to constructors; there are no globals.
 
 pub mod classic;
+pub mod counted;
 pub mod log;
 pub mod metrics;
 pub mod process;

@@ -99,10 +99,15 @@ fn element(item: &Value, index: &Value) -> Result<Value, Fault> {
         || Fault::new(format_args!("index out of range: {}", index.as_int().unwrap_or_default()));
     match item {
         Value::Nil => fail!("index of nil pointer"),
-        Value::Labels(_) | Value::Map(_) => Ok(item.field(key()?).unwrap_or(Value::Nil)),
+        Value::Labels(_) | Value::KeyValues(_) | Value::Map(_) => {
+            Ok(item.field(key()?).unwrap_or(Value::Nil))
+        }
         Value::Samples(samples) => {
             let sample = samples.get(place(index, samples.len())?).ok_or_else(past_the_end)?;
             Ok(Value::Sample(sample.clone()))
+        }
+        Value::List(list) => {
+            list.items.get(place(index, list.items.len())?).cloned().ok_or_else(past_the_end)
         }
         Value::Text(text) | Value::Html(text) => {
             let byte = text.as_bytes().get(place(index, text.len())?).ok_or_else(past_the_end)?;
@@ -151,7 +156,8 @@ fn slice(values: &[Value]) -> Result<Value, Fault> {
 fn length(value: &Value) -> Result<Value, Fault> {
     let length = match value {
         Value::Text(text) | Value::Html(text) => text.len(),
-        Value::Labels(labels) => labels.len(),
+        Value::Labels(labels) | Value::KeyValues(labels) => labels.len(),
+        Value::List(list) => list.items.len(),
         Value::Map(map) => map.entries.len(),
         Value::Samples(samples) => samples.len(),
         Value::Nil => return fail!("len of nil pointer"),

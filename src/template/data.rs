@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::budget::{Budget, Limits};
 use super::error::Fault;
+use super::message::Message;
 use super::value::{QuerySample, Root, SampleValue, Value};
 use crate::model::Labels;
 use crate::model::regex::Search;
@@ -62,6 +63,10 @@ pub(super) struct Context<'e> {
     pub(super) data: &'e Data<'e>,
     pub(super) source: &'e dyn Source,
     pub(super) budget: Budget<'e>,
+    /// Whether what is printed is escaped for HTML, but what is said to be HTML.
+    pub(super) escapes_html: bool,
+    /// The dot of a template of messages.
+    message: Option<&'e Message>,
     kept: &'e Searches,
     searches: HashMap<Arc<str>, Arc<Search>>,
 }
@@ -73,11 +78,20 @@ impl<'e> Context<'e> {
         limits: &'e Limits,
         kept: &'e Searches,
     ) -> Self {
-        Self { data, source, budget: Budget::new(limits), kept, searches: HashMap::new() }
+        let budget = Budget::new(limits);
+        Self { data, source, budget, escapes_html: false, message: None, kept, searches: HashMap::new() }
+    }
+
+    /// The same where the dot is a message.
+    pub(super) fn of_message(self, message: &'e Message, escapes_html: bool) -> Self {
+        Self { message: Some(message), escapes_html, ..self }
     }
 
     /// The dot at the start.
     pub(super) fn root(&self) -> Value {
+        if let Some(message) = self.message {
+            return message.to_value();
+        }
         Value::Root(Arc::new(Root {
             labels: self.data.labels.clone(),
             external_labels: self.data.external_labels.clone(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::budget::Sink;
 use super::data::Context;
 use super::error::{Error, Fault, Place, fail};
+use super::escape;
 use super::parser::Parsed;
 use super::printer;
 use super::syntax::{Body, Call, Choice, Name, Node, Range, Span};
@@ -27,8 +28,11 @@ pub(super) const DECLARED: [(&str, &str); 4] = [
 /// Expands a template.
 pub(super) fn execute(name: &str, text: &str, parsed: &Parsed, cx: Context<'_>) -> Result<String, Error> {
     let root = cx.root();
-    let declared =
-        DECLARED.iter().map(|(name, field)| (Name::from(*name), root.field(field).unwrap_or(Value::Nil)));
+    let is_message = matches!(root, Value::Record(_));
+    let declared = DECLARED
+        .iter()
+        .filter(|_| !is_message)
+        .map(|(name, field)| (Name::from(*name), root.field(field).unwrap_or(Value::Nil)));
     let variables = std::iter::once((Name::from("$"), root.clone())).chain(declared).collect();
     let mut executor = Executor {
         name,
@@ -158,7 +162,15 @@ impl<'e> Executor<'e> {
                 Node::Action(pipe) => {
                     let value = self.pipe(pipe, dot)?;
                     if pipe.variables.is_empty() {
-                        self.write(pipe.span, |_, out| printer::action(&value, out))?;
+                        let escapes = self.cx.escapes_html && !matches!(value, Value::Html(_));
+                        self.write(pipe.span, |_, out| {
+                            if !escapes {
+                                return printer::action(&value, out);
+                            }
+                            let mut plain = out.another();
+                            printer::action(&value, &mut plain)?;
+                            out.push(&escape::html(&plain.into_text()))
+                        })?;
                     }
                     Flow::Next
                 }
@@ -238,7 +250,15 @@ impl<'e> Executor<'e> {
                 }
                 Ok(!samples.is_empty())
             }
-            Value::Labels(labels) => {
+            Value::List(list) => {
+                for (place, item) in list.items.iter().enumerate() {
+                    if !self.round(range, &number(place), item)? {
+                        break;
+                    }
+                }
+                Ok(!list.items.is_empty())
+            }
+            Value::Labels(labels) | Value::KeyValues(labels) => {
                 for (name, value) in labels {
                     if !self.round(range, &Value::text(name), &Value::text(value))? {
                         break;

@@ -53,6 +53,46 @@ pub(super) enum Function {
     ToUpper,
     UrlQueryEscape,
     Value,
+    // Those that only templates of notifications know.
+    Date,
+    Join,
+    SafeUrl,
+    Since,
+    StringSlice,
+    TrimSpace,
+}
+
+/// Which functions there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// In rules: those of Prometheus.
+    Rules,
+    /// In notifications: those of Alertmanager, and those of Prometheus that need nothing but their arguments.
+    Messages,
+}
+
+impl Dialect {
+    fn has(self, function: Function) -> bool {
+        use Function as F;
+        let is_for_messages = function as usize >= F::Date as usize;
+        let needs_samples = matches!(
+            function,
+            F::ExternalUrl
+                | F::First
+                | F::GraphLink
+                | F::Label
+                | F::PathPrefix
+                | F::Query
+                | F::SortByLabel
+                | F::StrValue
+                | F::TableLink
+                | F::Value
+        );
+        match self {
+            Self::Rules => !is_for_messages,
+            Self::Messages => !needs_samples,
+        }
+    }
 }
 
 /// The type of a parameter.
@@ -108,7 +148,7 @@ impl Signature {
 impl Function {
     /// Name, function and what it takes.
     const ALL: &[(&str, Self, Signature)] = {
-        use Param::{Any, Sample, Samples, Text};
+        use Param::{Any, Sample, Samples, Text, Time};
         const NONE: Signature = Signature::of(&[]);
         const TEXT: Signature = Signature::of(&[Text]);
         const ANY: Signature = Signature::of(&[Any]);
@@ -164,12 +204,19 @@ impl Function {
             ("toUpper", Self::ToUpper, TEXT),
             ("urlQueryEscape", Self::UrlQueryEscape, TEXT),
             ("value", Self::Value, Signature::of(&[Sample])),
+            ("date", Self::Date, Signature::of(&[Text, Time])),
+            ("join", Self::Join, Signature::of(&[Text, Any])),
+            ("safeUrl", Self::SafeUrl, TEXT),
+            ("since", Self::Since, Signature::of(&[Time])),
+            ("stringSlice", Self::StringSlice, MANY),
+            ("trimSpace", Self::TrimSpace, TEXT),
         ]
     };
 
-    /// The function of that name.
-    pub(super) fn of(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, ..)| *known == name).map(|(_, function, _)| *function)
+    /// The function of that name, if the dialect has it.
+    pub(super) fn of(name: &str, dialect: Dialect) -> Option<Self> {
+        let found = Self::ALL.iter().find(|(known, ..)| *known == name).map(|(_, function, _)| *function);
+        found.filter(|function| dialect.has(*function))
     }
 
     /// Its name and what it takes.

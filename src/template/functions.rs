@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::builtins;
+use super::calendar;
 use super::data::Context;
 use super::error::{Fault, fail};
 use super::escape;
 use super::function::Function;
 use super::humanize;
 use super::strings;
-use super::value::{MAX_MAP_DEPTH, Map, QuerySample, Value};
+use super::value::{List, ListKind, MAX_MAP_DEPTH, Map, QuerySample, Value};
 use crate::model::parse_duration;
 use crate::model::regex::ReplaceError;
 
@@ -71,6 +72,27 @@ fn call_own(function: Function, values: &[Value], cx: &mut Context<'_>) -> Resul
         (Function::ReReplaceAll, [Value::Text(pattern), Value::Text(template), Value::Text(text)]) => {
             replace_all(pattern, template, text, cx)
         }
+        (Function::Date, [Value::Text(layout), Value::Time(time)]) => {
+            Ok(Value::text(calendar::format(*time, layout)))
+        }
+        (Function::Since, [Value::Time(time)]) => {
+            let ms = cx.data.timestamp_ms.saturating_sub(time.as_millisecond());
+            Ok(Value::Duration(ms.saturating_mul(1_000_000)))
+        }
+        (Function::Join, [Value::Text(separator), Value::List(list)]) if list.kind == ListKind::Texts => {
+            let texts: Vec<&str> =
+                list.items.iter().filter_map(|item| item.as_text().map(|t| &**t)).collect();
+            Ok(Value::text(texts.join(separator)))
+        }
+        (Function::Join, [_, value]) => {
+            fail!("wrong type for value; expected []string; got {}", value.type_name())
+        }
+        (Function::StringSlice, values) => {
+            if let Some(other) = values.iter().find(|value| value.as_text().is_none()) {
+                return fail!("wrong type for value; expected string; got {}", other.type_name());
+            }
+            Ok(Value::List(Arc::new(List { kind: ListKind::Texts, items: values.to_vec() })))
+        }
         (function, [Value::Text(text)]) => of_text(function, text, cx),
         _ => fail!("wrong arguments"),
     }
@@ -88,7 +110,11 @@ fn of_text(function: Function, text: &Arc<str>, cx: &mut Context<'_>) -> Result<
         Function::TableLink => Value::text(link(text, 1)),
         Function::Query => query(text, cx)?,
         Function::ParseDuration => parse_seconds(text)?,
+        // Whoever writes a template with it vouches for the text.
         Function::SafeHtml => Value::Html(Arc::clone(text)),
+        // Escaped for HTML like any other text: no URL needs a quotation mark of its own.
+        Function::SafeUrl => Value::Text(Arc::clone(text)),
+        Function::TrimSpace => Value::text(text.trim()),
         Function::StripPort => Value::text(strings::strip_port(text)),
         Function::StripDomain => Value::text(strings::strip_domain(text)),
         Function::Title => Value::text(strings::title(text)),

@@ -1,11 +1,15 @@
 //! Methods of the values that have some: times, durations, months and days of the week.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::calendar;
 use super::error::{Fault, fail};
 use super::function::{Param, Signature};
-use super::value::{Value, seconds};
+use super::message::{column, of_status, sorted_pairs, status_name};
+use super::value::{List, ListKind, Value, seconds};
+use crate::model::Labels;
 
 /// A method that a value has.
 #[derive(Debug, Clone, Copy)]
@@ -16,12 +20,14 @@ pub(super) struct Method {
 }
 
 /// What a method is called on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Receiver {
     Time(Timestamp),
     Duration(i64),
     Month(i8),
     Weekday(i8),
+    KeyValues(Labels),
+    List(Arc<List>),
 }
 
 impl Method {
@@ -42,6 +48,12 @@ impl Method {
             }
             Some(Receiver::Duration(_)) => DURATION,
             Some(Receiver::Month(_) | Receiver::Weekday(_)) => NAMED,
+            Some(Receiver::KeyValues(_)) => KEY_VALUES,
+            Some(Receiver::List(list)) => match list.kind {
+                ListKind::Alerts => ALERTS,
+                ListKind::Pairs => PAIRS,
+                ListKind::Texts => return Ok(None),
+            },
             None => return Ok(None),
         };
         Ok(methods.iter().find(|method| method.name == name).copied())
@@ -64,6 +76,8 @@ fn receiver(value: &Value) -> Option<Receiver> {
         }
         Value::Month(month) => Receiver::Month(*month),
         Value::Weekday(day) => Receiver::Weekday(*day),
+        Value::KeyValues(labels) => Receiver::KeyValues(labels.clone()),
+        Value::List(list) => Receiver::List(Arc::clone(list)),
         _ => return None,
     })
 }
@@ -272,3 +286,53 @@ const NAMED: &[Method] = &[method("String", &[], |receiver, _| match receiver {
     Receiver::Weekday(day) => Ok(Value::text(calendar::weekday_name(*day))),
     _ => fail!("not a month or day"),
 })];
+
+/// A method of the labels of a message.
+macro_rules! of_key_values {
+    ($name:literal, $labels:ident => $result:expr) => {
+        method($name, &[], |receiver, _| match receiver {
+            Receiver::KeyValues($labels) => Ok($result),
+            _ => fail!("not a template.KV"),
+        })
+    };
+}
+
+const KEY_VALUES: &[Method] = &[
+    of_key_values!("SortedPairs", labels => sorted_pairs(labels)),
+    of_key_values!("Names", labels => {
+        if let Value::List(list) = sorted_pairs(labels) { column(&list.items, "Name") } else { Value::Nil }
+    }),
+    of_key_values!("Values", labels => {
+        if let Value::List(list) = sorted_pairs(labels) { column(&list.items, "Value") } else { Value::Nil }
+    }),
+    method("Remove", &[Param::Any], |receiver, arguments| match (receiver, arguments) {
+        (Receiver::KeyValues(labels), [Value::List(names)]) if names.kind == ListKind::Texts => {
+            let gone = |name: &str| {
+                names.items.iter().any(|item| item.as_text().is_some_and(|text| **text == *name))
+            };
+            Ok(Value::KeyValues(labels.without(gone)))
+        }
+        _ => fail!("Remove takes a list of names"),
+    }),
+];
+
+/// A method of a list of a message.
+macro_rules! of_list {
+    ($name:literal, $items:ident => $result:expr) => {
+        method($name, &[], |receiver, _| match receiver {
+            Receiver::List(list) => {
+                let $items = &list.items;
+                Ok($result)
+            }
+            _ => fail!("not a list"),
+        })
+    };
+}
+
+const ALERTS: &[Method] = &[
+    of_list!("Firing", alerts => of_status(alerts, status_name(false))),
+    of_list!("Resolved", alerts => of_status(alerts, status_name(true))),
+];
+
+const PAIRS: &[Method] =
+    &[of_list!("Names", pairs => column(pairs, "Name")), of_list!("Values", pairs => column(pairs, "Value"))];

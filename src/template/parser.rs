@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::error::{Fault, Place, fail};
-use super::function::Function;
+use super::function::{Dialect, Function};
 use super::lexer::{Keyword, Kind, Lexed, Lexer, Token, unexpected};
 use super::literal;
 use super::syntax::{
@@ -21,13 +21,14 @@ pub(super) struct Parsed {
 }
 
 /// Reads a template in which the variables of these names are declared.
-pub(super) fn parse(text: &str, declared: &[&str]) -> Lexed<Parsed> {
+pub(super) fn parse(text: &str, declared: &[&str], dialect: Dialect) -> Lexed<Parsed> {
     let mut parser = Parser {
         text,
         lexer: Lexer::new(text),
         ahead: Vec::new(),
         scope: Scope::with(declared),
         nesting: 0,
+        dialect,
         defined: BTreeMap::new(),
     };
     let root = parser.root()?;
@@ -56,6 +57,7 @@ struct Parser<'t> {
     ahead: Vec<Token<'t>>,
     scope: Scope,
     nesting: usize,
+    dialect: Dialect,
     defined: BTreeMap<Box<str>, Body>,
 }
 
@@ -472,7 +474,7 @@ impl<'t> Parser<'t> {
         let token = self.next_word()?;
         let mut span = token.span();
         let kind = match token.kind {
-            Kind::Identifier => match Function::of(token.text) {
+            Kind::Identifier => match Function::of(token.text, self.dialect) {
                 Some(function) => TermKind::Function(function),
                 None if token.text == "tmpl" => {
                     return at(token.at, fail!("function \"tmpl\" not defined: it is for consoles only"));

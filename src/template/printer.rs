@@ -262,7 +262,23 @@ impl Printer<'_> {
             }
             Value::Float(float) => self.float(*float, verb, value),
             Value::Text(text) | Value::Html(text) => self.string(text, verb, value),
-            Value::Labels(labels) => self.labels(labels, verb),
+            Value::Labels(labels) | Value::KeyValues(labels) => self.labels(labels, verb),
+            Value::List(list) => {
+                self.out.push("[")?;
+                for (number, item) in list.items.iter().enumerate() {
+                    self.out.push(if number > 0 { " " } else { "" })?;
+                    self.value(item, verb, depth + 1)?;
+                }
+                self.out.push("]")
+            }
+            Value::Record(record) => {
+                self.out.push("{")?;
+                for (number, (name, value)) in record.fields.iter().enumerate() {
+                    self.field(number, name)?;
+                    self.value(value, verb, depth + 1)?;
+                }
+                self.out.push("}")
+            }
             Value::Map(map) => {
                 let pairs = map.entries.iter().map(|(name, value)| (&**name, value.clone()));
                 self.map(value.type_name(), pairs, verb, depth)

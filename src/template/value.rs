@@ -47,6 +47,31 @@ pub(super) struct Map {
     pub(super) depth: usize,
 }
 
+/// A struct of a message: its fields in their order.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) type_name: &'static str,
+    pub(super) fields: Vec<(&'static str, Value)>,
+}
+
+/// What a list of a message holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ListKind {
+    /// Records of alerts.
+    Alerts,
+    /// Records of a name and a value.
+    Pairs,
+    /// Texts.
+    Texts,
+}
+
+/// A list of a message.
+#[derive(Debug)]
+pub(super) struct List {
+    pub(super) kind: ListKind,
+    pub(super) items: Vec<Value>,
+}
+
 /// A value. Clones share what is large.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
@@ -77,6 +102,10 @@ pub(super) enum Value {
     Samples(Arc<[Arc<QuerySample>]>),
     Histogram(Arc<Histogram>),
     Root(Arc<Root>),
+    /// Labels or annotations of a message, which have methods.
+    KeyValues(Labels),
+    Record(Arc<Record>),
+    List(Arc<List>),
 }
 
 impl From<SampleValue> for Value {
@@ -115,6 +144,13 @@ impl Value {
             Self::Sample(_) => "*template.sample",
             Self::Samples(_) => "template.queryResult",
             Self::Histogram(_) => "*histogram.FloatHistogram",
+            Self::KeyValues(_) => "template.KV",
+            Self::Record(record) => record.type_name,
+            Self::List(list) => match list.kind {
+                ListKind::Alerts => "template.Alerts",
+                ListKind::Pairs => "template.Pairs",
+                ListKind::Texts => "[]string",
+            },
             Self::Root(_) => {
                 "struct { Labels map[string]string; ExternalLabels map[string]string; ExternalURL string; Value interface {} }"
             }
@@ -128,7 +164,8 @@ impl Value {
             Self::Bool(value) => *value,
             Self::Float(value) => *value != 0.0,
             Self::Text(text) | Self::Html(text) => !text.is_empty(),
-            Self::Labels(labels) => !labels.is_empty(),
+            Self::Labels(labels) | Self::KeyValues(labels) => !labels.is_empty(),
+            Self::List(list) => !list.items.is_empty(),
             Self::Map(map) => !map.entries.is_empty(),
             Self::Samples(samples) => !samples.is_empty(),
             Self::DurationPointer(_)
@@ -136,6 +173,7 @@ impl Value {
             | Self::TimePointer(_)
             | Self::Sample(_)
             | Self::Histogram(_)
+            | Self::Record(_)
             | Self::Root(_) => true,
             _ => self.as_int() != Some(0),
         }
@@ -192,7 +230,12 @@ impl Value {
     /// The field of that name, if it is a struct that has it, or a map. A key that a map does not have is the zero value.
     pub(super) fn field(&self, name: &str) -> Option<Self> {
         match self {
-            Self::Labels(labels) => Some(Self::text(labels.get(name).unwrap_or_default())),
+            Self::Labels(labels) | Self::KeyValues(labels) => {
+                Some(Self::text(labels.get(name).unwrap_or_default()))
+            }
+            Self::Record(record) => {
+                record.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+            }
             Self::Map(map) => Some(map.entries.get(name).cloned().unwrap_or(Self::Nil)),
             Self::Sample(sample) => match name {
                 "Labels" => Some(Self::Labels(sample.labels.clone())),

@@ -31,6 +31,7 @@ pub mod repair;
 mod replay;
 pub mod snapshot;
 pub mod space;
+pub(crate) mod state_log;
 pub mod store;
 mod turns;
 pub mod wal;

@@ -19,7 +19,18 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'uns
      img-src 'self' data:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'";
 
 /// Where the page is found; its own table of routes has the same paths.
-const PAGES: [&str; 8] = ["query", "alerts", "rules", "targets", "status", "tsdb-status", "flags", "config"];
+const PAGES: [&str; 10] = [
+    "query",
+    "alerts",
+    "silences",
+    "notifications",
+    "rules",
+    "targets",
+    "status",
+    "tsdb-status",
+    "flags",
+    "config",
+];
 
 /// The page that comes first.
 const HOME: &str = "query";

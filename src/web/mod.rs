@@ -71,6 +71,12 @@ fn plain<H: Handler<T, Arc<ApiState>>, T: 'static>(handler: H) -> Route {
         .fallback(move || async move { reply::method_not_allowed(allowed) })
 }
 
+/// A route that is read by GET and changed by other methods.
+fn changed(route: Route) -> Route {
+    let other = || async { reply::method_not_allowed("DELETE, GET, OPTIONS, POST") };
+    route.options(reply::no_content).fallback(other)
+}
+
 /// A route that changes data, for programs and for the pages of this server.
 fn admin<H: Handler<T, Arc<ApiState>>, T: 'static>(handler: H) -> Route {
     let allowed = "OPTIONS, POST, PUT";
@@ -116,6 +122,7 @@ fn routes(state: &Arc<ApiState>) -> Router {
         .route("/admin/tsdb/delete_series", admin(api::admin::delete_series))
         .route("/admin/tsdb/clean_tombstones", admin(api::admin::clean_tombstones))
         .route("/admin/tsdb/snapshot", admin(api::admin::snapshot))
+        .route("/notifications/test", admin(api::notifications::test))
         .route(
             WRITE,
             post(api::write::write)
@@ -139,6 +146,8 @@ fn routes(state: &Arc<ApiState>) -> Router {
         .route("/scrape_pools", read(api::targets::scrape_pools))
         .route("/rules", read(api::rules::rules))
         .route("/alerts", read(api::rules::alerts))
+        .route("/notifications/log", read(api::notifications::log))
+        .route("/notifications/receivers", read(api::notifications::receivers))
         .route("/alertmanagers", read(api::alertmanagers::alertmanagers))
         .route("/status/config", read(api::status::config))
         .route("/status/flags", read(api::status::flags))
@@ -150,6 +159,19 @@ fn routes(state: &Arc<ApiState>) -> Router {
         .merge(changes)
         .fallback(reply::no_such_endpoint)
         .layer(from_fn_with_state(Arc::clone(state), replay::wait))
+        .layer(from_fn_with_state(Arc::clone(state), cors::add_headers));
+    let alertmanager = Router::new()
+        .route("/status", read(api::alertmanager::status))
+        .route("/receivers", read(api::alertmanager::receivers))
+        .route("/alerts", changed(get(api::alertmanager::alerts).post(api::alertmanager::post_alerts)))
+        .route("/alerts/groups", read(api::alertmanager::groups))
+        .route("/silences", changed(get(api::alertmanager::silences).post(api::alertmanager::post_silence)))
+        .route(
+            "/silence/{id}",
+            changed(get(api::alertmanager::silence).delete(api::alertmanager::expire_silence)),
+        )
+        .route_layer(own_pages_only.clone())
+        .fallback(reply::no_such_endpoint)
         .layer(from_fn_with_state(Arc::clone(state), cors::add_headers));
     let lifecycle = Router::new()
         .route("/-/reload", lifecycle(lifecycle::reload))
@@ -163,6 +185,8 @@ fn routes(state: &Arc<ApiState>) -> Router {
         .compress_when(SizeAbove::new(1024).and(NotForContentType::IMAGES));
     Router::new()
         .nest("/api/v1", api)
+        .nest("/api/v2", alertmanager)
+        .route("/api/v2/", any(reply::no_such_endpoint))
         // The prefix by itself is no page either.
         .route("/api/v1/", any(reply::no_such_endpoint))
         .route("/metrics", plain(lifecycle::metrics))

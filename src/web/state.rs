@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::lanes::Lanes;
 use crate::notify::NotifyHandle;
 use crate::promql::Engine;
+use crate::receivers::ReceiversHandle;
 use crate::remote::Receiver;
 use crate::rules::RulesHandle;
 use crate::scrape::ScrapeHandle;
@@ -56,6 +57,8 @@ pub struct ApiState {
     pub rules: RulesHandle,
     /// The Alertmanagers.
     pub notify: NotifyHandle,
+    /// Receivers that this server tells itself.
+    pub receivers: ReceiversHandle,
     /// The configuration that is live.
     pub config: ArcSwap<Config>,
     /// The last reload.

@@ -1,4 +1,4 @@
-//! The page in a real headless Chromium: completion, graph, stacked graph, targets, alerts and rules, names in quotes,
+//! The page in a real headless Chromium: completion, graph, stacked graph, targets, alerts and rules, silences, names in quotes,
 //! drafts, long expressions, narrow windows, servers that go away. Leaves screenshots under `target/screenshots`.
 //!
 //! Without chromium and chromedriver the test says so and passes, unless `EMBERKEEP_REQUIRE_ALL` is set.
@@ -6,6 +6,7 @@
 mod alerts;
 mod page;
 mod relay;
+mod silences;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -198,6 +199,8 @@ async fn narrow_windows(browser: &Browser, url: &str) {
             "query?g0.expr=up&g0.tab=graph&g0.end_input=2026-01-02+03:04:05&g0.res_type=custom&g0.res_step=7",
             "query?g0.expr=up+%2B&g0.tab=graph",
             "alerts",
+            "silences",
+            "notifications",
             "rules",
             "targets",
             "status",

@@ -113,7 +113,7 @@ fn two_alertmanagers_see_an_alert_fire_and_end() {
     let metrics = DiscoveryMetrics::new(&mut registry);
     let discovery = Arc::new(DiscoveryManager::new("notify", resolver.clone(), metrics));
     let dialer = Arc::new(Dialer::new(resolver));
-    let notifier = Notifier::new(discovery, dialer, NotifyOptions::default(), &mut registry);
+    let notifier = Notifier::new(discovery, dialer, NotifyOptions::default(), None, &mut registry);
     let text = format!(
         "global: {{external_labels: {{cluster: c}}}}\nalerting:\n  alertmanagers:\n  - static_configs: [{{targets: \
          ['{}']}}]\n  - static_configs: [{{targets: ['{}']}}]\n    path_prefix: am\n    alert_relabel_configs: \

@@ -4,6 +4,7 @@ mod alerting;
 mod discovery;
 mod global;
 mod http;
+mod notifications;
 mod relabel;
 mod scalar;
 mod scrape;
@@ -31,6 +32,8 @@ pub(super) struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) alerting: Option<Alerting>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) notifications: Option<serde_yaml::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) storage: Option<Storage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) scrape_configs: Option<Vec<Scrape>>,
@@ -43,6 +46,7 @@ impl From<&Config> for File {
             global: Some(Global::from(&config.global)),
             rule_files: (!config.rule_files.is_empty()).then(|| config.rule_files.clone()),
             alerting: Alerting::printed(&config.alerting),
+            notifications: config.notifications.as_deref().map(notifications::printed),
             storage: Storage::printed(&config.storage),
             scrape_configs: (!scrapes.is_empty()).then_some(scrapes),
         }

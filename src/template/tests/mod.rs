@@ -4,6 +4,7 @@
 //! `text/template`; where the two differ on purpose it has ours, and `docs/templates.md` says so.
 
 mod hostile;
+mod messages;
 mod values;
 
 use std::sync::Arc;

@@ -6,6 +6,7 @@ import 'uplot/dist/uPlot.min.css';
 import './shell/app.css';
 import './graph/graph.css';
 import './rules/rules.css';
+import './notifications/notifications.css';
 import './shell/narrow.css';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';

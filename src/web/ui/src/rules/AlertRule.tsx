@@ -4,6 +4,7 @@ import { IconChevronDown, IconChevronRight } from '@tabler/icons-react';
 import type { Alert, AlertingRule } from '../api/types';
 import { humanizeDuration } from '../lib/duration';
 import { formatCount, parseSampleValue } from '../lib/number';
+import { SilenceLink } from '../notifications/SilenceLink';
 import { LabelList } from '../targets/LabelList';
 import type { AlertOrder, ShownRule } from './alertFilter';
 import { Expression } from './Expression';
@@ -33,6 +34,7 @@ function AlertRow({ alert, nowMs }: { alert: Alert; nowMs: number }) {
       <Table.Td data-label="Labels and annotations">
         <LabelList labels={alert.labels} />
         <AnnotationList annotations={alert.annotations} />
+        {alert.state === 'firing' && <SilenceLink labels={alert.labels} />}
       </Table.Td>
       <Table.Td data-label="Active since">
         <Since time={alert.activeAt} nowMs={nowMs} isFull />

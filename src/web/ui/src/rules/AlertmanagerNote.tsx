@@ -3,6 +3,7 @@ import { Alert, Anchor, UnstyledButton } from '@mantine/core';
 import { IconBellOff, IconChevronDown, IconChevronRight } from '@tabler/icons-react';
 import { useState } from 'react';
 import { formatCount } from '../lib/number';
+import { useNotificationSetup } from '../notifications/useNotifications';
 import { webAddress } from './links';
 import { type Alertmanagers, useAlertmanagers } from './useRules';
 
@@ -48,11 +49,12 @@ function summary({ active, dropped }: Alertmanagers): string {
 export function AlertmanagerNote() {
   const [isOpen, setOpen] = useState(false);
   const { data } = useAlertmanagers();
+  const { data: setup } = useNotificationSetup();
   if (!data) return null;
   const { active, dropped } = data.value;
   return (
     <section aria-label="Alertmanagers" data-testid="alertmanagers">
-      {active.length === 0 && (
+      {active.length === 0 && setup && !setup.enabled && (
         <Alert
           color="yellow"
           icon={<IconBellOff size={18} />}

@@ -12,8 +12,10 @@ import {
   AlertsPage,
   ConfigPage,
   FlagsPage,
+  NotificationsPage,
   QueryPage,
   RulesPage,
+  SilencesPage,
   StatusPage,
   TargetsPage,
   TsdbPage,
@@ -68,6 +70,8 @@ export function App() {
             <Route element={<Frame />}>
               <Route path="/query" element={<QueryPage />} />
               <Route path="/alerts" element={<AlertsPage />} />
+              <Route path="/silences" element={<SilencesPage />} />
+              <Route path="/notifications" element={<NotificationsPage />} />
               <Route path="/rules" element={<RulesPage />} />
               <Route path="/targets" element={<TargetsPage />} />
               <Route path="/status" element={<StatusPage />} />

@@ -11,6 +11,7 @@ import { Mark } from './Mark';
 import { Preferences } from './Preferences';
 
 const STATUS_PAGES = [
+  { path: '/notifications', label: 'Notifications' },
   { path: '/status', label: 'Runtime and build' },
   { path: '/tsdb-status', label: 'TSDB status' },
   { path: '/flags', label: 'Command-line flags' },
@@ -49,6 +50,9 @@ function MainLinks() {
       </NavLink>
       <NavLink to="/alerts" className={linkClass} data-testid="nav-alerts">
         Alerts <FiringBadge />
+      </NavLink>
+      <NavLink to="/silences" className={linkClass} data-testid="nav-silences">
+        Silences
       </NavLink>
       <NavLink to="/rules" className={linkClass} data-testid="nav-rules">
         Rules

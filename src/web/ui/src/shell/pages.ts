@@ -6,6 +6,8 @@ export const QueryPage = deferred(() => import('../query/QueryPage'));
 export const ExprEditor = deferred(() => import('../editor/ExprEditor'));
 export const GraphTab = deferred(() => import('../query/GraphTab'));
 export const AlertsPage = deferred(() => import('../rules/AlertsPage'));
+export const SilencesPage = deferred(() => import('../notifications/SilencesPage'));
+export const NotificationsPage = deferred(() => import('../notifications/NotificationsPage'));
 export const RulesPage = deferred(() => import('../rules/RulesPage'));
 export const TargetsPage = deferred(() => import('../targets/TargetsPage'));
 export const StatusPage = deferred(() => import('../status/StatusPage'));
@@ -23,6 +25,10 @@ function partsFor(pathname: string, search: string) {
         : [QueryPage, ExprEditor];
     case 'alerts':
       return [AlertsPage];
+    case 'silences':
+      return [SilencesPage];
+    case 'notifications':
+      return [NotificationsPage];
     case 'rules':
       return [RulesPage];
     case 'targets':

@@ -1,0 +1,393 @@
+//! The state machine, with the time passed in. Times are in seconds.
+
+use super::*;
+use crate::config::{self, LoadOptions};
+use crate::model::parse_matchers;
+use crate::receivers::silence::SilenceRequest;
+
+const CONFIG: &str = "
+  route:
+    receiver: all
+    group_by: [alertname]
+    group_wait: 30s
+    group_interval: 5m
+    repeat_interval: 4h
+    routes:
+    - receiver: db
+      matchers: ['team=\"db\"']
+      continue: true
+    - receiver: quiet
+      matchers: [severity=info]
+      group_by: ['...']
+  inhibit_rules:
+  - source_matchers: [severity=critical]
+    target_matchers: [severity=~\"warning|critical\"]
+    equal: [instance]
+  receivers:
+  - name: all
+    webhook_configs: [{url: 'http://h/'}]
+  - name: db
+    webhook_configs: [{url: 'http://h/', send_resolved: false}, {url: 'http://i/'}]
+  - name: quiet
+";
+
+fn notifications(text: &str) -> Arc<NotificationsConfig> {
+    let text = format!("notifications:{text}");
+    let config = config::parse(&text, "f.yml", &LoadOptions::default()).expect("a configuration");
+    config.notifications.expect("the section")
+}
+
+fn labels(text: &str) -> Labels {
+    Labels::from_pairs(text.split(' ').filter_map(|pair| pair.split_once('=')))
+}
+
+/// The engine, with what happened as text.
+struct Bench {
+    engine: Engine,
+    now: i64,
+}
+
+impl Bench {
+    fn new(text: &str) -> Self {
+        let engine = Engine::new(notifications(text), NotificationLog::default(), Silences::default());
+        Self { engine, now: 1_000_000 }
+    }
+
+    fn fires(&mut self, text: &str) {
+        self.alert(text, self.now, self.now + 3600);
+    }
+
+    fn resolves(&mut self, text: &str) {
+        self.alert(text, self.now - 1, self.now);
+    }
+
+    fn alert(&mut self, text: &str, starts_at: i64, ends_at: i64) {
+        let alert = HeldAlert {
+            labels: labels(text),
+            annotations: Labels::empty(),
+            starts_at: starts_at * 1000,
+            ends_at: ends_at * 1000,
+            updated_at: self.now * 1000,
+            generator_url: String::new(),
+        };
+        self.engine.take(alert, self.now * 1000).expect("room");
+    }
+
+    /// What is to be told after so many seconds.
+    fn jobs_after(&mut self, seconds: i64) -> Vec<Job> {
+        self.now += seconds;
+        self.engine.turn(self.now * 1000).0
+    }
+
+    /// The same as text, after everything was delivered.
+    fn after(&mut self, seconds: i64) -> Vec<String> {
+        let jobs = self.jobs_after(seconds);
+        let mut told: Vec<String> = jobs.iter().map(show).collect();
+        jobs.iter().for_each(|job| self.engine.finish(job, true));
+        told.sort();
+        told
+    }
+
+    fn silence(&mut self, matchers: &str, seconds: i64) -> String {
+        let now = self.now * 1000;
+        let request = SilenceRequest {
+            id: None,
+            matchers: parse_matchers(matchers).expect("matchers"),
+            starts_at_ms: now,
+            ends_at_ms: now + seconds * 1000,
+            created_by: "me".to_owned(),
+            comment: "why".to_owned(),
+        };
+        let silences = self.engine.silences.plan(request, now).expect("a silence");
+        let id = silences[0].id.clone();
+        silences.into_iter().for_each(|silence| self.engine.silences.put(silence));
+        id
+    }
+}
+
+fn show(job: &Job) -> String {
+    let alert = |told: &ToldAlert| {
+        let instance = told.alert.labels.get("instance").unwrap_or("?");
+        format!("{instance}{}", if told.resolved { "-" } else { "" })
+    };
+    let alerts: Vec<String> = job.alerts.iter().map(alert).collect();
+    let name = job.group.1.get("alertname").unwrap_or("");
+    format!("{} {name}: {}", job.key.receiver.to_string() + "/" + &job.key.integration, alerts.join(" "))
+}
+
+const NOTHING: [&str; 0] = [];
+
+#[test]
+fn a_group_waits_then_goes_by_its_interval_and_repeats() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=A instance=a");
+    assert_eq!(bench.after(29), NOTHING);
+    bench.fires("alertname=A instance=b");
+    assert_eq!(bench.after(1), ["all/webhook/0 A: a b"]);
+    // News wait for the interval.
+    bench.fires("alertname=A instance=c");
+    assert_eq!(bench.after(299), NOTHING);
+    assert_eq!(bench.after(1), ["all/webhook/0 A: a b c"]);
+    // What is the same is not repeated before its time.
+    assert_eq!(bench.after(300), NOTHING);
+    for name in ["a", "b", "c"] {
+        bench.alert(&format!("alertname=A instance={name}"), bench.now - 900, bench.now + 100_000);
+    }
+    for _ in 0..46 {
+        assert_eq!(bench.after(300), NOTHING);
+    }
+    assert_eq!(bench.after(300), NOTHING, "exactly four hours are not more than four hours");
+    assert_eq!(bench.after(300), ["all/webhook/0 A: a b c"]);
+    // Another name is another group.
+    bench.fires("alertname=B instance=a");
+    assert_eq!(bench.after(30), ["all/webhook/0 B: a"]);
+}
+
+#[test]
+fn what_is_resolved_is_told_once() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=A instance=a");
+    bench.fires("alertname=A instance=b");
+    assert_eq!(bench.after(30), ["all/webhook/0 A: a b"]);
+    bench.resolves("alertname=A instance=a");
+    assert_eq!(bench.after(300), ["all/webhook/0 A: a- b"]);
+    assert_eq!(bench.after(300), NOTHING);
+    bench.resolves("alertname=A instance=b");
+    assert_eq!(bench.after(300), ["all/webhook/0 A: b-"]);
+    assert_eq!(bench.engine.group_count(), 0);
+    assert_eq!(bench.after(100_000), NOTHING);
+    // One that came and went within the wait is nobody's business.
+    bench.fires("alertname=C instance=a");
+    bench.now += 5;
+    bench.resolves("alertname=C instance=a");
+    assert_eq!(bench.after(30), NOTHING);
+    assert_eq!(bench.engine.group_count(), 0);
+}
+
+#[test]
+fn what_nobody_refreshes_is_resolved_at_its_end() {
+    let mut bench = Bench::new(CONFIG);
+    bench.alert("alertname=A instance=a", bench.now, bench.now + 200);
+    assert_eq!(bench.after(30), ["all/webhook/0 A: a"]);
+    assert_eq!(bench.after(300), ["all/webhook/0 A: a-"]);
+}
+
+#[test]
+fn receivers_that_do_not_want_to_know_are_remembered_to_know() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=A instance=a team=db");
+    assert_eq!(
+        bench.after(30),
+        ["db/webhook/0 A: a", "db/webhook/1 A: a"],
+        "the route above is taken only where no route below is"
+    );
+    bench.resolves("alertname=A instance=a team=db");
+    let jobs = bench.jobs_after(300);
+    assert_eq!(jobs.len(), 2, "the log of one that is not told changes as well");
+    jobs.iter().for_each(|job| bench.engine.finish(job, true));
+    // So that it is told when it fires again.
+    bench.fires("alertname=A instance=a team=db");
+    assert_eq!(bench.after(30), ["db/webhook/0 A: a", "db/webhook/1 A: a"]);
+}
+
+#[test]
+fn a_delivery_that_failed_is_tried_with_the_next_one() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=A instance=a");
+    let jobs = bench.jobs_after(30);
+    assert_eq!(jobs.len(), 1);
+    // Nothing else is said meanwhile, however long it takes.
+    bench.fires("alertname=A instance=b");
+    assert!(bench.jobs_after(400).is_empty());
+    bench.engine.finish(&jobs[0], false);
+    assert_eq!(bench.after(0), ["all/webhook/0 A: a b"]);
+    // An alert that is resolved stays until everybody knows.
+    bench.resolves("alertname=A instance=b");
+    let jobs = bench.jobs_after(300);
+    assert_eq!(show(&jobs[0]), "all/webhook/0 A: a b-");
+    bench.engine.finish(&jobs[0], false);
+    assert_eq!(bench.after(300), ["all/webhook/0 A: a b-"]);
+    assert_eq!(bench.after(300), NOTHING);
+}
+
+#[test]
+fn one_that_fires_again_during_its_delivery_is_not_lost() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=A instance=a");
+    assert_eq!(bench.after(30), ["all/webhook/0 A: a"]);
+    bench.resolves("alertname=A instance=a");
+    let jobs = bench.jobs_after(300);
+    bench.now += 10;
+    bench.fires("alertname=A instance=a");
+    bench.engine.finish(&jobs[0], true);
+    assert_eq!(bench.after(290), ["all/webhook/0 A: a"]);
+}
+
+#[test]
+fn silences_begin_and_end() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=A instance=a");
+    bench.fires("alertname=A instance=b");
+    let id = bench.silence("instance=a", 400);
+    assert_eq!(bench.after(30), ["all/webhook/0 A: b"]);
+    assert_eq!(
+        bench.engine.alerts(bench.now * 1000).iter().filter(|a| a.silenced_by == [id.clone()]).count(),
+        1
+    );
+    assert_eq!(bench.after(300), NOTHING);
+    assert_eq!(bench.after(300), ["all/webhook/0 A: a b"], "the silence is over");
+    // Ending it by hand.
+    bench.fires("alertname=B instance=x");
+    let id = bench.silence("alertname=B", 100_000);
+    assert_eq!(bench.after(300), NOTHING);
+    let ended = bench.engine.silences.plan_end(&id, bench.now * 1000).expect("active");
+    bench.engine.silences.put(ended);
+    assert_eq!(bench.after(300), ["all/webhook/0 B: x"]);
+    assert!(bench.engine.silences.plan_end(&id, bench.now * 1000).is_err(), "it is over");
+}
+
+#[test]
+fn a_silence_changes_in_place_or_gives_way_to_another() {
+    let mut bench = Bench::new(CONFIG);
+    let id = bench.silence("instance=a", 400);
+    let now = bench.now * 1000;
+    let old = bench.engine.silences.get(&id).expect("there");
+    let request = |matchers: &str, ends_at_ms: i64| SilenceRequest {
+        id: Some(id.clone()),
+        matchers: parse_matchers(matchers).expect("matchers"),
+        starts_at_ms: old.starts_at_ms,
+        ends_at_ms,
+        created_by: String::new(),
+        comment: String::new(),
+    };
+    let plan = |request| bench.engine.silences.plan(request, now + 1000);
+    let longer = plan(request("instance=a", now + 900_000)).expect("longer");
+    assert_eq!((longer.len(), &longer[0].id), (1, &id));
+    let other = plan(request("instance=b", now + 900_000)).expect("another");
+    assert_eq!((other.len(), &other[0].id, other[0].ends_at_ms), (2, &id, now + 1000));
+    assert_eq!(other[1].starts_at_ms, now + 1000);
+    assert!(plan(request("instance=a", now)).is_err(), "in the past");
+    assert!(plan(request("instance=~\".*\"", now + 900_000)).is_err(), "everything");
+    let unknown = SilenceRequest { id: Some("x".to_owned()), ..request("instance=a", now + 900_000) };
+    assert!(matches!(plan(unknown), Err(crate::receivers::SilenceError::NotFound)));
+}
+
+#[test]
+fn alerts_inhibit_others_but_not_themselves() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=Down instance=a severity=critical");
+    bench.fires("alertname=Slow instance=a severity=warning");
+    bench.fires("alertname=Slow instance=b severity=warning");
+    assert_eq!(bench.after(30), ["all/webhook/0 Down: a", "all/webhook/0 Slow: b"]);
+    bench.fires("alertname=Down2 instance=a severity=critical");
+    assert_eq!(
+        bench.after(30),
+        ["all/webhook/0 Down2: a"],
+        "one that is source and target is not inhibited by its like"
+    );
+    bench.resolves("alertname=Down instance=a severity=critical");
+    bench.resolves("alertname=Down2 instance=a severity=critical");
+    assert_eq!(
+        bench.after(300),
+        ["all/webhook/0 Down2: a-", "all/webhook/0 Down: a-", "all/webhook/0 Slow: a b"]
+    );
+}
+
+#[test]
+fn a_receiver_without_integrations_swallows_and_all_labels_make_a_group() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=A instance=a severity=info");
+    bench.fires("alertname=A instance=b severity=info");
+    assert_eq!(bench.engine.group_count(), 2);
+    assert_eq!(bench.after(30), NOTHING);
+    // Both routes, since the first one goes on.
+    bench.fires("alertname=A instance=c severity=info team=db");
+    assert_eq!(bench.after(30), ["db/webhook/0 A: c", "db/webhook/1 A: c"]);
+    let view = bench.engine.alerts(bench.now * 1000);
+    let view = view.iter().find(|view| view.alert.labels.get("team").is_some()).expect("there");
+    assert_eq!(view.receivers.iter().map(|name| &**name).collect::<Vec<_>>(), ["db", "quiet"]);
+}
+
+#[test]
+fn after_a_restart_nobody_is_told_again_and_what_waited_is_told() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=A instance=a");
+    assert_eq!(bench.after(30), ["all/webhook/0 A: a"]);
+    bench.fires("alertname=B instance=b");
+    let began = bench.now;
+    bench.now += 20;
+    bench.engine = Engine::new(notifications(CONFIG), bench.engine.log.clone(), Silences::default());
+    bench.alert("alertname=A instance=a", began - 30, bench.now + 3600);
+    bench.alert("alertname=B instance=b", began, bench.now + 3600);
+    assert_eq!(bench.after(20), NOTHING);
+    assert_eq!(bench.after(10), ["all/webhook/0 B: b"]);
+    // That it is resolved is told, whoever was told that it fires.
+    bench.resolves("alertname=A instance=a");
+    assert_eq!(bench.after(300), ["all/webhook/0 A: a-"]);
+}
+
+#[test]
+fn one_that_fires_for_long_does_not_wait_after_a_restart() {
+    let mut bench = Bench::new(CONFIG);
+    bench.alert("alertname=A instance=a", bench.now - 600, bench.now + 3600);
+    assert_eq!(bench.after(0), ["all/webhook/0 A: a"]);
+}
+
+#[test]
+fn a_reload_leaves_groups_alone_whose_route_is_the_same() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=A instance=a");
+    bench.fires("alertname=A instance=d team=db");
+    assert_eq!(bench.after(30).len(), 3);
+    bench.fires("alertname=A instance=b");
+    bench.now += 200;
+    // The route of one receiver waits longer, and another begins.
+    let text = CONFIG
+        .replace("continue: true", "continue: true\n      group_wait: 1m")
+        .replace("'...'", "alertname");
+    bench.engine.reconfigure(notifications(&text), bench.now * 1000);
+    assert_eq!(bench.after(0), NOTHING);
+    assert_eq!(bench.after(99), NOTHING);
+    assert_eq!(bench.after(1), ["all/webhook/0 A: a b"], "the time it had");
+    // Alerts that another route takes now leave their group.
+    let text = CONFIG.replace("severity=info", "instance=a");
+    bench.engine.reconfigure(notifications(&text), bench.now * 1000);
+    bench.resolves("alertname=A instance=b");
+    assert_eq!(bench.after(300), ["all/webhook/0 A: b-"]);
+}
+
+#[test]
+fn there_is_a_limit_to_everything() {
+    let mut bench = Bench::new(CONFIG);
+    for number in 0..MAX_ALERTS {
+        bench.fires(&format!("alertname=A instance={number}"));
+    }
+    let alert = |text: &str| HeldAlert {
+        labels: labels(text),
+        annotations: Labels::empty(),
+        starts_at: 0,
+        ends_at: i64::MAX,
+        updated_at: 0,
+        generator_url: String::new(),
+    };
+    let now = bench.now * 1000;
+    assert_eq!(bench.engine.take(alert("alertname=B"), now), Err(Refused::Full));
+    assert_eq!(bench.engine.take(alert("alertname=A instance=7"), now), Ok(()));
+    let long = format!("alertname={}", "x".repeat(MAX_TEXT_BYTES));
+    assert_eq!(bench.engine.take(alert(&long), now), Err(Refused::TooLong));
+    assert_eq!(bench.jobs_after(30)[0].alerts.len(), MAX_ALERTS);
+    // Annotations that are too long are left out.
+    let mut bench = Bench::new(CONFIG);
+    let annotations = Labels::from_pairs([("summary", "short"), ("text", &"x".repeat(MAX_TEXT_BYTES))]);
+    bench.engine.take(HeldAlert { annotations, ..alert("alertname=A") }, now).expect("room");
+    let jobs = bench.jobs_after(30);
+    assert_eq!(jobs[0].alerts[0].alert.annotations.to_string(), "{summary=\"short\"}");
+}
+
+#[test]
+fn keys_of_groups_are_those_of_alertmanager() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=A instance=a team=db");
+    let jobs = bench.jobs_after(30);
+    assert_eq!(&*jobs[0].key.group, r#"{}/{team="db"}:{alertname="A"}"#);
+}

@@ -1,0 +1,147 @@
+//! What the API may ask and do. Cheap to clone, usable from any thread.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::alert::HeldAlert;
+use super::engine::{AlertView, GroupView};
+use super::history::Delivered;
+use super::shared::{Active, ChangeError, OFF, Shared};
+use super::silence::{Silence, SilenceRequest};
+use crate::config::NotificationsConfig;
+use crate::model::Labels;
+use crate::util::brief;
+use crate::util::lock::lock;
+
+/// There is no section `notifications`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{OFF}")]
+pub(crate) struct Off;
+
+/// Why nothing was tested.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TestError {
+    #[error(transparent)]
+    Off(#[from] Off),
+    #[error("there is no receiver {0:?}")]
+    NoReceiver(String),
+    #[error("too many tests are under way, try again later")]
+    TooMany,
+}
+
+/// An alert that somebody posts.
+#[derive(Debug, Clone)]
+pub(crate) struct PostedAlert {
+    pub(crate) labels: Labels,
+    pub(crate) annotations: Labels,
+    /// In milliseconds since the Unix epoch, like the next one.
+    pub(crate) starts_at_ms: Option<i64>,
+    /// Without one the alert ends some time after it was last heard of.
+    pub(crate) ends_at_ms: Option<i64>,
+    pub(crate) generator_url: String,
+}
+
+/// The receivers of this server.
+#[derive(Clone)]
+pub struct ReceiversHandle(pub(super) Arc<Shared>);
+
+impl fmt::Debug for ReceiversHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceiversHandle").finish_non_exhaustive()
+    }
+}
+
+impl ReceiversHandle {
+    /// How often notification panicked and was begun again.
+    pub fn restarts(&self) -> u64 {
+        self.0.metrics.panics.count()
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&Active, i64) -> T) -> Result<T, Off> {
+        let now = self.0.clock.now_ms();
+        lock(&self.0.state).as_ref().map(|active| look(active, now)).ok_or(Off)
+    }
+
+    /// The section as it is live, and whether rules' alerts are left to Alertmanagers.
+    pub(crate) fn config(&self) -> Result<(Arc<NotificationsConfig>, bool), Off> {
+        self.with(|active, _| (Arc::clone(active.engine.config()), active.is_silent))
+    }
+
+    /// The alerts that are not resolved, in the order of their fingerprints.
+    pub(crate) fn alerts(&self) -> Result<Vec<AlertView>, Off> {
+        self.with(|active, now| active.engine.alerts(now))
+    }
+
+    /// The groups with their alerts that are not resolved.
+    pub(crate) fn groups(&self) -> Result<Vec<GroupView>, Off> {
+        self.with(|active, now| active.engine.groups(now))
+    }
+
+    /// All silences.
+    pub(crate) fn silences(&self) -> Result<Vec<Arc<Silence>>, Off> {
+        self.with(|active, _| active.engine.silences.iter().cloned().collect())
+    }
+
+    /// The silence of that name.
+    pub(crate) fn silence(&self, id: &str) -> Result<Option<Arc<Silence>>, Off> {
+        self.with(|active, _| active.engine.silences.get(id))
+    }
+
+    /// Makes or changes a silence, durably. Waits for the disk.
+    pub(crate) fn set_silence(&self, request: SilenceRequest) -> Result<Silence, ChangeError> {
+        self.0.set_silence(request)
+    }
+
+    /// Ends a silence, durably. Waits for the disk.
+    pub(crate) fn expire_silence(&self, id: &str) -> Result<Silence, ChangeError> {
+        self.0.expire_silence(id)
+    }
+
+    /// The last deliveries, the newest first.
+    pub(crate) fn deliveries(&self) -> Vec<Arc<Delivered>> {
+        lock(&self.0.history).newest()
+    }
+
+    /// Takes alerts from elsewhere.
+    pub(crate) fn post(&self, alerts: Vec<PostedAlert>) -> Result<(), Off> {
+        let (config, _) = self.config()?;
+        let now = self.0.clock.now_ms();
+        let timeout = i64::try_from(config.resolve_timeout.as_millis()).unwrap_or(i64::MAX);
+        let held = alerts.into_iter().map(|alert| {
+            let ends_at = alert.ends_at_ms.unwrap_or_else(|| now.saturating_add(timeout));
+            // One that is over began before it ended.
+            let starts_at = alert.starts_at_ms.unwrap_or_else(|| now.min(ends_at));
+            HeldAlert {
+                labels: alert.labels,
+                annotations: alert.annotations,
+                starts_at,
+                ends_at,
+                updated_at: now,
+                generator_url: alert.generator_url,
+            }
+        });
+        self.0.take(held);
+        Ok(())
+    }
+
+    /// Tells each integration of the receiver called `name` of a made-up alert, now.
+    pub(crate) async fn test(&self, name: &str) -> Result<Vec<Arc<Delivered>>, TestError> {
+        let found = self.with(|active, now| {
+            let receiver = active.engine.config().receiver(name).cloned();
+            receiver.map(|receiver| (receiver, active.outside.clone(), now))
+        })?;
+        let (receiver, outside, now) = found.ok_or_else(|| TestError::NoReceiver(brief(name)))?;
+        let alert = HeldAlert {
+            labels: Labels::from_pairs([("alertname", "TestNotification"), ("severity", "none")]),
+            annotations: Labels::from_pairs([(
+                "summary",
+                "Somebody asked this server for a notification to see whether it arrives.",
+            )]),
+            starts_at: now,
+            ends_at: i64::MAX,
+            updated_at: now,
+            generator_url: String::new(),
+        };
+        self.0.test(receiver, outside, alert).await.ok_or(TestError::TooMany)
+    }
+}

@@ -1,0 +1,346 @@
+//! What the task, the API and whoever hands alerts in have in common.
+//!
+//! **Locking**: `changes`, then `state` or the mutex of the store, never both of these. No lock is held while a receiver is
+//! told, and `state` not while the disk is waited for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::Instant;
+
+use super::alert::HeldAlert;
+use super::deliver::{Delivery, Outside};
+use super::engine::{Engine, Job};
+use super::error::Failure;
+use super::history::{Delivered, History};
+use super::metrics::ReceiverMetrics;
+use super::silence::{Silence, SilenceError, SilenceRequest};
+use super::store::Store;
+use crate::config::ReceiverConfig;
+use crate::model::Labels;
+use crate::notify::{Alert, AlertSink};
+use crate::util::Clock;
+use crate::util::lock::lock;
+
+/// Deliveries to one receiver at once.
+const DELIVERIES_AT_ONCE: usize = 16;
+
+/// Tests at once.
+const TESTS_AT_ONCE: usize = 4;
+
+/// Time a test may take for each integration.
+const TEST_TIME: Duration = Duration::from_secs(20);
+
+/// What there is while the configuration has the section.
+pub(super) struct Active {
+    pub(super) engine: Engine,
+    pub(super) store: Arc<Store>,
+    pub(super) outside: Outside,
+    /// Whether rules' alerts are left to Alertmanagers.
+    pub(super) is_silent: bool,
+    lanes: HashMap<String, Arc<Semaphore>>,
+}
+
+impl Active {
+    pub(super) fn new(engine: Engine, store: Arc<Store>, outside: Outside, is_silent: bool) -> Self {
+        Self { engine, store, outside, is_silent, lanes: HashMap::new() }
+    }
+
+    /// The lane of deliveries to a receiver.
+    fn lane(&mut self, receiver: &str) -> Arc<Semaphore> {
+        let config = Arc::clone(self.engine.config());
+        self.lanes.retain(|name, _| config.receiver(name).is_some());
+        let lane = self.lanes.entry(receiver.to_owned());
+        Arc::clone(lane.or_insert_with(|| Arc::new(Semaphore::new(DELIVERIES_AT_ONCE))))
+    }
+}
+
+/// See above.
+pub(super) struct Shared {
+    pub(super) state: Mutex<Option<Active>>,
+    /// Held while silences are changed, so that disk and memory agree on what came last.
+    changes: Mutex<()>,
+    pub(super) history: Mutex<History>,
+    pub(super) metrics: ReceiverMetrics,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Something came in.
+    pub(super) wake: Notify,
+    /// Set when the server stops.
+    pub(super) stopped: watch::Sender<bool>,
+    /// Tests at once.
+    tests: Semaphore,
+}
+
+/// Why a silence is not as it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChangeError {
+    /// There is no section `notifications`.
+    #[error("{OFF}")]
+    Off,
+    #[error(transparent)]
+    Silence(#[from] SilenceError),
+    /// The disk refuses; nothing changed.
+    #[error("the silence cannot be kept: {0}")]
+    Store(String),
+}
+
+/// What is answered where there is no section.
+pub(crate) const OFF: &str = "notifications are off: the configuration has no section \"notifications\"";
+
+impl Shared {
+    pub(super) fn new(metrics: ReceiverMetrics, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            state: Mutex::default(),
+            changes: Mutex::default(),
+            history: Mutex::default(),
+            metrics,
+            clock,
+            wake: Notify::new(),
+            stopped: watch::Sender::new(false),
+            tests: Semaphore::new(TESTS_AT_ONCE),
+        }
+    }
+
+    /// Takes alerts; those there is no room for are counted.
+    pub(super) fn take(&self, alerts: impl Iterator<Item = HeldAlert>) {
+        let now = self.clock.now_ms();
+        let mut refused = 0;
+        if let Some(active) = &mut *lock(&self.state) {
+            for alert in alerts {
+                self.metrics.received(alert.resolved_at(now));
+                refused += u64::from(active.engine.take(alert, now).is_err());
+            }
+        }
+        if refused > 0 {
+            tracing::warn!(
+                alerts = refused,
+                "alerts were not taken: they are too long, or there are too many"
+            );
+            self.metrics.refused.inc_by(refused);
+        }
+        self.wake.notify_one();
+    }
+
+    /// What is to be told now, each with its lane, and in how many milliseconds to look again.
+    pub(super) fn turn(&self) -> (Vec<(Job, Arc<Semaphore>, Outside)>, i64) {
+        let now = self.clock.now_ms();
+        let mut state = lock(&self.state);
+        let Some(active) = &mut *state else { return (Vec::new(), i64::MAX) };
+        let (jobs, next) = active.engine.turn(now);
+        let jobs = jobs.into_iter().map(|job| {
+            let lane = active.lane(&job.receiver.name);
+            (job, lane, active.outside.clone())
+        });
+        (jobs.collect(), next.saturating_sub(now))
+    }
+
+    /// Does a job from beginning to end.
+    pub(super) async fn work(self: Arc<Self>, job: Job, lane: Arc<Semaphore>, outside: Outside) {
+        let began = Instant::now();
+        let time = Duration::from_millis(u64::try_from(job.time_ms).unwrap_or(0));
+        let Some(integration) = job.receiver.integrations.get(job.integration) else {
+            return self.finish(&job, true).await;
+        };
+        let sends_resolved = integration.send_resolved();
+        let kind = integration.kind();
+        let mut alerts = job.alerts.to_vec();
+        alerts.retain(|told| sends_resolved || !told.resolved);
+        if alerts.is_empty() {
+            // It does not want to know, but what is told next depends on this.
+            return self.finish(&job, true).await;
+        }
+        let Ok(Ok(_place)) = tokio::time::timeout(time, lane.acquire_owned()).await else {
+            let failure = Failure::passing("earlier notifications to this receiver took all the time");
+            self.note(&job, kind, Err(&failure), 0, began);
+            return self.finish(&job, false).await;
+        };
+        let delivery = Delivery {
+            receiver: Arc::clone(&job.receiver),
+            integration: job.integration,
+            group_key: Arc::clone(&job.key.group),
+            group_labels: job.group.1.clone(),
+            alerts,
+        };
+        let left = time.saturating_sub(began.elapsed());
+        let outcome = delivery.run(&outside, job.entry.at, left, self.stopped.subscribe()).await;
+        self.note(&job, kind, outcome.result.as_ref(), outcome.attempts, began);
+        self.finish(&job, outcome.result.is_ok()).await;
+    }
+
+    fn note(
+        &self,
+        job: &Job,
+        kind: &'static str,
+        result: Result<&(), &Failure>,
+        attempts: u32,
+        began: Instant,
+    ) {
+        let took = began.elapsed();
+        self.metrics.delivered(kind, result.is_err(), attempts, took.as_secs_f64());
+        if let Err(failure) = result {
+            tracing::error!(receiver = %job.receiver.name, integration = kind, group = %job.key.group, attempts,
+                error = %failure, "a notification was not delivered; it is tried again with the next of its group");
+        }
+        let resolved = job.alerts.iter().filter(|told| told.resolved).count();
+        lock(&self.history).push(Delivered {
+            at_ms: self.clock.now_ms(),
+            receiver: job.receiver.name.clone(),
+            integration: kind,
+            group_labels: job.group.1.clone(),
+            firing: job.alerts.len() - resolved,
+            resolved,
+            alerts: Delivered::first(job.alerts.iter().map(|told| &told.alert.labels)),
+            error: result.err().map(ToString::to_string),
+            took,
+            attempts,
+            is_test: false,
+        });
+    }
+
+    /// A job ended in a panic.
+    pub(super) fn give_up(&self, job: &Job) {
+        if let Some(active) = &mut *lock(&self.state) {
+            active.engine.finish(job, false);
+        }
+        self.wake.notify_one();
+    }
+
+    /// Writes down what a receiver was told, then tells the engine.
+    async fn finish(self: &Arc<Self>, job: &Job, delivered: bool) {
+        if delivered {
+            let (shared, key, entry) = (Arc::clone(self), job.key.clone(), job.entry.clone());
+            let write = move || {
+                let store = lock(&shared.state).as_ref().map(|active| Arc::clone(&active.store));
+                store.map_or(Ok(()), |store| store.told(&key, &entry))
+            };
+            let written = tokio::task::spawn_blocking(write).await;
+            let failed = match written {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(error) = failed {
+                self.metrics.store_errors.inc();
+                tracing::error!(
+                    error,
+                    "the log of notifications cannot be written; after a restart receivers may be told again"
+                );
+            }
+        }
+        if let Some(active) = &mut *lock(&self.state) {
+            active.engine.finish(job, delivered);
+        }
+        self.wake.notify_one();
+    }
+
+    /// Writes the file anew if there is less to keep than it holds. Waits for the disk.
+    pub(super) fn compact(&self) {
+        let store = match &mut *lock(&self.state) {
+            Some(active) => {
+                active.engine.has_swept = false;
+                Arc::clone(&active.store)
+            }
+            None => return,
+        };
+        if let Err(error) = store.compact(self.clock.now_ms()) {
+            self.metrics.store_errors.inc();
+            tracing::error!(%error, "the log of notifications cannot be written anew");
+        }
+    }
+
+    /// Makes or changes a silence, durably; gives it as it is then. Waits for the disk.
+    pub(super) fn set_silence(&self, request: SilenceRequest) -> Result<Silence, ChangeError> {
+        self.change_silences(|engine, now| engine.silences.plan(request, now))
+    }
+
+    /// Ends a silence, durably. Waits for the disk.
+    pub(super) fn expire_silence(&self, id: &str) -> Result<Silence, ChangeError> {
+        self.change_silences(|engine, now| engine.silences.plan_end(id, now).map(|silence| vec![silence]))
+    }
+
+    fn change_silences(
+        &self,
+        plan: impl FnOnce(&Engine, i64) -> Result<Vec<Silence>, SilenceError>,
+    ) -> Result<Silence, ChangeError> {
+        let _changing = lock(&self.changes);
+        let (store, changed) = {
+            let state = lock(&self.state);
+            let active = state.as_ref().ok_or(ChangeError::Off)?;
+            (Arc::clone(&active.store), plan(&active.engine, self.clock.now_ms())?)
+        };
+        store.silences(&changed).map_err(|error| {
+            self.metrics.store_errors.inc();
+            ChangeError::Store(error.to_string())
+        })?;
+        let last = changed.last().cloned().ok_or(SilenceError::NotFound)?;
+        if let Some(active) = &mut *lock(&self.state) {
+            changed.into_iter().for_each(|silence| active.engine.silences.put(silence));
+        }
+        self.wake.notify_one();
+        Ok(last)
+    }
+
+    /// Tells each integration of a receiver of an alert that is made up, now. Gives what became of it; none when there are
+    /// too many tests already.
+    pub(super) async fn test(
+        &self,
+        receiver: Arc<ReceiverConfig>,
+        outside: Outside,
+        alert: HeldAlert,
+    ) -> Option<Vec<Arc<Delivered>>> {
+        let _place = self.tests.try_acquire().ok()?;
+        let told = super::engine::ToldAlert { alert: Arc::new(alert), resolved: false };
+        let group_labels =
+            Labels::from_pairs([("alertname", told.alert.labels.get("alertname").unwrap_or_default())]);
+        let mut done = Vec::new();
+        for (place, integration) in receiver.integrations.iter().enumerate() {
+            let began = Instant::now();
+            let delivery = Delivery {
+                receiver: Arc::clone(&receiver),
+                integration: place,
+                group_key: "{}:{test}".into(),
+                group_labels: group_labels.clone(),
+                alerts: vec![told.clone()],
+            };
+            let (now, stopped) = (self.clock.now_ms(), self.stopped.subscribe());
+            let outcome = delivery.run(&outside, now, TEST_TIME, stopped).await;
+            let delivered = Delivered {
+                at_ms: self.clock.now_ms(),
+                receiver: receiver.name.clone(),
+                integration: integration.kind(),
+                group_labels: group_labels.clone(),
+                firing: 1,
+                resolved: 0,
+                alerts: vec![told.alert.labels.clone()],
+                error: outcome.result.err().map(|failure| failure.to_string()),
+                took: began.elapsed(),
+                attempts: outcome.attempts,
+                is_test: true,
+            };
+            lock(&self.history).push(delivered.clone());
+            done.push(Arc::new(delivered));
+        }
+        Some(done)
+    }
+}
+
+impl AlertSink for Shared {
+    fn is_open(&self) -> bool {
+        lock(&self.state).as_ref().is_some_and(|active| !active.is_silent)
+    }
+
+    fn take(&self, alerts: &[Arc<Alert>]) {
+        let now = self.clock.now_ms();
+        let held = |alert: &Arc<Alert>| HeldAlert {
+            labels: alert.labels.clone(),
+            annotations: alert.annotations.clone(),
+            starts_at: alert.starts_at_ms,
+            ends_at: alert.ends_at_ms,
+            updated_at: now,
+            generator_url: alert.generator_url.clone(),
+        };
+        self.take(alerts.iter().map(held));
+    }
+}
