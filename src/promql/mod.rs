@@ -19,6 +19,7 @@ mod memory;
 mod options;
 mod plan;
 pub mod script;
+pub mod threshold;
 pub mod syntax;
 mod value;
 mod value_type;

@@ -23,7 +23,7 @@ const TEXTS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the texts of alerts can say of this server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct External {
+pub struct External {
     /// The external labels of the configuration.
     pub labels: Labels,
     /// Where this server is reached from outside.
@@ -212,7 +212,7 @@ fn value_of(sample: &VectorSample) -> SampleValue {
 }
 
 /// The alerts that the series `found` stand for, with their texts.
-fn expanded(
+pub(super) fn expanded(
     rule: &Rule,
     alerting: &Alerting,
     found: &[VectorSample],

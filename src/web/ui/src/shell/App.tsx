@@ -12,10 +12,12 @@ import {
   AlertsPage,
   ConfigPage,
   FlagsPage,
+  LabPage,
   QueryPage,
   RulesPage,
   StatusPage,
   TargetsPage,
+  TimelinePage,
   TsdbPage,
 } from './pages';
 import { theme } from './theme';
@@ -69,6 +71,8 @@ export function App() {
               <Route path="/query" element={<QueryPage />} />
               <Route path="/alerts" element={<AlertsPage />} />
               <Route path="/rules" element={<RulesPage />} />
+              <Route path="/lab" element={<LabPage />} />
+              <Route path="/timeline" element={<TimelinePage />} />
               <Route path="/targets" element={<TargetsPage />} />
               <Route path="/status" element={<StatusPage />} />
               <Route path="/tsdb-status" element={<TsdbPage />} />

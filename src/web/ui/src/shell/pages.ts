@@ -7,6 +7,8 @@ export const ExprEditor = deferred(() => import('../editor/ExprEditor'));
 export const GraphTab = deferred(() => import('../query/GraphTab'));
 export const AlertsPage = deferred(() => import('../rules/AlertsPage'));
 export const RulesPage = deferred(() => import('../rules/RulesPage'));
+export const LabPage = deferred(() => import('../lab/LabPage'));
+export const TimelinePage = deferred(() => import('../timeline/TimelinePage'));
 export const TargetsPage = deferred(() => import('../targets/TargetsPage'));
 export const StatusPage = deferred(() => import('../status/StatusPage'));
 export const TsdbPage = deferred(() => import('../status/TsdbPage'));
@@ -25,6 +27,10 @@ function partsFor(pathname: string, search: string) {
       return [AlertsPage];
     case 'rules':
       return [RulesPage];
+    case 'lab':
+      return [LabPage, ExprEditor];
+    case 'timeline':
+      return [TimelinePage];
     case 'targets':
       return [TargetsPage];
     case 'status':
