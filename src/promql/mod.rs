@@ -15,6 +15,7 @@ mod error;
 mod exec;
 mod explain;
 pub mod functions;
+pub mod history;
 mod memory;
 mod options;
 mod plan;

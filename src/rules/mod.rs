@@ -3,12 +3,13 @@
 //! Read `rule` (one compiled rule), [`mod@load`] (files to groups), [`alert`] (states as a pure function), `backend` (where
 //! rules read and write), `evaluate` (one rule once), `batches` (what may run side by side), `group` (what runs between
 //! two evaluations), [`manager`] (tasks, reload, shutdown), `store` and `restore` (states over restarts), [`status`]
-//! (what the API shows), [`lab`] (rules over what is stored), [`timeline`] (states read back from stored series), [`memory`] and [`unit_test`] (rules over series that are written down).
+//! (what the API shows), [`lab`] (rules over what is stored), [`backfill`] (recording rules over the past), [`timeline`] (states read back from stored series), [`memory`] and [`unit_test`] (rules over series that are written down).
 //!
 //! **Invariants**: the state of an alert is on disk before anybody is told of it. A group never runs twice at once; its
 //! rules see what the earlier ones of the same run wrote.
 
 pub mod alert;
+pub mod backfill;
 mod backend;
 mod batches;
 mod error;

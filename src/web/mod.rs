@@ -139,6 +139,7 @@ fn routes(state: &Arc<ApiState>) -> Router {
         .route("/scrape_pools", read(api::targets::scrape_pools))
         .route("/rules", read(api::rules::rules))
         .route("/rules/backtest", query(api::lab::backtest))
+        .route("/rules/unit_test", query(api::lab::unit_test))
         .route("/alerts", read(api::rules::alerts))
         .route("/alerts/timeline", query(api::timeline::timeline))
         .route("/alertmanagers", read(api::alertmanagers::alertmanagers))

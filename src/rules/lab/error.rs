@@ -39,6 +39,21 @@ pub enum Error {
     /// Two series of a recording rule are the same.
     #[error("{0}: vector contains metrics with the same labelset after applying rule labels")]
     SameLabels(String),
+    /// There is nothing to make a unit test of.
+    #[error("no alert began to fire in this range: there is nothing to test")]
+    NothingFired,
+    /// Its query looks at a fixed time.
+    #[error("a unit test cannot be made of an expression with `@` or computed durations")]
+    FixedTime,
+    /// A unit test would have more points than it may.
+    #[error("a unit test would have more than {most} points: the expression looks too far back for its interval")]
+    TestTooLong {
+        /// As many as there may be.
+        most: usize,
+    },
+    /// Whoever evaluates it elsewhere failed.
+    #[error("{0}")]
+    Elsewhere(String),
     /// The time is over, or nobody waits for the result any more.
     #[error("{0}")]
     Late(#[from] Late),

@@ -3,7 +3,8 @@
 //! A rule is evaluated by range queries, a piece of time after the other (`pieces`), and what they give is fed to the
 //! state machine of [`super::alert`] (`play`), which leaves spans of time per alert (`history`). `graph` keeps the values
 //! as a screen can show them. Two sets of rules are compared by what they would have sent (`compare`), where
-//! recording rules that are not stored yet are first evaluated into memory (`overlay`).
+//! recording rules that are not stored yet are first evaluated into memory (`overlay`). A unit test of a rule is made from
+//! the samples around one of its firings (`unit_test`).
 //!
 //! What comes out is what evaluating the rule step by step at the same times gives, with one exception: a query that
 //! fails at some steps only fails as a whole.
@@ -19,11 +20,12 @@ pub mod compare;
 pub mod error;
 pub mod graph;
 pub mod history;
-mod overlay;
-mod pieces;
+pub(super) mod overlay;
+pub(super) mod pieces;
 pub mod play;
 mod scene;
 mod slot;
+pub mod unit_test;
 
 #[cfg(test)]
 mod tests;

@@ -16,15 +16,15 @@ const MAX_GROWTH: usize = 16;
 
 /// Evaluation times: `count` of them, `interval` milliseconds apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Steps {
-    pub(super) first: i64,
-    pub(super) interval: i64,
-    pub(super) count: usize,
+pub(in crate::rules) struct Steps {
+    pub(in crate::rules) first: i64,
+    pub(in crate::rules) interval: i64,
+    pub(in crate::rules) count: usize,
 }
 
 impl Steps {
     /// The time of step `number`.
-    pub(super) fn time(&self, number: usize) -> i64 {
+    pub(in crate::rules) fn time(&self, number: usize) -> i64 {
         let number = i64::try_from(number).unwrap_or(i64::MAX);
         self.first.saturating_add(self.interval.saturating_mul(number))
     }

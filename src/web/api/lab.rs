@@ -18,6 +18,7 @@ use crate::rules::lab::error::Error;
 use crate::rules::lab::graph::GraphSeries;
 use crate::rules::lab::history::{AlertHistory, Span, Totals};
 use crate::rules::lab::play::{History, Lab, Plan, play, weeks};
+use crate::rules::lab::unit_test::unit_test as make_unit_test;
 use crate::rules::{External, GroupSpec, Rule, load};
 use crate::web::number::write_float;
 use crate::web::params::Params;
@@ -38,6 +39,9 @@ const MAX_SERIES: usize = 100;
 const DEFAULT_POINTS: usize = 600;
 /// Most points of a series of the graph.
 const MAX_POINTS: usize = 2_000;
+
+/// What a unit test calls the file of its rule.
+const RULE_FILE: &str = "lab.rules.yml";
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
@@ -67,6 +71,19 @@ pub async fn backtest(State(state): Shared, params: Params) -> Result<Response, 
         let warnings = warnings(&history);
         let data = HistoryReply::new(rule, &range, &history);
         Success { data, warnings }.to_body()
+    });
+    body.await.map(json_response)
+}
+
+/// `POST /rules/unit_test`
+pub async fn unit_test(State(state): Shared, params: Params) -> Result<Response, ApiError> {
+    let lane = state.lanes.queries.clone();
+    let body = state.run_in(&lane, state.query_timeout, move |state, turn| {
+        let spec = single(&params, state)?;
+        let range = Range::of(&params, state, spec.interval)?;
+        let plan = Plan { alerts: MAX_ALERTS, ..range.plan(&params, offset_of(&spec, state), 0)? };
+        let test = with_lab(state, turn, |lab| make_unit_test(lab, &spec, &plan, RULE_FILE))?;
+        Success::new(json!({ "ruleFile": RULE_FILE, "test": test })).to_body()
     });
     body.await.map(json_response)
 }
