@@ -225,3 +225,7 @@ impl SeriesSet for Set<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "backfill_tests.rs"]
+mod tests;

@@ -32,7 +32,7 @@ pub(in crate::cli) struct BacktestArgs {
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     interval: u32,
     /// Expression of the rule, over the metric `load`.
-    #[arg(long, default_value = "load > 95")]
+    #[arg(long, default_value = "load > 90")]
     expr: String,
     /// Seconds before an alert fires.
     #[arg(long, default_value_t = 300)]
@@ -48,7 +48,7 @@ pub(in crate::cli) struct BacktestArgs {
     json: bool,
 }
 
-/// A part of the time of all series: a slow wave with noise of two decimals, above 95 a few times a day.
+/// All series: a slow wave with a little noise, of two decimals, above 90 for some hours of a day.
 struct Waves {
     labels: Vec<Labels>,
     interval_ms: i64,
@@ -60,7 +60,7 @@ impl Waves {
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
             .rotate_left(23)
             .wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let noise = f64::from(u16::try_from(noise >> 48).unwrap_or(0)) / 6553.6;
+        let noise = f64::from(u16::try_from(noise >> 48).unwrap_or(0)) / 65536.0;
         let phase = (at as f64 / DAY_MS as f64 + series as f64 / 97.0) * std::f64::consts::TAU;
         ((50.0 + 42.0 * phase.sin() + noise) * 100.0).round() / 100.0
     }
@@ -189,6 +189,6 @@ mod tests {
         let mut samples = Samples::new();
         waves.read(0, TimeRange::new(START_MS + 1, START_MS + 45_000), &mut samples).expect("samples");
         assert_eq!(samples.timestamps, [15_000, 30_000, 45_000].map(|at| START_MS + at));
-        assert!(samples.values.iter().all(|value| (0.0..110.0).contains(value)), "{:?}", samples.values);
+        assert!(samples.values.iter().all(|value| (0.0..100.0).contains(value)), "{:?}", samples.values);
     }
 }

@@ -28,4 +28,6 @@ mod slot;
 pub mod unit_test;
 
 #[cfg(test)]
+mod file_tests;
+#[cfg(test)]
 mod tests;

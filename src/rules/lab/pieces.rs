@@ -7,8 +7,12 @@ use crate::promql::{
 };
 use crate::storage::Queryable;
 
-/// Points that a piece is meant to have. With timestamps that is sixteen megabytes.
-const PIECE_POINTS: usize = 1 << 20;
+/// Points that a piece is meant to have: a day of a thousand series at four a minute. With timestamps that is a hundred
+/// megabytes.
+const PIECE_POINTS: usize = 6_000_000;
+/// Lengths of time that the database keeps together, in milliseconds, the longest first. A piece that ends at a multiple
+/// of one is not decoded again for the next.
+const KEPT_TOGETHER_MS: [i64; 4] = [24 * 3_600_000, 6 * 3_600_000, 2 * 3_600_000, 3_600_000];
 /// Steps of the first piece, which tells how many points a step has.
 const FIRST_STEPS: usize = 512;
 /// How many times longer than the one before a piece may be.
@@ -27,6 +31,25 @@ impl Steps {
     pub(in crate::rules) fn time(&self, number: usize) -> i64 {
         let number = i64::try_from(number).unwrap_or(i64::MAX);
         self.first.saturating_add(self.interval.saturating_mul(number))
+    }
+
+    /// Where a piece ends that begins with step `from` and has `wanted` steps at most.
+    fn end_of_piece(&self, from: usize, wanted: usize, offset: i64) -> usize {
+        let to = from.saturating_add(wanted);
+        if to >= self.count {
+            return self.count;
+        }
+        // Not much shorter than wanted.
+        let least = from + wanted / 2;
+        let time = self.time(to).saturating_sub(offset);
+        let ends = KEPT_TOGETHER_MS.iter().map(|length| time.div_euclid(*length) * length);
+        let mut ends = ends.map(|end| {
+            // The first step at or behind it.
+            let behind = end.saturating_add(offset).saturating_sub(self.first);
+            let whole = behind.div_euclid(self.interval) + i64::from(behind.rem_euclid(self.interval) > 0);
+            usize::try_from(whole).unwrap_or(0)
+        });
+        ends.find(|end| (least + 1..=to).contains(end)).unwrap_or(to)
     }
 
     /// The step at `time`, which is one of those there are.
@@ -69,7 +92,7 @@ impl Place<'_> {
         let single = threshold::depends_on_range(expr)?;
         let (mut from, mut wanted) = (0, if single { 1 } else { FIRST_STEPS });
         while from < steps.count {
-            let to = from.saturating_add(wanted).min(steps.count);
+            let to = steps.end_of_piece(from, wanted, offset);
             let first = steps.time(from).saturating_sub(offset);
             let (stop, timeout) = (self.turn.stop.clone(), Some(self.turn.left()));
             let options = QueryOptions { stop, timeout, ..QueryOptions::default() };
@@ -80,7 +103,9 @@ impl Place<'_> {
                 self.engine.range_parsed(self.source, expr, (first, last, steps.interval), &options)
             };
             let result = match result {
-                Err(Error::TooManySamples | Error::TooMuchMemory { .. }) if to - from > 1 => {
+                Err(
+                    Error::TooManySamples | Error::TooMuchMemory { .. } | Error::TooMuchMemoryInAll { .. },
+                ) if to - from > 1 => {
                     wanted = (to - from) / 2;
                     continue;
                 }
@@ -123,4 +148,31 @@ fn matrix(value: Value) -> Vec<MatrixSeries> {
 /// Whether a rule can have this query.
 pub(super) fn is_rule_query(expr: &Expr) -> bool {
     matches!(expr.value_type(), ValueType::Scalar | ValueType::Vector)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_end_where_blocks_do() {
+        const HOUR: i64 = 3_600_000;
+        let steps = Steps { first: 23 * HOUR, interval: 60_000, count: 10_000 };
+        let check = |from, wanted, expected| {
+            let to = steps.end_of_piece(from, wanted, 0);
+            assert_eq!(to, expected, "{from} {wanted}");
+        };
+        check(0, 90, 60);
+        check(60, 1440, 1500);
+        check(60, 1500, 1500);
+        // The end of a day would make it too short.
+        check(0, 1000, 780);
+        check(0, 30, 30);
+        check(0, 20_000, 10_000);
+        check(9_990, 5, 9_995);
+        assert_eq!(steps.end_of_piece(0, 90, 10 * 60_000), 70);
+        // A step that is no divisor of the hour: the first one behind its end.
+        let odd = Steps { first: 0, interval: 7 * 60_000, count: 10_000 };
+        assert_eq!(odd.end_of_piece(0, 11, 0), 9);
+    }
 }
