@@ -1,4 +1,6 @@
 // A strip for each alert, those that fired longest first.
+import type { CSSProperties } from 'react';
+import type { PlotArea } from '../graph/plotArea';
 import { SeriesName } from '../lib/SeriesName';
 import { More, useWindow } from '../rules/parts';
 import { Strip, StripKey } from './Strip';
@@ -7,7 +9,13 @@ import type { Backtest } from './types';
 const STRIPS_AT_FIRST = 20;
 const MORE_STRIPS = 100;
 
-export function AlertStrips({ data }: { data: Backtest }) {
+interface Props {
+  data: Backtest;
+  /** Where the graph above draws; strips have the same time axis. */
+  area: PlotArea | null;
+}
+
+export function AlertStrips({ data, area }: Props) {
   const shown = useWindow(STRIPS_AT_FIRST, MORE_STRIPS, data.rule.query);
   if (data.alerts.length === 0)
     return (
@@ -16,7 +24,15 @@ export function AlertStrips({ data }: { data: Backtest }) {
       </p>
     );
   return (
-    <section aria-label="Alerts over time" className="ek-strips">
+    <section
+      aria-label="Alerts over time"
+      className="ek-strips"
+      style={
+        area
+          ? ({ '--ek-plot-left': `${area.left}px`, '--ek-plot-width': `${area.width}px` } as CSSProperties)
+          : undefined
+      }
+    >
       <StripKey />
       {data.alerts.slice(0, shown.limit).map(({ labels, spans }) => {
         const { alertname: _, ...others } = labels;

@@ -1,5 +1,5 @@
 // A rule file beside the rules that are loaded: what the change would have sent.
-import { Button, Group, Loader, Paper, Table, Textarea } from '@mantine/core';
+import { Anchor, Button, Group, Loader, Paper, Table, Textarea } from '@mantine/core';
 import { IconPlayerPlayFilled } from '@tabler/icons-react';
 import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
@@ -58,9 +58,9 @@ function Row({ rule }: { rule: ComparedRule }) {
         <div className="ek-dimmed ek-small">
           {rule.group}, {state}
         </div>
-        <Link to={labOf(tried)} className="ek-small">
+        <Anchor component={Link} inherit to={labOf(tried)} className="ek-small">
           Try in the lab<span className="ek-visually-hidden"> {rule.alert}</span>
-        </Link>
+        </Anchor>
       </Table.Td>
       <Table.Td data-label="Now">
         <Side outcome={rule.current} />

@@ -1,10 +1,11 @@
 // What came of a rule: figures, the graph with its threshold, a strip per alert,
 // the firings one by one, and the rule as a file.
 import { useDebouncedCallback } from '@mantine/hooks';
-import { useMemo, useState } from 'react';
+import { useEffect, useMemo, useState } from 'react';
 import type { Reply } from '../api/client';
 import Chart from '../graph/Chart';
 import { Legend } from '../graph/Legend';
+import type { PlotArea } from '../graph/plotArea';
 import { formatDuration, humanizeDuration } from '../lib/duration';
 import { formatCount, parseSampleValue } from '../lib/number';
 import { useStore } from '../lib/store';
@@ -29,11 +30,18 @@ interface Props {
   change(patch: Partial<LabState>): void;
 }
 
+/** Tells where the chart draws, so that what is below can stand under it. */
+function PlotReport({ area, onArea }: { area: PlotArea; onArea(area: PlotArea): void }) {
+  useEffect(() => onArea(area), [area, onArea]);
+  return null;
+}
+
 export function Played({ reply, lab, change }: Props) {
   const { data, tookMs } = reply;
   const zone = useStore(zoneStore);
   const [hidden, setHidden] = useState(NONE_HIDDEN);
   const [emphasized, setEmphasized] = useState<number | null>(null);
+  const [area, setArea] = useState<PlotArea | null>(null);
   const startMs = data.start * 1000;
   const endMs = data.end * 1000;
   const columns = useMemo(() => columnsOf(data), [data]);
@@ -65,12 +73,14 @@ export function Played({ reply, lab, change }: Props) {
             zone={zone}
             onSelectRange={zoom}
             included={Number.isFinite(value) ? value : null}
-            overlay={(area) =>
-              threshold &&
-              Number.isFinite(value) && (
-                <ThresholdLine area={area} value={value} operator={threshold.operator} onMove={moveTo} />
-              )
-            }
+            overlay={(area) => (
+              <>
+                <PlotReport area={area} onArea={setArea} />
+                {threshold && Number.isFinite(value) && (
+                  <ThresholdLine area={area} value={value} operator={threshold.operator} onMove={moveTo} />
+                )}
+              </>
+            )}
           />
           {threshold && (
             <p className="ek-dimmed ek-small ek-lab-note">
@@ -81,7 +91,7 @@ export function Played({ reply, lab, change }: Props) {
       ) : (
         <Hint>There is nothing to draw: the expression found no series in this range.</Hint>
       )}
-      <AlertStrips data={data} />
+      <AlertStrips data={data} area={columns.labels.length > 0 ? area : null} />
       {columns.labels.length > 1 && (
         <details className="ek-lab-details">
           <summary>

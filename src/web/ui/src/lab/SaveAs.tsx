@@ -65,8 +65,8 @@ export function SaveAs({ lab, data }: { lab: LabState; data: Backtest }) {
               Make a unit test from stored samples
             </Button>
             <p className="ek-dimmed ek-small">
-              It holds the samples around one firing. Run it with <code>emberkeep test rules lab.test.yml</code> or{' '}
-              <code>promtool test rules lab.test.yml</code>.
+              It holds the samples around one firing. Run it with{' '}
+              <code>emberkeep test rules lab.test.yml</code> or <code>promtool test rules lab.test.yml</code>.
             </p>
           </div>
         )}

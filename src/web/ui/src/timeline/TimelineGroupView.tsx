@@ -1,5 +1,5 @@
 // The alerts of one name over time. Dragging over a strip selects a range.
-import { Paper } from '@mantine/core';
+import { Anchor, Paper } from '@mantine/core';
 import { type PointerEvent, type ReactNode, useRef, useState } from 'react';
 import { Link } from 'react-router';
 import type { Rule } from '../api/types';
@@ -76,12 +76,17 @@ function Links({ rule, start, end }: { rule: Rule; start: number; end: number })
   const graph = encodePanels([{ ...newPanel(), ...range, expr: rule.query, tab: 'graph' }]);
   return (
     <div className="ek-timeline-links">
-      <Link to={{ pathname: '/query', search: graph }} data-testid="timeline-graph">
+      <Anchor
+        component={Link}
+        inherit
+        to={{ pathname: '/query', search: graph }}
+        data-testid="timeline-graph"
+      >
         Graph<span className="ek-visually-hidden"> of {rule.name}</span>
-      </Link>
-      <Link to={labOf(rule)} data-testid="timeline-lab">
+      </Anchor>
+      <Anchor component={Link} inherit to={labOf(rule)} data-testid="timeline-lab">
         Try in the lab<span className="ek-visually-hidden"> {rule.name}</span>
-      </Link>
+      </Anchor>
     </div>
   );
 }
