@@ -1,6 +1,6 @@
 //! A unit test of a rule out of stored samples: those around one of its firings, with the alerts that come of them.
 //!
-//! Samples are put on the grid of the evaluations, as unit tests have them. What is expected is found by evaluating the
+//! Samples are put on a grid, as unit tests have them: about as dense as they are, and a fraction of the interval. What is expected is found by evaluating the
 //! rule over exactly what is written down, so the test passes as it is made.
 //!
 //! **Bounds**: [`MAX_SERIES`] series and [`MAX_POINTS`] points. Series whose labels contradict those of the alert
@@ -30,6 +30,8 @@ use crate::util::lock::lock;
 pub const MAX_SERIES: usize = 30;
 /// Most points of all series of a test.
 pub const MAX_POINTS: usize = 50_000;
+/// Most points of a series between two evaluations.
+const MAX_PARTS: i64 = 60;
 
 /// A unit test as the text of its file. It names `rule_file` as the file of the rule, which is the first one of `spec`.
 ///
@@ -54,12 +56,12 @@ pub fn unit_test(lab: &Lab<'_>, spec: &GroupSpec, plan: &Plan, rule_file: &str) 
         return Err(Error::TestTooLong { most: MAX_POINTS });
     }
     let steps = Steps { first, interval: plan.interval, count };
-    let series = series_of(lab, &rule.expr, labels, steps)?;
+    let (series, grid) = series_of(lab, &rule.expr, labels, steps)?;
     // Where the time itself matters, it is that of the samples.
     let start = if history::reads_time(&rule.expr)? { first } else { 0 };
-    let zeroed = Steps { first: start, ..steps };
-    let expected = expected(lab, spec, plan, &series, zeroed);
-    Ok(written(lab, spec, rule_file, &series, zeroed, &expected))
+    let (steps, grid) = (Steps { first: start, ..steps }, Steps { first: start, ..grid });
+    let expected = expected(lab, spec, plan, (&series, grid), steps);
+    Ok(written(lab, spec, rule_file, (&series, grid), steps, &expected))
 }
 
 /// One point of a series of a test.
@@ -74,7 +76,7 @@ enum Point {
 type Series = BTreeMap<Labels, Vec<Point>>;
 
 /// The series that the query looks at and that have to do with the alert, on the grid.
-fn series_of(lab: &Lab<'_>, expr: &Expr, alert: &Labels, steps: Steps) -> Result<Series, Error> {
+fn series_of(lab: &Lab<'_>, expr: &Expr, alert: &Labels, steps: Steps) -> Result<(Series, Steps), Error> {
     let range = TimeRange::new(
         steps.first.saturating_sub(steps.interval).saturating_add(1),
         steps.time(steps.count - 1),
@@ -87,23 +89,39 @@ fn series_of(lab: &Lab<'_>, expr: &Expr, alert: &Labels, steps: Steps) -> Result
         };
         !labels.iter().any(is_other)
     };
-    let (mut series, mut samples) = (Series::new(), Samples::new());
+    let (mut series, mut samples, mut grid) = (Series::new(), Samples::new(), None);
     for matchers in promql::selectors(expr)? {
         let request = SelectRequest { watch: Watch(&watch), ..SelectRequest::new(&matchers, range) };
         let set = querier.select(&request).map_err(promql::Error::from)?;
         for index in 0..set.len() {
             lab.turn.check()?;
             let labels = set.labels(index);
-            let points = (series.len() + 1).saturating_mul(steps.count);
+            let points = (series.len() + 1).saturating_mul(grid.unwrap_or(steps).count);
             let is_full = series.len() >= MAX_SERIES || points > MAX_POINTS;
             if is_full || !fits(&labels) || series.contains_key(&labels) {
                 continue;
             }
             set.read(index, range, &mut samples).map_err(promql::Error::from)?;
-            series.insert(labels, on_grid(&samples, steps));
+            let grid = *grid.get_or_insert_with(|| grid_of(&samples, steps));
+            series.insert(labels, on_grid(&samples, grid));
         }
     }
-    Ok(series)
+    Ok((series, grid.unwrap_or(steps)))
+}
+
+/// A grid about as dense as the samples are, with a point at each of `steps`.
+fn grid_of(samples: &Samples, steps: Steps) -> Steps {
+    let mut gaps: Vec<i64> = samples.timestamps.windows(2).map(|two| two[1] - two[0]).collect();
+    gaps.sort_unstable();
+    let gap = gaps.get(gaps.len() / 2).copied().unwrap_or(steps.interval).max(1);
+    let wanted = steps.interval.saturating_add(gap - 1) / gap;
+    let parts = (1..=MAX_PARTS).filter(|parts| steps.interval % parts == 0);
+    let parts = parts.min_by_key(|parts| (parts - wanted).abs()).unwrap_or(1);
+    let count = (steps.count - 1).saturating_mul(usize::try_from(parts).unwrap_or(1)).saturating_add(1);
+    if count > MAX_POINTS {
+        return steps;
+    }
+    Steps { first: steps.first, interval: steps.interval / parts, count }
 }
 
 /// At each step the newest sample since the step before.
@@ -131,7 +149,7 @@ fn expected(
     lab: &Lab<'_>,
     spec: &GroupSpec,
     plan: &Plan,
-    series: &Series,
+    (series, grid): (&Series, Steps),
     steps: Steps,
 ) -> Vec<(Labels, Labels)> {
     let mut storage = FixedStorage::new();
@@ -139,10 +157,10 @@ fn expected(
         for (step, point) in points.iter().enumerate() {
             match point {
                 Point::Missing => {}
-                Point::Stale => storage.add(labels, steps.time(step), crate::model::stale_nan()),
-                Point::Value(value) => storage.add(labels, steps.time(step), *value),
+                Point::Stale => storage.add(labels, grid.time(step), crate::model::stale_nan()),
+                Point::Value(value) => storage.add(labels, grid.time(step), *value),
                 Point::Histogram(histogram) => {
-                    storage.add_histogram(labels, steps.time(step), std::sync::Arc::clone(histogram));
+                    storage.add_histogram(labels, grid.time(step), std::sync::Arc::clone(histogram));
                 }
             }
         }
@@ -188,7 +206,7 @@ fn written(
     lab: &Lab<'_>,
     spec: &GroupSpec,
     rule_file: &str,
-    series: &Series,
+    (series, grid): (&Series, Steps),
     steps: Steps,
     expected: &[(Labels, Labels)],
 ) -> String {
@@ -196,7 +214,7 @@ fn written(
     let name = spec.rules.first().map_or("", |rule| rule.name.as_str());
     let mut out = format!("rule_files:\n  - {}\nevaluation_interval: {interval}\ntests:\n", quoted(rule_file));
     // Writing to a text cannot fail.
-    let _ = writeln!(out, "  - interval: {interval}");
+    let _ = writeln!(out, "  - interval: {}", seconds(grid.interval));
     if steps.first != 0 {
         let _ = writeln!(out, "    start_timestamp: {}", steps.first as f64 / 1000.0);
     }
@@ -293,6 +311,21 @@ mod tests {
         let labels = Labels::from_pairs([(METRIC_NAME, "a.b"), ("c d", "e\"f"), ("g", "h")]);
         assert_eq!(series_text(&labels), "{\"a.b\", \"c d\"=\"e\\\"f\", g=\"h\"}");
         assert_eq!(series_text(&Labels::from_pairs([(METRIC_NAME, "up"), ("g", "h")])), "up{g=\"h\"}");
+    }
+
+    #[test]
+    fn the_grid_is_as_dense_as_the_samples() {
+        let steps = Steps { first: 0, interval: 60_000, count: 3 };
+        let check = |gap: i64, interval: i64, count: usize| {
+            let mut samples = Samples::new();
+            (0..20).for_each(|at| samples.push(at * gap, 1.0));
+            assert_eq!(grid_of(&samples, steps), Steps { first: 0, interval, count }, "{gap}");
+        };
+        check(15_000, 15_000, 9);
+        check(60_000, 60_000, 3);
+        check(300_000, 60_000, 3);
+        check(17_000, 15_000, 9);
+        check(10, 1_000, 121);
     }
 
     #[test]
