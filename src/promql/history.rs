@@ -1,9 +1,9 @@
 //! How much history an expression looks at.
 
+use super::Error;
 use super::deep::{self, SHALLOW_TREE};
 use super::syntax::ast::{Expr, ExprKind, Length, VectorSelector};
 use super::syntax::visit::{children, walk};
-use super::Error;
 
 /// How far before the time of its evaluation (milliseconds) an expression looks at samples at most; none where that is
 /// fixed with `@` or computed.

@@ -20,8 +20,8 @@ mod memory;
 mod options;
 mod plan;
 pub mod script;
-pub mod threshold;
 pub mod syntax;
+pub mod threshold;
 mod value;
 mod value_type;
 

@@ -136,7 +136,8 @@ fn evaluate(
             match given {
                 Err(LabError::TooManyRecorded { .. }) => return None,
                 Err(error) => {
-                    let known = |(of, name, _): &(String, String, String)| *of == group.name && *name == rule.name;
+                    let known =
+                        |(of, name, _): &(String, String, String)| *of == group.name && *name == rule.name;
                     if !report.failed.iter().any(known) {
                         report.failed.push((group.name.clone(), rule.name.clone(), error.to_string()));
                     }
@@ -154,12 +155,7 @@ fn evaluate(
 
 /// The evaluations of a group of which the samples lie in a window. There is one more before it, unless that is before
 /// everything: a series that ends there is marked stale in this window.
-fn steps(
-    group: &GroupSpec,
-    (interval, offset): (i64, i64),
-    window: TimeRange,
-    start: i64,
-) -> Option<Steps> {
+fn steps(group: &GroupSpec, (interval, offset): (i64, i64), window: TimeRange, start: i64) -> Option<Steps> {
     let hash = stable_hash([group.file.as_str(), group.name.as_str()]);
     let end = window.end.saturating_add(offset);
     let first = Slots::new(interval, hash).after(window.start.saturating_add(offset).saturating_sub(1));
@@ -181,7 +177,8 @@ fn elsewhere(
 ) -> Result<Given, LabError> {
     let start = steps.time(0).saturating_sub(offset);
     let end = steps.time(steps.count - 1).saturating_sub(offset);
-    let found = ask(Evaluation { rule, start, end, interval: steps.interval }).map_err(LabError::Elsewhere)?;
+    let found =
+        ask(Evaluation { rule, start, end, interval: steps.interval }).map_err(LabError::Elsewhere)?;
     let mut giving = recorded.begin(rule);
     found.iter().try_for_each(|series| giving.add(series))?;
     giving.finish(steps.interval, end)

@@ -71,8 +71,7 @@ fn samples(db: &Tsdb, name: &str) -> Vec<(String, i64, String)> {
     for index in 0..set.len() {
         set.read(index, range, &mut samples).expect("samples");
         for (time, value) in samples.timestamps.iter().zip(&samples.values) {
-            let text =
-                if crate::model::is_stale(*value) { "stale".to_owned() } else { value.to_string() };
+            let text = if crate::model::is_stale(*value) { "stale".to_owned() } else { value.to_string() };
             out.push((set.labels(index).to_string(), *time, text));
         }
     }
@@ -107,14 +106,16 @@ fn rules_see_what_earlier_ones_gave_and_series_that_end_are_marked() {
         let mut before: Vec<Labels> = Vec::new();
         while at - offset <= START + HOURS * HOUR {
             let time = at - offset;
-            let found = engine.instant_parsed(&db, &rule.expr, time, &QueryOptions::default()).expect("found");
+            let found =
+                engine.instant_parsed(&db, &rule.expr, time, &QueryOptions::default()).expect("found");
             let Value::Vector(found) = found.value else { panic!("a vector") };
             let found: Vec<(Labels, f64)> =
                 found.iter().map(|one| (rule.recorded(&one.labels), one.value)).collect();
             for labels in before.iter().filter(|labels| !found.iter().any(|(found, _)| found == *labels)) {
                 expected.push((labels.to_string(), time, "stale".to_owned()));
             }
-            expected.extend(found.iter().map(|(labels, value)| (labels.to_string(), time, value.to_string())));
+            expected
+                .extend(found.iter().map(|(labels, value)| (labels.to_string(), time, value.to_string())));
             before = found.into_iter().map(|(labels, _)| labels).collect();
             at += interval;
         }
@@ -160,7 +161,8 @@ fn another_server_is_asked_for_each_window() {
     let clock = Arc::new(ManualClock::new(START));
     let options = TsdbOptions { background: false, ..TsdbOptions::new(dir.path()) };
     let db = Tsdb::open(options, clock, &mut Registry::default()).expect("a database");
-    let groups = groups("groups: [{name: g, rules: [{record: r, expr: x, labels: {a: b}}, {record: s, expr: y}]}]");
+    let groups =
+        groups("groups: [{name: g, rules: [{record: r, expr: x, labels: {a: b}}, {record: s, expr: y}]}]");
     let mut asked = 0;
     let mut ask = |evaluation: Evaluation<'_>| {
         asked += 1;

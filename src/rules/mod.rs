@@ -9,8 +9,8 @@
 //! rules see what the earlier ones of the same run wrote.
 
 pub mod alert;
-pub mod backfill;
 mod backend;
+pub mod backfill;
 mod batches;
 mod error;
 mod evaluate;

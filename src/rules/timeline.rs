@@ -81,11 +81,7 @@ pub struct Timeline {
 ///
 /// # Errors
 /// When data cannot be read, or `watch` says to stop.
-pub fn read(
-    source: &dyn Queryable,
-    wanted: &Wanted<'_>,
-    watch: Watch<'_>,
-) -> Result<Timeline, StorageError> {
+pub fn read(source: &dyn Queryable, wanted: &Wanted<'_>, watch: Watch<'_>) -> Result<Timeline, StorageError> {
     let range = TimeRange::new(wanted.range.start.saturating_sub(wanted.lookback), wanted.range.end);
     let matchers = [Matcher::equal(METRIC_NAME, ALERTS)];
     let querier = source.querier(range)?;
@@ -231,17 +227,20 @@ mod tests {
     /// Alerts as `name/host state from-to`, of a range from 1000 to 5000.
     fn told<'a>(storage: &FixedStorage, change: impl FnOnce(&mut Wanted<'a>)) -> Vec<String> {
         let range = TimeRange::new(1_000, 5_000);
-        let mut wanted =
-            Wanted { range, lookback: LOOKBACK, names: &[], states: &[], selectors: &[] };
+        let mut wanted = Wanted { range, lookback: LOOKBACK, names: &[], states: &[], selectors: &[] };
         change(&mut wanted);
         let timeline = read(storage, &wanted, Watch::NONE).expect("a timeline");
         let text = |alert: &AlertTimeline| {
             let label = |name| alert.labels.get(name).unwrap_or_default().to_owned();
-            let spans: Vec<String> = alert.spans.iter().map(|span| {
-                let to = span.to.map_or_else(|| "now".to_owned(), |to| to.to_string());
-                let before = if span.since_before { "<" } else { "" };
-                format!("{} {before}{}-{to}", span.state.name(), span.from)
-            }).collect();
+            let spans: Vec<String> = alert
+                .spans
+                .iter()
+                .map(|span| {
+                    let to = span.to.map_or_else(|| "now".to_owned(), |to| to.to_string());
+                    let before = if span.since_before { "<" } else { "" };
+                    format!("{} {before}{}-{to}", span.state.name(), span.from)
+                })
+                .collect();
             format!("{}/{} {}", label("alertname"), label("host"), spans.join(", "))
         };
         timeline.alerts.iter().map(text).collect()
@@ -255,10 +254,13 @@ mod tests {
         // The server died while it was pending, and was back when it fired.
         add(&mut storage, "A", "b", "pending", &[2_000, 2_100]);
         add(&mut storage, "A", "b", "firing", &[2_200, 2_300, 2_400, 4_900]);
-        assert_eq!(told(&storage, |_| ()), [
-            "A/b pending 2000-2200, firing 2200-2700, firing 4900-now",
-            "B/a pending 1200-1400, firing 1400-1700, firing 3000-3400",
-        ]);
+        assert_eq!(
+            told(&storage, |_| ()),
+            [
+                "A/b pending 2000-2200, firing 2200-2700, firing 4900-now",
+                "B/a pending 1200-1400, firing 1400-1700, firing 3000-3400",
+            ]
+        );
     }
 
     #[test]

@@ -22,8 +22,7 @@ global: {evaluation_interval: 1s}
 rule_files: [rules.yml]
 ";
 
-const RULE: &str =
-    "alert=Often&expr=vector(time()%20%25%2010)%20%3E%205&for=1s&interval=1s&range=1m&labels=%7B%22severity%22:%22page%22%7D";
+const RULE: &str = "alert=Often&expr=vector(time()%20%25%2010)%20%3E%205&for=1s&interval=1s&range=1m&labels=%7B%22severity%22:%22page%22%7D";
 
 async fn text_of(browser: &Browser, name: &str) -> String {
     element(browser, &id(name)).await.text().await.expect("text")
@@ -63,7 +62,10 @@ async fn a_file_is_compared(browser: &Browser, url: &str) {
     click(browser, &id("compare")).await;
     wait_for_count(browser, &format!("{}[data-verdict=changed]", id("compared-rule")), 1).await;
     let sum = text_of(browser, "compared-sum").await;
-    assert!(sum.starts_with("0 firings in both, ") && !sum.contains(" 0 only with the rules of now"), "{sum}");
+    assert!(
+        sum.starts_with("0 firings in both, ") && !sum.contains(" 0 only with the rules of now"),
+        "{sum}"
+    );
     screenshot(browser, "lab-file").await;
 }
 
@@ -89,8 +91,7 @@ fn a_rule_is_tried_compared_and_followed() {
         let config = dir.join("prometheus.yml");
         std::fs::write(&config, CONFIG).expect("write");
         std::fs::write(dir.join("rules.yml"), RULES).expect("write");
-        let server =
-            Server::start(&dir.join("data"), &[&format!("--config.file={}", config.display())], &[]);
+        let server = Server::start(&dir.join("data"), &[&format!("--config.file={}", config.display())], &[]);
         let client = Client::new();
         wait_for("an alert has fired", || {
             let found = client.api(&server.url, "alerts/timeline", &[]).to_string();

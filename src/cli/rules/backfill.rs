@@ -58,7 +58,8 @@ fn time(name: &str, text: &str) -> Result<i64, Failure> {
         return Ok((seconds * 1000.0).round() as i64);
     }
     let time = text.parse::<jiff::Timestamp>();
-    let time = time.map_err(|_| format!("--{name}: {text:?} is neither RFC 3339 nor seconds since the epoch"))?;
+    let time =
+        time.map_err(|_| format!("--{name}: {text:?} is neither RFC 3339 nor seconds since the epoch"))?;
     Ok(time.as_millisecond())
 }
 
@@ -86,11 +87,8 @@ pub(super) fn run(args: &BackfillArgs) -> Result<(), Failure> {
     if recording.is_empty() {
         return Err("there are no recording rules in these files".into());
     }
-    let db = if args.url.is_some() {
-        open_or_create(&args.output_dir)?
-    } else {
-        open_existing(&args.output_dir)?
-    };
+    let db =
+        if args.url.is_some() { open_or_create(&args.output_dir)? } else { open_existing(&args.output_dir)? };
     let step_ms = i64::try_from(args.eval_interval.as_millis()).unwrap_or(i64::MAX);
     let engine = Engine::new(EngineOptions {
         default_step_ms: step_ms,
@@ -119,7 +117,11 @@ pub(super) fn run(args: &BackfillArgs) -> Result<(), Failure> {
     for (group, rule, reason) in &report.failed {
         output::error(&format!("group {group:?}, rule {rule:?}: {reason}"));
     }
-    if report.failed.is_empty() { Ok(()) } else { Err(format!("{} rules failed", report.failed.len()).into()) }
+    if report.failed.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{} rules failed", report.failed.len()).into())
+    }
 }
 
 #[cfg(test)]

@@ -70,9 +70,11 @@ fn read(data: &Value) -> Result<Vec<MatrixSeries>, String> {
     let series = data["result"].as_array().filter(|_| data["resultType"] == "matrix").ok_or_else(wrong)?;
     let one = |series: &Value| {
         if series["histograms"].as_array().is_some_and(|all| !all.is_empty()) {
-            return Err("it gives native histograms, which the query API does not tell exactly; use the data \
+            return Err(
+                "it gives native histograms, which the query API does not tell exactly; use the data \
                         directory as the source"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         let pairs = series["metric"].as_object().ok_or_else(wrong)?;
         let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap_or_default()));

@@ -142,12 +142,7 @@ fn plan_of(settings: &Settings<'_>, group: &GroupSpec) -> Plan {
 }
 
 /// What becomes of one rule. Only the end of the time ends everything.
-fn outcome(
-    lab: &Lab<'_>,
-    settings: &Settings<'_>,
-    group: &GroupSpec,
-    rule: &Rule,
-) -> Result<Outcome, Error> {
+fn outcome(lab: &Lab<'_>, settings: &Settings<'_>, group: &GroupSpec, rule: &Rule) -> Result<Outcome, Error> {
     let history = play(lab, rule, &plan_of(settings, group));
     lab.turn.check()?;
     let history = history.map(Arc::new).map_err(|error| error.to_string());
@@ -235,8 +230,8 @@ fn record(
         let shared = Arc::new(recorded);
         let overlay = Overlay { stored: lab.source, recorded: Arc::clone(&shared) };
         let over = Lab { source: &overlay, ..*lab };
-        let given =
-            recorded_steps(settings, &plan).and_then(|steps| shared.evaluate(&over, rule, steps, plan.offset));
+        let given = recorded_steps(settings, &plan)
+            .and_then(|steps| shared.evaluate(&over, rule, steps, plan.offset));
         drop(overlay);
         // Queries are over, and nobody else holds it.
         recorded = Arc::into_inner(shared).unwrap_or_default();

@@ -31,7 +31,9 @@ pub enum Error {
         most: usize,
     },
     /// Recording rules gave more than is held in memory.
-    #[error("recording rules that are not stored yet give more than {most} samples over this range: shorten it")]
+    #[error(
+        "recording rules that are not stored yet give more than {most} samples over this range: shorten it"
+    )]
     TooManyRecorded {
         /// Samples that may be held.
         most: usize,
@@ -46,7 +48,9 @@ pub enum Error {
     #[error("a unit test cannot be made of an expression with `@` or computed durations")]
     FixedTime,
     /// A unit test would have more points than it may.
-    #[error("a unit test would have more than {most} points: the expression looks too far back for its interval")]
+    #[error(
+        "a unit test would have more than {most} points: the expression looks too far back for its interval"
+    )]
     TestTooLong {
         /// As many as there may be.
         most: usize,

@@ -85,12 +85,15 @@ fn firings_of_both_sides_are_matched() {
     );
     let comparison = compared(&storage(), &now, &then);
     // Each host goes up three times; labels that rules set are no difference.
-    assert_eq!(told(&comparison), [
-        row("Same", true, [3, 0, 0]),
-        row("Wider", false, [3, 0, 3]),
-        row("New", false, [0, 0, 0]),
-        row("Gone", false, [0, 6, 0]),
-    ]);
+    assert_eq!(
+        told(&comparison),
+        [
+            row("Same", true, [3, 0, 0]),
+            row("Wider", false, [3, 0, 3]),
+            row("New", false, [0, 0, 0]),
+            row("Gone", false, [0, 6, 0]),
+        ]
+    );
     assert!(comparison.rules[2].current.is_none() && comparison.rules[3].proposed.is_none());
 }
 
@@ -121,7 +124,8 @@ fn new_recording_rules_are_evaluated_first() {
 #[test]
 fn recorded_series_end_where_the_rule_gives_nothing() {
     // With a lookback of five minutes the alert would go on without the markers.
-    let then = "groups:\n- name: g\n  rules:\n  - {record: 'high', expr: load > 8}\n  - {alert: A, expr: high}\n";
+    let then =
+        "groups:\n- name: g\n  rules:\n  - {record: 'high', expr: load > 8}\n  - {alert: A, expr: high}\n";
     let comparison = compared(&storage(), "groups: []", then);
     let history = comparison.rules[0].proposed.as_ref().expect("it is new").history.as_ref().expect("played");
     assert_eq!((history.totals.firings, history.totals.longest_ms), (3, 300 * SECOND));

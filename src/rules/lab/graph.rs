@@ -88,7 +88,8 @@ impl Graph {
 
     /// At most `most` series: those of `first` in their order, then others; and whether there are more.
     pub(super) fn finish(mut self, first: &[&Labels], most: usize) -> (Vec<GraphSeries>, bool) {
-        let mut order: Vec<usize> = first.iter().filter_map(|labels| self.rows.get(*labels).copied()).collect();
+        let mut order: Vec<usize> =
+            first.iter().filter_map(|labels| self.rows.get(*labels).copied()).collect();
         let chosen: std::collections::HashSet<usize> = order.iter().copied().collect();
         order.extend((0..self.names.len()).filter(|row| !chosen.contains(row)));
         self.left_out |= order.len() > most;

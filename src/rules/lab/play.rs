@@ -222,9 +222,8 @@ impl Player<'_> {
         failed.dedup();
         if !failed.is_empty() {
             self.failed += failed.len() as u64;
-            self.failure = Some(
-                "vector contains metrics with the same labelset after applying alert labels".to_owned(),
-            );
+            self.failure =
+                Some("vector contains metrics with the same labelset after applying alert labels".to_owned());
         }
         let range = (piece.from, piece.to);
         let mut played = vec![false; self.slots.len()];
@@ -287,9 +286,8 @@ impl Player<'_> {
     /// Whether any value of which this is the peak may be beyond the threshold.
     fn may_hold(&self, peak: f64) -> bool {
         use crate::promql::syntax::ast::BinaryOp::{Equal, NotEqual};
-        self.threshold.is_none_or(|threshold| {
-            matches!(threshold.operator, Equal | NotEqual) || threshold.holds(peak)
-        })
+        self.threshold
+            .is_none_or(|threshold| matches!(threshold.operator, Equal | NotEqual) || threshold.holds(peak))
     }
 
     fn step_of(&self, query_time: i64) -> usize {
@@ -485,8 +483,7 @@ impl Player<'_> {
         let alert_count = slots.len();
         let order = |slot: &Slot| (slot.totals.firing_ms, slot.totals.firings, slot.totals.pendings);
         slots.sort_by(|a, b| order(b).cmp(&order(a)).then_with(|| a.labels.cmp(&b.labels)));
-        spans_cut +=
-            slots.iter().skip(self.plan.alerts).map(|slot| slot.spans.len() as u64).sum::<u64>();
+        spans_cut += slots.iter().skip(self.plan.alerts).map(|slot| slot.spans.len() as u64).sum::<u64>();
         slots.truncate(self.plan.alerts);
         let mut alerts = Vec::with_capacity(slots.len());
         let series: Vec<Labels> = slots.iter().map(|slot| slot.series.clone()).collect();

@@ -68,7 +68,11 @@ fn storage(seed: u64) -> FixedStorage {
 }
 
 fn engine() -> Engine {
-    Engine::new(EngineOptions { lookback_ms: 60 * SECOND, features: Features::all(), ..EngineOptions::default() })
+    Engine::new(EngineOptions {
+        lookback_ms: 60 * SECOND,
+        features: Features::all(),
+        ..EngineOptions::default()
+    })
 }
 
 fn group(rule: &str, limit: usize) -> GroupSpec {
@@ -198,7 +202,10 @@ fn long_ranges_in_pieces_give_what_one_query_gives() {
         .filter(|span| span.state == AlertState::Firing)
         .map(|span| (span.from / SECOND, span.to.map(|to| to / SECOND)))
         .collect();
-    assert_eq!(firing, [(800, Some(1_400)), (2_200, Some(2_800)), (3_600, Some(4_200)), (5_000, Some(5_600))]);
+    assert_eq!(
+        firing,
+        [(800, Some(1_400)), (2_200, Some(2_800)), (3_600, Some(4_200)), (5_000, Some(5_600))]
+    );
     assert_eq!(history.totals.firing_ms, 4 * 600 * SECOND);
     assert_eq!((history.totals.longest_ms, history.totals.pendings), (600 * SECOND, 4));
     let points = &history.graph[0].points;
@@ -240,9 +247,10 @@ fn peaks_are_on_the_side_of_the_threshold() {
     assert_eq!(history.alerts[0].spans.iter().map(|span| span.peak).collect::<Vec<_>>(), [1.0]);
     let threshold = history.threshold.expect("there is one");
     assert_eq!((threshold.left.to_string().as_str(), threshold.value), ("x", 4.0));
-    assert_eq!(history.graph[0].points.iter().map(|(_, value)| *value).collect::<Vec<_>>(), [
-        5.0, 2.0, 1.0, 3.0, 5.0, 5.0
-    ]);
+    assert_eq!(
+        history.graph[0].points.iter().map(|(_, value)| *value).collect::<Vec<_>>(),
+        [5.0, 2.0, 1.0, 3.0, 5.0, 5.0]
+    );
 }
 
 #[test]

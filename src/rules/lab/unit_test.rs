@@ -212,7 +212,8 @@ fn written(
 ) -> String {
     let interval = seconds(steps.interval);
     let name = spec.rules.first().map_or("", |rule| rule.name.as_str());
-    let mut out = format!("rule_files:\n  - {}\nevaluation_interval: {interval}\ntests:\n", quoted(rule_file));
+    let mut out =
+        format!("rule_files:\n  - {}\nevaluation_interval: {interval}\ntests:\n", quoted(rule_file));
     // Writing to a text cannot fail.
     let _ = writeln!(out, "  - interval: {}", seconds(grid.interval));
     if steps.first != 0 {
@@ -258,7 +259,8 @@ fn write_pairs(out: &mut String, indent: usize, labels: &Labels, without: &[&str
 fn series_text(labels: &Labels) -> String {
     let name = labels.get(METRIC_NAME).unwrap_or_default();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-    let fits = !name.is_empty() && name.chars().all(is_plain) && !name.starts_with(|c: char| c.is_ascii_digit());
+    let fits =
+        !name.is_empty() && name.chars().all(is_plain) && !name.starts_with(|c: char| c.is_ascii_digit());
     let mut parts: Vec<String> = Vec::new();
     if !fits && !name.is_empty() {
         parts.push(quoted(name));

@@ -114,9 +114,8 @@ fn compared(params: &Params, state: &ApiState, turn: &Turn) -> Result<Vec<u8>, A
     };
     let comparison = with_lab(state, turn, |lab| compare(lab, &settings))?;
     let missing = comparison.missing.iter();
-    let mut warnings: Vec<String> = missing
-        .map(|(name, why)| format!("the new series {name:?} could not be evaluated: {why}"))
-        .collect();
+    let mut warnings: Vec<String> =
+        missing.map(|(name, why)| format!("the new series {name:?} could not be evaluated: {why}")).collect();
     let outcomes = comparison.rules.iter().flat_map(|rule| rule.current.iter().chain(&rule.proposed));
     let histories = outcomes.filter_map(|outcome| outcome.history.as_ref().ok());
     if histories.clone().any(|history| history.is_cut || history.alerts.len() < history.alert_count) {
@@ -274,7 +273,8 @@ fn compiled(file: &RuleFile, interval: Duration, features: &Features) -> Result<
 /// The loaded alerting rule that the parameters name, with the settings of its group.
 fn loaded(params: &Params, state: &ApiState) -> Result<GroupSpec, ApiError> {
     let Some(name) = params.get("rule") else {
-        let cause = "an expression, \"rule\" with the name of a loaded rule, or \"rules\" with rule files is needed";
+        let cause =
+            "an expression, \"rule\" with the name of a loaded rule, or \"rules\" with rule files is needed";
         return Err(ApiError::parameter("expr", cause));
     };
     let (file, group) = (params.get("file"), params.get("group"));
