@@ -40,12 +40,16 @@ const MAX_PARTS: i64 = 60;
 pub fn unit_test(lab: &Lab<'_>, spec: &GroupSpec, plan: &Plan, rule_file: &str) -> Result<String, Error> {
     let rule = spec.rules.first().ok_or(Error::NothingFired)?;
     let found = play(lab, rule, &Plan { points: 0, limit: 0, ..*plan })?;
-    // The newest one of which all is known that led to it.
+    // When one began to fire; of one that fired all the time, its last evaluation.
     let fired = found.alerts.iter().flat_map(|alert| {
-        let firing = alert.spans.iter().filter(|span| span.state == AlertState::Firing && !span.since_before);
-        firing.map(move |span| (span.from, &alert.labels))
+        let firing = alert.spans.iter().filter(|span| span.state == AlertState::Firing);
+        firing.map(|span| {
+            let last = span.to.map_or(found.last, |to| to.saturating_sub(plan.interval));
+            (!span.since_before, if span.since_before { last } else { span.from }, &alert.labels)
+        })
     });
-    let (at, labels) = fired.max_by_key(|(from, _)| *from).ok_or(Error::NothingFired)?;
+    let newest = fired.max_by_key(|(is_known, at, _)| (*is_known, *at));
+    let (_, at, labels) = newest.ok_or(Error::NothingFired)?;
     let hold = rule.alerting.as_ref().map_or(0, |alerting| alerting.timing.hold);
     let behind = history::length(&rule.expr, lab.engine.options().lookback_ms)?;
     let behind = behind.ok_or(Error::FixedTime)?.saturating_add(hold).saturating_add(plan.offset);
