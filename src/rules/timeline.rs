@@ -92,7 +92,7 @@ pub fn read(source: &dyn Queryable, wanted: &Wanted<'_>, watch: Watch<'_>) -> Re
     for index in 0..set.len() {
         watch.check(0)?;
         let series = set.labels(index);
-        let Some(state) = wanted.state_of(&series) else { continue };
+        let Some(state) = state_of(&series) else { continue };
         let labels = alert_labels(&series);
         if !wanted.matches(&labels) {
             continue;
@@ -137,6 +137,14 @@ fn alert_labels(series: &Labels) -> Labels {
     buffer.to_labels()
 }
 
+/// The state that a series tells of.
+fn state_of(series: &Labels) -> Option<AlertState> {
+    // Both are read whatever is wanted: one ends where the other begins.
+    [AlertState::Pending, AlertState::Firing]
+        .into_iter()
+        .find(|state| series.get(ALERT_STATE) == Some(state.name()))
+}
+
 /// Spans of both states of an alert in the order of time; none whose end is guessed lasts into the next one.
 fn in_order(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort_by_key(|span| (span.from, span.state));
@@ -151,14 +159,6 @@ fn in_order(mut spans: Vec<Span>) -> Vec<Span> {
 }
 
 impl Wanted<'_> {
-    /// The state that a series tells of.
-    fn state_of(&self, series: &Labels) -> Option<AlertState> {
-        // Both are read whatever is wanted: one ends where the other begins.
-        [AlertState::Pending, AlertState::Firing]
-            .into_iter()
-            .find(|state| series.get(ALERT_STATE) == Some(state.name()))
-    }
-
     fn matches(&self, labels: &Labels) -> bool {
         let name = labels.get(ALERT_NAME).unwrap_or_default();
         let is_named = self.names.is_empty() || self.names.iter().any(|wanted| wanted == name);

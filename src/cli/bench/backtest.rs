@@ -55,7 +55,7 @@ struct Waves {
 }
 
 impl Waves {
-    fn value(&self, series: usize, at: i64) -> f64 {
+    fn value(series: usize, at: i64) -> f64 {
         let noise = ((series as u64) << 40 ^ at.unsigned_abs())
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
             .rotate_left(23)
@@ -80,7 +80,7 @@ impl SeriesSet for Waves {
         let behind = (START_MS - range.start).rem_euclid(self.interval_ms);
         let mut at = range.start + behind;
         while at <= range.end {
-            out.push(at, self.value(index, at));
+            out.push(at, Self::value(index, at));
             at += self.interval_ms;
         }
         Ok(())

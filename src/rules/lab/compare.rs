@@ -151,7 +151,9 @@ fn outcome(lab: &Lab<'_>, settings: &Settings<'_>, group: &GroupSpec, rule: &Rul
 
 /// Recording rules of the proposal that no loaded rule is equal to.
 fn changed_recordings<'a>(settings: &Settings<'a>) -> Vec<(&'a GroupSpec, &'a Rule)> {
-    let loaded: HashSet<(&str, &str, &[(String, String)])> = settings
+    // What tells recording rules apart: name, query and labels.
+    type Identity<'a> = (&'a str, &'a str, &'a [(String, String)]);
+    let loaded: HashSet<Identity<'_>> = settings
         .current
         .iter()
         .flat_map(|group| &group.rules)

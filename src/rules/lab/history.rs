@@ -70,17 +70,14 @@ impl Totals {
         if !span.touches(start, end) {
             return;
         }
-        match span.state {
-            AlertState::Firing => {
-                let length = span.length_within(start, end);
-                self.firings += 1;
-                self.firing_ms = self.firing_ms.saturating_add(length);
-                self.longest_ms = self.longest_ms.max(length);
-            }
-            _ => {
-                self.pendings += 1;
-                self.passed += u64::from(span.to.is_some() && next == AlertState::Inactive);
-            }
+        if span.state == AlertState::Firing {
+            let length = span.length_within(start, end);
+            self.firings += 1;
+            self.firing_ms = self.firing_ms.saturating_add(length);
+            self.longest_ms = self.longest_ms.max(length);
+        } else {
+            self.pendings += 1;
+            self.passed += u64::from(span.to.is_some() && next == AlertState::Inactive);
         }
     }
 

@@ -95,7 +95,7 @@ impl Place<'_> {
             let to = steps.end_of_piece(from, wanted, offset);
             let first = steps.time(from).saturating_sub(offset);
             let (stop, timeout) = (self.turn.stop.clone(), Some(self.turn.left()));
-            let options = QueryOptions { stop, timeout, ..QueryOptions::default() };
+            let options = QueryOptions { timeout, stop, ..QueryOptions::default() };
             let result = if single {
                 self.engine.instant_parsed(self.source, expr, first, &options)
             } else {
