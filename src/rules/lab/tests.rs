@@ -171,7 +171,7 @@ fn the_lab_finds_what_evaluating_step_by_step_finds() {
         for rule in rules {
             for (limit, offset) in [(0, 0), (0, 20 * SECOND), (2, 0)] {
                 let spec = group(rule, limit);
-                let plan = Plan { limit, offset, ..plan(20 * 60 * SECOND, 50 * 60 * SECOND, 15 * SECOND) };
+                let plan = Plan { offset, limit, ..plan(20 * 60 * SECOND, 50 * 60 * SECOND, 15 * SECOND) };
                 let history = played(&storage, &spec, &plan);
                 let (expected, failed) = step_by_step(&storage, &spec, history.first, &plan);
                 let context = format!("seed {seed}, limit {limit}, offset {offset}, {rule}");
