@@ -17,6 +17,7 @@ mod output;
 mod promql;
 mod promtool;
 mod query;
+mod rules;
 mod serve;
 mod test_rules;
 mod tsdb;
@@ -57,6 +58,9 @@ enum Command {
     /// Query a running server.
     #[command(subcommand)]
     Query(query::QueryCommand),
+    /// Work with rules and stored data.
+    #[command(subcommand)]
+    Rules(rules::RulesCommand),
     /// Inspect a data directory that no server is using.
     #[command(subcommand)]
     Tsdb(tsdb::TsdbCommand),
@@ -136,6 +140,7 @@ pub fn main() -> ExitCode {
         Command::Test(args) => test_rules::run(&args),
         Command::Promql(command) => promql::run(&command),
         Command::Query(command) => query::run(command),
+        Command::Rules(command) => rules::run(command),
         Command::Tsdb(command) => tsdb::run(command),
         Command::Bench(command) => bench::run(command),
     };

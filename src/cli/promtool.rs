@@ -167,8 +167,27 @@ const COMMANDS: &[Row] = &[
             2,
         )
     },
+    Row {
+        ours: &["rules", "backfill"],
+        ..row(
+            &["tsdb", "create-blocks-from", "rules"],
+            &[
+                Flag("start=", Same),
+                Flag("end=", Same),
+                Flag("url=", Same),
+                Flag("output-dir=", Same),
+                Flag("eval-interval=", Same),
+                Flag("human-readable", Nothing),
+                Flag("r", Nothing),
+            ],
+            MANY,
+        )
+    },
     row(&["promql", "format"], &[], 1),
 ];
+
+/// The server that promtool asks when it is not told.
+const SERVER: &str = "http://localhost:9090";
 
 /// Where promtool looks for data when it is not told.
 const DATA: &str = "data/";
@@ -303,6 +322,13 @@ fn translate(args: &[String]) -> Result<Vec<String>, String> {
     if row.words == ["query", "range"] {
         ours = with_range(ours);
     }
+    if row.ours == ["rules", "backfill"] {
+        for (flag, default) in [("--url=", SERVER), ("--output-dir=", DATA)] {
+            if !ours.iter().any(|arg| arg.starts_with(flag)) {
+                ours.push(format!("{flag}{default}"));
+            }
+        }
+    }
     // What follows are no flags, whatever it begins with.
     ours.push("--".to_owned());
     ours.extend(given);
@@ -410,6 +436,14 @@ mod tests {
         check("tsdb dump-openmetrics --max-time=5 d", "tsdb dump --format=openmetrics --max-time=5 -- d");
         check("check metrics --lint none --extended", "check metrics --lint=none --extended --");
         check("tsdb create-blocks-from openmetrics in", "tsdb import openmetrics -- in data/");
+        check(
+            "tsdb create-blocks-from rules --start 0 --eval-interval=15s --url http://s a.yml b.yml",
+            "rules backfill --start=0 --eval-interval=15s --url=http://s --output-dir=data/ -- a.yml b.yml",
+        );
+        check(
+            "tsdb create-blocks-from rules --start 0 --output-dir d a.yml",
+            "rules backfill --start=0 --output-dir=d --url=http://localhost:9090 -- a.yml",
+        );
         check("promql --experimental format up", "promql format -- up");
         check("tsdb dump --help", "tsdb dump --help");
     }

@@ -168,26 +168,8 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
         let (expr, asked) = self.read(source, query, options)?;
-        if !matches!(expr.value_type(), ValueType::Scalar | ValueType::Vector) {
-            return Err(Error::NotRangeable(expr.value_type().documented()));
-        }
-        if step_ms <= 0 {
-            return Err(Error::InvalidStep);
-        }
-        if end_ms < start_ms {
-            return Err(Error::InvalidRange);
-        }
-        let grid = Grid::spanning(start_ms, end_ms, step_ms).ok_or(Error::TooManySteps)?;
-        let whole = QueryTimes { start: start_ms, end: end_ms, step: step_ms };
-        let run = |grid: Grid| {
-            let mut result = self.run(&asked, &expr, whole, grid)?;
-            let sorting = Instant::now();
-            if let Value::Matrix(series) = &mut result.value {
-                series.sort_by(|a, b| a.labels.cmp(&b.labels));
-            }
-            result.stats.sort = sorting.elapsed();
-            Ok(result)
-        };
+        let (grid, whole) = steps(&expr, start_ms, end_ms, step_ms)?;
+        let run = |grid: Grid| self.range_of(&asked, &expr, whole, grid);
         // What a query cost is told by evaluating it.
         let may_keep = !(options.fresh || options.step_stats || options.explain);
         let lookback = options.lookback_ms.unwrap_or(self.options.lookback_ms);
@@ -208,6 +190,39 @@ impl Engine {
         if result.annotations.is_empty() {
             lookup.keep(series);
         }
+        Ok(result)
+    }
+
+    /// As [`Engine::range`], of a query that was parsed before, with the features of this engine. Every step is evaluated:
+    /// results that are kept of earlier queries are neither used nor added to.
+    ///
+    /// # Errors
+    /// As [`Engine::range`].
+    pub fn range_parsed(
+        &self,
+        source: &dyn Queryable,
+        expr: &Expr,
+        (start_ms, end_ms, step_ms): (i64, i64, i64),
+        options: &QueryOptions,
+    ) -> Result<QueryResult, Error> {
+        let asked = self.ask(source, options, 0)?;
+        let (grid, whole) = steps(expr, start_ms, end_ms, step_ms)?;
+        self.range_of(&asked, expr, whole, grid)
+    }
+
+    fn range_of(
+        &self,
+        asked: &Asked<'_>,
+        expr: &Expr,
+        whole: QueryTimes,
+        grid: Grid,
+    ) -> Result<QueryResult, Error> {
+        let mut result = self.run(asked, expr, whole, grid)?;
+        let sorting = Instant::now();
+        if let Value::Matrix(series) = &mut result.value {
+            series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        }
+        result.stats.sort = sorting.elapsed();
         Ok(result)
     }
 
@@ -336,6 +351,21 @@ impl Engine {
         });
         Ok(QueryResult { value, annotations: left.annotations, stats, steps, explain, memory: result })
     }
+}
+
+/// The steps of a range query.
+fn steps(expr: &Expr, start_ms: i64, end_ms: i64, step_ms: i64) -> Result<(Grid, QueryTimes), Error> {
+    if !matches!(expr.value_type(), ValueType::Scalar | ValueType::Vector) {
+        return Err(Error::NotRangeable(expr.value_type().documented()));
+    }
+    if step_ms <= 0 {
+        return Err(Error::InvalidStep);
+    }
+    if end_ms < start_ms {
+        return Err(Error::InvalidRange);
+    }
+    let grid = Grid::spanning(start_ms, end_ms, step_ms).ok_or(Error::TooManySteps)?;
+    Ok((grid, QueryTimes { start: start_ms, end: end_ms, step: step_ms }))
 }
 
 fn plan(planner: &mut Planner, expr: &Expr, grid: Grid) -> Result<Plan, Error> {

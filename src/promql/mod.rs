@@ -15,11 +15,13 @@ mod error;
 mod exec;
 mod explain;
 pub mod functions;
+pub mod history;
 mod memory;
 mod options;
 mod plan;
 pub mod script;
 pub mod syntax;
+pub mod threshold;
 mod value;
 mod value_type;
 

@@ -166,20 +166,8 @@ impl Alerts {
                 (alert.value, alert.annotations) = (value, annotations);
                 continue;
             }
-            let (state, active_at) = (AlertState::Pending, at);
             changes.changed.push(labels.clone());
-            let alert = Alert {
-                labels: labels.clone(),
-                annotations,
-                value,
-                state,
-                active_at,
-                fired_at: None,
-                resolved_at: None,
-                keep_firing_since: None,
-                last_sent: None,
-            };
-            self.by_labels.insert(labels, alert);
+            self.by_labels.insert(labels.clone(), Alert::begin(labels, annotations, value, at));
         }
         let mut active = 0;
         self.by_labels.retain(|labels, alert| {
@@ -217,6 +205,22 @@ impl Alerts {
 }
 
 impl Alert {
+    /// An alert that is found for the first time, or again after it was resolved, at `at` (milliseconds). The evaluation
+    /// that found it is yet to be taken into account.
+    pub(super) fn begin(labels: Labels, annotations: Labels, value: f64, at: i64) -> Self {
+        Self {
+            labels,
+            annotations,
+            value,
+            state: AlertState::Pending,
+            active_at: at,
+            fired_at: None,
+            resolved_at: None,
+            keep_firing_since: None,
+            last_sent: None,
+        }
+    }
+
     /// Makes no time later than `now` (milliseconds): later ones are of a clock that was ahead.
     pub(super) fn clamp(&mut self, now: i64) {
         self.active_at = self.active_at.min(now);
@@ -228,7 +232,7 @@ impl Alert {
     }
 
     /// Goes to the state it has after an evaluation at `at`; says whether it is still to be remembered.
-    fn step(&mut self, at: i64, timing: Timing, is_present: bool) -> bool {
+    pub(super) fn step(&mut self, at: i64, timing: Timing, is_present: bool) -> bool {
         // A beginning to come is of a clock that was ahead.
         self.active_at = self.active_at.min(at);
         if is_present {

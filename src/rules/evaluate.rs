@@ -25,7 +25,7 @@ const MAX_TEXT_BYTES: usize = 64 << 20;
 
 /// What the texts of alerts can say of this server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct External {
+pub struct External {
     /// The external labels of the configuration.
     pub labels: Labels,
     /// Where this server is reached from outside.
@@ -214,7 +214,7 @@ fn value_of(sample: &VectorSample) -> SampleValue {
 }
 
 /// The alerts that the series `found` stand for, with their texts.
-fn expanded(
+pub(super) fn expanded(
     rule: &Rule,
     alerting: &Alerting,
     found: &[VectorSample],

@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::alert::{Alert, AlertState};
+use super::load::GroupSpec;
 use super::state::{Group, Health, RuleState};
 use crate::util::lock::lock;
 
@@ -78,6 +79,11 @@ impl RulesHandle {
             view(before.as_ref().unwrap_or(group))
         };
         self.groups.load().iter().map(shown).collect()
+    }
+
+    /// The groups as they are loaded, by file and name.
+    pub fn specs(&self) -> Vec<GroupSpec> {
+        self.groups.load().iter().map(|group| group.spec.clone()).collect()
     }
 }
 

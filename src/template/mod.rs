@@ -28,6 +28,7 @@ mod methods;
 mod numbers;
 mod parser;
 mod printer;
+mod reach;
 mod strings;
 mod syntax;
 mod value;
@@ -152,6 +153,12 @@ impl Template {
             [Node::Text(span)] => span.start == 0 && span.end == self.0.text.len(),
             _ => false,
         }
+    }
+
+    /// Whether it expands to the same text as long as the labels of the series are the same, whatever its value and the
+    /// time. May say no where that is so.
+    pub fn reads_labels_alone(&self) -> bool {
+        reach::reads_labels_alone(&self.0.parsed)
     }
 
     /// The text for `data`, with samples from `source`, within `limits`.

@@ -44,7 +44,7 @@ alerting:
 const BELOW: &str = "/p";
 
 /// What a script gives, once it gives `expected`.
-async fn wait_for_value(browser: &Browser, script: &str, expected: Value) {
+pub(crate) async fn wait_for_value(browser: &Browser, script: &str, expected: Value) {
     let started = Instant::now();
     loop {
         let found = browser.execute(script, vec![]).await.expect("run");
@@ -66,7 +66,7 @@ async fn wait_for_rules(browser: &Browser, expected: &[&str]) {
     wait_for_value(browser, script, json!(expected)).await;
 }
 
-async fn wait_for_count(browser: &Browser, css: &str, expected: usize) {
+pub(crate) async fn wait_for_count(browser: &Browser, css: &str, expected: usize) {
     let script = format!("return document.querySelectorAll(\"{css}\").length");
     wait_for_value(browser, &script, json!(expected)).await;
 }

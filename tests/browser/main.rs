@@ -1,9 +1,10 @@
-//! The page in a real headless Chromium: completion, graph, stacked graph, targets, alerts and rules, silences, names in quotes,
+//! The page in a real headless Chromium: completion, graph, stacked graph, targets, alerts and rules, silences, lab and timeline, names in quotes,
 //! drafts, long expressions, narrow windows, servers that go away. Leaves screenshots under `target/screenshots`.
 //!
 //! Without chromium and chromedriver the test says so and passes, unless `EMBERKEEP_REQUIRE_ALL` is set.
 
 mod alerts;
+mod lab;
 mod page;
 mod relay;
 mod silences;

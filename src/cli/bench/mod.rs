@@ -1,9 +1,10 @@
 //! `bench`: what criterion cannot measure: minutes of load, memory, disk, restart, and all of it beside other servers.
 //!
-//! [`ingest`] fills a database in this process. The others drive a running server over HTTP and read what its process
+//! [`ingest`] and [`backtest`] fill a database in this process. The others drive a running server over HTTP and read what its process
 //! took: [`remote_write`], [`scrape_targets`], [`queries`], [`restart`]. [`compare`] starts servers itself and runs
 //! all of that for each. They share [`meter`] (CPU, memory, disk), [`source`] (the data) and [`client`].
 
+mod backtest;
 mod client;
 mod compare;
 mod ingest;
@@ -25,6 +26,8 @@ use super::{Failure, output};
 pub(super) enum BenchCommand {
     /// Fill a fresh data directory in process and report speed, CPU, memory, disk and restart.
     Ingest(ingest::IngestArgs),
+    /// Play an alerting rule over many series and days in process.
+    Backtest(backtest::BacktestArgs),
     /// Push recorded scrapes of many hosts to a running server.
     RemoteWrite(remote_write::RemoteWriteArgs),
     /// Simulate many exporters on the loopback address for a server to scrape.
@@ -40,6 +43,7 @@ pub(super) enum BenchCommand {
 pub(super) fn run(command: BenchCommand) -> Result<(), Failure> {
     match command {
         BenchCommand::Ingest(args) => ingest::ingest(&args),
+        BenchCommand::Backtest(args) => backtest::run(&args),
         BenchCommand::RemoteWrite(args) => remote_write::run(&args),
         BenchCommand::ScrapeTargets(args) => scrape_targets::run(&args),
         BenchCommand::Queries(args) => queries::run(&args),

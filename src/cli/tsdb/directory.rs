@@ -36,7 +36,7 @@ pub(super) fn has_catalog(path: &Path) -> bool {
 }
 
 /// Opens a data directory that is there, to change it.
-pub(super) fn open(path: &Path) -> Result<Tsdb, Failure> {
+pub(in crate::cli) fn open(path: &Path) -> Result<Tsdb, Failure> {
     check_is_there(path)?;
     open_or_create(path)
 }

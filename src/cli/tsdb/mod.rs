@@ -12,8 +12,8 @@ mod selection;
 
 use clap::Subcommand;
 
-pub(super) use directory::open_or_create;
 use directory::{Dir, has_catalog, look_at, open, tell_missing};
+pub(super) use directory::{open as open_existing, open_or_create};
 pub(super) use exchange::tell as import_tell;
 use selection::{Selection, Selector, selector, time};
 

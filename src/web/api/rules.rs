@@ -153,7 +153,7 @@ fn when(ms: Option<i64>) -> String {
     ms.map_or_else(|| NEVER.to_owned(), rfc3339)
 }
 
-fn object<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
+pub(super) fn object<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
     Value::Object(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
 }
 

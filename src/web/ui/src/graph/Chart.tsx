@@ -2,7 +2,7 @@
 // pointer, and reports a dragged selection. Drawn state is written to the
 // root's data attributes for tests.
 import { useComputedColorScheme } from '@mantine/core';
-import { type RefObject, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
+import { type ReactNode, type RefObject, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import uPlot from 'uplot';
 import type { Zone } from '../lib/time';
 import type { DisplayMode } from '../query/panel';
@@ -12,6 +12,7 @@ import { Highlight } from './highlight';
 import { nearestSeries, rowWithValues } from './nearest';
 import { type ChartColors, chartOptions } from './options';
 import { seriesColor } from './palette';
+import type { PlotArea } from './plotArea';
 import { stack } from './stack';
 import { exponentOf, scaled } from './ticks';
 
@@ -26,6 +27,10 @@ export interface ChartProps {
   yAxisMin: number | null;
   zone: Zone;
   onSelectRange(startMs: number, endMs: number): void;
+  /** A value that the axis shows in any case. */
+  included?: number | null;
+  /** What lies over the drawing. */
+  overlay?(area: PlotArea): ReactNode;
 }
 
 const COLORS: Record<'light' | 'dark', ChartColors> = {
@@ -34,13 +39,14 @@ const COLORS: Record<'light' | 'dark', ChartColors> = {
 };
 
 export default function Chart(props: ChartProps) {
-  const { columns, hidden, emphasized, mode, startMs, endMs, yAxisMin, zone } = props;
+  const { columns, hidden, emphasized, mode, startMs, endMs, yAxisMin, zone, included = null } = props;
   const sizer = useRef<HTMLDivElement>(null);
   const width = useWidth(sizer);
   const root = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot | null>(null);
   const highlight = useRef<Highlight | null>(null);
   const [hover, setHover] = useState<Hover | null>(null);
+  const [area, setArea] = useState<PlotArea | null>(null);
   const colors = COLORS[useComputedColorScheme('light')];
   const height = width < 600 ? 280 : 400;
 
@@ -55,8 +61,9 @@ export default function Chart(props: ChartProps) {
     return mode === 'stacked' ? stack(values, (index) => !hidden.has(index)) : values;
   }, [columns, exponent, hidden, mode]);
   // What the chart's own callbacks need; they outlive a render.
-  const now = useRef({ drawn, hidden, colors, onSelectRange: props.onSelectRange });
-  now.current = { drawn, hidden, colors, onSelectRange: props.onSelectRange };
+  const hasOverlay = props.overlay !== undefined;
+  const now = useRef({ drawn, hidden, colors, hasOverlay, onSelectRange: props.onSelectRange });
+  now.current = { drawn, hidden, colors, hasOverlay, onSelectRange: props.onSelectRange };
 
   const isMeasured = width > 0;
   // biome-ignore lint/correctness/useExhaustiveDependencies: size, hidden series and sums are applied to the living chart below.
@@ -67,7 +74,18 @@ export default function Chart(props: ChartProps) {
       if (base === '') delete place.dataset.base;
       else place.dataset.base = `${base} +`;
     };
-    const spec = { columns: columns.values, mode, startMs, endMs, yAxisMin, exponent, zone, colors, onBase };
+    const spec = {
+      columns: columns.values,
+      included,
+      mode,
+      startMs,
+      endMs,
+      yAxisMin,
+      exponent,
+      zone,
+      colors,
+      onBase,
+    };
     const options = chartOptions(spec, width, height);
     options.series.forEach((series, index) => {
       if (index > 0) series.show = !hidden.has(index - 1);
@@ -77,6 +95,7 @@ export default function Chart(props: ChartProps) {
         (u) => {
           place.dataset.series = String(u.series.filter((series, i) => i > 0 && series.show).length);
           place.dataset.mode = mode;
+          if (now.current.hasOverlay) setArea((last) => areaOf(u, exponent, last));
         },
       ],
       setCursor: [
@@ -103,7 +122,7 @@ export default function Chart(props: ChartProps) {
       delete place.dataset.base;
       setHover(null);
     };
-  }, [columns, mode, startMs, endMs, yAxisMin, exponent, zone, colors, isMeasured]);
+  }, [columns, included, mode, startMs, endMs, yAxisMin, exponent, zone, colors, isMeasured]);
 
   useEffect(() => {
     const u = chart.current;
@@ -133,10 +152,26 @@ export default function Chart(props: ChartProps) {
   return (
     <div ref={sizer} className="ek-graph-sizer">
       <div ref={root} className="ek-graph" data-testid="graph" style={{ minHeight: height }}>
+        {area && props.overlay?.(area)}
         {hover && <ChartTooltip hover={hover} columns={columns} zone={zone} width={width} />}
       </div>
     </div>
   );
+}
+
+/** Where the chart draws; the last one if it is the same. */
+function areaOf(u: uPlot, exponent: number, last: PlotArea | null): PlotArea {
+  const { min, max } = u.scales.y!;
+  const area = {
+    left: u.over.offsetLeft,
+    top: u.over.offsetTop,
+    width: u.over.clientWidth,
+    height: u.over.clientHeight,
+    low: scaled(min ?? 0, exponent),
+    high: scaled(max ?? 1, exponent),
+  };
+  const isSame = last && (Object.keys(area) as (keyof PlotArea)[]).every((key) => area[key] === last[key]);
+  return isSame ? last : area;
 }
 
 /** The largest distance of a value from zero. */

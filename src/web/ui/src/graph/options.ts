@@ -4,7 +4,7 @@ import type { Zone } from '../lib/time';
 import type { DisplayMode } from '../query/panel';
 import { type Column, isolatedPoints } from './align';
 import { mix, seriesColor } from './palette';
-import { axisLabels } from './ticks';
+import { axisLabels, scaled } from './ticks';
 
 export interface ChartColors {
   ground: string;
@@ -18,6 +18,8 @@ export interface ChartSpec {
   startMs: number;
   endMs: number;
   yAxisMin: number | null;
+  /** A value that the axis shows in any case. */
+  included: number | null;
   /** Power of ten that the values were divided by. */
   exponent: number;
   zone: Zone;
@@ -55,8 +57,12 @@ function valueAxisSize(u: uPlot, labels: string[] | null, axisIndex: number, cyc
 }
 
 function valueRange(spec: ChartSpec): uPlot.Scale.Range {
-  return (_u, low, high) => {
-    if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high)) return [0, 1];
+  return (_u, lowest, highest) => {
+    if (lowest === null || highest === null || !Number.isFinite(lowest) || !Number.isFinite(highest))
+      return [0, 1];
+    const also = spec.included === null ? null : scaled(spec.included, -spec.exponent);
+    const low = Math.min(lowest, also ?? lowest);
+    const high = Math.max(highest, also ?? highest);
     const floor = spec.yAxisMin ?? (spec.mode === 'stacked' ? Math.min(0, low) : null);
     if (floor !== null) {
       const top = Math.max(high, floor);

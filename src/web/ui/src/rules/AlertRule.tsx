@@ -2,6 +2,7 @@
 import { Paper, Table, UnstyledButton } from '@mantine/core';
 import { IconChevronDown, IconChevronRight } from '@tabler/icons-react';
 import type { Alert, AlertingRule } from '../api/types';
+import { labOf } from '../lab/labState';
 import { humanizeDuration } from '../lib/duration';
 import { formatCount, parseSampleValue } from '../lib/number';
 import { SilenceLink } from '../notifications/SilenceLink';
@@ -140,7 +141,7 @@ export function AlertRule({ shown, nowMs, order, filterKey, isOpen, onToggle }: 
       {isOpen && (
         <>
           <div className="ek-rule-body">
-            <Expression expr={rule.query} name={rule.name} />
+            <Expression expr={rule.query} name={rule.name} lab={labOf(rule)} />
             <RuleFacts rule={rule} nowMs={nowMs} />
             {rule.lastError && <div className="ek-target-error">{rule.lastError}</div>}
             {/* Without alerts there is nothing to fill in: the annotations as they are written. */}

@@ -2,7 +2,7 @@
 // link to its graph.
 import { Anchor } from '@mantine/core';
 import { useInViewport } from '@mantine/hooks';
-import { IconChartLine } from '@tabler/icons-react';
+import { IconChartLine, IconFlask } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { memo, useEffect } from 'react';
 import { Link } from 'react-router';
@@ -54,7 +54,14 @@ function graphOf(expr: string) {
   return { pathname: '/query', search: encodePanels([{ ...newPanel(), expr, tab: 'graph' }]) };
 }
 
-export function Expression({ expr, name }: { expr: string; name: string }) {
+interface Props {
+  expr: string;
+  name: string;
+  /** Where the rule is tried, of an alerting rule. */
+  lab?: { pathname: string; search: string };
+}
+
+export function Expression({ expr, name, lab }: Props) {
   const { ref, inViewport } = useInViewport<HTMLDivElement>();
   // Only what is in sight is formatted: there may be thousands of rules.
   const { data: formatted } = useQuery({
@@ -79,6 +86,18 @@ export function Expression({ expr, name }: { expr: string; name: string }) {
       >
         <IconChartLine size={15} aria-hidden /> Graph
       </Anchor>
+      {lab && (
+        <Anchor
+          component={Link}
+          to={lab}
+          size="sm"
+          className="ek-rule-graph"
+          aria-label={`Try ${name} in the lab`}
+          data-testid="rule-lab"
+        >
+          <IconFlask size={15} aria-hidden /> Lab
+        </Anchor>
+      )}
     </div>
   );
 }

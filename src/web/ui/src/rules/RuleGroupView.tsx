@@ -2,6 +2,7 @@
 import { Badge, Paper, Table, UnstyledButton } from '@mantine/core';
 import { IconBell, IconChevronDown, IconChevronRight, IconDatabase } from '@tabler/icons-react';
 import type { Rule, RuleGroup } from '../api/types';
+import { labOf } from '../lab/labState';
 import { humanizeDuration } from '../lib/duration';
 import { formatCount } from '../lib/number';
 import { LabelList } from '../targets/LabelList';
@@ -63,7 +64,11 @@ function RuleRow({ rule, nowMs }: { rule: Rule; nowMs: number }) {
         )}
       </Table.Td>
       <Table.Td data-label="Definition">
-        <Expression expr={rule.query} name={rule.name} />
+        <Expression
+          expr={rule.query}
+          name={rule.name}
+          {...(rule.type === 'alerting' ? { lab: labOf(rule) } : {})}
+        />
         {(holds.some(([, value]) => (value ?? 0) > 0) || Object.keys(labels).length > 0) && (
           <div className="ek-rule-facts">
             {holds.map(

@@ -12,12 +12,14 @@ import {
   AlertsPage,
   ConfigPage,
   FlagsPage,
+  LabPage,
   NotificationsPage,
   QueryPage,
   RulesPage,
   SilencesPage,
   StatusPage,
   TargetsPage,
+  TimelinePage,
   TsdbPage,
 } from './pages';
 import { theme } from './theme';
@@ -73,6 +75,8 @@ export function App() {
               <Route path="/silences" element={<SilencesPage />} />
               <Route path="/notifications" element={<NotificationsPage />} />
               <Route path="/rules" element={<RulesPage />} />
+              <Route path="/lab" element={<LabPage />} />
+              <Route path="/timeline" element={<TimelinePage />} />
               <Route path="/targets" element={<TargetsPage />} />
               <Route path="/status" element={<StatusPage />} />
               <Route path="/tsdb-status" element={<TsdbPage />} />

@@ -57,6 +57,12 @@ function MainLinks() {
       <NavLink to="/rules" className={linkClass} data-testid="nav-rules">
         Rules
       </NavLink>
+      <NavLink to="/timeline" className={linkClass} data-testid="nav-timeline">
+        Timeline
+      </NavLink>
+      <NavLink to="/lab" className={linkClass} data-testid="nav-lab">
+        Lab
+      </NavLink>
       <NavLink to="/targets" className={linkClass} data-testid="nav-targets">
         Targets
       </NavLink>

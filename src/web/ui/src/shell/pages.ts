@@ -9,6 +9,8 @@ export const AlertsPage = deferred(() => import('../rules/AlertsPage'));
 export const SilencesPage = deferred(() => import('../notifications/SilencesPage'));
 export const NotificationsPage = deferred(() => import('../notifications/NotificationsPage'));
 export const RulesPage = deferred(() => import('../rules/RulesPage'));
+export const LabPage = deferred(() => import('../lab/LabPage'));
+export const TimelinePage = deferred(() => import('../timeline/TimelinePage'));
 export const TargetsPage = deferred(() => import('../targets/TargetsPage'));
 export const StatusPage = deferred(() => import('../status/StatusPage'));
 export const TsdbPage = deferred(() => import('../status/TsdbPage'));
@@ -31,6 +33,10 @@ function partsFor(pathname: string, search: string) {
       return [NotificationsPage];
     case 'rules':
       return [RulesPage];
+    case 'lab':
+      return [LabPage, ExprEditor];
+    case 'timeline':
+      return [TimelinePage];
     case 'targets':
       return [TargetsPage];
     case 'status':

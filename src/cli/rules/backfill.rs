@@ -1,0 +1,138 @@
+//! `rules backfill`: recording rules over the past. What promtool does with `tsdb create-blocks-from rules`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::elsewhere::Elsewhere;
+use super::{Failure, output};
+use crate::cli::features::features;
+use crate::cli::tsdb::{open_existing, open_or_create};
+use crate::config::UnknownKeys;
+use crate::lanes::Turn;
+use crate::model::parse_duration;
+use crate::promql::{Engine, EngineOptions};
+use crate::rules::backfill::{Job, Source, backfill};
+use crate::rules::lab::play::Lab;
+use crate::rules::{External, load};
+use crate::telemetry::log::{self, LevelFilter};
+
+/// How far before now the end is where it is not said: what is newer, the server may still be writing.
+const END_BEFORE_NOW_MS: i64 = 3 * 3_600_000;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct BackfillArgs {
+    /// Files of rules. Alerting rules in them are left out.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// First time to evaluate, RFC 3339 or seconds since the epoch.
+    #[arg(long)]
+    start: String,
+    /// Last time to evaluate; three hours ago if absent.
+    #[arg(long)]
+    end: Option<String>,
+    /// Server to evaluate the rules on, over its query API. If absent, they are evaluated on the data directory itself.
+    #[arg(long)]
+    url: Option<String>,
+    /// Data directory to write to, on which no server is running; with a URL made if absent.
+    #[arg(long, default_value = crate::cli::serve::DEFAULT_DATA_DIR)]
+    output_dir: PathBuf,
+    /// Interval of groups that name none.
+    #[arg(long, default_value = "60s", value_parser = parse_duration)]
+    eval_interval: Duration,
+    /// Comma-separated features that rules may use: promql-experimental-functions, promql-binop-fill-modifiers,
+    /// promql-extended-range-selectors.
+    #[arg(long = "enable-feature", value_name = "FEATURES", value_delimiter = ',')]
+    features: Vec<String>,
+}
+
+/// A time on the command line, in milliseconds.
+fn time(name: &str, text: &str) -> Result<i64, Failure> {
+    if let Ok(seconds) = text.parse::<f64>()
+        && seconds.is_finite()
+        && seconds.abs() < 1e12
+    {
+        #[expect(clippy::cast_possible_truncation, reason = "the line above bounds it")]
+        return Ok((seconds * 1000.0).round() as i64);
+    }
+    let time = text.parse::<jiff::Timestamp>();
+    let time =
+        time.map_err(|_| format!("--{name}: {text:?} is neither RFC 3339 nor seconds since the epoch"))?;
+    Ok(time.as_millisecond())
+}
+
+pub(super) fn run(args: &BackfillArgs) -> Result<(), Failure> {
+    log::init(LevelFilter::ERROR, log::Format::Logfmt);
+    let start = time("start", &args.start)?;
+    let end = match &args.end {
+        Some(text) => time("end", text)?,
+        None => jiff::Timestamp::now().as_millisecond() - END_BEFORE_NOW_MS,
+    };
+    if end < start {
+        return Err("the end is before the start".into());
+    }
+    if args.eval_interval.is_zero() {
+        return Err("--eval-interval must be longer than nothing".into());
+    }
+    let features = features(&args.features);
+    let files: BTreeSet<&PathBuf> = args.files.iter().collect();
+    let groups = load::load_files(files, UnknownKeys::Refused, args.eval_interval, &features)?;
+    let rules = groups.iter().flat_map(|group| &group.rules);
+    let (alerting, recording): (Vec<_>, Vec<_>) = rules.partition(|rule| rule.alerting.is_some());
+    if !alerting.is_empty() {
+        output::note(&format!("{} alerting rules are left out", alerting.len()));
+    }
+    if recording.is_empty() {
+        return Err("there are no recording rules in these files".into());
+    }
+    let db =
+        if args.url.is_some() { open_or_create(&args.output_dir)? } else { open_existing(&args.output_dir)? };
+    let step_ms = i64::try_from(args.eval_interval.as_millis()).unwrap_or(i64::MAX);
+    let engine = Engine::new(EngineOptions {
+        default_step_ms: step_ms,
+        features,
+        timeout: Duration::MAX,
+        ..EngineOptions::default()
+    });
+    let (external, turn) = (External::default(), Turn::default());
+    let mut remote = args.url.as_deref().map(Elsewhere::new).transpose()?;
+    let mut ask = |evaluation: crate::rules::backfill::Evaluation<'_>| match &mut remote {
+        Some(remote) => remote.ask(evaluation),
+        None => Err("there is no server to ask".to_owned()),
+    };
+    let mut source = if args.url.is_some() {
+        Source::Elsewhere(&mut ask)
+    } else {
+        Source::Database(Lab { engine: &engine, source: &db, external: &external, turn: &turn })
+    };
+    let job = Job { groups: &groups, start, end };
+    let hours = |ms: i64| u64::try_from(ms / 3_600_000).unwrap_or(0);
+    let bar = output::progress(hours(end - start).max(1), "hours");
+    let report = backfill(&job, &mut source, &db, |done, _| bar.set_position(hours(done - start)))?;
+    bar.finish_and_clear();
+    db.close()?;
+    output::line(&format!("wrote {} samples in {} blocks", report.samples, report.blocks));
+    for (group, rule, reason) in &report.failed {
+        output::error(&format!("group {group:?}, rule {rule:?}: {reason}"));
+    }
+    if report.failed.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{} rules failed", report.failed.len()).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read() {
+        assert_eq!(time("start", "1700000000").ok(), Some(1_700_000_000_000));
+        assert_eq!(time("start", "1700000000.5").ok(), Some(1_700_000_000_500));
+        assert_eq!(time("start", "1970-01-01T00:01:00Z").ok(), Some(60_000));
+        assert!(time("start", "yesterday").is_err() && time("start", "NaN").is_err());
+    }
+}

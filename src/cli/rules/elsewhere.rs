@@ -1,0 +1,138 @@
+//! A server whose query API evaluates rules.
+
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use super::{Failure, output};
+use crate::model::{Labels, Samples};
+use crate::net::ApiClient;
+use crate::promql::MatrixSeries;
+use crate::rules::backfill::Evaluation;
+
+/// Steps of one request: servers refuse more than eleven thousand.
+const MAX_STEPS: i64 = 10_000;
+
+pub(super) struct Elsewhere {
+    url: String,
+    client: ApiClient,
+    runtime: Runtime,
+}
+
+impl Elsewhere {
+    pub(super) fn new(url: &str) -> Result<Self, Failure> {
+        let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+        Ok(Self {
+            url: format!("{}/api/v1/query_range", url.trim_end_matches('/')),
+            client: ApiClient::new()?,
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+        })
+    }
+
+    /// What a rule gives, in as many requests as it takes.
+    pub(super) fn ask(&mut self, evaluation: Evaluation<'_>) -> Result<Vec<MatrixSeries>, String> {
+        let Evaluation { rule, start, end, interval } = evaluation;
+        let (mut found, mut from) = (Vec::new(), start);
+        while from <= end {
+            let to = end.min(from.saturating_add(interval.saturating_mul(MAX_STEPS - 1)));
+            found.extend(self.piece(&rule.query, from, to, interval)?);
+            from = from.saturating_add(interval.saturating_mul(MAX_STEPS));
+        }
+        Ok(found)
+    }
+
+    fn piece(&self, query: &str, from: i64, to: i64, interval: i64) -> Result<Vec<MatrixSeries>, String> {
+        let seconds = |ms: i64| format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000));
+        let form = [
+            ("query", query.to_owned()),
+            ("start", seconds(from)),
+            ("end", seconds(to)),
+            ("step", seconds(interval)),
+        ];
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(&form).finish();
+        let reply = self.runtime.block_on(self.client.post_form(&self.url, body));
+        let reply = reply.map_err(|error| error.to_string())?;
+        let reply: Value = serde_json::from_slice(&reply)
+            .map_err(|error| format!("{} did not answer like a Prometheus API: {error}", self.url))?;
+        if reply["status"] != "success" {
+            let text = |key: &str| reply[key].as_str().unwrap_or("unknown").to_owned();
+            return Err(format!("{}: {}", text("errorType"), text("error")));
+        }
+        for warning in reply["warnings"].as_array().into_iter().flatten() {
+            output::note(&format!("warning: {}", warning.as_str().unwrap_or_default()));
+        }
+        read(&reply["data"])
+    }
+}
+
+/// Reads the result of a range query.
+fn read(data: &Value) -> Result<Vec<MatrixSeries>, String> {
+    let wrong = || "the reply is no result of a range query".to_owned();
+    let series = data["result"].as_array().filter(|_| data["resultType"] == "matrix").ok_or_else(wrong)?;
+    let one = |series: &Value| {
+        if series["histograms"].as_array().is_some_and(|all| !all.is_empty()) {
+            return Err(
+                "it gives native histograms, which the query API does not tell exactly; use the data \
+                        directory as the source"
+                    .to_owned(),
+            );
+        }
+        let pairs = series["metric"].as_object().ok_or_else(wrong)?;
+        let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap_or_default()));
+        let labels = Labels::from_pairs(pairs);
+        let mut samples = Samples::new();
+        for pair in series["values"].as_array().into_iter().flatten() {
+            let time = pair[0].as_f64().filter(|time| time.abs() < 1e12).ok_or_else(wrong)?;
+            let value = pair[1].as_str().and_then(number).ok_or_else(wrong)?;
+            #[expect(clippy::cast_possible_truncation, reason = "the line above bounds it")]
+            let time = (time * 1000.0).round() as i64;
+            if samples.timestamps.last().is_some_and(|last| *last >= time) {
+                return Err(wrong());
+            }
+            samples.push(time, value);
+        }
+        Ok(MatrixSeries { labels, samples })
+    };
+    series.iter().map(one).collect()
+}
+
+fn number(text: &str) -> Option<f64> {
+    match text {
+        "+Inf" => Some(f64::INFINITY),
+        "-Inf" => Some(f64::NEG_INFINITY),
+        other => other.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn results_are_read() {
+        let data = json!({ "resultType": "matrix", "result": [
+            { "metric": { "a": "b" }, "values": [[1.5, "2"], [2, "+Inf"], [3, "NaN"]] },
+        ] });
+        let series = read(&data).expect("a result");
+        assert_eq!(series[0].labels, Labels::from_pairs([("a", "b")]));
+        assert_eq!(series[0].samples.timestamps, [1_500, 2_000, 3_000]);
+        assert_eq!(series[0].samples.values[1], f64::INFINITY);
+    }
+
+    #[test]
+    fn what_is_no_result_is_refused() {
+        let with = |series: Value| json!({ "resultType": "matrix", "result": [series] });
+        for data in [
+            json!({ "resultType": "vector", "result": [] }),
+            json!(null),
+            with(json!({ "values": [[1, "2"]] })),
+            with(json!({ "metric": {}, "values": [[1, "x"]] })),
+            with(json!({ "metric": {}, "values": [[2, "1"], [1, "1"]] })),
+            with(json!({ "metric": {}, "values": [[1e300, "1"]] })),
+            with(json!({ "metric": {}, "histograms": [[1, { "count": "1" }]] })),
+        ] {
+            assert!(read(&data).is_err(), "{data}");
+        }
+    }
+}
