@@ -81,7 +81,7 @@ pub struct ReceiverConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub enum IntegrationConfig {
     /// An entry of `webhook_configs`.
-    Webhook(WebhookConfig),
+    Webhook(Box<WebhookConfig>),
     /// An entry of `email_configs`.
     Email(Box<EmailConfig>),
     /// An entry of `slack_configs`.

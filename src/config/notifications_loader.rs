@@ -190,7 +190,9 @@ impl<'a> Loader<'a> {
     fn receiver(&self, raw: &Section<'a>, shared: &Shared<'a>) -> ReceiverConfig {
         let mut integrations = Vec::new();
         let webhooks = raw.sections("webhook_configs");
-        integrations.extend(webhooks.iter().map(|raw| IntegrationConfig::Webhook(self.webhook(raw, shared))));
+        integrations.extend(
+            webhooks.iter().map(|raw| IntegrationConfig::Webhook(Box::new(self.webhook(raw, shared)))),
+        );
         for raw in raw.sections("email_configs") {
             integrations.push(IntegrationConfig::Email(Box::new(self.email(&raw, shared))));
         }
@@ -246,7 +248,7 @@ impl<'a> Loader<'a> {
             if given.is_none() {
                 let global =
                     if key == "to" { String::new() } else { format!(", here or as smtp_{key} in global") };
-                self.missing(raw, key, &format!("{key} is required{global}"));
+                self.missing(raw, key, format!("{key} is required{global}"));
             }
             given.map(|(text, _)| text).unwrap_or_default()
         };
@@ -332,7 +334,7 @@ impl<'a> Loader<'a> {
         let fields = fields.iter().map(|field| {
             for key in ["title", "value"] {
                 if field.text(key).is_none_or(|text| text.is_empty()) {
-                    self.missing(field, key, &format!("a field needs a {key}"));
+                    self.missing(field, key, format!("a field needs a {key}"));
                 }
             }
             SlackField {

@@ -37,7 +37,7 @@ impl Plan {
                 let (values, column) = exec::scalar(node, cx)?.into_parts();
                 let ticket = cx.reserve(size_of::<MatrixSeries>() + values.len() * 16)?;
                 drop(column);
-                let timestamps = (0..values.len()).map(|at| grid.time(at)).collect();
+                let timestamps = grid.times();
                 let samples = Samples { timestamps, values, ..Samples::default() };
                 Ok((Value::Matrix(vec![MatrixSeries { labels: Labels::empty(), samples }]), ticket))
             }
@@ -91,11 +91,7 @@ fn matrix(rows: Vec<Row>, grid: Grid, cx: &Context<'_>) -> Result<(Value, Ticket
 
 fn to_series(row: Row, grid: Grid) -> MatrixSeries {
     let samples = if row.present.is_full() && !row.may_have_histograms() {
-        Samples {
-            timestamps: (0..row.values.len()).map(|at| grid.time(at)).collect(),
-            values: row.values,
-            ..Samples::default()
-        }
+        Samples { timestamps: grid.times(), values: row.values, ..Samples::default() }
     } else {
         let mut samples = Samples::new();
         let count = row.present.count();

@@ -153,6 +153,12 @@ impl Row {
         }
     }
 
+    /// A row with a value at every step.
+    pub(crate) fn full(labels: Labels, values: Vec<f64>) -> Self {
+        let present = Presence::all(values.len());
+        Self { values, present, ..Self::empty(labels, 0) }
+    }
+
     /// Bytes it takes, histograms aside.
     pub(crate) fn bytes(&self) -> usize {
         Self::bytes_of(&self.labels, self.values.len())

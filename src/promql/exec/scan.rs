@@ -9,7 +9,7 @@ use super::parallel::gather;
 use super::rollup::{Notes, between, line};
 use super::{Context, Operator};
 use crate::model::histogram::ResetHint;
-use crate::model::{Histogram, Samples, is_stale};
+use crate::model::{Histogram, Labels, Samples, is_stale};
 use crate::promql::annotations::Annotation;
 use crate::promql::error::Error;
 use crate::promql::plan::{Reader, SampleField};
@@ -28,6 +28,33 @@ pub(crate) struct Scan {
 impl Scan {
     pub(crate) fn new(reader: Reader, lookback: i64, shows: SampleField, smoothed: Option<Span>) -> Self {
         Self { reader, lookback, shows, smoothed, next: 0 }
+    }
+
+    /// Where each step sees the sample behind the one that the step before it saw: the number of the first of them.
+    fn in_step(&self, timestamps: &[i64]) -> Option<usize> {
+        let times = &self.reader.eval_times;
+        let (count, step, first) = (times.grid.count, times.step(), times.get(0));
+        let last = times.get(count.checked_sub(1)?);
+        // Times at the end of all times are cut off, and samples may be older than a step where the lookback is shorter.
+        let is_even = i64::try_from(count - 1).ok().and_then(|steps| step.checked_mul(steps))
+            == last.checked_sub(first);
+        if times.at.is_some() || count < 2 || !is_even || step > self.lookback {
+            return None;
+        }
+        let from = timestamps.partition_point(|time| *time <= first).checked_sub(1)?;
+        let own = timestamps.get(from..from + count)?;
+        if own[0] <= first.saturating_sub(self.lookback)
+            || timestamps.get(from + count).is_some_and(|next| *next <= last)
+        {
+            return None;
+        }
+        let (mut moment, mut all) = (first, true);
+        for time in &own[1..] {
+            all &= *time > moment;
+            moment += step;
+            all &= *time <= moment;
+        }
+        all.then_some(from)
     }
 
     /// The values of series without histograms.
@@ -180,6 +207,18 @@ impl Scan {
     }
 }
 
+/// The row of a series with a sample for each step.
+fn row_in_step(values: &[f64], labels: Labels, cx: &Context<'_>) -> Result<Row, Error> {
+    let memory = cx.reserve(Row::bytes_of(&labels, values.len()))?;
+    let mut row = Row { memory, ..Row::full(labels, values.to_vec()) };
+    if values.iter().any(|value| is_stale(*value)) {
+        for (at, _) in values.iter().enumerate().filter(|(_, value)| is_stale(**value)) {
+            row.present.clear(at);
+        }
+    }
+    Ok(row)
+}
+
 fn element(samples: &Samples, index: usize) -> Element<'_> {
     match samples.histograms.binary_search_by_key(&index, |(at, _)| *at) {
         Ok(found) => Element::Histogram(&samples.histograms[found].1),
@@ -201,8 +240,16 @@ impl Scan {
         }
         let steps = self.reader.eval_times.grid.count;
         cx.work(samples.len() + steps)?;
-        let mut row = cx.row(series.labels(number), steps)?;
-        if let Some(span) = self.smoothed {
+        let is_plain =
+            self.smoothed.is_none() && samples.histograms.is_empty() && self.shows == SampleField::Value;
+        let in_step = if is_plain { self.in_step(&samples.timestamps) } else { None };
+        let mut row = match in_step {
+            Some(from) => row_in_step(&samples.values[from..from + steps], series.labels(number), cx)?,
+            None => cx.row(series.labels(number), steps)?,
+        };
+        if in_step.is_some() {
+            // It has all its values.
+        } else if let Some(span) = self.smoothed {
             samples.drop_stale();
             if samples.histograms.is_empty() {
                 self.fill_smoothed(samples, &mut row);

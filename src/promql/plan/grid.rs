@@ -32,6 +32,16 @@ impl Grid {
         self.start.saturating_add(self.step.saturating_mul(index))
     }
 
+    /// The times of all steps.
+    pub(crate) fn times(&self) -> Vec<i64> {
+        let steps = i64::try_from(self.count).unwrap_or(i64::MAX);
+        if self.step.checked_mul(steps).and_then(|length| self.start.checked_add(length)).is_none() {
+            // Beyond the end of all times there is no more.
+            return (0..self.count).map(|index| self.time(index)).collect();
+        }
+        (0..steps).map(|index| self.start + self.step * index).collect()
+    }
+
     /// The index of the step at `time`, if it is one.
     pub(crate) fn index_of(&self, time: i64) -> Option<usize> {
         let ahead = time.checked_sub(self.start).filter(|ahead| *ahead >= 0 && ahead % self.step == 0)?;

@@ -1,5 +1,7 @@
 //! A query over many steps, a piece of time after the other, so that memory does not grow with the range.
 
+use std::sync::mpsc;
+
 use crate::lanes::Turn;
 use crate::model::{Labels, Samples};
 use crate::promql::{
@@ -78,7 +80,7 @@ pub(super) struct Place<'a> {
 
 impl Place<'_> {
     /// Evaluates `expr` at every step and hands over the pieces in order. The time of the query is `offset` milliseconds
-    /// before that of the step.
+    /// before that of the step. While one piece is taken, the next is evaluated.
     ///
     /// # Errors
     /// Those of the query, and those of `take`.
@@ -90,6 +92,30 @@ impl Place<'_> {
         mut take: impl FnMut(&Piece<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let single = threshold::depends_on_range(expr)?;
+        std::thread::scope(|scope| {
+            // Nothing waits in between: there is the piece that is taken, and the one that comes.
+            let (hand_over, pieces) = mpsc::sync_channel(0);
+            scope.spawn(move || self.evaluate(expr, steps, offset, single, &hand_over));
+            for evaluated in pieces {
+                let Evaluated { from, to, result } = evaluated?;
+                let QueryResult { value, memory: _held, .. } = result;
+                let series = matrix(value);
+                // Who fails drops the receiver, and the evaluation ends.
+                take(&Piece { from, to, series: &series })?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Evaluates piece after piece until one fails or nobody takes them.
+    fn evaluate(
+        self,
+        expr: &Expr,
+        steps: Steps,
+        offset: i64,
+        single: bool,
+        hand_over: &mpsc::SyncSender<Result<Evaluated, Error>>,
+    ) {
         let (mut from, mut wanted) = (0, if single { 1 } else { FIRST_STEPS });
         while from < steps.count {
             let to = steps.end_of_piece(from, wanted, offset);
@@ -109,20 +135,28 @@ impl Place<'_> {
                     wanted = (to - from) / 2;
                     continue;
                 }
-                result => result?,
+                result => result,
             };
-            let QueryResult { value, memory: _held, .. } = result;
-            let series = matrix(value);
-            take(&Piece { from, to, series: &series })?;
-            if !single {
+            if let Ok(QueryResult { value: Value::Matrix(series), .. }) = &result {
                 let points: usize = series.iter().map(|one| one.samples.len()).sum();
                 let per_step = (points / (to - from)).max(1);
                 wanted = (PIECE_POINTS / per_step).clamp(1, (to - from).saturating_mul(MAX_GROWTH));
             }
+            let evaluated = result.map(|result| Evaluated { from, to, result });
+            let failed = evaluated.is_err();
+            if hand_over.send(evaluated).is_err() || failed {
+                return;
+            }
             from = to;
         }
-        Ok(())
     }
+}
+
+/// What a query gave for the steps from `from` to before `to`.
+struct Evaluated {
+    from: usize,
+    to: usize,
+    result: QueryResult,
 }
 
 /// Whatever a query gives as series.

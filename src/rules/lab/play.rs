@@ -534,21 +534,19 @@ fn histogram_at(samples: &Samples, at: usize) -> Option<std::sync::Arc<crate::mo
 
 /// The largest or the smallest of some values; NaN if there are none but NaN.
 fn peak(values: &[f64], keeps_small: bool) -> f64 {
-    // Four at a time: one after the other waits for each comparison.
-    let fold = |better: fn(f64, f64) -> bool| {
-        let mut lanes = [f64::NAN; 4];
-        let mut chunks = values.chunks_exact(4);
-        for chunk in &mut chunks {
-            for (lane, value) in lanes.iter_mut().zip(chunk) {
-                if better(*value, *lane) || lane.is_nan() {
-                    *lane = *value;
-                }
-            }
+    if keeps_small { fold(values, f64::min) } else { fold(values, f64::max) }
+}
+
+/// Puts values together, of which NaN is none. Eight at a time: one after the other waits for each comparison.
+fn fold(values: &[f64], better: impl Fn(f64, f64) -> f64) -> f64 {
+    let mut lanes = [f64::NAN; 8];
+    let mut chunks = values.chunks_exact(8);
+    for chunk in &mut chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = better(*lane, *value);
         }
-        let pick = |best: f64, value: &f64| if better(*value, best) || best.is_nan() { *value } else { best };
-        chunks.remainder().iter().chain(&lanes).fold(f64::NAN, pick)
-    };
-    if keeps_small { fold(|a, b| a < b) } else { fold(|a, b| a > b) }
+    }
+    chunks.remainder().iter().chain(&lanes).copied().fold(f64::NAN, better)
 }
 
 /// How long a time is in weeks.

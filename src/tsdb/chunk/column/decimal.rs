@@ -433,8 +433,9 @@ pub(super) fn read_entropy(
     out: &mut Vec<f64>,
 ) -> Result<(), CodecError> {
     let head = Head::read(reader, count)?;
-    let integers = entropy::read_integers(reader.bytes(reader.remaining())?, count)?;
-    head.convert(integers.get(wanted.start..wanted.end).unwrap_or_default(), out);
+    entropy::read_integers(reader.bytes(reader.remaining())?, count, |integers| {
+        head.convert(integers.get(wanted.start..wanted.end).unwrap_or_default(), out);
+    })?;
     head.finish(wanted, out);
     Ok(())
 }

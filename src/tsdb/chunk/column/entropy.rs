@@ -2,6 +2,7 @@
 //!
 //! **Cost**: slower than packing both ways, so it is taken only for long columns and where it saves room.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pco::data_types::Number;
@@ -44,12 +45,32 @@ pub(super) fn put_floats(values: &[f64], out: &mut Vec<u8>) -> bool {
     is_plain || is_steps
 }
 
-/// Reads the `count` values of `bytes`.
+/// Longer columns get a buffer of their own.
+const KEPT_SAMPLES: usize = 1 << 16;
+
+/// Reads the `count` values of `bytes` and hands them to `take`.
 ///
 /// # Errors
 /// When the bytes are cut or damaged.
-pub(super) fn read_integers(bytes: &[u8], count: usize) -> Result<Vec<i64>, CodecError> {
-    read(bytes, count)
+pub(super) fn read_integers<R>(
+    bytes: &[u8],
+    count: usize,
+    take: impl FnOnce(&[i64]) -> R,
+) -> Result<R, CodecError> {
+    thread_local! {
+        /// What is read does not depend on what was there: it need not be made anew for every column.
+        static BUFFER: Cell<Vec<i64>> = const { Cell::new(Vec::new()) };
+    }
+    let mut buffer = BUFFER.take();
+    if buffer.len() < count {
+        buffer.resize(count, 0);
+    }
+    let integers = buffer.get_mut(..count).unwrap_or_default();
+    let result = read_into(bytes, integers).map(|()| take(integers));
+    if count <= KEPT_SAMPLES {
+        BUFFER.set(buffer);
+    }
+    result
 }
 
 /// Reads the `count` values of `bytes`.
@@ -76,10 +97,13 @@ fn put<T: Number>(values: &[T], mode: ModeSpec, delta: DeltaSpec, out: &mut Vec<
 
 fn read<T: Number + Default>(bytes: &[u8], count: usize) -> Result<Vec<T>, CodecError> {
     let mut out = vec![T::default(); count];
-    let filled = catch_unwind(AssertUnwindSafe(|| fill(bytes, &mut out)));
+    read_into(bytes, &mut out).map(|()| out)
+}
+
+fn read_into<T: Number>(bytes: &[u8], out: &mut [T]) -> Result<(), CodecError> {
     // The crate answers damage with errors; a panic inside of it must not take the reader down either.
-    match filled {
-        Ok(Ok(true)) => Ok(out),
+    match catch_unwind(AssertUnwindSafe(|| fill(bytes, out))) {
+        Ok(Ok(true)) => Ok(()),
         _ => Err(DAMAGED),
     }
 }
