@@ -51,6 +51,7 @@ const COMMANDS: &[Row] = &[
             Flag("syntax-only", Same),
             Flag("lint=", Same),
             Flag("lint-fatal", Same),
+            Flag("query.lookback-delta=", Same),
             Flag("ignore-unknown-fields", Same),
             Flag("enable-feature=", Same),
         ],

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Failure, output};
 use crate::model::Labels;
-use crate::net::ApiClient;
+use crate::net::{ApiClient, shown_url};
 use crate::promql::short_float;
 
 #[derive(Debug, Subcommand)]
@@ -145,7 +145,7 @@ fn ask(target: &Target, endpoint: &str, form: &[(&str, String)]) -> Result<(), F
         runtime.block_on(client.post_form(&url, body))?
     };
     let reply: Value = serde_json::from_slice(&reply)
-        .map_err(|error| format!("{url} did not answer like a Prometheus API: {error}"))?;
+        .map_err(|error| format!("{} did not answer like a Prometheus API: {error}", shown_url(&url)))?;
     if reply["status"] != "success" {
         let text = |key: &str| reply[key].as_str().unwrap_or("unknown").to_owned();
         return Err(format!("{}: {}", text("errorType"), text("error")).into());

@@ -67,8 +67,8 @@ pub struct OAuth2Config {
     pub client_secret: Option<Source>,
     /// What the token is to be good for.
     pub scopes: Vec<String>,
-    /// Whom to ask.
-    pub token_url: String,
+    /// Whom to ask. May hold name and password.
+    pub token_url: Secret,
     /// Further parameters of the request, in the order of their names.
     pub endpoint_params: Vec<(String, String)>,
     /// Whom to trust for that.

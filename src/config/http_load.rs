@@ -127,7 +127,7 @@ impl<'a> Loader<'a> {
             client_id: required("client_id"),
             client_secret: self.source(raw, "client_secret", "client_secret_file"),
             scopes: raw.texts("scopes").unwrap_or_default().into_iter().map(|(scope, _)| scope).collect(),
-            token_url: required("token_url"),
+            token_url: Secret::new(required("token_url")),
             endpoint_params: raw.map_of_text("endpoint_params").into_iter().collect(),
             tls: raw.section("tls_config").map(|raw| self.tls(&raw)).unwrap_or_default(),
             proxy: self.proxy(raw),
@@ -181,6 +181,9 @@ impl<'a> Loader<'a> {
             .map(|(name, values)| (name, values.into_iter().map(Secret::new).collect()))
             .collect();
         if let Some(url) = &url {
+            if url::Url::parse(url).is_ok_and(|url| !url.has_host()) || url::Url::parse(url).is_err() {
+                self.complain(raw, "proxy_url", "is not a URL with a host");
+            }
             match url.split_once("://").map(|(scheme, _)| scheme) {
                 Some("http" | "https") => {}
                 Some(scheme) => {

@@ -320,6 +320,8 @@ impl<'a> Loader<'a> {
         let own = self.secret(raw, "api_url");
         if let Some(own) = &own {
             self.check_url(raw, "api_url", own);
+        } else if let Some((section, url)) = shared.global.as_ref().zip(global()) {
+            self.check_url(section, "slack_api_url", &url);
         }
         let api_url = own.or_else(global);
         if api_url.is_none() {

@@ -456,7 +456,7 @@ fn settings_of_clients_are_read_and_printed_without_secrets() {
                 proxy_url: http://me:pass@proxy:1/\n  no_proxy: x\n  proxy_connect_header: {A: [hush]}\n  \
                 http_headers: {X-B: {values: [v], secrets: [hush], files: [h.txt]}}\n\
                 - job_name: b\n  bearer_token: hush\n- job_name: c\n  authorization: {credentials_file: t}\n\
-                - job_name: d\n  oauth2: {client_id: i, client_secret: hush, token_url: 'http://t', scopes: [s]}\n";
+                - job_name: d\n  oauth2: {client_id: i, client_secret: hush, token_url: 'http://u:pass@t', scopes: [s]}\n";
     let config = parse(text, "/etc/p/prometheus.yml", &LoadOptions::default()).expect("valid");
     let http = |job: usize| &config.scrape_configs[job].http;
     let file = |name: &str| Some(Source::File(name.into()));
@@ -476,9 +476,9 @@ fn settings_of_clients_are_read_and_printed_without_secrets() {
     for part in [
         "  basic_auth:\n    username: u\n    password_file: /etc/p/p.txt\n  tls_config:\n    ca_file: /ca.pem\n",
         "    key: <secret>\n    insecure_skip_verify: false\n    min_version: TLS13\n",
-        "  proxy_url: http://me:<secret>@proxy:1/\n  no_proxy: x\n  proxy_connect_header:\n    A:\n    - <secret>\n",
+        "  proxy_url: http://me:xxxxx@proxy:1/\n  no_proxy: x\n  proxy_connect_header:\n    A:\n    - <secret>\n",
         "  authorization:\n    type: Bearer\n    credentials: <secret>\n",
-        "  oauth2:\n    client_id: i\n    client_secret: <secret>\n    scopes:\n    - s\n    token_url: http://t\n",
+        "  oauth2:\n    client_id: i\n    client_secret: <secret>\n    scopes:\n    - s\n    token_url: http://u:xxxxx@t\n",
     ] {
         assert!(printed.contains(part), "{part}\n{printed}");
     }
@@ -517,6 +517,7 @@ fn settings_of_clients_that_exclude_each_other_are_refused() {
     check("tls_config: {max_version: TLS11}", "versions before TLS12 are not supported");
     check("tls_config: {min_version: TLS13, max_version: TLS12}", "must not be lower than min_version");
     check("proxy_url: socks5://a", "proxies with the scheme \"socks5\" are not supported");
+    check("proxy_url: 'http://[::1'", "is not a URL with a host");
     check("no_proxy: a", "scrape_configs[0].no_proxy: needs proxy_url");
     check("proxy_from_environment: true\n  proxy_url: http://a", "together with proxy_from_environment");
     check("http_headers: {Authorization: {values: [a]}}", "setting header \"Authorization\" is not allowed");

@@ -17,6 +17,18 @@ pub struct ApiError {
     source: reqwest::Error,
 }
 
+/// A URL without name and password.
+pub fn shown(url: &str) -> String {
+    url::Url::parse(url).map_or_else(
+        |_| "a URL that cannot be read".to_owned(),
+        |mut url| {
+            // Fails only where there is no host, and so neither name nor password.
+            let _ = url.set_username("").and_then(|()| url.set_password(None));
+            url.to_string()
+        },
+    )
+}
+
 /// Asks a server.
 #[derive(Debug, Clone)]
 pub struct ApiClient {
@@ -47,7 +59,7 @@ impl ApiClient {
     /// # Errors
     /// When the server cannot be reached or does not answer in time.
     pub async fn post_form(&self, url: &str, form: String) -> Result<Vec<u8>, ApiError> {
-        let failed = |source| ApiError { url: url.to_owned(), source };
+        let failed = |source: reqwest::Error| ApiError { url: shown(url), source: source.without_url() };
         let request =
             self.client.post(url).header("Content-Type", "application/x-www-form-urlencoded").body(form);
         let reply = request.send().await.map_err(failed)?;
@@ -59,7 +71,7 @@ impl ApiClient {
     /// # Errors
     /// When the server cannot be reached or does not answer in time.
     pub async fn get(&self, url: &str) -> Result<Vec<u8>, ApiError> {
-        let failed = |source| ApiError { url: url.to_owned(), source };
+        let failed = |source: reqwest::Error| ApiError { url: shown(url), source: source.without_url() };
         let reply = self.client.get(url).send().await.map_err(failed)?;
         Ok(reply.bytes().await.map_err(failed)?.to_vec())
     }
@@ -69,7 +81,7 @@ impl ApiClient {
     /// # Errors
     /// When the server cannot be reached or does not answer in time.
     pub async fn post_remote_write(&self, url: &str, body: Bytes) -> Result<(u16, String), ApiError> {
-        let failed = |source| ApiError { url: url.to_owned(), source };
+        let failed = |source: reqwest::Error| ApiError { url: shown(url), source: source.without_url() };
         let request = self.client.post(url).headers(self.remote_write_headers.clone()).body(body);
         let reply = request.send().await.map_err(failed)?;
         let status = reply.status().as_u16();

@@ -5,6 +5,8 @@
 
 use std::fmt::{self, Write as _};
 
+use crate::config::Secret;
+
 /// Why a text is no URL that can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -32,6 +34,8 @@ pub struct HttpUrl {
     pub(super) authority: String,
     /// Name or address, without brackets.
     pub(super) host: String,
+    /// Name and password, as they were written; they are never shown.
+    user: Option<Secret>,
     /// The port, which may be that of the scheme.
     pub(super) port: u16,
     /// What comes after the authority: always begins with `/`.
@@ -80,10 +84,14 @@ impl HttpUrl {
         };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(end);
+        let (user, authority) = match authority.rsplit_once('@') {
+            Some((user, authority)) => (Some(Secret::new(user)), authority),
+            None => (None, authority),
+        };
         let authority = unescape_host(authority).ok_or_else(|| UrlError::Host(authority.to_owned()))?;
         let (host, port) = split_port(&authority);
         if authority.is_empty() {
-            return Err(UrlError::NoHost(text.to_owned()));
+            return Err(UrlError::NoHost(format!("{scheme}://{rest}")));
         }
         let port = match port {
             "" if https => 443,
@@ -100,7 +108,7 @@ impl HttpUrl {
             |byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>'),
             &mut path_and_query,
         );
-        Ok(Self { https, authority, host, port, path_and_query })
+        Ok(Self { https, authority, host, user, port, path_and_query })
     }
 
     /// Where `location` points, seen from here (RFC 3986, 5.2).
@@ -146,6 +154,15 @@ impl HttpUrl {
     pub(super) fn host_and_port(&self) -> String {
         let host = self.host.split('%').next().unwrap_or(&self.host);
         if host.contains(':') { format!("[{host}]:{}", self.port) } else { format!("{host}:{}", self.port) }
+    }
+
+    /// Name and password in the URL.
+    pub(super) fn user(&self) -> Option<(String, Secret)> {
+        let (name, password) = {
+            let user = self.user.as_ref()?.reveal();
+            user.split_once(':').unwrap_or((user, ""))
+        };
+        Some((unescape(name), Secret::new(unescape(password))))
     }
 
     /// Whether what is sent to `other` goes to the same server, and over TLS if what is sent here does.
@@ -203,6 +220,27 @@ fn unescape_host(text: &str) -> Option<String> {
         out.push(value);
     }
     String::from_utf8(out).ok()
+}
+
+/// Text without percent signs.
+fn unescape(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, behind)) = rest.split_first() {
+        let digits =
+            behind.get(..2).filter(|_| *byte == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(value) => {
+                out.push(value);
+                rest = &behind[2..];
+            }
+            None => {
+                out.push(*byte);
+                rest = behind;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// RFC 3986, 5.2.4.

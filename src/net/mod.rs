@@ -11,7 +11,7 @@ pub mod http_url;
 pub mod resolver;
 pub mod system;
 
-pub use api::ApiClient;
+pub use api::{ApiClient, shown as shown_url};
 pub use dial::{DialError, Dialer};
 pub use files::ResolverFiles;
 pub use http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse};

@@ -32,7 +32,15 @@ impl PostError {
             Self::Status { code, .. } => *code == 429 || *code >= 500,
             Self::BecameGet => false,
             Self::Http(error) => {
-                matches!(error, HttpError::Dial(_) | HttpError::Tls { .. } | HttpError::Request(_))
+                matches!(
+                    error,
+                    HttpError::Dial(_)
+                        | HttpError::Tls { .. }
+                        | HttpError::Request(_)
+                        | HttpError::File { .. }
+                        | HttpError::Token { .. }
+                        | HttpError::Proxy { .. }
+                )
             }
         }
     }

@@ -44,7 +44,12 @@ async fn exchange(client: &HttpClient, url: String, body: Bytes) -> Result<(), F
     let request = HttpRequest { method: HttpMethod::Post(body), url, headers };
     let response = client.send(request).await.map_err(|error| match error {
         HttpError::Url(_) => Failure::permanent("the URL, or one it redirects to, cannot be asked for"),
-        HttpError::Dial(_) | HttpError::Tls { .. } | HttpError::Request(_) => Failure::passing(error),
+        HttpError::Dial(_)
+        | HttpError::Tls { .. }
+        | HttpError::Request(_)
+        | HttpError::File { .. }
+        | HttpError::Token { .. }
+        | HttpError::Proxy { .. } => Failure::passing(error),
         error => Failure::permanent(error),
     })?;
     let (code, text) = (response.status(), response.status_text());

@@ -35,15 +35,31 @@ fn under_the_name_promtool_its_command_lines_work() {
     let config = config.to_string_lossy();
     check(&["check", "config", &config], 0, "  SUCCESS: 1 rule files found\n SUCCESS: ");
     check(&["check", "config", "--lint", "none", &config], 0, "  SUCCESS: 5 rules found\n");
+    let slow = bin.path().join("slow.yml");
+    std::fs::write(&slow, "scrape_configs: [{job_name: s, scrape_interval: 10m}]\n").expect("a file");
+    let slow = slow.display().to_string();
+    let told = "job \"s\": scrape interval of 10m is not shorter than the lookback of queries, 5m";
+    check(&["check", "config", "--lint=all", "--lint-fatal", &slow], 3, told);
+    check(
+        &["check", "config", "--lint=all", "--lint-fatal", "--query.lookback-delta=20m", &slow],
+        0,
+        "SUCCESS",
+    );
+    check(
+        &["check", "config", "--lint=too-long-scrape-interval,x", &slow],
+        0,
+        "WARNING: unknown lint option: \"x\"",
+    );
+    check(&["check", "config", "--lint-fatal", &slow], 0, "SUCCESS");
     let missing = bin.path().join("m.yml");
     std::fs::write(&missing, "rule_files: [none.yml]").expect("written");
     check(&["check", "config", &missing.to_string_lossy()], 1, "does not point to an existing file");
     check(&["test", "rules", "--run", "correct", "promtool/rules_run.yml"], 0, "  SUCCESS\n");
     check(&["promql", "--experimental", "format", "sum( up )by(job)"], 0, "sum by (job) (up)\n");
     check(&["query", "instant", "127.0.0.1:1", "up"], 1, "request to http://127.0.0.1:1/api/v1/query");
-    check(&["check", "metrics"], 2, "\"promtool check metrics\" is not supported");
+    check(&["check", "web-config", "f"], 2, "\"promtool check web-config f\" is not supported");
     check(&["--version"], 0, "emberkeep ");
-    check(&["--help"], 0, "check config, check rules, test rules, ");
+    check(&["--help"], 0, "check config, check rules, check metrics, test rules, ");
 }
 
 /// Runs the command against a server that answers one request with `data`; the request, the exit code, what was said.

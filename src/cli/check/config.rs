@@ -7,6 +7,7 @@ use clap::Args;
 use super::rules::{Strictness, Verdict};
 use crate::cli::{Failure, output};
 use crate::config::{self, Config, LoadOptions};
+use crate::model::format_duration;
 use crate::rules::load;
 use crate::telemetry::log;
 
@@ -24,6 +25,9 @@ pub(in crate::cli) struct ConfigArgs {
     /// Print the configuration with all defaults filled in.
     #[arg(long)]
     print: bool,
+    /// How far queries look back, for the lint too-long-scrape-interval.
+    #[arg(long = "query.lookback-delta", default_value = "5m", value_parser = crate::model::parse_duration)]
+    lookback: std::time::Duration,
     #[command(flatten)]
     strictness: Strictness,
 }
@@ -31,6 +35,7 @@ pub(in crate::cli) struct ConfigArgs {
 pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
     // What is worth a warning when the file is loaded is worth one here.
     log::init(log::LevelFilter::WARN, log::Format::Logfmt);
+    args.strictness.tell_unknown();
     let mut verdict = Verdict::default();
     for file in &args.files {
         output::line(&format!("Checking {}", file.display()));
@@ -66,6 +71,19 @@ fn check(file: &Path, config: &Config, args: &ConfigArgs, verdict: &mut Verdict)
         output::line(&format!("  SUCCESS: {} rule files found", paths.len()));
     }
     output::line(&format!(" SUCCESS: {} is valid prometheus config file syntax", file.display()));
+    if args.strictness.applies("too-long-scrape-interval") {
+        let long = config.scrape_configs.iter().filter(|job| job.scrape_interval >= args.lookback);
+        let told = |job: &std::sync::Arc<config::ScrapeConfig>| {
+            format!(
+                "{}: job {:?}: scrape interval of {} is not shorter than the lookback of queries, {}",
+                file.display(),
+                job.job_name,
+                format_duration(job.scrape_interval),
+                format_duration(args.lookback)
+            )
+        };
+        verdict.lint(&long.map(told).collect::<Vec<_>>());
+    }
     if args.print {
         output::line(&config.to_yaml());
     }

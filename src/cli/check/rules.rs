@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::cli::failure::LintFindings;
 use crate::cli::features::features;
@@ -14,12 +14,8 @@ use crate::config::{self, Error, RuleFile, UnknownKeys};
 use crate::promql::Features;
 use crate::rules::{GroupSpec, load};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Lint {
-    All,
-    DuplicateRules,
-    None,
-}
+/// Lints by their names; others are told of and passed over, as promtool does.
+const LINTS: [&str; 4] = ["all", "duplicate-rules", "too-long-scrape-interval", "none"];
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RulesArgs {
@@ -32,9 +28,9 @@ pub(in crate::cli) struct RulesArgs {
 /// How rule files are looked at.
 #[derive(Debug, Args)]
 pub(super) struct Strictness {
-    /// Lints to apply to rules: all, duplicate-rules or none; comma separated.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "duplicate-rules")]
-    lint: Vec<Lint>,
+    /// Lints to apply: all, duplicate-rules, too-long-scrape-interval (of configurations) or none; comma separated.
+    #[arg(long, value_delimiter = ',', default_value = "duplicate-rules")]
+    lint: Vec<String>,
     /// Comma-separated features that rules may use: promql-experimental-functions, promql-binop-fill-modifiers,
     /// promql-extended-range-selectors.
     #[arg(long = "enable-feature", value_name = "FEATURES", value_delimiter = ',')]
@@ -48,6 +44,19 @@ pub(super) struct Strictness {
 }
 
 impl Strictness {
+    /// Whether `lint` is to be applied.
+    pub(super) fn applies(&self, lint: &str) -> bool {
+        let has = |name: &str| self.lint.iter().any(|given| given == name);
+        !has("none") && (has("all") || has(lint))
+    }
+
+    /// Tells of lints that nobody knows.
+    pub(super) fn tell_unknown(&self) {
+        for lint in self.lint.iter().filter(|lint| !LINTS.contains(&lint.as_str())) {
+            output::note(&format!("WARNING: unknown lint option: {lint:?}"));
+        }
+    }
+
     fn unknown_keys(&self) -> UnknownKeys {
         if self.ignore_unknown_fields { UnknownKeys::Ignored } else { UnknownKeys::Refused }
     }
@@ -78,6 +87,15 @@ impl Verdict {
         error.each().iter().for_each(|error| output::error(&error.to_string()));
     }
 
+    /// Tells what a lint found.
+    pub(super) fn lint(&mut self, findings: &[String]) {
+        if !findings.is_empty() {
+            self.linted += 1;
+            output::note("  FAILED:");
+            findings.iter().for_each(|finding| output::error(finding));
+        }
+    }
+
     /// Looks at one rule file.
     pub(super) fn check(&mut self, path: &Path, strictness: &Strictness) {
         let read = || config::load_rule_file(path, strictness.unknown_keys());
@@ -91,23 +109,20 @@ impl Verdict {
             Ok(groups) => groups,
             Err(error) => return self.refuse(&error),
         };
-        let has_lint = strictness.lint.iter().any(|lint| *lint != Lint::None);
-        let twice = if has_lint { duplicates(&groups) } else { Vec::new() };
+        let twice = if strictness.applies("duplicate-rules") { duplicates(&groups) } else { Vec::new() };
         if twice.is_empty() {
             let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
             return output::line(&format!("  SUCCESS: {rules} rules found"));
         }
-        self.linted += 1;
-        output::note("  FAILED:");
-        for rule in &twice {
-            output::error(&format!(
-                "{name}: duplicate rule {rule}: the results may differ from one evaluation to the next"
-            ));
-        }
+        let told = |rule: &String| {
+            format!("{name}: duplicate rule {rule}: the results may differ from one evaluation to the next")
+        };
+        self.lint(&twice.iter().map(told).collect::<Vec<_>>());
     }
 }
 
 pub(super) fn run(args: &RulesArgs) -> Result<(), Failure> {
+    args.strictness.tell_unknown();
     let mut verdict = Verdict::default();
     if args.files.is_empty() {
         let mut text = String::new();

@@ -5,7 +5,7 @@ use tokio::runtime::Runtime;
 
 use super::{Failure, output};
 use crate::model::{Labels, Samples};
-use crate::net::ApiClient;
+use crate::net::{ApiClient, shown_url};
 use crate::promql::MatrixSeries;
 use crate::rules::backfill::Evaluation;
 
@@ -51,8 +51,9 @@ impl Elsewhere {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(&form).finish();
         let reply = self.runtime.block_on(self.client.post_form(&self.url, body));
         let reply = reply.map_err(|error| error.to_string())?;
-        let reply: Value = serde_json::from_slice(&reply)
-            .map_err(|error| format!("{} did not answer like a Prometheus API: {error}", self.url))?;
+        let reply: Value = serde_json::from_slice(&reply).map_err(|error| {
+            format!("{} did not answer like a Prometheus API: {error}", shown_url(&self.url))
+        })?;
         if reply["status"] != "success" {
             let text = |key: &str| reply[key].as_str().unwrap_or("unknown").to_owned();
             return Err(format!("{}: {}", text("errorType"), text("error")));

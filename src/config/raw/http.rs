@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::config::http::{
-    Auth, HeaderConfig, HttpConfig, OAuth2Config, ProxyConfig, SHOWN_SECRET, Secret, Source, TlsConfig,
+    Auth, HeaderConfig, HttpConfig, OAuth2Config, ProxyConfig, SHOWN_SECRET, Source, TlsConfig,
 };
 
 /// See [`HttpConfig`].
@@ -131,16 +131,15 @@ fn file(source: Option<&Source>) -> Option<PathBuf> {
     source.and_then(Source::file).cloned()
 }
 
-/// A URL without its password.
-fn without_password(url: &Secret) -> String {
-    let url = url.reveal();
+/// A URL without its password, as Go writes it.
+fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     match rest[..end].rsplit_once('@') {
         None => url.to_owned(),
         Some((user, _)) => {
             let name = user.split(':').next().unwrap_or_default();
-            let password = if user.contains(':') { ":<secret>" } else { "" };
+            let password = if user.contains(':') { ":xxxxx" } else { "" };
             format!("{scheme}://{name}{password}{}", &rest[user.len()..])
         }
     }
@@ -186,7 +185,7 @@ impl From<&OAuth2Config> for OAuth2 {
             client_secret: hidden(oauth2.client_secret.as_ref()),
             client_secret_file: file(oauth2.client_secret.as_ref()),
             scopes: oauth2.scopes.clone(),
-            token_url: oauth2.token_url.clone(),
+            token_url: without_password(oauth2.token_url.reveal()),
             endpoint_params: oauth2.endpoint_params.iter().cloned().collect(),
             tls_config: Tls::printed(&oauth2.tls),
             proxy: Proxy::from(&oauth2.proxy),
@@ -215,7 +214,7 @@ impl From<&ProxyConfig> for Proxy {
     fn from(proxy: &ProxyConfig) -> Self {
         let headers = proxy.connect_headers.iter();
         Self {
-            proxy_url: proxy.url.as_ref().map(without_password),
+            proxy_url: proxy.url.as_ref().map(|url| without_password(url.reveal())),
             no_proxy: proxy.no_proxy.clone(),
             proxy_from_environment: proxy.from_environment,
             proxy_connect_header: headers

@@ -166,7 +166,7 @@ fn email(config: &EmailConfig) -> Value {
 fn slack(config: &SlackConfig) -> Value {
     let (key, url) = config.api_url.printed("api_url");
     let mut keys = Keys::default();
-    keys.put("send_resolved", config.send_resolved).put(&key, url);
+    keys.put("send_resolved", config.send_resolved).put(&key, url).http(&config.http);
     for (key, template) in &config.texts {
         keys.template(key, template);
     }

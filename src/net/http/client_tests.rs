@@ -150,6 +150,23 @@ async fn a_client_says_who_it_is_but_not_where_it_is_redirected_to() {
         "{head}"
     );
 
+    let plain = client(&HttpConfig::default());
+    let with_user = format!("http://a%40b:p%3aw@127.0.0.1:{}/away", own.port);
+    own.heads();
+    assert_eq!(get(&plain, &with_user).await.expect("an answer").1, "other");
+    assert!(own.heads().concat().contains("\r\nAuthorization: Basic YUBiOnA6dw==\r\n"));
+    assert!(!other.heads().concat().contains("uthorization"));
+    let both = client(&HttpConfig {
+        auth: Some(Auth::Header { kind: "Bearer".to_owned(), credentials: Some(text("t")) }),
+        ..HttpConfig::default()
+    });
+    get(&both, &with_user).await.expect("an answer");
+    let head = own.heads().concat();
+    assert!(
+        head.contains("\r\nAuthorization: Bearer t\r\n") && head.matches("uthorization").count() == 1,
+        "{head}"
+    );
+
     let bearer = Auth::Header { kind: "Bearer".to_owned(), credentials: Some(Source::File(token.clone())) };
     let with_token = client(&HttpConfig { auth: Some(bearer), ..HttpConfig::default() });
     own.heads();
@@ -344,7 +361,7 @@ async fn tokens_are_asked_for_when_they_are_needed() {
             client_id: "me".to_owned(),
             client_secret: Some(text("s&")),
             scopes: vec!["a".to_owned(), "b".to_owned()],
-            token_url: format!("http://127.0.0.1:{}{path}", tokens.port),
+            token_url: Secret::new(format!("http://127.0.0.1:{}{path}", tokens.port)),
             endpoint_params: vec![("audience".to_owned(), "x y".to_owned())],
             tls: TlsConfig::default(),
             proxy: ProxyConfig::default(),
@@ -375,8 +392,9 @@ async fn tokens_are_asked_for_when_they_are_needed() {
         Served::start(None, |_| reply("400 Bad Request", "", "{\"error\":\"invalid_client\"}")).await;
     let mut config = config("/token");
     if let Some(Auth::OAuth2(oauth2)) = &mut config.auth {
-        oauth2.token_url = format!("http://127.0.0.1:{}/", refusing.port);
+        oauth2.token_url = Secret::new(format!("http://u:hush@127.0.0.1:{}/", refusing.port));
     }
     let told = get(&super::tests::client(&config), &url("/")).await.expect_err("no token").to_string();
+    assert!(!told.contains("hush"), "{told}");
     assert!(told.contains("server answered with status 400: {\"error\":\"invalid_client\"}"), "{told}");
 }

@@ -16,6 +16,7 @@ use super::secret::{LiveText, basic};
 use super::transport::Transport;
 use crate::config::{HttpConfig, OAuth2Config, Secret};
 use crate::net::dial::Dialer;
+use crate::net::http_url::HttpUrl;
 use crate::util::brief;
 
 /// A token is not used when it ends so soon.
@@ -45,6 +46,8 @@ struct Answer {
 pub(super) struct Tokens {
     transport: Transport,
     url: String,
+    /// The same without a password.
+    shown: String,
     id: String,
     secret: Option<LiveText>,
     /// The parameters, but for who asks.
@@ -62,6 +65,7 @@ impl Tokens {
     /// # Errors
     /// When the client that asks for them cannot be set up.
     pub(super) fn new(config: &OAuth2Config, dialer: &Arc<Dialer>) -> Result<Self, HttpError> {
+        let shown = HttpUrl::parse(config.token_url.reveal())?.to_string();
         // The request holds the secret: it goes nowhere else.
         let http = HttpConfig {
             tls: config.tls.clone(),
@@ -79,7 +83,8 @@ impl Tokens {
         }
         Ok(Self {
             transport: Transport::new(&http, Arc::clone(dialer))?,
-            url: config.token_url.clone(),
+            url: config.token_url.reveal().to_owned(),
+            shown,
             id: config.client_id.clone(),
             secret: config.client_secret.as_ref().map(LiveText::new),
             form,
@@ -102,7 +107,7 @@ impl Tokens {
         {
             return Ok(Arc::clone(&token.authorization));
         }
-        let new = self.ask().await.map_err(|reason| HttpError::Token { url: self.url.clone(), reason })?;
+        let new = self.ask().await.map_err(|reason| HttpError::Token { url: self.shown.clone(), reason })?;
         let authorization = Arc::clone(&new.authorization);
         *token = Some(new);
         Ok(authorization)

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::{Headers, Payload};
 use super::error::{HttpError, chain};
-use super::secret::basic;
+use super::secret::basic_header;
 use crate::config::{ProxyConfig, Secret};
 use crate::net::http_url::HttpUrl;
 
@@ -63,42 +63,11 @@ enum Entry {
 impl ProxyServer {
     fn parse(text: &str) -> Result<Self, HttpError> {
         let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        let (scheme, rest) = text.split_once("://").unwrap_or_default();
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (authority, tail) = rest.split_at(end);
-        let (user, host) = match authority.rsplit_once('@') {
-            Some((user, host)) => (Some(user), host),
-            None => (None, authority),
-        };
-        // What is said of the address must not tell the password.
-        let url = HttpUrl::parse(&format!("{scheme}://{host}{tail}"))
-            .map_err(|error| HttpError::Setup(format!("proxy: {error}")))?;
-        let authorization = user.map(|user| {
-            let (name, password) = user.split_once(':').unwrap_or((user, ""));
-            let mut value = HeaderValue::from_str(&basic(&unescape(name), &unescape(password)))
-                .map_err(|_| HttpError::Setup("proxy: invalid user information".to_owned()))?;
-            value.set_sensitive(true);
-            Ok::<_, HttpError>(value)
-        });
-        Ok(Self { url, authorization: authorization.transpose()? })
+        let url = HttpUrl::parse(&text).map_err(|error| HttpError::Setup(format!("proxy: {error}")))?;
+        let authorization =
+            url.user().map(|(name, password)| basic_header(&name, password.reveal())).transpose()?;
+        Ok(Self { url, authorization })
     }
-}
-
-/// Text without percent signs.
-fn unescape(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        let hex = || u8::from_str_radix(text.get(text.len() - bytes.len()..)?.get(..2)?, 16).ok();
-        match (byte, (byte == b'%').then(hex).flatten()) {
-            (_, Some(value)) => {
-                out.push(value);
-                bytes.nth(1);
-            }
-            _ => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 impl Proxy {
@@ -314,10 +283,7 @@ mod tests {
         assert_eq!(of("http://h").map(|server| server.url.to_string()).as_deref(), Some("http://p:1/"));
         let https = of("https://h").expect("a proxy");
         assert_eq!(https.url.to_string(), "https://q:2/");
-        assert_eq!(
-            https.authorization.as_ref().map(HeaderValue::as_bytes),
-            Some(basic("u@", "p:").as_bytes())
-        );
+        assert_eq!(https.authorization, basic_header("u@", "p:").ok());
         assert!(of("http://n").is_none() && of("http://127.0.0.1").is_none());
     }
 }

@@ -5,6 +5,8 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use hyper::header::HeaderValue;
+
 use super::error::HttpError;
 use crate::config::{Secret, Source};
 use crate::net::files::Stamp;
@@ -32,6 +34,17 @@ pub(super) fn read_file(path: &PathBuf) -> Result<Vec<u8>, HttpError> {
 pub(super) fn basic(username: &str, password: &str) -> String {
     use base64::Engine as _;
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}")))
+}
+
+/// The same as it is sent.
+///
+/// # Errors
+/// When a name has characters that no header has.
+pub(super) fn basic_header(username: &str, password: &str) -> Result<HeaderValue, HttpError> {
+    let value = HeaderValue::from_str(&basic(username, password));
+    let mut value = value.map_err(|_| HttpError::Setup("invalid user information in a URL".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// A text as it is now.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use hyper::ext::ReasonPhrase;
-use hyper::header::LOCATION;
+use hyper::header::{AUTHORIZATION, LOCATION};
 use hyper::http::response::Parts;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
@@ -17,6 +17,7 @@ use super::error::{HttpError, MAX_REDIRECTS, chain};
 use super::pool::{Origin, Pool};
 use super::proxy::{Proxy, ProxyServer};
 use super::request::{HttpMethod, HttpRequest};
+use super::secret::basic_header;
 use super::tls::Tls;
 use crate::config::HttpConfig;
 use crate::net::dial::Dialer;
@@ -70,7 +71,13 @@ impl Transport {
         for _ in 0..=MAX_REDIRECTS {
             // Another server is not told who we are.
             let identity = if url.is_same_server(&first) { identity } else { &nobody };
-            let response = self.send_once(&url, &method, &headers, identity).await?;
+            let is_said = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+                || identity.iter().any(|(name, _)| *name == AUTHORIZATION);
+            let named = url.user().filter(|_| !is_said);
+            let of_url = named.map(|(name, password)| basic_header(&name, password.reveal())).transpose()?;
+            let all: Headers =
+                identity.iter().cloned().chain(of_url.map(|value| (AUTHORIZATION, value))).collect();
+            let response = self.send_once(&url, &method, &headers, &all).await?;
             match response.redirect().filter(|_| self.follow_redirects) {
                 Some(location) => {
                     if !matches!(response.status(), 307 | 308) && matches!(method, HttpMethod::Post(_)) {
