@@ -1,6 +1,6 @@
 //! From rows to the value that answers a query.
 //!
-//! **Cost**: each row is turned into its series and dropped, so that both are there of one row at a time.
+//! **Cost**: rows are turned into series and dropped, some at a time, so that both are there of these alone.
 
 use super::Error;
 use super::exec::{self, Context, Row, merge_equal, without_name};
@@ -8,6 +8,9 @@ use super::memory::Ticket;
 use super::plan::{Grid, Node, RangeSource};
 use super::value::{MatrixSeries, Value, VectorSample};
 use crate::model::{Labels, Samples};
+
+/// Rows of which there are both, the row and the series.
+const ROWS_AT_ONCE: usize = 256;
 
 /// What to run once the data is open.
 pub(super) enum Plan {
@@ -80,11 +83,16 @@ fn finish_rows(mut rows: Vec<Row>, cx: &Context<'_>) -> Result<Vec<Row>, Error> 
 
 fn matrix(rows: Vec<Row>, grid: Grid, cx: &Context<'_>) -> Result<(Value, Ticket), Error> {
     let mut ticket = cx.reserve(0)?;
-    let mut out = Vec::new();
-    for row in rows {
-        cx.work(row.values.len())?;
-        cx.grow(&mut ticket, size_of::<MatrixSeries>() + row.labels.packed_len() + row.bytes_of_samples())?;
-        out.push(to_series(row, grid));
+    let mut out = Vec::with_capacity(rows.len());
+    let mut rows = rows.into_iter();
+    while rows.len() > 0 {
+        let some: Vec<Row> = rows.by_ref().take(ROWS_AT_ONCE).collect();
+        for row in &some {
+            cx.work(row.values.len())?;
+            let bytes = size_of::<MatrixSeries>() + row.labels.packed_len() + row.bytes_of_samples();
+            cx.grow(&mut ticket, bytes)?;
+        }
+        out.extend(exec::map(some, grid.count, |row| to_series(row, grid)));
     }
     Ok((Value::Matrix(out), ticket))
 }

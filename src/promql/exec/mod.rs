@@ -43,6 +43,7 @@ pub(crate) use column::Column;
 pub(crate) use context::{Context, Limits};
 pub(crate) use merge::merge_equal;
 pub(crate) use operator::{Operator, collect};
+pub(crate) use parallel::map;
 pub(crate) use probe::measure;
 pub(crate) use profile::{NodeStats, Profile, Reads};
 pub(crate) use raw::raw_series;

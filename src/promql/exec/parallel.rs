@@ -86,6 +86,21 @@ pub(super) fn gather<S: Default, T: Send>(
     Ok(out)
 }
 
+/// What `change` makes of each of `items`, in their order, on several threads at once where that is worth it. `cost` is what
+/// one takes, in nanoseconds or so.
+pub(crate) fn map<T: Send, R: Send>(
+    items: Vec<T>,
+    cost: usize,
+    change: impl Fn(T) -> R + Send + Sync,
+) -> Vec<R> {
+    let is_worth_it = rayon::current_num_threads() > 1 && items.len().saturating_mul(cost) >= WORTH_SHARING;
+    let pool = if is_worth_it { Pool::take() } else { None };
+    match pool {
+        Some(_pool) => items.into_par_iter().map(change).collect(),
+        None => items.into_iter().map(change).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
