@@ -16,8 +16,10 @@
 //! **Bounds**: [`play::MAX_EVALUATIONS`] evaluations of a rule; [`play::MAX_ALERTS`] alerts, [`history::MAX_SPANS`] spans,
 //! [`graph::MAX_TRACKED`] series for the graph; what is beyond is counted and told.
 
+mod changes;
 pub mod compare;
 pub mod error;
+pub(super) mod given;
 pub mod graph;
 pub mod history;
 pub(super) mod overlay;

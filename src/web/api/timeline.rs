@@ -20,7 +20,9 @@ const DEFAULT_RANGE_MS: i64 = 24 * 3_600_000;
 
 /// `GET|POST /alerts/timeline`
 pub async fn timeline(State(state): State<Arc<ApiState>>, params: Params) -> Result<Response, ApiError> {
-    let end = params.time("end")?.unwrap_or_else(|| state.clock.now_ms());
+    // Nothing is known of what is to come.
+    let now = state.clock.now_ms();
+    let end = params.time("end")?.map_or(now, |end| end.min(now));
     let start = params.time("start")?.unwrap_or_else(|| end.saturating_sub(DEFAULT_RANGE_MS));
     if end < start {
         return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
