@@ -101,12 +101,11 @@ impl Report {
     fn fail(&mut self, group: &GroupSpec, rule: &Rule, evaluations: usize, reason: String) {
         let known = |failed: &Failed| failed.group == group.name && failed.rule == rule.name;
         let evaluations = evaluations as u64;
-        match self.failed.iter_mut().find(|failed| known(failed)) {
-            Some(failed) => failed.evaluations += evaluations,
-            None => {
-                let (group, rule) = (group.name.clone(), rule.name.clone());
-                self.failed.push(Failed { group, rule, evaluations, reason });
-            }
+        if let Some(failed) = self.failed.iter_mut().find(|failed| known(failed)) {
+            failed.evaluations += evaluations;
+        } else {
+            let (group, rule) = (group.name.clone(), rule.name.clone());
+            self.failed.push(Failed { group, rule, evaluations, reason });
         }
     }
 }

@@ -143,6 +143,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_a_server_would_say_can_be_said() {
+        use clap::Parser;
+        #[derive(Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: BackfillArgs,
+        }
+        let line = "backfill --start 0 --query.lookback-delta 1m --rule-query-offset 30s f";
+        let args = Line::try_parse_from(line.split(' ')).expect("valid").args;
+        assert_eq!(
+            (args.lookback, args.rule_query_offset),
+            (Duration::from_secs(60), Duration::from_secs(30))
+        );
+        assert!(
+            Line::try_parse_from(format!("{line} --url h").split(' ')).is_err(),
+            "the other server knows"
+        );
+    }
+
+    #[test]
     fn times_are_read() {
         assert_eq!(time("start", "1700000000").ok(), Some(1_700_000_000_000));
         assert_eq!(time("start", "1700000000.5").ok(), Some(1_700_000_000_500));

@@ -130,7 +130,7 @@ impl<'a> Settings<'a> {
     /// Proposed groups, each with the loaded one that it replaces.
     pub(super) fn pairs(&self) -> Vec<(&'a GroupSpec, Option<&'a GroupSpec>)> {
         let mut taken = HashSet::new();
-        let pair = |proposed: &'a GroupSpec| {
+        let mut pair = |proposed: &'a GroupSpec| {
             let equal =
                 |loaded: &GroupSpec| loaded.rules.iter().filter(|rule| proposed.rules.contains(rule)).count();
             let found = self.namesakes(proposed).filter(|(number, _)| !taken.contains(number));
@@ -140,7 +140,6 @@ impl<'a> Settings<'a> {
                 loaded
             })
         };
-        let mut pair = pair;
         self.proposed.iter().map(|group| (group, pair(group))).collect()
     }
 
@@ -223,7 +222,7 @@ fn same_settings(settings: &Settings<'_>, a: &GroupSpec, b: &GroupSpec) -> bool 
 }
 
 /// Names of labels that rules set.
-fn labels_set<'a>(rules: [Option<&'a Rule>; 2]) -> HashSet<&'a str> {
+fn labels_set(rules: [Option<&Rule>; 2]) -> HashSet<&str> {
     rules.into_iter().flatten().flat_map(|rule| rule.labels.iter().map(|(name, _)| name.as_str())).collect()
 }
 

@@ -341,6 +341,28 @@ mod tests {
     }
 
     #[test]
+    fn evaluations_end_with_the_time_of_the_request() {
+        use crate::config::parse_rule_file;
+        use crate::lanes::Turn;
+        use crate::rules::evaluate::External;
+        let text = "groups: [{name: g, rules: [{alert: A, expr: vector(1)}]}]";
+        let file = parse_rule_file(text, "f").expect("a rule file");
+        let every = std::time::Duration::from_secs(1);
+        let groups = crate::rules::load::compile(&file, every, &promql::Features::default(), &mut Vec::new());
+        let (engine, external, turn) =
+            (Engine::new(EngineOptions::default()), External::default(), Turn::default());
+        let storage = FixedStorage::new();
+        let lab = Lab { engine: &engine, source: &storage, external: &external, turn: &turn };
+        let (start, end, interval) = (0, 1_000, 1_000);
+        let plan = Plan { start, end, interval, offset: 0, limit: 0, alerts: 1, series: 0, points: 0 };
+        let (series, steps) = (Series::new(), Steps { first: 0, interval, count: 2 });
+        let result = || expected(&lab, &groups[0], &plan, (&series, steps), steps);
+        assert_eq!(result().expect("in time").len(), 1);
+        turn.stop.stop();
+        assert!(matches!(result(), Err(Error::Late(_))));
+    }
+
+    #[test]
     fn names_that_need_quotes_have_them() {
         let labels = Labels::from_pairs([(METRIC_NAME, "a.b"), ("c d", "e\"f"), ("g", "h")]);
         assert_eq!(series_text(&labels), "{\"a.b\", \"c d\"=\"e\\\"f\", g=\"h\"}");

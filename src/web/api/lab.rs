@@ -85,9 +85,7 @@ pub async fn unit_test(State(state): Shared, params: Params) -> Result<Response,
     let body = state.run_in(&lane, state.query_timeout, move |state, turn| {
         let spec = single(&params, state)?;
         let range = Range::of(&params, state, spec.interval)?;
-        // Unit tests know the group, and not the configuration.
-        let (offset, of_server) = (ms(spec.query_offset.unwrap_or_default()), offset_of(&spec, state));
-        let warnings = if offset == of_server { Vec::new() } else { vec![OFFSET_LEFT_OUT.to_owned()] };
+        let (offset, warnings) = offset_of_test(&spec, offset_of(&spec, state));
         let plan = Plan { alerts: MAX_ALERTS, ..range.plan(&params, offset, 0)? };
         let test = with_lab(state, turn, |lab| make_unit_test(lab, &spec, &plan, RULE_FILE))?;
         Success { data: json!({ "ruleFile": RULE_FILE, "test": test }), warnings }.to_body()
@@ -243,6 +241,13 @@ fn count(params: &Params, name: &'static str, default: usize, most: usize) -> Re
 
 fn offset_of(spec: &GroupSpec, state: &ApiState) -> i64 {
     ms(spec.query_offset.unwrap_or(state.config.load().global.rule_query_offset))
+}
+
+/// The offset with which a unit test is made, in milliseconds, and what there is to say about it: unit tests know the
+/// group, and not the configuration.
+fn offset_of_test(spec: &GroupSpec, of_server: i64) -> (i64, Vec<String>) {
+    let offset = ms(spec.query_offset.unwrap_or_default());
+    (offset, if offset == of_server { Vec::new() } else { vec![OFFSET_LEFT_OUT.to_owned()] })
 }
 
 /// The rule of the parameters: one that is written there, or one that is loaded.
@@ -495,5 +500,60 @@ impl SeriesReply {
         let points = series.points.iter();
         let values = points.map(|(time, value)| (Seconds::of(*time), number_text(*value))).collect();
         Self { metric: object(&series.labels), values }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::lab::compare::Summary;
+
+    fn group(settings: &str) -> GroupSpec {
+        let text = format!("groups: [{{name: g, {settings}rules: [{{alert: A, expr: x}}]}}]");
+        let file = config::parse_rule_file(&text, "f").expect("a rule file");
+        compiled(&file, Duration::from_secs(15), &Features::default()).expect("valid").remove(0)
+    }
+
+    #[test]
+    fn unit_tests_have_the_offset_of_the_group_alone() {
+        let told = |settings: &str, of_server| {
+            let (offset, warnings) = offset_of_test(&group(settings), of_server);
+            (offset, warnings.len())
+        };
+        assert_eq!(told("", 0), (0, 0));
+        assert_eq!(told("", 60_000), (0, 1));
+        assert_eq!(told("query_offset: 30s, ", 30_000), (30_000, 0));
+    }
+
+    #[test]
+    fn what_is_not_compared_is_told() {
+        let summary = Summary {
+            totals: Totals::default(),
+            alert_count: 1,
+            evaluations: 1,
+            last: 0,
+            failed: 0,
+            is_cut: false,
+            spans_cut: 3,
+            texts_failed: 0,
+        };
+        let comparison = |summary: Summary| Comparison {
+            rules: vec![Compared {
+                group: "g".to_owned(),
+                alert: "A".to_owned(),
+                current: None,
+                proposed: Some(Outcome { rule: group("").rules.remove(0), summary: Ok(summary) }),
+                is_same: false,
+                both: 0,
+                only_current: 0,
+                only_proposed: 0,
+            }],
+            recorded: Vec::new(),
+            missing: Vec::new(),
+            warnings: vec!["first".to_owned()],
+        };
+        let warnings = comparison_warnings(&comparison(summary.clone()));
+        assert!(warnings.len() == 2 && warnings[1].starts_with("3 spans"), "{warnings:?}");
+        assert_eq!(comparison_warnings(&comparison(Summary { spans_cut: 0, ..summary })), ["first"]);
     }
 }
