@@ -7,8 +7,8 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use super::compare::Settings;
 use super::error::Error;
+use super::proposal::Settings;
 use crate::lanes::Turn;
 use crate::model::{METRIC_NAME, Matcher};
 use crate::promql;

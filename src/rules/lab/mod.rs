@@ -25,6 +25,7 @@ pub mod history;
 pub(super) mod overlay;
 pub(super) mod pieces;
 pub mod play;
+mod proposal;
 mod scene;
 mod slot;
 pub mod unit_test;
