@@ -10,7 +10,8 @@
 use std::sync::Arc;
 
 use super::lab::error::Error as LabError;
-use super::lab::overlay::{Given, MAX_SAMPLES, Overlay, Recorded};
+use super::lab::given::{Given, MAX_SAMPLES};
+use super::lab::overlay::{Overlay, Recorded};
 use super::lab::pieces::Steps;
 use super::lab::play::Lab;
 use super::load::GroupSpec;
@@ -79,8 +80,34 @@ pub struct Report {
     pub samples: u64,
     /// Blocks written.
     pub blocks: usize,
-    /// Group, rule and reason of those that failed, each once: what they gave in other windows is written.
-    pub failed: Vec<(String, String, String)>,
+    /// Rules that failed, each once: what else they gave is written.
+    pub failed: Vec<Failed>,
+}
+
+/// A rule of which some or all evaluations failed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Failed {
+    /// The name of its group.
+    pub group: String,
+    /// Its name.
+    pub rule: String,
+    /// How many evaluations failed.
+    pub evaluations: u64,
+    /// Why the first of these did.
+    pub reason: String,
+}
+
+impl Report {
+    fn fail(&mut self, group: &GroupSpec, rule: &Rule, evaluations: usize, reason: String) {
+        let known = |failed: &Failed| failed.group == group.name && failed.rule == rule.name;
+        let evaluations = evaluations as u64;
+        if let Some(failed) = self.failed.iter_mut().find(|failed| known(failed)) {
+            failed.evaluations += evaluations;
+        } else {
+            let (group, rule) = (group.name.clone(), rule.name.clone());
+            self.failed.push(Failed { group, rule, evaluations, reason });
+        }
+    }
 }
 
 /// Evaluates the recording rules and writes what they give to `db`. `note` is told the end of each window that is done,
@@ -99,8 +126,13 @@ pub fn backfill(
     while start <= job.end {
         let window_end = (start.div_euclid(length) + 1).saturating_mul(length) - 1;
         let window = TimeRange::new(start, window_end.min(job.end));
-        match evaluate(job, source, window, &mut report) {
-            Some(recorded) => write(&recorded, window, db, &mut report)?,
+        match evaluate(job, source, window) {
+            Some((recorded, failed)) => {
+                for (group, rule, evaluations, reason) in failed {
+                    report.fail(group, rule, evaluations, reason);
+                }
+                write(&recorded, window, db, &mut report)?;
+            }
             None if length / 2 < MIN_WINDOW_MS => return Err(Error::TooMany),
             None => {
                 length /= 2;
@@ -113,14 +145,16 @@ pub fn backfill(
     Ok(report)
 }
 
-/// What all rules give in a window; nothing where that is more than is held.
-fn evaluate(
-    job: &Job<'_>,
+/// A rule of which so many evaluations failed, and why.
+type Fault<'a> = (&'a GroupSpec, &'a Rule, usize, String);
+
+/// What all rules give in a window, and those that failed; nothing where that is more than is held.
+fn evaluate<'a>(
+    job: &Job<'a>,
     source: &mut Source<'_>,
     window: TimeRange,
-    report: &mut Report,
-) -> Option<Arc<Recorded>> {
-    let mut recorded = Arc::new(Recorded::within(window));
+) -> Option<(Arc<Recorded>, Vec<Fault<'a>>)> {
+    let (mut recorded, mut failed) = (Arc::new(Recorded::within(window)), Vec::new());
     for group in job.groups {
         let ms = |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         let (interval, offset) = (ms(group.interval), ms(group.query_offset.unwrap_or_default()));
@@ -129,20 +163,21 @@ fn evaluate(
             let given = match source {
                 Source::Database(lab) => {
                     let overlay = Overlay { stored: lab.source, recorded: Arc::clone(&recorded) };
-                    recorded.evaluate(&Lab { source: &overlay, ..*lab }, rule, steps, offset)
+                    recorded.evaluate(&Lab { source: &overlay, ..*lab }, rule, steps, (offset, group.limit))
                 }
-                Source::Elsewhere(ask) => elsewhere(*ask, &recorded, rule, steps, offset),
+                Source::Elsewhere(ask) => elsewhere(*ask, &recorded, rule, steps, (offset, group.limit)),
             };
             match given {
                 Err(LabError::TooManyRecorded { .. }) => return None,
                 Err(error) => {
-                    let known =
-                        |(of, name, _): &(String, String, String)| *of == group.name && *name == rule.name;
-                    if !report.failed.iter().any(known) {
-                        report.failed.push((group.name.clone(), rule.name.clone(), error.to_string()));
-                    }
+                    let inside = inside(steps, offset, window);
+                    failed.push((group, rule, inside.count(), error.to_string()));
                 }
                 Ok(given) => {
+                    let times = given.failed.iter().filter(|time| window.contains(**time)).count();
+                    if times > 0 {
+                        failed.push((group, rule, times, given.reason.clone()));
+                    }
                     let mut more = Arc::into_inner(recorded).unwrap_or_else(|| Recorded::within(window));
                     more.add(given);
                     recorded = Arc::new(more);
@@ -150,7 +185,13 @@ fn evaluate(
             }
         }
     }
-    Some(recorded)
+    Some((recorded, failed))
+}
+
+/// The times of the queries that lie in the window.
+fn inside(steps: Steps, offset: i64, window: TimeRange) -> impl Iterator<Item = i64> {
+    let times = (0..steps.count).map(move |step| steps.time(step).saturating_sub(offset));
+    times.filter(move |time| window.contains(*time))
 }
 
 /// The evaluations of a group of which the samples lie in a window. There is one more before it, unless that is before
@@ -173,15 +214,15 @@ fn elsewhere(
     recorded: &Recorded,
     rule: &Rule,
     steps: Steps,
-    offset: i64,
+    (offset, limit): (i64, usize),
 ) -> Result<Given, LabError> {
     let start = steps.time(0).saturating_sub(offset);
     let end = steps.time(steps.count - 1).saturating_sub(offset);
     let found =
         ask(Evaluation { rule, start, end, interval: steps.interval }).map_err(LabError::Elsewhere)?;
-    let mut giving = recorded.begin(rule);
+    let mut giving = recorded.begin(rule, limit);
     found.iter().try_for_each(|series| giving.add(series))?;
-    giving.finish(steps.interval, end)
+    Ok(giving.finish(steps, offset))
 }
 
 fn write(recorded: &Recorded, window: TimeRange, db: &Tsdb, report: &mut Report) -> Result<(), Error> {

@@ -149,9 +149,53 @@ fn a_rule_that_fails_is_told_once_and_others_go_on() {
     let db = filled(dir.path());
     let rules = "groups: [{name: g, rules: [{record: bad, expr: load, labels: {host: ''}}, {record: good, expr: load}]}]";
     let report = done(&db, &groups(rules));
-    let [(group, rule, reason)] = report.failed.as_slice() else { panic!("{:?}", report.failed) };
+    let [Failed { group, rule, evaluations, reason }] = report.failed.as_slice() else {
+        panic!("{:?}", report.failed)
+    };
     assert!(group == "g" && rule == "bad" && reason.contains("same labelset"), "{reason}");
-    assert!(samples(&db, "bad").is_empty() && !samples(&db, "good").is_empty());
+    // Every other hour there is one host alone, and its markers' five minutes.
+    let count = |name: &str| {
+        let is_value =
+            |(series, _, value): &&(String, i64, String)| !series.contains("\"b\"") && value != "stale";
+        samples(&db, name).iter().filter(is_value).count() as u64
+    };
+    let (kept, all) = (count("bad"), count("good"));
+    assert!(kept > 0 && kept + evaluations == all, "{kept} of {all}, {evaluations} failed");
+    db.close().expect("closed");
+}
+
+#[test]
+fn a_query_that_fails_at_times_fails_at_these_alone() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let db = filled(dir.path());
+    // Many to one wherever both hosts are there.
+    let rules = "groups: [{name: g, rules: [{record: one, expr: 'vector(1) * on () load'}, {record: good, expr: load}]}]";
+    let report = done(&db, &groups(rules));
+    let [Failed { rule, evaluations, .. }] = report.failed.as_slice() else { panic!("{:?}", report.failed) };
+    let values = |name: &str, part: &str| {
+        let is_value =
+            |(series, _, value): &&(String, i64, String)| series.contains(part) && value != "stale";
+        samples(&db, name).iter().filter(is_value).count() as u64
+    };
+    let both = values("good", "\"b\"");
+    assert!(rule == "one" && both > 0 && *evaluations == both, "{evaluations} of {both}");
+    assert_eq!(values("one", ""), values("good", "\"a\"") - both);
+    db.close().expect("closed");
+}
+
+#[test]
+fn the_limit_of_a_group_holds() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let db = filled(dir.path());
+    let rules =
+        "groups: [{name: g, limit: 1, rules: [{record: few, expr: load}, {record: sum, expr: sum(load)}]}]";
+    let report = done(&db, &groups(rules));
+    let [Failed { rule, evaluations, reason, .. }] = report.failed.as_slice() else {
+        panic!("{:?}", report.failed)
+    };
+    assert!(rule == "few" && reason == "exceeded limit of 1 with 2 series", "{reason}");
+    let few = samples(&db, "few").iter().filter(|(_, _, value)| value != "stale").count() as u64;
+    assert!(few > 0 && few + evaluations == samples(&db, "sum").len() as u64, "{few}, {evaluations}");
     db.close().expect("closed");
 }
 

@@ -21,7 +21,7 @@ const ALERT_STATE: &str = "alertstate";
 /// Time that the texts of all alerts of a rule may take in one evaluation; the rule fails then, and its alerts stay.
 const TEXTS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of labels and annotations of all alerts of a rule; it fails beyond that, and its alerts stay.
-const MAX_TEXT_BYTES: usize = 64 << 20;
+pub(super) const MAX_TEXT_BYTES: usize = 64 << 20;
 
 /// What the texts of alerts can say of this server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +42,11 @@ pub(super) trait Listener: Send + Sync {
 
     /// These alerts of a rule with this query are to be told to the world.
     fn send(&self, query: &str, alerts: Vec<Alert>);
+
+    /// A label or an annotation of `rule` could not be expanded for the series `labels`; the alert says so itself.
+    fn text_failed(&self, rule: &Rule, labels: &Labels, error: &template::Error) {
+        tracing::warn!(alert = rule.name, labels = brief(labels), %error, "failed to expand an alert template");
+    }
 }
 
 /// What an evaluation of a group needs.
@@ -238,8 +243,7 @@ pub(super) fn expanded(
                 return text.text().to_owned();
             }
             text.expand(&data, &Queries(scene), &limits).unwrap_or_else(|error| {
-                let labels = brief(&sample.labels);
-                tracing::warn!(alert = rule.name, labels, %error, "failed to expand an alert template");
+                scene.listener.text_failed(rule, &sample.labels, &error);
                 format!("<error expanding template: {error}>")
             })
         };
@@ -264,13 +268,18 @@ pub(super) fn expanded(
         let annotations = Labels::from_pairs(annotations);
         bytes = bytes.saturating_add(labels.packed_len()).saturating_add(annotations.packed_len());
         if bytes > MAX_TEXT_BYTES {
-            return Err(format!("labels and annotations of the alerts exceed {} MiB", MAX_TEXT_BYTES >> 20));
+            return Err(too_much_text());
         }
         // A native histogram has no value that would fit.
         let value = if sample.histogram.is_some() { 0.0 } else { sample.value };
         out.push(Found { labels, annotations, value });
     }
     Ok(out)
+}
+
+/// Why a rule fails whose alerts have more than [`MAX_TEXT_BYTES`].
+pub(super) fn too_much_text() -> String {
+    format!("labels and annotations of the alerts exceed {} MiB", MAX_TEXT_BYTES >> 20)
 }
 
 /// Evaluates the rules `numbers` of a group one after the other.

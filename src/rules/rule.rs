@@ -42,6 +42,15 @@ impl Rule {
         format!("{}{{{}}}", self.name, labels.join(", "))
     }
 
+    /// The rule without annotations, where nobody reads them.
+    pub(super) fn without_annotations(&self) -> Self {
+        let mut rule = self.clone();
+        if let Some(alerting) = &mut rule.alerting {
+            (alerting.annotations, alerting.annotation_texts) = (Vec::new(), Vec::new());
+        }
+        rule
+    }
+
     /// Labels of a series that a recording rule writes for one with the labels `found`.
     pub(super) fn recorded(&self, found: &Labels) -> Labels {
         let mut buffer = LabelsBuf::new();

@@ -19,6 +19,7 @@ pub const MAX_ALERTS: usize = 2_000;
 pub const MAX_SPANS: usize = 100_000;
 
 const ALERT_STATE: &str = "alertstate";
+const STATES: [AlertState; 2] = [AlertState::Pending, AlertState::Firing];
 
 /// What is wanted of the history of alerts.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub struct Wanted<'a> {
     pub names: &'a [String],
     /// States; none for both.
     pub states: &'a [AlertState],
-    /// Selectors of which one must match the labels of an alert; none for all.
+    /// Selectors of which one must match a series of the alert, its name and `alertstate` included; none for all.
     pub selectors: &'a [Vec<Matcher>],
 }
 
@@ -94,7 +95,7 @@ pub fn read(source: &dyn Queryable, wanted: &Wanted<'_>, watch: Watch<'_>) -> Re
         let series = set.labels(index);
         let Some(state) = state_of(&series) else { continue };
         let labels = alert_labels(&series);
-        if !wanted.matches(&labels) {
+        if !STATES.iter().any(|state| wanted.shows(&labels, *state)) {
             continue;
         }
         set.read(index, range, &mut samples)?;
@@ -120,7 +121,8 @@ pub fn read(source: &dyn Queryable, wanted: &Wanted<'_>, watch: Watch<'_>) -> Re
     let alerts = found.into_iter().map(|(labels, spans)| AlertTimeline { labels, spans: in_order(spans) });
     let mut alerts: Vec<AlertTimeline> = alerts.collect();
     for alert in &mut alerts {
-        alert.spans.retain(|span| wanted.states.is_empty() || wanted.states.contains(&span.state));
+        let [pending, firing] = STATES.map(|state| wanted.shows(&alert.labels, state));
+        alert.spans.retain(|span| if span.state == AlertState::Firing { firing } else { pending });
     }
     alerts.retain(|alert| !alert.spans.is_empty());
     let name = |alert: &AlertTimeline| alert.labels.get(ALERT_NAME).unwrap_or_default().to_owned();
@@ -140,9 +142,7 @@ fn alert_labels(series: &Labels) -> Labels {
 /// The state that a series tells of.
 fn state_of(series: &Labels) -> Option<AlertState> {
     // Both are read whatever is wanted: one ends where the other begins.
-    [AlertState::Pending, AlertState::Firing]
-        .into_iter()
-        .find(|state| series.get(ALERT_STATE) == Some(state.name()))
+    STATES.into_iter().find(|state| series.get(ALERT_STATE) == Some(state.name()))
 }
 
 /// Spans of both states of an alert in the order of time; none whose end is guessed lasts into the next one.
@@ -159,11 +159,23 @@ fn in_order(mut spans: Vec<Span>) -> Vec<Span> {
 }
 
 impl Wanted<'_> {
-    fn matches(&self, labels: &Labels) -> bool {
-        let name = labels.get(ALERT_NAME).unwrap_or_default();
+    /// Whether spans of an alert in a state are wanted.
+    fn shows(&self, alert: &Labels, state: AlertState) -> bool {
+        let name = alert.get(ALERT_NAME).unwrap_or_default();
         let is_named = self.names.is_empty() || self.names.iter().any(|wanted| wanted == name);
-        let all = |matchers: &Vec<Matcher>| matchers.iter().all(|matcher| matcher.matches_labels(labels));
-        is_named && (self.selectors.is_empty() || self.selectors.iter().any(all))
+        if !is_named || !(self.states.is_empty() || self.states.contains(&state)) {
+            return false;
+        }
+        if self.selectors.is_empty() {
+            return true;
+        }
+        let mut buffer = LabelsBuf::new();
+        buffer.reset_to(alert);
+        buffer.set(METRIC_NAME, ALERTS);
+        buffer.set(ALERT_STATE, state.name());
+        let series = buffer.to_labels();
+        let all = |matchers: &Vec<Matcher>| matchers.iter().all(|matcher| matcher.matches_labels(&series));
+        self.selectors.iter().any(all)
     }
 
     /// The spans that the samples of a series make up.
@@ -283,6 +295,14 @@ mod tests {
         assert_eq!(told(&storage, |w| w.names = &names), ["B/a pending 2000-2100, firing 2100-2200"]);
         let selectors = [vec![Matcher::equal("host", "b")]];
         assert_eq!(told(&storage, |w| w.selectors = &selectors).len(), 1);
+        let of_series = [vec![
+            Matcher::equal("__name__", "ALERTS"),
+            Matcher::equal("alertstate", "firing"),
+            Matcher::equal("host", "b"),
+        ]];
+        assert_eq!(told(&storage, |w| w.selectors = &of_series), ["A/b firing 2100-2200"]);
+        let of_others = [vec![Matcher::equal("__name__", "up")]];
+        assert_eq!(told(&storage, |w| w.selectors = &of_others), [""; 0]);
         let firing = told(&storage, |w| w.states = &[AlertState::Firing]);
         assert_eq!(firing, ["A/a firing 2100-2200", "A/b firing 2100-2200", "B/a firing 2100-2200"]);
     }

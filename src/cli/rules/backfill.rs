@@ -14,7 +14,7 @@ use crate::config::UnknownKeys;
 use crate::lanes::Turn;
 use crate::model::parse_duration;
 use crate::promql::{Engine, EngineOptions};
-use crate::rules::backfill::{Job, Source, backfill};
+use crate::rules::backfill::{Failed, Job, Source, backfill};
 use crate::rules::lab::play::Lab;
 use crate::rules::{External, load};
 use crate::telemetry::log::{self, LevelFilter};
@@ -42,6 +42,13 @@ pub(in crate::cli) struct BackfillArgs {
     /// Interval of groups that name none.
     #[arg(long, default_value = "60s", value_parser = parse_duration)]
     eval_interval: Duration,
+    /// Maximum lookback for the newest sample of a series in instant selectors.
+    #[arg(long = "query.lookback-delta", value_name = "DURATION", default_value = "5m",
+          value_parser = parse_duration, conflicts_with = "url")]
+    lookback: Duration,
+    /// How far back groups look that have no query_offset, as global.rule_query_offset has it.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
+    rule_query_offset: Duration,
     /// Comma-separated features that rules may use: promql-experimental-functions, promql-binop-fill-modifiers,
     /// promql-extended-range-selectors.
     #[arg(long = "enable-feature", value_name = "FEATURES", value_delimiter = ',')]
@@ -73,12 +80,18 @@ pub(super) fn run(args: &BackfillArgs) -> Result<(), Failure> {
     if end < start {
         return Err("the end is before the start".into());
     }
+    if args.lookback.is_zero() {
+        return Err("--query.lookback-delta must be longer than nothing".into());
+    }
     if args.eval_interval.is_zero() {
         return Err("--eval-interval must be longer than nothing".into());
     }
     let features = features(&args.features);
     let files: BTreeSet<&PathBuf> = args.files.iter().collect();
-    let groups = load::load_files(files, UnknownKeys::Refused, args.eval_interval, &features)?;
+    let mut groups = load::load_files(files, UnknownKeys::Refused, args.eval_interval, &features)?;
+    for group in &mut groups {
+        group.query_offset.get_or_insert(args.rule_query_offset);
+    }
     let rules = groups.iter().flat_map(|group| &group.rules);
     let (alerting, recording): (Vec<_>, Vec<_>) = rules.partition(|rule| rule.alerting.is_some());
     if !alerting.is_empty() {
@@ -92,6 +105,7 @@ pub(super) fn run(args: &BackfillArgs) -> Result<(), Failure> {
     let step_ms = i64::try_from(args.eval_interval.as_millis()).unwrap_or(i64::MAX);
     let engine = Engine::new(EngineOptions {
         default_step_ms: step_ms,
+        lookback_ms: i64::try_from(args.lookback.as_millis()).unwrap_or(i64::MAX),
         features,
         timeout: Duration::MAX,
         ..EngineOptions::default()
@@ -114,8 +128,8 @@ pub(super) fn run(args: &BackfillArgs) -> Result<(), Failure> {
     bar.finish_and_clear();
     db.close()?;
     output::line(&format!("wrote {} samples in {} blocks", report.samples, report.blocks));
-    for (group, rule, reason) in &report.failed {
-        output::error(&format!("group {group:?}, rule {rule:?}: {reason}"));
+    for Failed { group, rule, evaluations, reason } in &report.failed {
+        output::error(&format!("group {group:?}, rule {rule:?}: {evaluations} evaluations failed: {reason}"));
     }
     if report.failed.is_empty() {
         Ok(())
@@ -127,6 +141,26 @@ pub(super) fn run(args: &BackfillArgs) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_server_would_say_can_be_said() {
+        use clap::Parser;
+        #[derive(Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: BackfillArgs,
+        }
+        let line = "backfill --start 0 --query.lookback-delta 1m --rule-query-offset 30s f";
+        let args = Line::try_parse_from(line.split(' ')).expect("valid").args;
+        assert_eq!(
+            (args.lookback, args.rule_query_offset),
+            (Duration::from_secs(60), Duration::from_secs(30))
+        );
+        assert!(
+            Line::try_parse_from(format!("{line} --url h").split(' ')).is_err(),
+            "the other server knows"
+        );
+    }
 
     #[test]
     fn times_are_read() {

@@ -1,22 +1,26 @@
 //! Two sets of rules over the same history: what a change would have sent.
 //!
-//! Groups are told apart by their name, alerting rules of a group by theirs. A firing of the one is the same as one of the other
-//! when both are of the same series and share a moment. Labels that either rule sets itself do not count, so a
+//! A proposed group takes the place of the loaded group of its name; of several in different files, of the one with the
+//! most equal rules. Alerting rules of a group are told apart by their name. A firing of the one is the same as one of
+//! the other when both are of the same series and share a moment. Labels that either rule sets itself do not count, so a
 //! changed severity is no other alert.
 //!
-//! Recording rules of the proposal that are new or changed, and that its alerting rules look at, are evaluated into
-//! memory first ([`super::overlay`]); what cannot be is named. All others are read as they are stored.
+//! Recording rules that the proposal changes, and that its alerting rules look at, are evaluated into memory first
+//! ([`super::changes`]); what cannot be is named. All others are read as they are stored.
+//!
+//! **Bounds**: the history of one rule is held at a time; totals and firings of both sides are left of it, then totals.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use super::changes::Changes;
 use super::error::Error;
-use super::history::Span;
+use super::history::{Span, Totals};
 use super::overlay::{Overlay, Recorded};
 use super::pieces::Steps;
 use super::play::{History, Lab, MAX_EVALUATIONS, Plan, play};
-use crate::model::{Labels, METRIC_NAME};
-use crate::promql;
+pub use super::proposal::Settings;
+use crate::model::Labels;
 use crate::rules::alert::AlertState;
 use crate::rules::load::GroupSpec;
 use crate::rules::rule::Rule;
@@ -46,12 +50,48 @@ pub struct Compared {
 }
 
 /// A rule and what became of it, or why that is not known.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Outcome {
     /// The rule.
     pub rule: Rule,
     /// What became of its alerts.
-    pub history: Result<Arc<History>, String>,
+    pub summary: Result<Summary, String>,
+}
+
+/// What became of the alerts of a rule, without the alerts.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Figures of all alerts.
+    pub totals: Totals,
+    /// How many alerts there are.
+    pub alert_count: usize,
+    /// Evaluations within the range.
+    pub evaluations: usize,
+    /// The last one, in milliseconds.
+    pub last: i64,
+    /// Evaluations that failed.
+    pub failed: u64,
+    /// Whether there were more alerts than are compared.
+    pub is_cut: bool,
+    /// Spans that are in the totals and not compared.
+    pub spans_cut: u64,
+    /// Labels that could not be expanded.
+    pub texts_failed: u64,
+}
+
+impl Summary {
+    fn of(history: &History) -> Self {
+        Self {
+            totals: history.totals,
+            alert_count: history.alert_count,
+            evaluations: history.evaluations,
+            last: history.last,
+            failed: history.failed,
+            is_cut: history.is_cut || history.alerts.len() < history.alert_count,
+            spans_cut: history.spans_cut,
+            texts_failed: history.texts_failed,
+        }
+    }
 }
 
 /// The comparison of all alerting rules.
@@ -59,22 +99,12 @@ pub struct Outcome {
 pub struct Comparison {
     /// The rules of the groups of the proposal, in its order, then those it removes.
     pub rules: Vec<Compared>,
-    /// Names of new or changed recording rules that were evaluated for it.
+    /// Names of changed recording rules that were evaluated for it, and of those of the same series.
     pub recorded: Vec<String>,
     /// Names of those that could not be, and why: alerts that look at them are not as they would be.
     pub missing: Vec<(String, String)>,
-}
-
-/// How the groups of a comparison are played.
-pub struct Settings<'a> {
-    /// The range, and how much is told. Interval, offset and limit are those of each group.
-    pub plan: Plan,
-    /// The offset of groups that do not say, in milliseconds.
-    pub offset: i64,
-    /// The groups that are loaded.
-    pub current: &'a [GroupSpec],
-    /// The groups that are proposed.
-    pub proposed: &'a [GroupSpec],
+    /// What else is to be known about it, for people.
+    pub warnings: Vec<String>,
 }
 
 /// Plays both sets of rules.
@@ -82,173 +112,129 @@ pub struct Settings<'a> {
 /// # Errors
 /// When the time is over. What is wrong with one rule is in its outcome.
 pub fn compare(lab: &Lab<'_>, settings: &Settings<'_>) -> Result<Comparison, Error> {
-    let changed = changed_recordings(settings);
-    let needed = needed(settings, &changed);
-    let (recorded, done, missing) = record(lab, settings, &needed)?;
-    let touched = touched(settings, &changed);
-    let is_overlaid = !recorded.is_empty();
+    let pairs = settings.pairs();
+    let changes = Changes::of(lab.turn, settings, &pairs)?;
+    let (mut comparison, recorded) = record(lab, settings, &changes)?;
     let overlay = Overlay { stored: lab.source, recorded: Arc::new(recorded) };
+    let is_overlaid = !overlay.recorded.is_empty();
     let over = Lab { source: if is_overlaid { &overlay } else { lab.source }, ..*lab };
-
-    let names: HashSet<&str> = settings.proposed.iter().map(|group| group.name.as_str()).collect();
-    let mut current: HashMap<(&str, &str), Vec<(&GroupSpec, &Rule)>> = HashMap::new();
-    let mut order = Vec::new();
-    for group in settings.current.iter().filter(|group| names.contains(group.name.as_str())) {
-        for rule in group.rules.iter().filter(|rule| rule.alerting.is_some()) {
-            let key = (group.name.as_str(), rule.name.as_str());
-            current.entry(key).or_default().push((group, rule));
-            order.push(key);
-        }
-    }
-    let mut rules = Vec::new();
-    for group in settings.proposed {
-        for rule in group.rules.iter().filter(|rule| rule.alerting.is_some()) {
-            let known = current.get_mut(&(group.name.as_str(), rule.name.as_str()));
-            let before = known.filter(|known| !known.is_empty()).map(|known| known.remove(0));
-            let is_same = before.is_some_and(|(old, old_rule)| old_rule == rule && same_settings(old, group))
-                && !touched.contains(rule.name.as_str());
-            let proposed = outcome(&over, settings, group, rule)?;
+    let mut removed: Vec<(&GroupSpec, &Rule)> = Vec::new();
+    for (group, loaded) in &pairs {
+        comparison.warnings.extend(left_alone(settings, group, *loaded));
+        let mut known: Vec<(&GroupSpec, &Rule)> = loaded.map(alerting).into_iter().flatten().collect();
+        for (_, rule) in alerting(group) {
+            let same = known.iter().position(|(_, old)| *old == rule);
+            let before = same.or_else(|| known.iter().position(|(_, old)| old.name == rule.name));
+            let before = before.map(|at| known.remove(at));
+            let is_same = before.is_some_and(|(old, old_rule)| {
+                old_rule == rule && same_settings(settings, old, group) && !changes.touch(rule)
+            });
+            let set = labels_set([before.map(|(_, rule)| rule), Some(rule)]);
+            let after = outcome(&over, settings, group, rule, &set)?;
             let before = match before {
-                Some((_, old_rule)) if is_same => {
-                    Some(Outcome { rule: old_rule.clone(), history: proposed.history.clone() })
-                }
-                Some((old, old_rule)) => Some(outcome(lab, settings, old, old_rule)?),
+                Some(_) if is_same => Some(after.clone()),
+                Some((old, old_rule)) => Some(outcome(lab, settings, old, old_rule, &set)?),
                 None => None,
             };
-            rules.push(compared(group, before, Some(proposed), is_same, settings));
+            comparison.rules.push(compared(group, before, Some(after), is_same));
         }
+        removed.extend(known);
     }
-    for key in order {
-        let Some(known) = current.get_mut(&key).filter(|known| !known.is_empty()) else { continue };
-        let (group, rule) = known.remove(0);
-        let before = outcome(lab, settings, group, rule)?;
-        rules.push(compared(group, Some(before), None, false, settings));
+    for (group, rule) in removed {
+        let before = outcome(lab, settings, group, rule, &HashSet::new())?;
+        comparison.rules.push(compared(group, Some(before), None, false));
     }
-    Ok(Comparison { rules, recorded: done, missing })
+    Ok(comparison)
 }
 
-fn same_settings(a: &GroupSpec, b: &GroupSpec) -> bool {
-    a.interval == b.interval && a.query_offset == b.query_offset && a.limit == b.limit
+/// The alerting rules of a group.
+fn alerting(group: &GroupSpec) -> impl Iterator<Item = (&GroupSpec, &Rule)> {
+    group.rules.iter().filter(|rule| rule.alerting.is_some()).map(move |rule| (group, rule))
 }
 
-fn plan_of(settings: &Settings<'_>, group: &GroupSpec) -> Plan {
-    let ms = |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-    Plan {
-        interval: ms(group.interval),
-        offset: group.query_offset.map_or(settings.offset, ms),
-        limit: group.limit,
-        ..settings.plan
-    }
-}
-
-/// What becomes of one rule. Only the end of the time ends everything.
-fn outcome(lab: &Lab<'_>, settings: &Settings<'_>, group: &GroupSpec, rule: &Rule) -> Result<Outcome, Error> {
-    let history = play(lab, rule, &plan_of(settings, group));
-    lab.turn.check()?;
-    let history = history.map(Arc::new).map_err(|error| error.to_string());
-    Ok(Outcome { rule: rule.clone(), history })
-}
-
-/// Recording rules of the proposal that no loaded rule is equal to.
-fn changed_recordings<'a>(settings: &Settings<'a>) -> Vec<(&'a GroupSpec, &'a Rule)> {
-    // What tells recording rules apart: name, query and labels.
-    type Identity<'a> = (&'a str, &'a str, &'a [(String, String)]);
-    let loaded: HashSet<Identity<'_>> = settings
-        .current
-        .iter()
-        .flat_map(|group| &group.rules)
-        .filter(|rule| rule.alerting.is_none())
-        .map(|rule| (rule.name.as_str(), rule.query.as_str(), rule.labels.as_slice()))
-        .collect();
-    let is_new = |rule: &&Rule| {
-        rule.alerting.is_none()
-            && !loaded.contains(&(rule.name.as_str(), rule.query.as_str(), rule.labels.as_slice()))
+/// Groups of the same name in other files, which the proposal does not replace.
+fn left_alone(settings: &Settings<'_>, group: &GroupSpec, replaced: Option<&GroupSpec>) -> Vec<String> {
+    let Some(replaced) = replaced.filter(|_| settings.file.is_none()) else { return Vec::new() };
+    let others =
+        settings.current.iter().filter(|other| other.name == group.name && other.file != replaced.file);
+    let told = |other: &GroupSpec| {
+        format!(
+            "there is a group {:?} in {:?} as well: the proposal is compared with that in {:?}",
+            group.name, other.file, replaced.file
+        )
     };
-    let of_group = |group: &'a GroupSpec| group.rules.iter().filter(is_new).map(move |rule| (group, rule));
-    settings.proposed.iter().flat_map(of_group).collect()
+    others.map(told).collect()
 }
 
-/// Whether the query of `rule` may look at series called `name`.
-fn looks_at(rule: &Rule, name: &str) -> bool {
-    let Ok(selectors) = promql::selectors(&rule.expr) else { return true };
-    selectors.iter().any(|matchers| {
-        matchers.iter().filter(|matcher| matcher.name() == METRIC_NAME).all(|matcher| matcher.matches(name))
-    })
+fn same_settings(settings: &Settings<'_>, a: &GroupSpec, b: &GroupSpec) -> bool {
+    a.interval == b.interval && settings.offset_of(a) == settings.offset_of(b) && a.limit == b.limit
 }
 
-/// Those of the changed recording rules that alerting rules look at, directly or by way of others, and all others
-/// of the same names: they write the same series.
-fn needed<'a>(
-    settings: &Settings<'a>,
-    changed: &[(&'a GroupSpec, &'a Rule)],
-) -> Vec<(&'a GroupSpec, &'a Rule)> {
-    let alerting = settings.proposed.iter().flat_map(|group| &group.rules);
-    let mut readers: Vec<&Rule> = alerting.filter(|rule| rule.alerting.is_some()).collect();
-    let mut wanted: HashSet<&str> = HashSet::new();
-    while let Some(reader) = readers.pop() {
-        for (_, rule) in changed.iter().filter(|(_, rule)| looks_at(reader, &rule.name)) {
-            if wanted.insert(&rule.name) {
-                readers.push(rule);
-            }
-        }
-    }
-    let recording = |rule: &&Rule| rule.alerting.is_none() && wanted.contains(rule.name.as_str());
-    let of_group = |group: &'a GroupSpec| group.rules.iter().filter(recording).map(move |rule| (group, rule));
-    settings.proposed.iter().flat_map(of_group).collect()
+/// Names of labels that rules set.
+fn labels_set(rules: [Option<&Rule>; 2]) -> HashSet<&str> {
+    rules.into_iter().flatten().flat_map(|rule| rule.labels.iter().map(|(name, _)| name.as_str())).collect()
 }
 
-/// Names of alerting rules that look at a changed recording rule, directly or by way of others.
-fn touched<'a>(settings: &Settings<'a>, changed: &[(&'a GroupSpec, &'a Rule)]) -> HashSet<&'a str> {
-    let all = || settings.proposed.iter().flat_map(|group| &group.rules);
-    let mut names: HashSet<&str> = changed.iter().map(|(_, rule)| rule.name.as_str()).collect();
-    loop {
-        let more: Vec<&str> = all()
-            .filter(|rule| rule.alerting.is_none() && !names.contains(rule.name.as_str()))
-            .filter(|rule| names.iter().any(|name| looks_at(rule, name)))
-            .map(|rule| rule.name.as_str())
-            .collect();
-        if more.is_empty() {
-            break;
-        }
-        names.extend(more);
-    }
-    all()
-        .filter(|rule| rule.alerting.is_some() && names.iter().any(|name| looks_at(rule, name)))
-        .map(|rule| rule.name.as_str())
-        .collect()
+/// What becomes of one rule, with its firings. Only the end of the time ends everything.
+fn outcome(
+    lab: &Lab<'_>,
+    settings: &Settings<'_>,
+    group: &GroupSpec,
+    rule: &Rule,
+    set: &HashSet<&str>,
+) -> Result<(Outcome, Firings), Error> {
+    let history = play(lab, &rule.without_annotations(), &settings.plan_of(group));
+    lab.turn.check()?;
+    let fired = history.as_ref().map(|history| firings(history, set)).unwrap_or_default();
+    let summary = history.as_ref().map(Summary::of).map_err(ToString::to_string);
+    Ok((Outcome { rule: rule.clone(), summary }, fired))
 }
 
-type Missing = Vec<(String, String)>;
-
-/// Evaluates recording rules into memory, in the order of the file.
+/// Evaluates recording rules into memory.
 fn record(
     lab: &Lab<'_>,
     settings: &Settings<'_>,
-    rules: &[(&GroupSpec, &Rule)],
-) -> Result<(Recorded, Vec<String>, Missing), Error> {
-    let (mut recorded, mut done, mut missing) = (Recorded::default(), Vec::new(), Vec::new());
-    for (group, rule) in rules {
-        let plan = plan_of(settings, group);
+    changes: &Changes<'_>,
+) -> Result<(Comparison, Recorded), Error> {
+    let (mut done, mut missing, mut warnings) = (Vec::<String>::new(), Vec::new(), Vec::new());
+    let mut recorded = Recorded::default();
+    for name in &changes.gone {
+        recorded.hide(name);
+        warnings.push(format!(
+            "nothing records {name:?} any more: proposed alerts do not see what is stored of it"
+        ));
+    }
+    for (group, rule) in &changes.rules {
+        let plan = settings.plan_of(group);
         let shared = Arc::new(recorded);
         let overlay = Overlay { stored: lab.source, recorded: Arc::clone(&shared) };
         let over = Lab { source: &overlay, ..*lab };
         let given = recorded_steps(settings, &plan)
-            .and_then(|steps| shared.evaluate(&over, rule, steps, plan.offset));
+            .and_then(|steps| shared.evaluate(&over, rule, steps, (plan.offset, plan.limit)));
         drop(overlay);
         // Queries are over, and nobody else holds it.
         recorded = Arc::into_inner(shared).unwrap_or_default();
         lab.turn.check()?;
         match given {
             Ok(given) => {
-                recorded.add(given);
-                if !done.contains(&rule.name) {
-                    done.push(rule.name.clone());
+                let (count, reason) = (given.failed.len(), given.reason.clone());
+                let told = format!("{count} evaluations failed, the last one for this reason: {reason}");
+                if count > 0 && given.is_empty() {
+                    missing.push((rule.name.clone(), told));
+                } else {
+                    if count > 0 {
+                        warnings.push(format!("recording rule {:?}: {told}", rule.name));
+                    }
+                    if !done.contains(&rule.name) {
+                        done.push(rule.name.clone());
+                    }
                 }
+                recorded.add(given);
             }
             Err(error) => missing.push((rule.name.clone(), error.to_string())),
         }
     }
-    Ok((recorded, done, missing))
+    Ok((Comparison { rules: Vec::new(), recorded: done, missing, warnings }, recorded))
 }
 
 /// When a recording rule is evaluated: early enough for what alerting rules need before the range.
@@ -270,18 +256,14 @@ fn recorded_steps(settings: &Settings<'_>, plan: &Plan) -> Result<Steps, Error> 
 
 fn compared(
     group: &GroupSpec,
-    current: Option<Outcome>,
-    proposed: Option<Outcome>,
+    current: Option<(Outcome, Firings)>,
+    proposed: Option<(Outcome, Firings)>,
     is_same: bool,
-    settings: &Settings<'_>,
 ) -> Compared {
+    let (current, a) = current.unzip();
+    let (proposed, b) = proposed.unzip();
+    let (a, b) = (a.unwrap_or_default(), b.unwrap_or_default());
     let rule = proposed.as_ref().or(current.as_ref()).map(|outcome| outcome.rule.name.clone());
-    let set: HashSet<&str> = [&current, &proposed]
-        .into_iter()
-        .flatten()
-        .flat_map(|outcome| outcome.rule.labels.iter().map(|(name, _)| name.as_str()))
-        .collect();
-    let (a, b) = (firings(current.as_ref(), &set, settings), firings(proposed.as_ref(), &set, settings));
     let both = shared(&a, &b);
     Compared {
         group: group.name.clone(),
@@ -302,13 +284,12 @@ fn count(firings: &Firings) -> u64 {
 }
 
 /// When each series fired, without the labels `set` by rules.
-fn firings(outcome: Option<&Outcome>, set: &HashSet<&str>, settings: &Settings<'_>) -> Firings {
+fn firings(history: &History, set: &HashSet<&str>) -> Firings {
     let mut firings = Firings::new();
-    let Some(Outcome { history: Ok(history), .. }) = outcome else { return firings };
     for alert in &history.alerts {
         let kept = alert.labels.iter().filter(|(name, _)| !set.contains(name));
         let fired = alert.spans.iter().filter(|span| span.state == AlertState::Firing);
-        let times = fired.map(|Span { from, to, .. }| (*from, to.unwrap_or(settings.plan.end)));
+        let times = fired.map(|Span { from, to, .. }| (*from, to.unwrap_or(history.last)));
         firings.entry(Labels::from_pairs(kept)).or_default().extend(times);
     }
     for times in firings.values_mut() {

@@ -38,9 +38,6 @@ pub enum Error {
         /// Samples that may be held.
         most: usize,
     },
-    /// Two series of a recording rule are the same.
-    #[error("{0}: vector contains metrics with the same labelset after applying rule labels")]
-    SameLabels(String),
     /// There is nothing to make a unit test of.
     #[error("no alert began to fire in this range: there is nothing to test")]
     NothingFired,
@@ -55,6 +52,12 @@ pub enum Error {
         /// As many as there may be.
         most: usize,
     },
+    /// Its alerts have more labels and annotations than the server would hold, or they took too long.
+    #[error("{0}")]
+    Texts(String),
+    /// What comes out over the points of a unit test is not what was played.
+    #[error("no unit test that holds can be made of this firing: {0}")]
+    TestFails(String),
     /// Whoever evaluates it elsewhere failed.
     #[error("{0}")]
     Elsewhere(String),

@@ -56,7 +56,7 @@ fn compared(storage: &FixedStorage, current: &str, proposed: &str) -> Comparison
         (Engine::new(EngineOptions::default()), External::default(), Turn::default());
     let lab = Lab { engine: &engine, source: storage, external: &external, turn: &turn };
     let (current, proposed) = (groups(current), groups(proposed));
-    let settings = Settings { plan: plan(), offset: 0, current: &current, proposed: &proposed };
+    let settings = Settings { plan: plan(), offset: 0, current: &current, proposed: &proposed, file: None };
     compare(&lab, &settings).expect("a comparison")
 }
 
@@ -127,8 +127,90 @@ fn recorded_series_end_where_the_rule_gives_nothing() {
     let then =
         "groups:\n- name: g\n  rules:\n  - {record: 'high', expr: load > 8}\n  - {alert: A, expr: high}\n";
     let comparison = compared(&storage(), "groups: []", then);
-    let history = comparison.rules[0].proposed.as_ref().expect("it is new").history.as_ref().expect("played");
+    let history = comparison.rules[0].proposed.as_ref().expect("it is new").summary.as_ref().expect("played");
     assert_eq!((history.totals.firings, history.totals.longest_ms), (3, 300 * SECOND));
+}
+
+fn group_in(file: &str, text: &str) -> Vec<GroupSpec> {
+    groups(text).into_iter().map(|group| GroupSpec { file: file.to_owned(), ..group }).collect()
+}
+
+fn compared_groups(
+    storage: &FixedStorage,
+    current: &[GroupSpec],
+    proposed: &[GroupSpec],
+    file: Option<&str>,
+) -> Comparison {
+    let (engine, external, turn) =
+        (Engine::new(EngineOptions::default()), External::default(), Turn::default());
+    let lab = Lab { engine: &engine, source: storage, external: &external, turn: &turn };
+    compare(&lab, &Settings { plan: plan(), offset: 0, current, proposed, file }).expect("a comparison")
+}
+
+#[test]
+fn a_group_is_compared_with_the_most_equal_one_of_its_name() {
+    let current: Vec<GroupSpec> = [
+        group_in(
+            "one",
+            "groups: [{name: g, rules: [{alert: A, expr: load > 5}, {alert: B, expr: load > 8}]}]",
+        ),
+        group_in(
+            "two",
+            "groups: [{name: g, rules: [{alert: C, expr: load > 8}, {alert: D, expr: load > 8}]}]",
+        ),
+    ]
+    .concat();
+    let proposed = groups("groups: [{name: g, rules: [{alert: C, expr: load > 8}]}]");
+    let comparison = compared_groups(&storage(), &current, &proposed, None);
+    assert_eq!(told(&comparison), [row("C", true, [3, 0, 0]), row("D", false, [0, 3, 0])]);
+    assert!(comparison.warnings[0].contains("\"one\""), "{:?}", comparison.warnings);
+    let comparison = compared_groups(&storage(), &current, &proposed, Some("one"));
+    assert_eq!(
+        told(&comparison),
+        [row("C", false, [0, 0, 3]), row("A", false, [0, 6, 0]), row("B", false, [0, 3, 0])]
+    );
+}
+
+#[test]
+fn recording_rules_that_are_removed_or_run_at_another_interval_are_changes() {
+    let mut storage = storage();
+    let stored = Labels::from_pairs([("__name__", "r")]);
+    (0..200i64)
+        .for_each(|at| storage.add(&stored, at * 10 * SECOND, if (at / 30) % 2 == 0 { 1.0 } else { 9.0 }));
+    let with = |rules: &str| format!("groups: [{{name: g, rules: [{rules}{{alert: A, expr: r > 8}}]}}]");
+    let now = with("{record: r, expr: max(load)}, ");
+    let same = compared(&storage, &now, &now);
+    assert_eq!(told(&same), [row("A", true, [3, 0, 0])]);
+    let comparison = compared(&storage, &now, &with(""));
+    assert_eq!(told(&comparison), [row("A", false, [0, 3, 0])]);
+    assert!(comparison.warnings[0].contains("nothing records \"r\""), "{:?}", comparison.warnings);
+    let slower = now.replace("name: g,", "name: g, interval: 20s,");
+    let comparison = compared(&storage, &now, &slower);
+    assert_eq!((told(&comparison)[0].1, comparison.recorded), (false, vec!["r".to_owned()]));
+}
+
+#[test]
+fn rules_of_other_groups_that_write_the_same_series_go_on() {
+    let now = "groups:\n- {name: g, rules: [{record: r, expr: 'max(load) * 0', labels: {of: g}}]}\n\
+               - {name: h, rules: [{record: r, expr: max(load), labels: {of: h}}]}\n";
+    let then = "groups: [{name: g, rules: [{record: r, expr: 'max(load) * 2', labels: {of: g}}, \
+                {alert: A, expr: 'r > 8'}]}]";
+    let comparison = compared(&storage(), now, then);
+    // Both series: that of the proposal and that of the group that stays.
+    assert_eq!(told(&comparison), [row("A", false, [0, 0, 6])]);
+}
+
+#[test]
+fn rules_between_a_changed_rule_and_an_alert_are_evaluated_too() {
+    let rules = |factor: u32| {
+        format!(
+            "groups: [{{name: g, rules: [{{record: a, expr: 'max(load) * {factor}'}}, {{record: b, expr: a}}, \
+             {{alert: A, expr: 'b > 17'}}]}}]"
+        )
+    };
+    let comparison = compared(&storage(), &rules(1), &rules(2));
+    assert_eq!(told(&comparison), [row("A", false, [0, 0, 3])]);
+    assert_eq!(comparison.recorded, ["a", "b"]);
 }
 
 #[test]
@@ -175,6 +257,63 @@ fn unit_tests_made_from_samples_pass() {
             assert!(failures.is_empty(), "{failures:?}\n{test}");
         }
     }
+}
+
+#[test]
+fn a_unit_test_of_a_group_with_an_offset_passes() {
+    let storage = storage();
+    let (engine, external, turn) =
+        (Engine::new(EngineOptions::default()), External::default(), Turn::default());
+    let lab = Lab { engine: &engine, source: &storage, external: &external, turn: &turn };
+    let file = "groups: [{name: g, query_offset: 40s, rules: [{alert: A, expr: load > 8, for: 30s}]}]";
+    let plan = Plan { offset: 40 * SECOND, ..plan() };
+    let test = unit_test(&lab, &groups(file)[0], &plan, "lab.rules.yml").expect("a test");
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("lab.rules.yml"), file).expect("written");
+    let path = dir.path().join("lab.test.yml");
+    std::fs::write(&path, &test).expect("written");
+    let tests = load_unit_tests(&path).expect("valid");
+    let options = Options::default();
+    let failures = Suite::new(&tests, &options).expect("rules").run(&tests.tests[0]).failures;
+    assert!(failures.is_empty() && test.contains("exp_labels"), "{failures:?}\n{test}");
+}
+
+#[test]
+fn annotations_that_expand_to_nothing_are_expected() {
+    let storage = storage();
+    let (engine, external, turn) =
+        (Engine::new(EngineOptions::default()), External::default(), Turn::default());
+    let lab = Lab { engine: &engine, source: &storage, external: &external, turn: &turn };
+    let file = "groups: [{name: g, rules: [{alert: A, expr: load > 8, annotations: {empty: '{{ $labels.none }}'}}]}]";
+    let test = unit_test(&lab, &groups(file)[0], &plan(), "r").expect("a test");
+    assert!(test.contains("exp_annotations:\n              \"empty\": \"\"\n"), "{test}");
+}
+
+#[test]
+fn labels_that_the_rule_sets_do_not_leave_series_out() {
+    let storage = storage();
+    let (engine, external, turn) =
+        (Engine::new(EngineOptions::default()), External::default(), Turn::default());
+    let lab = Lab { engine: &engine, source: &storage, external: &external, turn: &turn };
+    let file = "groups: [{name: g, rules: [{alert: A, expr: load > 8, labels: {job: other}}]}]";
+    let test = unit_test(&lab, &groups(file)[0], &plan(), "r").expect("a test");
+    assert!(test.contains("job=\\\"node\\\""), "{test}");
+}
+
+#[test]
+fn there_is_no_unit_test_that_would_not_hold() {
+    let mut storage = storage();
+    // Nothing of the alert says which of many series it comes from, and the first ones alone do not make it fire.
+    for number in 0..60 {
+        let labels = Labels::from_pairs([("__name__", "many"), ("n", format!("{number:02}").as_str())]);
+        (0..200i64).for_each(|at| storage.add(&labels, at * 10 * SECOND, 1.0));
+    }
+    let (engine, external, turn) =
+        (Engine::new(EngineOptions::default()), External::default(), Turn::default());
+    let lab = Lab { engine: &engine, source: &storage, external: &external, turn: &turn };
+    let file = "groups: [{name: g, rules: [{alert: A, expr: sum(many) > 50}]}]";
+    let error = unit_test(&lab, &groups(file)[0], &plan(), "r").expect_err("no test").to_string();
+    assert!(error.contains("no unit test that holds"), "{error}");
 }
 
 #[test]

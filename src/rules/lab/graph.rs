@@ -1,8 +1,8 @@
 //! The values of a rule's series as a screen can show them: a number of buckets of time, each with the value that is
 //! farthest beyond the threshold, so that no crossing is lost.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use super::pieces::Steps;
 use crate::model::Labels;
@@ -88,9 +88,10 @@ impl Graph {
 
     /// At most `most` series: those of `first` in their order, then others; and whether there are more.
     pub(super) fn finish(mut self, first: &[&Labels], most: usize) -> (Vec<GraphSeries>, bool) {
-        let mut order: Vec<usize> =
-            first.iter().filter_map(|labels| self.rows.get(*labels).copied()).collect();
-        let chosen: std::collections::HashSet<usize> = order.iter().copied().collect();
+        let mut chosen = HashSet::new();
+        // Several alerts may be of the same series.
+        let rows = first.iter().filter_map(|labels| self.rows.get(*labels).copied());
+        let mut order: Vec<usize> = rows.filter(|row| chosen.insert(*row)).collect();
         order.extend((0..self.names.len()).filter(|row| !chosen.contains(row)));
         self.left_out |= order.len() > most;
         order.truncate(most);
@@ -102,5 +103,23 @@ impl Graph {
             GraphSeries { labels: self.names[row].clone(), points }
         });
         (series.collect(), self.left_out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_of_several_alerts_is_there_once() {
+        let mut graph = Graph::new(Steps { first: 0, interval: 10, count: 4 }, 0, 4, false);
+        let [a, b] = ["a", "b"].map(|host| Labels::from_pairs([("host", host)]));
+        for labels in [&a, &b] {
+            let row = graph.row(labels).expect("few");
+            graph.put(row, 0, 1.0);
+        }
+        let (series, is_cut) = graph.finish(&[&b, &b, &b], 2);
+        assert_eq!(series.iter().map(|one| &one.labels).collect::<Vec<_>>(), [&b, &a]);
+        assert!(!is_cut);
     }
 }

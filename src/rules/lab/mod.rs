@@ -16,13 +16,16 @@
 //! **Bounds**: [`play::MAX_EVALUATIONS`] evaluations of a rule; [`play::MAX_ALERTS`] alerts, [`history::MAX_SPANS`] spans,
 //! [`graph::MAX_TRACKED`] series for the graph; what is beyond is counted and told.
 
+mod changes;
 pub mod compare;
 pub mod error;
+pub(super) mod given;
 pub mod graph;
 pub mod history;
 pub(super) mod overlay;
 pub(super) mod pieces;
 pub mod play;
+mod proposal;
 mod scene;
 mod slot;
 pub mod unit_test;

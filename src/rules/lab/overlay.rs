@@ -1,23 +1,24 @@
 //! What recording rules would have written, in memory, over what is stored.
 //!
-//! Stored series of the same names are hidden: the rules in question are new or changed. As in the server, a series
-//! that a rule no longer gives is marked stale at the next evaluation.
+//! Stored series of the same names are hidden: the rules in question are new or changed.
 //!
 //! **Bounds**: [`MAX_SAMPLES`] samples of all rules together.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::error::Error;
+use super::given::{Given, Giving, MAX_SAMPLES, append, in_order};
 use super::pieces::{Place, Steps, is_rule_query};
 use super::play::Lab;
-use crate::model::{Labels, METRIC_NAME, Matcher, Samples, TimeRange, stale_nan};
-use crate::promql::MatrixSeries;
+use crate::model::{Labels, METRIC_NAME, Matcher, Samples, TimeRange};
+use crate::promql;
 use crate::rules::rule::Rule;
 use crate::storage::{Bounds, Need, Querier, Queryable, SelectRequest, SeriesSet, StorageError};
 
-/// Most samples of recorded series that are held: some hundred megabytes.
-pub(in crate::rules) const MAX_SAMPLES: usize = 5_000_000;
+/// How often the steps of a rule are halved where its query fails: enough for each minute of a day.
+const MAX_SPLITS: usize = 2_000;
 
 /// Series of recording rules.
 #[derive(Debug, Default)]
@@ -29,86 +30,77 @@ pub(in crate::rules) struct Recorded {
     replaces: Option<TimeRange>,
 }
 
-/// What one recording rule gave.
-pub(in crate::rules) struct Given {
-    name: String,
-    series: BTreeMap<Labels, Samples>,
-    samples: usize,
-}
-
-/// What one recording rule gives, as it comes.
-pub(in crate::rules) struct Giving<'a> {
-    rule: &'a Rule,
-    before: &'a Recorded,
-    given: Given,
-}
-
-impl Giving<'_> {
-    /// Adds a series that its query found, later than what it found before.
-    pub(in crate::rules) fn add(&mut self, found: &MatrixSeries) -> Result<(), Error> {
-        self.given.samples += found.samples.len();
-        if self.before.samples + self.given.samples > MAX_SAMPLES {
-            return Err(Error::TooManyRecorded { most: MAX_SAMPLES });
-        }
-        let of_rule = self.given.series.entry(self.rule.recorded(&found.labels)).or_default();
-        let last = of_rule.timestamps.last();
-        if last.is_some_and(|last| found.samples.timestamps.first().is_some_and(|time| time <= last)) {
-            return Err(Error::SameLabels(self.rule.name.clone()));
-        }
-        of_rule.extend_from(&found.samples, TimeRange::ALL);
-        Ok(())
-    }
-
-    /// Nothing follows; the last evaluation was at `last`, by the time of the query.
-    pub(in crate::rules) fn finish(self, interval: i64, last: i64) -> Result<Given, Error> {
-        let mut given = self.given;
-        if given.series.keys().any(|labels| self.before.series.contains_key(labels)) {
-            return Err(Error::SameLabels(given.name));
-        }
-        for samples in given.series.values_mut() {
-            *samples = with_markers(samples, interval, last);
-        }
-        Ok(given)
-    }
-}
-
 impl Recorded {
     /// For series that take the place of stored ones within `range` alone.
     pub(in crate::rules) fn within(range: TimeRange) -> Self {
         Self { replaces: Some(range), ..Self::default() }
     }
 
-    /// Begins with what `rule` gives.
-    pub(in crate::rules) fn begin<'a>(&'a self, rule: &'a Rule) -> Giving<'a> {
-        let given = Given { name: rule.name.clone(), series: BTreeMap::new(), samples: 0 };
-        Giving { rule, before: self, given }
+    /// Begins with what `rule` of a group with this `limit` gives; 0 is no limit.
+    pub(in crate::rules) fn begin<'a>(&self, rule: &'a Rule, limit: usize) -> Giving<'a> {
+        Giving::new(rule, limit, MAX_SAMPLES.saturating_sub(self.samples))
     }
 
-    /// Evaluates a recording rule over `steps`; earlier ones are seen through `lab`.
+    /// Evaluates a recording rule over `steps`; earlier ones are seen through `lab`. Where its query fails, steps are
+    /// halved, at most [`MAX_SPLITS`] times, so that no more than the evaluations concerned fail.
     pub(in crate::rules) fn evaluate(
         &self,
         lab: &Lab<'_>,
         rule: &Rule,
         steps: Steps,
-        offset: i64,
+        (offset, limit): (i64, usize),
     ) -> Result<Given, Error> {
         if !is_rule_query(&rule.expr) {
             return Err(Error::NotAVector);
         }
         let place = Place { engine: lab.engine, source: lab.source, turn: lab.turn };
-        let mut giving = self.begin(rule);
-        place.each(&rule.expr, steps, offset, |piece| {
-            lab.turn.check()?;
-            piece.series.iter().try_for_each(|found| giving.add(found))
-        })?;
-        giving.finish(steps.interval, steps.time(steps.count - 1).saturating_sub(offset))
+        let mut giving = self.begin(rule, limit);
+        let (mut splits, mut ranges) = (0, vec![(0, steps.count)]);
+        while let Some((from, to)) = ranges.pop() {
+            let part = Steps { first: steps.time(from), count: to - from, ..steps };
+            let mut done = from;
+            let result = place.each(&rule.expr, part, offset, |piece| {
+                lab.turn.check()?;
+                done = from + piece.to;
+                piece.series.iter().try_for_each(|found| giving.add(found))
+            });
+            match result {
+                Ok(()) => {}
+                Err(Error::Query(error)) if depends_on_time(&error) => {
+                    if to - done > 1 && splits < MAX_SPLITS {
+                        splits += 1;
+                        let middle = done + (to - done) / 2;
+                        ranges.extend([(middle, to), (done, middle)]);
+                    } else {
+                        let times = (done..to).map(|step| steps.time(step).saturating_sub(offset));
+                        giving.fail(times, &error.to_string());
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(giving.finish(steps, offset))
     }
 
-    /// Adds what a rule gave.
+    /// Adds what a rule gave. Of two rules that write one series at the same time, the first is kept, as in the server.
     pub(in crate::rules) fn add(&mut self, given: Given) {
-        self.series.extend(given.series);
+        for (labels, samples) in given.series {
+            match self.series.entry(labels) {
+                Entry::Vacant(new) => drop(new.insert(samples)),
+                Entry::Occupied(mut known) => {
+                    let mut all = std::mem::take(known.get_mut());
+                    append(&mut all, &samples);
+                    *known.get_mut() = in_order(&all, true);
+                }
+            }
+        }
         self.names.insert(given.name);
         self.samples += given.samples;
+    }
+
+    /// Nothing that is stored under this name is seen.
+    pub(in crate::rules) fn hide(&mut self, name: &str) {
+        self.names.insert(name.to_owned());
     }
 
     pub(in crate::rules) fn is_empty(&self) -> bool {
@@ -121,21 +113,17 @@ impl Recorded {
     }
 }
 
-/// The samples with a marker at the evaluation after each that is the last one of a stretch.
-fn with_markers(samples: &Samples, interval: i64, last: i64) -> Samples {
-    let mut out = Samples::new();
-    let mut histograms = samples.histograms.iter().peekable();
-    for (at, (time, value)) in samples.timestamps.iter().zip(&samples.values).enumerate() {
-        match histograms.next_if(|(number, _)| *number == at) {
-            Some((_, histogram)) => out.push_histogram(*time, Arc::clone(histogram)),
-            None => out.push(*time, *value),
-        }
-        let next = time.saturating_add(interval);
-        if next <= last && samples.timestamps.get(at + 1).is_none_or(|time| *time > next) {
-            out.push(next, stale_nan());
-        }
-    }
-    out
+/// Whether a query that fails so may succeed at other times.
+fn depends_on_time(error: &promql::Error) -> bool {
+    use promql::Error as E;
+    matches!(
+        error,
+        E::DuplicateLabels
+            | E::Execution(_)
+            | E::TooManySamples
+            | E::TooMuchMemory { .. }
+            | E::TooMuchMemoryInAll { .. }
+    )
 }
 
 /// What is stored, with recorded series in place of those of the same names.

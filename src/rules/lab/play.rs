@@ -21,7 +21,7 @@ use crate::model::{Labels, Samples};
 use crate::promql::threshold::Threshold;
 use crate::promql::{Engine, Expr, MatrixSeries, VectorSample};
 use crate::rules::alert::{AlertState, Alerts, Found};
-use crate::rules::evaluate::{External, Scene, expanded};
+use crate::rules::evaluate::{External, MAX_TEXT_BYTES, Scene, expanded, too_much_text};
 use crate::rules::rule::{Alerting, Rule};
 use crate::storage::Queryable;
 
@@ -107,6 +107,10 @@ pub struct History {
     pub failed: u64,
     /// Why the last of these did.
     pub failure: Option<String>,
+    /// How many labels and annotations could not be expanded; they say so themselves.
+    pub texts_failed: u64,
+    /// Why the last of these could not.
+    pub text_failure: String,
     /// Whether there were more than [`MAX_ALERTS`] alerts, so that some are missing in all figures.
     pub is_cut: bool,
     /// Spans that are counted, but not told.
@@ -122,7 +126,8 @@ pub struct History {
 /// Plays `rule` as `plan` says.
 ///
 /// # Errors
-/// When the rule has no alerts, there are too many evaluations, its query fails or the time is over.
+/// When the rule has no alerts, there are too many evaluations, its query fails, its alerts have more text than the
+/// server would hold, or the time is over.
 pub fn play(lab: &Lab<'_>, rule: &Rule, plan: &Plan) -> Result<History, Error> {
     let alerting = rule.alerting.as_ref().ok_or_else(|| Error::NotAlerting(rule.name.clone()))?;
     if !is_rule_query(&rule.expr) {
@@ -157,6 +162,8 @@ pub fn play(lab: &Lab<'_>, rule: &Rule, plan: &Plan) -> Result<History, Error> {
         failed: 0,
         failure: None,
         is_cut: false,
+        text_bytes: 0,
+        nobody: Nobody::default(),
     };
     let place = Place { engine: lab.engine, source: lab.source, turn: lab.turn };
     place.each(expr, steps, plan.offset, |piece| {
@@ -184,6 +191,9 @@ struct Player<'a> {
     failed: u64,
     failure: Option<String>,
     is_cut: bool,
+    /// Bytes of labels of all alerts.
+    text_bytes: usize,
+    nobody: Nobody,
 }
 
 /// The part of a series that may be found by the rule.
@@ -202,7 +212,7 @@ impl Player<'_> {
         for (row, series) in piece.series.iter().enumerate() {
             let ranges = self.look_at(series);
             if ranges.iter().any(|range| self.present(&series.samples, *range).next().is_some())
-                && let Some(slot) = self.slot_of(&series.labels)
+                && let Some(slot) = self.slot_of(&series.labels)?
             {
                 candidates.push(Candidate { slot, row, ranges });
             }
@@ -354,48 +364,56 @@ impl Player<'_> {
     }
 
     /// The slot of the alert that a series stands for, wherever its labels do not depend on the value.
-    fn slot_of(&mut self, series: &Labels) -> Option<usize> {
+    fn slot_of(&mut self, series: &Labels) -> Result<Option<usize>, Error> {
         if let Some(known) = self.by_series.get(series) {
-            return *known;
+            return Ok(*known);
         }
         if self.by_series.len() >= MAX_ALERTS {
             self.is_cut = true;
-            return None;
+            return Ok(None);
         }
+        self.lab.turn.check()?;
         let sample = sample(series, self.steps.first, 0.0);
-        let slot = match self.expanded(&self.alerting, &[sample], self.steps.first) {
-            Ok(found) => found.into_iter().next().and_then(|found| self.slot(found.labels, series)),
-            Err(error) => {
-                self.failure = Some(error);
-                None
-            }
+        let found = self.expanded(&self.alerting, &[sample], self.steps.first).map_err(Error::Texts)?;
+        let slot = match found.into_iter().next() {
+            Some(found) => self.slot(found.labels, series)?,
+            None => None,
         };
         self.by_series.insert(series.clone(), slot);
-        slot
+        Ok(slot)
     }
 
-    fn slot(&mut self, labels: Labels, series: &Labels) -> Option<usize> {
+    /// The slot of the alert with these labels; none if there are too many.
+    ///
+    /// # Errors
+    /// When the labels of all alerts exceed [`MAX_TEXT_BYTES`].
+    fn slot(&mut self, labels: Labels, series: &Labels) -> Result<Option<usize>, Error> {
         let count = self.slots.len();
         match self.by_labels.entry(labels) {
-            Entry::Occupied(known) => Some(*known.get()),
+            Entry::Occupied(known) => Ok(Some(*known.get())),
             Entry::Vacant(_) if count >= MAX_ALERTS => {
                 self.is_cut = true;
-                None
+                Ok(None)
             }
             Entry::Vacant(new) => {
+                self.text_bytes = self.text_bytes.saturating_add(new.key().packed_len());
+                if self.text_bytes > MAX_TEXT_BYTES {
+                    return Err(Error::Texts(too_much_text()));
+                }
                 self.slots.push(Slot::new(new.key().clone(), series.clone()));
                 new.insert(count);
-                Some(count)
+                Ok(Some(count))
             }
         }
     }
 
     /// As the server makes alerts of what was found.
     fn expanded(&self, alerting: &Alerting, found: &[VectorSample], at: i64) -> Result<Vec<Found>, String> {
-        let reader = Reader { engine: self.lab.engine, source: self.lab.source, turn: self.lab.turn };
+        let Lab { engine, source, turn, .. } = *self.lab;
+        let reader = Reader { engine, source, turn, written: None };
         let scene = Scene {
             backend: &reader,
-            listener: &Nobody,
+            listener: &self.nobody,
             external: self.lab.external,
             at,
             offset: self.plan.offset,
@@ -429,12 +447,12 @@ impl Player<'_> {
                 }));
                 *cursor += 1;
             }
-            self.evaluate(at, &found);
+            self.evaluate(at, &found)?;
         }
         Ok(())
     }
 
-    fn evaluate(&mut self, at: i64, found: &[VectorSample]) {
+    fn evaluate(&mut self, at: i64, found: &[VectorSample]) -> Result<(), Error> {
         let updated = self.expanded(&self.alerting, found, at).and_then(|alerts| {
             let values: Vec<(Labels, f64)> =
                 alerts.iter().map(|one| (one.labels.clone(), one.value)).collect();
@@ -453,7 +471,7 @@ impl Player<'_> {
         let mut seen = vec![false; self.slots.len()];
         for ((labels, value), sample) in values.into_iter().zip(found) {
             let state = self.alerts.get(&labels).map_or(AlertState::Inactive, |alert| alert.state);
-            let Some(number) = self.slot(labels, &sample.labels) else { continue };
+            let Some(number) = self.slot(labels, &sample.labels)? else { continue };
             seen.resize(self.slots.len(), false);
             seen[number] = true;
             let slot = &mut self.slots[number];
@@ -464,6 +482,7 @@ impl Player<'_> {
             let state = self.alerts.get(&slot.labels).map_or(AlertState::Inactive, |alert| alert.state);
             slot.observe(at, state, None, &self.frame);
         }
+        Ok(())
     }
 
     fn finish(
@@ -487,13 +506,19 @@ impl Player<'_> {
         slots.truncate(self.plan.alerts);
         let mut alerts = Vec::with_capacity(slots.len());
         let series: Vec<Labels> = slots.iter().map(|slot| slot.series.clone()).collect();
+        let mut bytes = self.text_bytes;
         for slot in slots {
             self.lab.turn.check()?;
             let annotations = self.annotations(&slot, alerting);
+            bytes = bytes.saturating_add(annotations.packed_len());
+            if bytes > MAX_TEXT_BYTES {
+                return Err(Error::Texts(too_much_text()));
+            }
             let Slot { labels, spans, totals, .. } = slot;
             alerts.push(AlertHistory { labels, annotations, spans, totals });
         }
         let first: Vec<&Labels> = series.iter().collect();
+        let (texts_failed, text_failure) = self.nobody.failures();
         let (graph, graph_cut) = self.graph.finish(&first, self.plan.series);
         Ok(History {
             alerts,
@@ -504,6 +529,8 @@ impl Player<'_> {
             last: self.frame.end,
             failed: self.failed,
             failure: self.failure,
+            texts_failed,
+            text_failure,
             is_cut: self.is_cut,
             spans_cut,
             graph,

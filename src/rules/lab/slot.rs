@@ -85,10 +85,12 @@ impl Slot {
     /// It is in this state after the evaluation at `at`.
     pub(super) fn observe(&mut self, at: i64, state: AlertState, value: Option<f64>, frame: &Frame) {
         if self.open.as_ref().map_or(AlertState::Inactive, |span| span.state) != state {
+            // What was pending since before may have fired before as well.
+            let began_before = self.open.as_ref().is_some_and(|span| span.since_before);
             self.close(Some(at), state, frame);
             if state != AlertState::Inactive {
                 let peak = value.unwrap_or(f64::NAN);
-                let since_before = at == frame.first;
+                let since_before = at == frame.first || began_before;
                 self.open = Some(Span { state, from: at, to: None, since_before, peak });
             }
             if state == AlertState::Firing {

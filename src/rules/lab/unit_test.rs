@@ -12,18 +12,20 @@ use std::fmt::Write as _;
 use super::error::Error;
 use super::pieces::Steps;
 use super::play::{Lab, Plan, play};
-use super::scene::Nobody;
+use super::scene::{Nobody, Reader};
 use crate::model::{Labels, METRIC_NAME, Samples, TimeRange, is_stale};
 use crate::promql::script::{histogram_text, number_text};
-use crate::promql::{self, Engine, EngineOptions, Expr, history};
+use crate::promql::{self, Engine, EngineOptions, history};
 use crate::rules::alert::AlertState;
 use crate::rules::batches::ALERT_NAME;
 use crate::rules::evaluate::{Scene, evaluate_each};
 use crate::rules::load::GroupSpec;
 use crate::rules::memory::MemoryBackend;
+use crate::rules::rule::Rule;
 use crate::rules::state::Group;
 use crate::storage::fixed::FixedStorage;
 use crate::storage::{SelectRequest, Watch};
+use crate::util::brief;
 use crate::util::lock::lock;
 
 /// Most series of a test.
@@ -39,7 +41,7 @@ const MAX_PARTS: i64 = 60;
 /// As [`play`]; when nothing fired, or the rule cannot be tested so.
 pub fn unit_test(lab: &Lab<'_>, spec: &GroupSpec, plan: &Plan, rule_file: &str) -> Result<String, Error> {
     let rule = spec.rules.first().ok_or(Error::NothingFired)?;
-    let found = play(lab, rule, &Plan { points: 0, limit: 0, ..*plan })?;
+    let found = play(lab, &rule.without_annotations(), &Plan { points: 0, limit: 0, ..*plan })?;
     // When one began to fire; of one that fired all the time, its last evaluation.
     let fired = found.alerts.iter().flat_map(|alert| {
         let firing = alert.spans.iter().filter(|span| span.state == AlertState::Firing);
@@ -60,11 +62,15 @@ pub fn unit_test(lab: &Lab<'_>, spec: &GroupSpec, plan: &Plan, rule_file: &str) 
         return Err(Error::TestTooLong { most: MAX_POINTS });
     }
     let steps = Steps { first, interval: plan.interval, count };
-    let (series, grid) = series_of(lab, &rule.expr, labels, steps)?;
+    let (series, grid) = series_of(lab, rule, labels, steps)?;
     // Where the time itself matters, it is that of the samples.
     let start = if history::reads_time(&rule.expr)? { first } else { 0 };
     let (steps, grid) = (Steps { first: start, ..steps }, Steps { first: start, ..grid });
-    let expected = expected(lab, spec, plan, (&series, grid), steps);
+    let expected = expected(lab, spec, plan, (&series, grid), steps)?;
+    if !expected.iter().any(|(of_alert, _)| of_alert == labels) {
+        let cause = format!("its points alone do not make {} fire", brief(labels));
+        return Err(Error::TestFails(cause));
+    }
     Ok(written(lab, spec, rule_file, (&series, grid), steps, &expected))
 }
 
@@ -80,21 +86,23 @@ enum Point {
 type Series = BTreeMap<Labels, Vec<Point>>;
 
 /// The series that the query looks at and that have to do with the alert, on the grid.
-fn series_of(lab: &Lab<'_>, expr: &Expr, alert: &Labels, steps: Steps) -> Result<(Series, Steps), Error> {
+fn series_of(lab: &Lab<'_>, rule: &Rule, alert: &Labels, steps: Steps) -> Result<(Series, Steps), Error> {
     let range = TimeRange::new(
         steps.first.saturating_sub(steps.interval).saturating_add(1),
         steps.time(steps.count - 1),
     );
     let querier = lab.source.querier(range).map_err(promql::Error::from)?;
     let watch = |_: usize| !lab.turn.is_over();
+    // What the rule sets says nothing of the series.
+    let is_set = |name: &str| name == ALERT_NAME || rule.labels.iter().any(|(set, _)| set == name);
     let fits = |labels: &Labels| {
         let is_other = |(name, value): (&str, &str)| {
-            name != METRIC_NAME && alert.get(name).is_some_and(|of_alert| of_alert != value)
+            name != METRIC_NAME && !is_set(name) && alert.get(name).is_some_and(|of_alert| of_alert != value)
         };
         !labels.iter().any(is_other)
     };
     let (mut series, mut samples, mut grid) = (Series::new(), Samples::new(), None);
-    for matchers in promql::selectors(expr)? {
+    for matchers in promql::selectors(&rule.expr)? {
         let request = SelectRequest { watch: Watch(&watch), ..SelectRequest::new(&matchers, range) };
         let set = querier.select(&request).map_err(promql::Error::from)?;
         for index in 0..set.len() {
@@ -149,13 +157,16 @@ fn on_grid(samples: &Samples, steps: Steps) -> Vec<Point> {
 }
 
 /// The alerts that fire at the last step, by labels, with their annotations.
+///
+/// # Errors
+/// When an evaluation fails or the time is over.
 fn expected(
     lab: &Lab<'_>,
     spec: &GroupSpec,
     plan: &Plan,
     (series, grid): (&Series, Steps),
     steps: Steps,
-) -> Vec<(Labels, Labels)> {
+) -> Result<Vec<(Labels, Labels)>, Error> {
     let mut storage = FixedStorage::new();
     for (labels, points) in series {
         for (step, point) in points.iter().enumerate() {
@@ -174,13 +185,15 @@ fn expected(
         features: lab.engine.options().features.clone(),
         ..EngineOptions::default()
     });
-    let backend = MemoryBackend::new(engine, storage);
-    let group = Group::new(spec.clone(), false);
+    let memory = MemoryBackend::new(engine, storage);
+    let backend = Reader { engine: memory.engine(), source: &memory, turn: lab.turn, written: Some(&memory) };
+    let (group, nobody) = (Group::new(spec.clone(), false), Nobody::default());
     for step in 0..steps.count {
+        lab.turn.check()?;
         let at = steps.time(step);
         let scene = Scene {
             backend: &backend,
-            listener: &Nobody,
+            listener: &nobody,
             external: lab.external,
             at,
             offset: plan.offset,
@@ -189,17 +202,26 @@ fn expected(
             now_ms: at,
             stop: &lab.turn.stop,
         };
-        evaluate_each(&group.rules, &[0], &scene);
+        for result in evaluate_each(&group.rules, &[0], &scene) {
+            lab.turn.check()?;
+            result.map_err(|error| Error::TestFails(format!("an evaluation fails: {error}")))?;
+        }
     }
-    let Some(state) = group.rules.first() else { return Vec::new() };
+    let Some(state) = group.rules.first() else { return Ok(Vec::new()) };
     let now = lock(&state.now);
     let firing = now.alerts.active().into_iter().filter(|alert| alert.state == AlertState::Firing);
-    firing.map(|alert| (alert.labels.clone(), alert.annotations.clone())).collect()
+    Ok(firing.map(|alert| (alert.labels.clone(), alert.annotations.clone())).collect())
 }
 
-/// A text as YAML has it: every JSON string is one.
+/// A text as YAML has it: every JSON string is one, once what YAML does not let through is escaped.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let is_refused = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
+    let text = serde_json::Value::from(text).to_string();
+    if !text.contains(is_refused) {
+        return text;
+    }
+    let escaped = |c: char| if is_refused(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    text.chars().map(escaped).collect()
 }
 
 fn seconds(ms: i64) -> String {
@@ -225,7 +247,7 @@ fn written(
     }
     if !lab.external.labels.is_empty() {
         let _ = writeln!(out, "    external_labels:");
-        write_pairs(&mut out, 6, &lab.external.labels, &[]);
+        write_pairs(&mut out, 6, &lab.external.labels, "");
     }
     let _ = writeln!(out, "    external_url: {}", quoted(&lab.external.url));
     let _ = writeln!(out, "    input_series:{}", if series.is_empty() { " []" } else { "" });
@@ -244,17 +266,23 @@ fn written(
     for (labels, annotations) in expected {
         let own = labels.iter().filter(|(name, _)| *name != ALERT_NAME).count();
         let _ = writeln!(out, "          - exp_labels:{}", if own == 0 { " {}" } else { "" });
-        write_pairs(&mut out, 14, labels, &[ALERT_NAME]);
-        if !annotations.is_empty() {
+        write_pairs(&mut out, 14, labels, ALERT_NAME);
+        // Those that expand to nothing are expected too.
+        let names = spec.rules.first().and_then(|rule| rule.alerting.as_ref());
+        let names = names.map(|alerting| alerting.annotations.as_slice()).unwrap_or_default();
+        if !names.is_empty() {
             let _ = writeln!(out, "            exp_annotations:");
-            write_pairs(&mut out, 14, annotations, &[]);
+        }
+        for (name, _) in names {
+            let value = annotations.get(name).unwrap_or_default();
+            let _ = writeln!(out, "              {}: {}", quoted(name), quoted(value));
         }
     }
     out
 }
 
-fn write_pairs(out: &mut String, indent: usize, labels: &Labels, without: &[&str]) {
-    for (name, value) in labels.iter().filter(|(name, _)| !without.contains(name)) {
+fn write_pairs(out: &mut String, indent: usize, labels: &Labels, without: &str) {
+    for (name, value) in labels.iter().filter(|(name, _)| *name != without) {
         let _ = writeln!(out, "{:indent$}{}: {}", "", quoted(name), quoted(value));
     }
 }
@@ -313,10 +341,40 @@ mod tests {
     }
 
     #[test]
+    fn evaluations_end_with_the_time_of_the_request() {
+        use crate::config::parse_rule_file;
+        use crate::lanes::Turn;
+        use crate::rules::evaluate::External;
+        let text = "groups: [{name: g, rules: [{alert: A, expr: vector(1)}]}]";
+        let file = parse_rule_file(text, "f").expect("a rule file");
+        let every = std::time::Duration::from_secs(1);
+        let groups = crate::rules::load::compile(&file, every, &promql::Features::default(), &mut Vec::new());
+        let (engine, external, turn) =
+            (Engine::new(EngineOptions::default()), External::default(), Turn::default());
+        let storage = FixedStorage::new();
+        let lab = Lab { engine: &engine, source: &storage, external: &external, turn: &turn };
+        let (start, end, interval) = (0, 1_000, 1_000);
+        let plan = Plan { start, end, interval, offset: 0, limit: 0, alerts: 1, series: 0, points: 0 };
+        let (series, steps) = (Series::new(), Steps { first: 0, interval, count: 2 });
+        let result = || expected(&lab, &groups[0], &plan, (&series, steps), steps);
+        assert_eq!(result().expect("in time").len(), 1);
+        turn.stop.stop();
+        assert!(matches!(result(), Err(Error::Late(_))));
+    }
+
+    #[test]
     fn names_that_need_quotes_have_them() {
         let labels = Labels::from_pairs([(METRIC_NAME, "a.b"), ("c d", "e\"f"), ("g", "h")]);
         assert_eq!(series_text(&labels), "{\"a.b\", \"c d\"=\"e\\\"f\", g=\"h\"}");
         assert_eq!(series_text(&Labels::from_pairs([(METRIC_NAME, "up"), ("g", "h")])), "up{g=\"h\"}");
+    }
+
+    #[test]
+    fn characters_that_yaml_refuses_are_escaped() {
+        assert_eq!(
+            quoted("a\u{85}\u{7f}\u{2028}\u{feff}\u{e4}\n"),
+            "\"a\\u0085\\u007f\\u2028\\ufeff\u{e4}\\n\""
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::rules::object;
 use crate::config::{self, Place, RuleFile, RuleGroup, RuleKind, RuleSpec};
 use crate::lanes::Turn;
 use crate::promql::Features;
-use crate::rules::lab::compare::{Compared, Outcome, Settings, compare};
+use crate::rules::lab::compare::{Compared, Comparison, Outcome, Settings, compare};
 use crate::rules::lab::error::Error;
 use crate::rules::lab::graph::GraphSeries;
 use crate::rules::lab::history::{AlertHistory, Span, Totals};
@@ -42,6 +42,10 @@ const MAX_POINTS: usize = 2_000;
 
 /// What a unit test calls the file of its rule.
 const RULE_FILE: &str = "lab.rules.yml";
+
+/// Told with a unit test of a group whose rules look back as the configuration says.
+const OFFSET_LEFT_OUT: &str =
+    "the test is made without global.rule_query_offset, of which unit tests know nothing";
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
@@ -81,9 +85,10 @@ pub async fn unit_test(State(state): Shared, params: Params) -> Result<Response,
     let body = state.run_in(&lane, state.query_timeout, move |state, turn| {
         let spec = single(&params, state)?;
         let range = Range::of(&params, state, spec.interval)?;
-        let plan = Plan { alerts: MAX_ALERTS, ..range.plan(&params, offset_of(&spec, state), 0)? };
+        let (offset, warnings) = offset_of_test(&spec, offset_of(&spec, state));
+        let plan = Plan { alerts: MAX_ALERTS, ..range.plan(&params, offset, 0)? };
         let test = with_lab(state, turn, |lab| make_unit_test(lab, &spec, &plan, RULE_FILE))?;
-        Success::new(json!({ "ruleFile": RULE_FILE, "test": test })).to_body()
+        Success { data: json!({ "ruleFile": RULE_FILE, "test": test }), warnings }.to_body()
     });
     body.await.map(json_response)
 }
@@ -98,32 +103,17 @@ fn compared(params: &Params, state: &ApiState, turn: &Turn) -> Result<Vec<u8>, A
     let file = config::parse_rule_file(params.get("rules").unwrap_or_default(), "rules")
         .map_err(|error| ApiError::parameter("rules", error))?;
     let proposed = compiled(&file, interval, &state.engine.options().features)?;
-    let named = params.get("file");
-    let mut current = state.rules.specs();
-    // Recording rules of all files are there; groups are those of one file if it is named.
-    let alerts_of = |spec: &GroupSpec| named.is_none_or(|file| spec.file == file);
-    for spec in current.iter_mut().filter(|spec| !alerts_of(spec)) {
-        spec.rules.retain(|rule| rule.alerting.is_none());
-    }
+    let current = state.rules.specs();
     let plan = Plan { alerts: MAX_ALERTS, points: 0, ..range.plan(params, 0, 0)? };
     let settings = Settings {
         plan,
         offset: ms(state.config.load().global.rule_query_offset),
         current: &current,
         proposed: &proposed,
+        file: params.get("file"),
     };
     let comparison = with_lab(state, turn, |lab| compare(lab, &settings))?;
-    let missing = comparison.missing.iter();
-    let mut warnings: Vec<String> =
-        missing.map(|(name, why)| format!("the new series {name:?} could not be evaluated: {why}")).collect();
-    let outcomes = comparison.rules.iter().flat_map(|rule| rule.current.iter().chain(&rule.proposed));
-    let histories = outcomes.filter_map(|outcome| outcome.history.as_ref().ok());
-    if histories.clone().any(|history| history.is_cut || history.alerts.len() < history.alert_count) {
-        warnings.push("there are more alerts than are compared: figures are of the first ones".to_owned());
-    }
-    if histories.clone().any(|history| history.failed > 0) {
-        warnings.push("some evaluations failed; see failedEvaluations".to_owned());
-    }
+    let warnings = comparison_warnings(&comparison);
     let rules: Vec<Value> = comparison.rules.iter().map(|rule| compared_json(rule, &range)).collect();
     let data = json!({
         "start": Seconds::of(range.start),
@@ -133,6 +123,31 @@ fn compared(params: &Params, state: &ApiState, turn: &Turn) -> Result<Vec<u8>, A
         "missing": comparison.missing.iter().map(|(name, why)| json!({ "name": name, "error": why })).collect::<Vec<_>>(),
     });
     Success { data, warnings }.to_body()
+}
+
+fn comparison_warnings(comparison: &Comparison) -> Vec<String> {
+    let missing = comparison.missing.iter();
+    let missing = missing.map(|(name, why)| format!("the new series {name:?} could not be evaluated: {why}"));
+    let mut warnings: Vec<String> = comparison.warnings.iter().cloned().chain(missing).collect();
+    let outcomes = comparison.rules.iter().flat_map(|rule| rule.current.iter().chain(&rule.proposed));
+    let summaries = outcomes.filter_map(|outcome| outcome.summary.as_ref().ok());
+    if summaries.clone().any(|summary| summary.is_cut) {
+        warnings.push("there are more alerts than are compared: figures are of the first ones".to_owned());
+    }
+    let spans: u64 = summaries.clone().map(|summary| summary.spans_cut).sum();
+    if spans > 0 {
+        warnings.push(format!(
+            "{spans} spans are in the totals and not compared: too few firings are counted for both and for one alone"
+        ));
+    }
+    if summaries.clone().any(|summary| summary.failed > 0) {
+        warnings.push("some evaluations failed; see failedEvaluations".to_owned());
+    }
+    let texts: u64 = summaries.map(|summary| summary.texts_failed).sum();
+    if texts > 0 {
+        warnings.push(format!("{texts} labels could not be expanded"));
+    }
+    warnings
 }
 
 fn compared_json(rule: &Compared, range: &Range) -> Value {
@@ -150,14 +165,14 @@ fn compared_json(rule: &Compared, range: &Range) -> Value {
 
 fn outcome_json(outcome: &Outcome, range: &Range) -> Value {
     let rule = rule_json(&outcome.rule);
-    match &outcome.history {
+    match &outcome.summary {
         Err(error) => json!({ "rule": rule, "error": error }),
-        Ok(history) => json!({
+        Ok(summary) => json!({
             "rule": rule,
-            "evaluations": history.evaluations,
-            "failedEvaluations": history.failed,
-            "alertCount": history.alert_count,
-            "totals": TotalsReply::new(&history.totals, history.last.saturating_sub(range.start)),
+            "evaluations": summary.evaluations,
+            "failedEvaluations": summary.failed,
+            "alertCount": summary.alert_count,
+            "totals": TotalsReply::new(&summary.totals, summary.last.saturating_sub(range.start)),
         }),
     }
 }
@@ -226,6 +241,13 @@ fn count(params: &Params, name: &'static str, default: usize, most: usize) -> Re
 
 fn offset_of(spec: &GroupSpec, state: &ApiState) -> i64 {
     ms(spec.query_offset.unwrap_or(state.config.load().global.rule_query_offset))
+}
+
+/// The offset with which a unit test is made, in milliseconds, and what there is to say about it: unit tests know the
+/// group, and not the configuration.
+fn offset_of_test(spec: &GroupSpec, of_server: i64) -> (i64, Vec<String>) {
+    let offset = ms(spec.query_offset.unwrap_or_default());
+    (offset, if offset == of_server { Vec::new() } else { vec![OFFSET_LEFT_OUT.to_owned()] })
 }
 
 /// The rule of the parameters: one that is written there, or one that is loaded.
@@ -311,6 +333,12 @@ fn warnings(history: &History) -> Vec<String> {
     if history.failed > 0 {
         let why = history.failure.as_deref().unwrap_or_default();
         warnings.push(format!("{} evaluations failed, the last one for this reason: {why}", history.failed));
+    }
+    if history.texts_failed > 0 {
+        let (count, why) = (history.texts_failed, &history.text_failure);
+        warnings.push(format!(
+            "{count} labels or annotations could not be expanded, the last one for this reason: {why}"
+        ));
     }
     warnings
 }
@@ -472,5 +500,60 @@ impl SeriesReply {
         let points = series.points.iter();
         let values = points.map(|(time, value)| (Seconds::of(*time), number_text(*value))).collect();
         Self { metric: object(&series.labels), values }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::lab::compare::Summary;
+
+    fn group(settings: &str) -> GroupSpec {
+        let text = format!("groups: [{{name: g, {settings}rules: [{{alert: A, expr: x}}]}}]");
+        let file = config::parse_rule_file(&text, "f").expect("a rule file");
+        compiled(&file, Duration::from_secs(15), &Features::default()).expect("valid").remove(0)
+    }
+
+    #[test]
+    fn unit_tests_have_the_offset_of_the_group_alone() {
+        let told = |settings: &str, of_server| {
+            let (offset, warnings) = offset_of_test(&group(settings), of_server);
+            (offset, warnings.len())
+        };
+        assert_eq!(told("", 0), (0, 0));
+        assert_eq!(told("", 60_000), (0, 1));
+        assert_eq!(told("query_offset: 30s, ", 30_000), (30_000, 0));
+    }
+
+    #[test]
+    fn what_is_not_compared_is_told() {
+        let summary = Summary {
+            totals: Totals::default(),
+            alert_count: 1,
+            evaluations: 1,
+            last: 0,
+            failed: 0,
+            is_cut: false,
+            spans_cut: 3,
+            texts_failed: 0,
+        };
+        let comparison = |summary: Summary| Comparison {
+            rules: vec![Compared {
+                group: "g".to_owned(),
+                alert: "A".to_owned(),
+                current: None,
+                proposed: Some(Outcome { rule: group("").rules.remove(0), summary: Ok(summary) }),
+                is_same: false,
+                both: 0,
+                only_current: 0,
+                only_proposed: 0,
+            }],
+            recorded: Vec::new(),
+            missing: Vec::new(),
+            warnings: vec!["first".to_owned()],
+        };
+        let warnings = comparison_warnings(&comparison(summary.clone()));
+        assert!(warnings.len() == 2 && warnings[1].starts_with("3 spans"), "{warnings:?}");
+        assert_eq!(comparison_warnings(&comparison(Summary { spans_cut: 0, ..summary })), ["first"]);
     }
 }

@@ -20,17 +20,14 @@ const DEFAULT_RANGE_MS: i64 = 24 * 3_600_000;
 
 /// `GET|POST /alerts/timeline`
 pub async fn timeline(State(state): State<Arc<ApiState>>, params: Params) -> Result<Response, ApiError> {
-    let end = params.time("end")?.unwrap_or_else(|| state.clock.now_ms());
-    let start = params.time("start")?.unwrap_or_else(|| end.saturating_sub(DEFAULT_RANGE_MS));
-    if end < start {
-        return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
-    }
+    let range = range(params.time("start")?, params.time("end")?, state.clock.now_ms())?;
+    let (start, end) = (range.start, range.end);
     let states = states(&params)?;
     let lane = state.lanes.queries.clone();
     let body = state.run_in(&lane, state.query_timeout, move |state, turn| {
         let names: Vec<String> = params.all("alertname").map(str::to_owned).collect();
         let wanted = Wanted {
-            range: TimeRange::new(start, end),
+            range,
             lookback: state.engine.options().lookback_ms,
             names: &names,
             states: &states,
@@ -40,6 +37,16 @@ pub async fn timeline(State(state): State<Arc<ApiState>>, params: Params) -> Res
         Success { warnings: warnings(&timeline), data: reply(&timeline, start, end) }.to_body()
     });
     body.await.map(json_response)
+}
+
+/// The range of a request at `now`, all in milliseconds. Nothing is known of what is to come.
+fn range(start: Option<i64>, end: Option<i64>, now: i64) -> Result<TimeRange, ApiError> {
+    let end = end.map_or(now, |end| end.min(now));
+    let start = start.unwrap_or_else(|| end.saturating_sub(DEFAULT_RANGE_MS));
+    if end < start {
+        return Err(ApiError::parameter("end", "end timestamp and now must not be before start time"));
+    }
+    Ok(TimeRange::new(start, end))
 }
 
 fn states(params: &Params) -> Result<Vec<AlertState>, ApiError> {
@@ -97,4 +104,19 @@ fn alert_json(alert: &AlertTimeline) -> Value {
         json
     });
     json!({ "labels": object(&alert.labels), "spans": spans.collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_end_now_at_the_latest() {
+        const NOW: i64 = 10 * DEFAULT_RANGE_MS;
+        let of = |start, end| range(start, end, NOW).ok().map(|range| (range.start, range.end));
+        assert_eq!(of(None, None), Some((NOW - DEFAULT_RANGE_MS, NOW)));
+        assert_eq!(of(Some(5), Some(NOW + 1)), Some((5, NOW)));
+        assert_eq!(of(Some(5), Some(7)), Some((5, 7)));
+        assert_eq!(of(Some(NOW + 1), Some(NOW + 2)), None);
+    }
 }

@@ -127,6 +127,8 @@ export interface RuleGroup {
   file: string;
   /** Seconds. */
   interval: number;
+  /** Most series or alerts of a rule; 0 is no limit. */
+  limit?: number;
   rules: Rule[];
   /** Seconds. */
   evaluationTime?: number;

@@ -11,7 +11,7 @@ import { Annotations, Hint, QueryProblem } from '../query/Messages';
 import { RangeInput } from '../query/RangeInput';
 import { TimeInput } from '../query/TimeInput';
 import { More, useWindow } from '../rules/parts';
-import { labOf } from './labState';
+import { type LabState, labOf } from './labState';
 import type { TabProps } from './RuleTab';
 import { sessionText } from './sessionText';
 import type { ComparedRule, Comparison, Outcome } from './types';
@@ -48,7 +48,7 @@ function Side({ outcome }: { outcome: Outcome | null }) {
   );
 }
 
-function Row({ rule }: { rule: ComparedRule }) {
+function Row({ rule, lab }: { rule: ComparedRule; lab: LabState }) {
   const tried = (rule.proposed ?? rule.current)!.rule;
   const state = verdict(rule);
   return (
@@ -58,7 +58,7 @@ function Row({ rule }: { rule: ComparedRule }) {
         <div className="ek-dimmed ek-small">
           {rule.group}, {state}
         </div>
-        <Anchor component={Link} inherit to={labOf(tried)} className="ek-small">
+        <Anchor component={Link} inherit to={labOf(tried, undefined, lab)} className="ek-small">
           Try in the lab<span className="ek-visually-hidden"> {rule.alert}</span>
         </Anchor>
       </Table.Td>
@@ -81,7 +81,7 @@ function Row({ rule }: { rule: ComparedRule }) {
   );
 }
 
-function Compared({ data }: { data: Comparison }) {
+function Compared({ data, lab }: { data: Comparison; lab: LabState }) {
   const shown = useWindow(ROWS_AT_FIRST, MORE_ROWS, String(data.start));
   const sum = (of: (rule: ComparedRule) => number) => data.rules.reduce((total, rule) => total + of(rule), 0);
   if (data.rules.length === 0)
@@ -108,7 +108,7 @@ function Compared({ data }: { data: Comparison }) {
         <Table.Tbody>
           {data.rules.slice(0, shown.limit).map((rule, index) => (
             // biome-ignore lint/suspicious/noArrayIndexKey: rules of a group may have the same name.
-            <Row key={`${index} ${rule.alert}`} rule={rule} />
+            <Row key={`${index} ${rule.alert}`} rule={rule} lab={lab} />
           ))}
         </Table.Tbody>
       </Table>
@@ -169,7 +169,7 @@ export function FileTab({ lab, change }: TabProps) {
       </Group>
       {error && <QueryProblem error={error} />}
       {data && <Annotations warnings={data.warnings} infos={data.infos} />}
-      {data && <Compared data={data.data} />}
+      {data && <Compared data={data.data} lab={lab} />}
     </Paper>
   );
 }

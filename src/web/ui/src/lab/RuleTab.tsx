@@ -10,7 +10,7 @@ import { ErrorBoundary } from '../shell/ErrorBoundary';
 import { ExprEditor } from '../shell/pages';
 import { DurationInput } from './DurationInput';
 import { LabelsInput } from './LabelsInput';
-import type { LabState } from './labState';
+import { type LabState, limitOf } from './labState';
 import { Played } from './Played';
 import { useBacktest } from './useBacktest';
 
@@ -94,6 +94,27 @@ export function RuleTab({ lab, change }: TabProps) {
           empty={null}
           placeholder="configured"
           onChange={(intervalMs) => change({ intervalMs })}
+        />
+        <DurationInput
+          label="query_offset"
+          name="lab-offset"
+          valueMs={lab.offsetMs}
+          empty={null}
+          placeholder="configured"
+          onChange={(offsetMs) => change({ offsetMs })}
+        />
+        <TextInput
+          key={lab.limit}
+          label="limit"
+          w={90}
+          inputMode="numeric"
+          placeholder="none"
+          defaultValue={lab.limit === 0 ? '' : lab.limit}
+          data-testid="lab-limit"
+          onBlur={(event) => change({ limit: limitOf(event.currentTarget.value.trim()) })}
+          onKeyDown={(event) =>
+            event.key === 'Enter' && change({ limit: limitOf(event.currentTarget.value.trim()) })
+          }
         />
         <LabelsInput labels={lab.labels} onChange={(labels) => change({ labels })} />
       </Group>

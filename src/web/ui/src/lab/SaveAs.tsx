@@ -4,7 +4,7 @@ import { useMutation } from '@tanstack/react-query';
 import { useEffect } from 'react';
 import { apiPost } from '../api/client';
 import { copyText } from '../lib/clipboard';
-import { QueryProblem } from '../query/Messages';
+import { Annotations, QueryProblem } from '../query/Messages';
 import type { LabState } from './labState';
 import { ruleFile } from './ruleFile';
 import type { Backtest } from './types';
@@ -53,7 +53,10 @@ export function SaveAs({ lab, data }: { lab: LabState; data: Backtest }) {
       <div className="ek-lab-files">
         <Text title="lab.rules.yml" name="rule-yaml" text={ruleFile(lab)} />
         {test.data ? (
-          <Text title="lab.test.yml" name="test-yaml" text={test.data.data.test} />
+          <div>
+            <Text title="lab.test.yml" name="test-yaml" text={test.data.data.test} />
+            <Annotations warnings={test.data.warnings} infos={test.data.infos} />
+          </div>
         ) : (
           <div>
             <Button
@@ -66,7 +69,8 @@ export function SaveAs({ lab, data }: { lab: LabState; data: Backtest }) {
             </Button>
             <p className="ek-dimmed ek-small">
               It holds the samples around one firing. Run it with{' '}
-              <code>emberkeep test rules lab.test.yml</code> or <code>promtool test rules lab.test.yml</code>.
+              <code>emberkeep test rules lab.test.yml</code> or <code>promtool test rules lab.test.yml</code>{' '}
+              (promtool 3).
             </p>
           </div>
         )}

@@ -17,6 +17,8 @@ describe('the address of the lab', () => {
       rangeMs: 86_400_000,
       endMs: Date.UTC(2026, 2, 1, 12),
       intervalMs: 15_000,
+      offsetMs: 0,
+      limit: 7,
     };
     expect(decodeLab(new URLSearchParams(encodeLab(state).toString()))).toEqual(state);
   });
@@ -33,6 +35,16 @@ describe('the address of the lab', () => {
       alert: 'A',
       expr: 'up == 0',
       forMs: 60_000,
+    });
+    const range = { rangeMs: 3_600_000, endMs: Date.UTC(2026, 2, 1) };
+    const group = { interval: 15, limit: 5 };
+    expect(decodeLab(new URLSearchParams(labOf({ name: 'A', query: 'up' }, group, range).search))).toEqual({
+      ...FIRST_LAB,
+      ...range,
+      alert: 'A',
+      expr: 'up',
+      intervalMs: 15_000,
+      limit: 5,
     });
   });
 });

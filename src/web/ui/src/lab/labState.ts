@@ -18,6 +18,10 @@ export interface LabState {
   endMs: number | null;
   /** Null is that of the configuration. */
   intervalMs: number | null;
+  /** How far back the group looks; null is that of the configuration. */
+  offsetMs: number | null;
+  /** Most alerts of the rule; 0 is no limit. */
+  limit: number;
 }
 
 const DAY = 24 * 3_600_000;
@@ -33,11 +37,18 @@ export const FIRST_LAB: LabState = {
   rangeMs: 7 * DAY,
   endMs: null,
   intervalMs: null,
+  offsetMs: null,
+  limit: 0,
 };
 
 function durationOf(text: string | null): number | null {
   const value = parseDuration(text ?? '');
   return value !== null && value > 0 ? value : null;
+}
+
+/** The limit of a group; what is no number is none. */
+export function limitOf(text: string | null): number {
+  return /^\d{1,9}$/.test(text ?? '') ? Number(text) : 0;
 }
 
 function labelsOf(text: string | null): Labels {
@@ -64,6 +75,8 @@ export function decodeLab(params: URLSearchParams): LabState {
     rangeMs: durationOf(params.get('range')) ?? FIRST_LAB.rangeMs,
     endMs: parseTime(params.get('end') ?? '', 'utc'),
     intervalMs: durationOf(params.get('interval')),
+    offsetMs: parseDuration(params.get('query_offset') ?? ''),
+    limit: limitOf(params.get('limit')),
   };
 }
 
@@ -82,20 +95,29 @@ export function encodeLab(state: LabState): URLSearchParams {
   put('range', formatDuration(state.rangeMs), state.rangeMs === FIRST_LAB.rangeMs);
   if (state.endMs !== null) params.set('end', formatTime(state.endMs, 'utc'));
   if (state.intervalMs !== null) params.set('interval', formatDuration(state.intervalMs));
+  if (state.offsetMs !== null) params.set('query_offset', formatDuration(state.offsetMs));
+  put('limit', String(state.limit), state.limit === 0);
   return params;
 }
 
-/** Where a rule is tried: the address of the lab with it. */
-export function labOf(rule: {
-  name: string;
-  query: string;
-  duration?: number;
-  keepFiringFor?: number;
-  labels?: Labels;
-  annotations?: Labels;
-}) {
+/** Where a rule is tried: the address of the lab with it, as its group evaluates it, over a range if one is said. */
+export function labOf(
+  rule: {
+    name: string;
+    query: string;
+    duration?: number;
+    keepFiringFor?: number;
+    labels?: Labels;
+    annotations?: Labels;
+  },
+  group?: { interval: number; limit?: number },
+  range?: { rangeMs: number; endMs: number | null },
+) {
   const state: LabState = {
     ...FIRST_LAB,
+    ...(range && { rangeMs: range.rangeMs, endMs: range.endMs }),
+    intervalMs: group ? Math.round(group.interval * 1000) : null,
+    limit: group?.limit ?? 0,
     expr: rule.query,
     alert: rule.name,
     forMs: (rule.duration ?? 0) * 1000,

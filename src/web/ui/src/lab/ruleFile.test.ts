@@ -28,10 +28,20 @@ describe('a rule as a file', () => {
 `);
   });
 
+  it('escapes what YAML does not let through', () => {
+    const text = ruleFile({ ...FIRST_LAB, expr: 'x\n\u0085', labels: { a: '\u2028\ufeffä\u007f' } });
+    expect(text).toContain('expr: "x\\n\\u0085"');
+    expect(text).toContain('a: "\\u2028\\ufeffä\\u007f"');
+  });
+
   it('leaves out what is not said', () => {
-    expect(ruleFile({ ...FIRST_LAB, expr: 'up\n  == 0', intervalMs: 15_000 })).toBe(`groups:
+    expect(
+      ruleFile({ ...FIRST_LAB, expr: 'up\n  == 0', intervalMs: 15_000, offsetMs: 60_000, limit: 3 }),
+    ).toBe(`groups:
   - name: lab
     interval: 15s
+    query_offset: 1m
+    limit: 3
     rules:
       - alert: Lab
         expr: |-

@@ -3,8 +3,12 @@ import { formatDuration } from '../lib/duration';
 import type { Labels } from '../lib/series';
 import type { LabState } from './labState';
 
-/** A text as YAML has it: every JSON string is one. */
-const quoted = (text: string) => JSON.stringify(text);
+/** A text as YAML has it: every JSON string is one, once what YAML does not let through is escaped. */
+const quoted = (text: string) =>
+  JSON.stringify(text).replace(
+    /[\p{Cc}\u2028\u2029\ufeff]/gu,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 
 const PLAIN = /^[A-Za-z_][A-Za-z0-9_.-]*$/;
 /** Words that YAML takes for something else than text. */
@@ -23,7 +27,8 @@ function pairs(name: string, labels: Labels): string[] {
 
 /** The query as a block where it has several lines. */
 function exprLines(expr: string): string[] {
-  if (!expr.includes('\n') || /^\s|\t/.test(expr)) return [`        expr: ${quoted(expr)}`];
+  if (!expr.includes('\n') || /^\s|(?!\n)[\p{Cc}\u2028\u2029\ufeff]/u.test(expr))
+    return [`        expr: ${quoted(expr)}`];
   return ['        expr: |-', ...expr.split('\n').map((line) => `          ${line}`.trimEnd())];
 }
 
@@ -32,6 +37,8 @@ export function ruleFile(lab: LabState): string {
     'groups:',
     '  - name: lab',
     ...(lab.intervalMs === null ? [] : [`    interval: ${formatDuration(lab.intervalMs)}`]),
+    ...(lab.offsetMs === null ? [] : [`    query_offset: ${formatDuration(lab.offsetMs)}`]),
+    ...(lab.limit === 0 ? [] : [`    limit: ${lab.limit}`]),
     '    rules:',
     `      - alert: ${scalar(lab.alert === '' ? 'Lab' : lab.alert)}`,
     ...exprLines(lab.expr),

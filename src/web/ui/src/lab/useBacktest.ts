@@ -23,17 +23,20 @@ export function paramsOf(lab: LabState, nowMs: number): Params {
     start: (endMs - lab.rangeMs) / 1000,
     end: endMs / 1000,
     interval: lab.intervalMs === null ? undefined : lab.intervalMs / 1000,
+    query_offset: lab.offsetMs === null ? undefined : lab.offsetMs / 1000,
+    limit: lab.limit === 0 ? undefined : lab.limit,
     points: POINTS,
     alerts: ALERTS,
   };
 }
 
 export function useBacktest(lab: LabState, run: number) {
-  const { expr, alert, forMs, keepMs, labels, annotations, rangeMs, endMs, intervalMs } = lab;
+  const { expr, alert, forMs, keepMs, labels, annotations, rangeMs, endMs, intervalMs, offsetMs, limit } =
+    lab;
   return useQuery({
     queryKey: [
       'backtest',
-      { expr, alert, forMs, keepMs, labels, annotations, rangeMs, endMs, intervalMs },
+      { expr, alert, forMs, keepMs, labels, annotations, rangeMs, endMs, intervalMs, offsetMs, limit },
       run,
     ],
     queryFn: ({ signal }) => apiPost<Backtest>('rules/backtest', paramsOf(lab, Date.now()), signal),

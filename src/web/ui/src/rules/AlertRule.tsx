@@ -141,7 +141,7 @@ export function AlertRule({ shown, nowMs, order, filterKey, isOpen, onToggle }: 
       {isOpen && (
         <>
           <div className="ek-rule-body">
-            <Expression expr={rule.query} name={rule.name} lab={labOf(rule)} />
+            <Expression expr={rule.query} name={rule.name} lab={labOf(rule, group)} />
             <RuleFacts rule={rule} nowMs={nowMs} />
             {rule.lastError && <div className="ek-target-error">{rule.lastError}</div>}
             {/* Without alerts there is nothing to fill in: the annotations as they are written. */}

@@ -44,7 +44,7 @@ function Took({ seconds, isSlow = false }: { seconds: number | undefined; isSlow
   );
 }
 
-function RuleRow({ rule, nowMs }: { rule: Rule; nowMs: number }) {
+function RuleRow({ rule, group, nowMs }: { rule: Rule; group: RuleGroup; nowMs: number }) {
   const health = healthOf(rule);
   const labels = rule.labels ?? {};
   const holds =
@@ -67,7 +67,7 @@ function RuleRow({ rule, nowMs }: { rule: Rule; nowMs: number }) {
         <Expression
           expr={rule.query}
           name={rule.name}
-          {...(rule.type === 'alerting' ? { lab: labOf(rule) } : {})}
+          {...(rule.type === 'alerting' ? { lab: labOf(rule, group) } : {})}
         />
         {(holds.some(([, value]) => (value ?? 0) > 0) || Object.keys(labels).length > 0) && (
           <div className="ek-rule-facts">
@@ -153,7 +153,7 @@ export function RuleGroupView({ shown, nowMs, filterKey, isCollapsed, onToggle }
           <Table.Tbody>
             {rules.slice(0, limited.limit).map((rule, index) => (
               // biome-ignore lint/suspicious/noArrayIndexKey: rules of a group may have the same name.
-              <RuleRow key={`${index} ${rule.name}`} rule={rule} nowMs={nowMs} />
+              <RuleRow key={`${index} ${rule.name}`} rule={rule} group={group} nowMs={nowMs} />
             ))}
           </Table.Tbody>
         </Table>

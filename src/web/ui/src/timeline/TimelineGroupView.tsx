@@ -2,7 +2,7 @@
 import { Anchor, Paper } from '@mantine/core';
 import { type PointerEvent, type ReactNode, useRef, useState } from 'react';
 import { Link } from 'react-router';
-import type { Rule } from '../api/types';
+import type { Rule, RuleGroup } from '../api/types';
 import { labOf } from '../lab/labState';
 import { Strip } from '../lab/Strip';
 import type { TimelineGroup } from '../lab/types';
@@ -26,11 +26,16 @@ interface Props {
   start: number;
   end: number;
   /** The rule of that name, if it is loaded. */
-  rule: Rule | undefined;
+  loaded: { rule: Rule; of: RuleGroup } | undefined;
   onZoom(start: number, end: number): void;
 }
 
-function Zoomable({ start, end, onZoom, children }: Omit<Props, 'group' | 'rule'> & { children: ReactNode }) {
+function Zoomable({
+  start,
+  end,
+  onZoom,
+  children,
+}: Omit<Props, 'group' | 'loaded'> & { children: ReactNode }) {
   const [selection, setSelection] = useState<[from: number, to: number] | null>(null);
   const area = useRef<HTMLDivElement>(null);
   const shareOf = (event: PointerEvent) => {
@@ -71,7 +76,7 @@ function Zoomable({ start, end, onZoom, children }: Omit<Props, 'group' | 'rule'
   );
 }
 
-function Links({ rule, start, end }: { rule: Rule; start: number; end: number }) {
+function Links({ rule, of, start, end }: { rule: Rule; of: RuleGroup; start: number; end: number }) {
   const range = { endMs: Math.round(end) * 1000, rangeMs: Math.max(1, Math.round(end - start)) * 1000 };
   const graph = encodePanels([{ ...newPanel(), ...range, expr: rule.query, tab: 'graph' }]);
   return (
@@ -84,14 +89,14 @@ function Links({ rule, start, end }: { rule: Rule; start: number; end: number })
       >
         Graph<span className="ek-visually-hidden"> of {rule.name}</span>
       </Anchor>
-      <Anchor component={Link} inherit to={labOf(rule)} data-testid="timeline-lab">
+      <Anchor component={Link} inherit to={labOf(rule, of, range)} data-testid="timeline-lab">
         Try in the lab<span className="ek-visually-hidden"> {rule.name}</span>
       </Anchor>
     </div>
   );
 }
 
-export function TimelineGroupView({ group, start, end, rule, onZoom }: Props) {
+export function TimelineGroupView({ group, start, end, loaded, onZoom }: Props) {
   const zone = useStore(zoneStore);
   const shown = useWindow(ALERTS_AT_FIRST, MORE_ALERTS, group.alertname);
   return (
@@ -109,7 +114,7 @@ export function TimelineGroupView({ group, start, end, rule, onZoom }: Props) {
           {humanizeDuration(group.firingSeconds * 1000)} in all
         </span>
       </h2>
-      {rule && <Links rule={rule} start={start} end={end} />}
+      {loaded && <Links {...loaded} start={start} end={end} />}
       <div className="ek-timeline-alerts">
         {group.alerts.slice(0, shown.limit).map(({ labels, spans }) => {
           const { alertname: _, ...others } = labels;

@@ -56,7 +56,10 @@ export default function TimelinePage() {
   const change = (patch: Partial<TimelineState>) => setParams(encodeTimeline({ ...state, ...patch }));
   const { data: reply, error, isFetching } = useTimeline(state);
   const { data: groups } = useAlerts();
-  const rules = useMemo(() => (groups?.value ?? []).flatMap((group) => group.rules), [groups]);
+  const rules = useMemo(
+    () => (groups?.value ?? []).flatMap((of) => of.rules.map((rule) => ({ rule, of }))),
+    [groups],
+  );
   const [alert, setAlert] = useState(state.alert);
   useEffect(() => setAlert(state.alert), [state.alert]);
   const [match, setMatch] = useState(state.match);
@@ -126,7 +129,7 @@ export default function TimelinePage() {
           group={group}
           start={data.start}
           end={data.end}
-          rule={rules.find((rule) => rule.type === 'alerting' && rule.name === group.alertname)}
+          loaded={rules.find(({ rule }) => rule.type === 'alerting' && rule.name === group.alertname)}
           onZoom={(from, to) =>
             change({ endMs: Math.round(to) * 1000, rangeMs: Math.max(1, Math.round(to - from)) * 1000 })
           }
