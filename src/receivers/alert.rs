@@ -19,6 +19,11 @@ pub(crate) struct HeldAlert {
 }
 
 impl HeldAlert {
+    /// Bytes of its texts.
+    pub(super) fn bytes(&self) -> usize {
+        self.labels.packed_len() + self.annotations.packed_len() + self.generator_url.len()
+    }
+
     /// Whether it is resolved at `now` (milliseconds).
     pub(super) fn resolved_at(&self, now: i64) -> bool {
         self.ends_at <= now

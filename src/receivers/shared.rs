@@ -151,7 +151,11 @@ impl Shared {
             // It does not want to know, but what is told next depends on this.
             return self.finish(&job, true).await;
         }
-        let Ok(Ok(_place)) = tokio::time::timeout(time, lane.acquire_owned()).await else {
+        let place = tokio::select! {
+            place = tokio::time::timeout(time, lane.acquire_owned()) => place,
+            () = job.cancelled() => return,
+        };
+        let Ok(Ok(_place)) = place else {
             let failure = Failure::passing("earlier notifications to this receiver took all the time");
             self.note(&job, kind, Err(&failure), 0, began);
             return self.finish(&job, false).await;
@@ -164,7 +168,10 @@ impl Shared {
             alerts,
         };
         let left = time.saturating_sub(began.elapsed());
-        let outcome = delivery.run(&outside, job.entry.at, left, self.stopped.subscribe()).await;
+        let outcome = tokio::select! {
+            outcome = delivery.run(&outside, job.entry.at, left, self.stopped.subscribe()) => outcome,
+            () = job.cancelled() => return,
+        };
         self.note(&job, kind, outcome.result.as_ref(), outcome.attempts, began);
         self.finish(&job, outcome.result.is_ok()).await;
     }
@@ -237,14 +244,14 @@ impl Shared {
 
     /// Writes the file anew if there is less to keep than it holds. Waits for the disk.
     pub(super) fn compact(&self) {
-        let store = match &mut *lock(&self.state) {
+        let (store, groups) = match &mut *lock(&self.state) {
             Some(active) => {
                 active.engine.has_swept = false;
-                Arc::clone(&active.store)
+                (Arc::clone(&active.store), active.engine.group_keys())
             }
             None => return,
         };
-        if let Err(error) = store.compact(self.clock.now_ms()) {
+        if let Err(error) = store.compact(self.clock.now_ms(), &groups) {
             self.metrics.store_errors.inc();
             tracing::error!(%error, "the log of notifications cannot be written anew");
         }
@@ -274,12 +281,12 @@ impl Shared {
             self.metrics.store_errors.inc();
             ChangeError::Store(error.to_string())
         })?;
-        let last = changed.last().cloned().ok_or(SilenceError::NotFound)?;
+        let wanted = changed.first().cloned().ok_or(SilenceError::NotFound)?;
         if let Some(active) = &mut *lock(&self.state) {
             changed.into_iter().for_each(|silence| active.engine.silences.put(silence));
         }
         self.wake.notify_one();
-        Ok(last)
+        Ok(wanted)
     }
 
     /// Tells each integration of a receiver of an alert that is made up, now. Gives what became of it; none when there are
