@@ -67,6 +67,7 @@ impl Bench {
             annotations: Labels::empty(),
             starts_at: starts_at * 1000,
             ends_at: ends_at * 1000,
+            end_is_assumed: false,
             updated_at: self.now * 1000,
             generator_url: String::new(),
         };
@@ -377,6 +378,7 @@ fn there_is_a_limit_to_everything() {
         annotations: Labels::empty(),
         starts_at: 0,
         ends_at: i64::MAX,
+        end_is_assumed: false,
         updated_at: 0,
         generator_url: String::new(),
     };
@@ -527,6 +529,7 @@ fn texts_of_alerts_are_bounded() {
         annotations: Labels::from_pairs([("text", "x".repeat(60 << 10))]),
         starts_at: now,
         ends_at: i64::MAX,
+        end_is_assumed: false,
         updated_at: now,
         generator_url: format!("http://h/{}", "x".repeat(MAX_URL_BYTES)),
     };
