@@ -133,7 +133,7 @@ impl Reloader {
         let scrape = self.scrape.prepare(&config)?;
         let rules = self.rules.prepare(&config)?;
         let notify = self.notify.prepare(&config)?;
-        let receivers = self.receivers.prepare(&config)?;
+        let receivers = self.receivers.prepare(&config, rules.longest_interval(&config))?;
         self.state.db.set_limits(self.settings.limits(&config))?;
 
         self.scrape.commit(scrape).await;

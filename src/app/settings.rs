@@ -118,6 +118,7 @@ impl Settings {
         ReceiverOptions {
             folder: self.tsdb.dir.join("notifications"),
             external_url: site.external_url.text(),
+            resend_delay: self.resend_delay,
         }
     }
 

@@ -121,7 +121,8 @@ impl<'a> Loader<'a> {
 
     fn group_by(&self, raw: &Section<'a>) -> Option<GroupBy> {
         raw.get("group_by").filter(|item| !item.node.is_null())?;
-        let names = raw.texts("group_by")?;
+        // An empty list says nothing, as in Alertmanager.
+        let names = raw.texts("group_by").filter(|names| !names.is_empty())?;
         let mut labels: Vec<String> = Vec::new();
         let mut all = false;
         for (name, item) in &names {

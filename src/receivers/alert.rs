@@ -13,12 +13,19 @@ pub(crate) struct HeldAlert {
     pub(crate) starts_at: i64,
     /// When it was resolved, or will be if nothing more is heard, in milliseconds.
     pub(crate) ends_at: i64,
+    /// Whether nobody said when it ends: then whoever does is right.
+    pub(crate) end_is_assumed: bool,
     /// When it was last heard of, in milliseconds.
     pub(crate) updated_at: i64,
     pub(crate) generator_url: String,
 }
 
 impl HeldAlert {
+    /// Bytes of its texts.
+    pub(super) fn bytes(&self) -> usize {
+        self.labels.packed_len() + self.annotations.packed_len() + self.generator_url.len()
+    }
+
     /// Whether it is resolved at `now` (milliseconds).
     pub(super) fn resolved_at(&self, now: i64) -> bool {
         self.ends_at <= now
@@ -38,7 +45,7 @@ impl HeldAlert {
             if was_resolved {
                 self.ends_at = self.ends_at.max(old.ends_at);
             }
-        } else {
+        } else if !old.end_is_assumed {
             self.ends_at = self.ends_at.max(old.ends_at);
         }
         self.starts_at = self.starts_at.min(old.starts_at);
@@ -91,6 +98,7 @@ mod tests {
             annotations: Labels::empty(),
             starts_at,
             ends_at,
+            end_is_assumed: false,
             updated_at,
             generator_url: String::new(),
         }
@@ -108,6 +116,8 @@ mod tests {
         check(held(10, 100, 20), held(10, 50, 50), (10, 50));
         // It fires anew after it was resolved: another one.
         check(held(10, 50, 50), held(60, 160, 60), (60, 160));
+        // An end that is given counts for more than one that was assumed, even if it is earlier.
+        check(HeldAlert { end_is_assumed: true, ..held(10, 100, 20) }, held(10, 60, 30), (10, 60));
         // Resolved twice: the later end counts.
         check(held(10, 50, 50), held(10, 40, 60), (10, 50));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::engine::ToldAlert;
@@ -87,10 +87,12 @@ impl Delivery {
         }
     }
 
-    /// Sends it, again and again where a failure may pass, within `time` and until the server stops.
+    /// Sends it, again and again where a failure may pass, within `time` and until the server stops. An attempt takes a
+    /// place in `lane`, a pause does not.
     pub(super) async fn run(
         self,
         outside: &Outside,
+        lane: &Semaphore,
         now_ms: i64,
         time: Duration,
         mut stopped: watch::Receiver<bool>,
@@ -104,14 +106,23 @@ impl Delivery {
             Err(error) => return Outcome { result: Err(Failure::permanent(error)), attempts: 0 },
         };
         let (mut pause, mut attempts) = (FIRST_PAUSE, 0);
-        let mut last = Failure::passing("no time was left for an attempt");
+        let mut last = Failure::passing("earlier notifications to this receiver took all the time");
         loop {
-            attempts += 1;
-            match timeout_at(deadline, outgoing.send()).await {
+            let attempt = async {
+                let _place = lane.acquire().await;
+                attempts += 1;
+                outgoing.send().await
+            };
+            match timeout_at(deadline, attempt).await {
                 Ok(Ok(())) => return Outcome { result: Ok(()), attempts },
                 Ok(Err(failure)) if !failure.may_pass => return Outcome { result: Err(failure), attempts },
                 Ok(Err(failure)) => last = failure,
-                Err(_) => return Outcome { result: Err(last), attempts },
+                Err(_) => {
+                    if attempts == 1 {
+                        last = Failure::passing("the attempt took all the time");
+                    }
+                    return Outcome { result: Err(last), attempts };
+                }
             }
             if Instant::now() + pause >= deadline {
                 return Outcome { result: Err(last), attempts };
@@ -136,6 +147,63 @@ impl Outgoing {
                 Err(Failure::permanent("the receiver is no longer configured like this"))
             }
             Self::Mail { config, mail } => Box::pin(email::send(config, mail, ATTEMPT_TIMEOUT)).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::config::{self, LoadOptions};
+    use crate::net::{Dialer, SystemResolver};
+    use crate::receivers::alert::HeldAlert;
+
+    #[tokio::test]
+    async fn a_pause_leaves_its_place_to_others() {
+        // Nobody listens there any more.
+        let address =
+            TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+        let text = format!(
+            "notifications: {{route: {{receiver: a}}, receivers: [{{name: a, webhook_configs: [{{url: 'http://{address}/'}}]}}]}}"
+        );
+        let config = config::parse(&text, "f.yml", &LoadOptions::default()).expect("a configuration");
+        let receiver = config.notifications.and_then(|own| own.receiver("a").cloned()).expect("there");
+        let http = receiver.integrations[0].http().expect("a webhook").clone();
+        let dialer = Arc::new(Dialer::new(Arc::new(SystemResolver::new(None))));
+        let client = HttpClient::new(&http, dialer).expect("a client");
+        let outside =
+            Outside { clients: Arc::new(HashMap::from([(http, client)])), external_url: String::new() };
+        let alert = HeldAlert {
+            labels: Labels::from_pairs([("alertname", "A")]),
+            annotations: Labels::empty(),
+            starts_at: 0,
+            ends_at: i64::MAX,
+            end_is_assumed: false,
+            updated_at: 0,
+            generator_url: String::new(),
+        };
+        let delivery = Delivery {
+            receiver,
+            integration: 0,
+            group_key: "{}:{}".into(),
+            group_labels: Labels::empty(),
+            alerts: vec![ToldAlert { alert: Arc::new(alert), resolved: false }],
+        };
+        let lane = Semaphore::new(1);
+        let (_stop, stopped) = watch::channel(false);
+        let run = delivery.run(&outside, &lane, 0, Duration::from_secs(60), stopped);
+        let others = async {
+            while lane.available_permits() > 0 {
+                tokio::task::yield_now().await;
+            }
+            lane.acquire().await.is_ok()
+        };
+        tokio::select! {
+            biased;
+            outcome = run => panic!("it tries again: {outcome:?}"),
+            got = others => assert!(got),
         }
     }
 }

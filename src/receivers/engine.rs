@@ -3,23 +3,28 @@
 //! Alerts come in with [`Engine::take`]; [`Engine::turn`] says which receivers are to be told of what at a time, and when
 //! to ask again; [`Engine::finish`] says what became of it. Groups and their times are those of Alertmanager.
 //!
-//! **Invariants**: a group is told of by one flight at a time; what a receiver was told is in the log before the next one.
+//! **Invariants**: a group is told of by one flight at a time; what a receiver was told is in the log before the next one;
+//! alerts of groups are among those that are held, so that one limit bounds both.
 //!
 //! **Cost**: a turn is linear in groups, and, if one of them is due, in alerts times rules of inhibition.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+
+use tokio::sync::watch;
 
 use super::alert::{HeldAlert, fingerprint, order};
 use super::inhibit::Inhibitor;
 use super::log::{LogEntry, LogKey, NotificationLog, needs_update};
 use super::route::{Route, Routes};
 use super::silence::{ActiveSilences, Silences};
-use crate::config::{InhibitRuleConfig, NotificationsConfig, ReceiverConfig};
+use crate::config::{InhibitRuleConfig, IntegrationConfig, NotificationsConfig, ReceiverConfig};
 use crate::model::Labels;
 
-/// Alerts that are held at most.
+/// Alerts that are held at most, and bytes of their texts.
 pub(super) const MAX_ALERTS: usize = 20_000;
+const MAX_ALERT_BYTES: usize = 128 << 20;
 
 /// Groups at most.
 pub(super) const MAX_GROUPS: usize = 20_000;
@@ -27,12 +32,21 @@ pub(super) const MAX_GROUPS: usize = 20_000;
 /// Bytes of the labels of an alert, and of its annotations, at most.
 const MAX_TEXT_BYTES: usize = 64 << 10;
 
+/// Bytes of the link of an alert at most.
+const MAX_URL_BYTES: usize = 8 << 10;
+
 /// How long an alert that is resolved may still be asked for, and how often such things are looked for, in milliseconds.
 const RESOLVED_RETENTION_MS: i64 = 15 * 60 * 1000;
 const SWEEP_MS: i64 = 60 * 1000;
 
+/// How long nothing is looked for to make room with after nothing was found, in milliseconds.
+const EVICTION_PAUSE_MS: u64 = 1000;
+
 /// A delivery may take at least this long, in milliseconds.
 const MIN_DELIVERY_MS: i64 = 10 * 1000;
+
+/// What a receiver was told is remembered for at least this long, in milliseconds.
+const MIN_REMEMBERED_MS: i64 = 3600 * 1000;
 
 /// Route and labels.
 pub(super) type GroupId = (Arc<str>, Labels);
@@ -41,6 +55,8 @@ pub(super) type GroupId = (Arc<str>, Labels);
 #[derive(Debug)]
 struct Group {
     route: Arc<Route>,
+    /// Its name in the log and to receivers.
+    key: Arc<str>,
     alerts: HashMap<Labels, Arc<HeldAlert>>,
     /// When its receiver is to be told next, in milliseconds.
     next: i64,
@@ -48,10 +64,20 @@ struct Group {
     flight: Option<Flight>,
 }
 
-/// What a group's receiver is being told.
+impl Group {
+    /// Waits no longer than the route says, which may be another since, as may the clock.
+    fn clamp(&mut self, now: i64) {
+        let longest = if self.has_flushed { self.route.group_interval } else { self.route.group_wait };
+        self.next = self.next.min(now.saturating_add(longest));
+    }
+}
+
+/// What a group's receiver is being told. Its jobs are cancelled when it is dropped.
 #[derive(Debug)]
 struct Flight {
     number: u64,
+    receiver: Arc<ReceiverConfig>,
+    _alive: watch::Sender<()>,
     /// Integrations that are not done.
     pending: usize,
     failed: bool,
@@ -82,6 +108,16 @@ pub(super) struct Job {
     pub(super) entry: Arc<LogEntry>,
     /// Time until it is given up, in milliseconds.
     pub(super) time_ms: i64,
+    /// Closed once nobody waits for it any more.
+    alive: watch::Receiver<()>,
+}
+
+impl Job {
+    /// Waits until nobody waits for it any more.
+    pub(super) async fn cancelled(&self) {
+        let mut alive = self.alive.clone();
+        while alive.changed().await.is_ok() {}
+    }
 }
 
 /// Why an alert was not taken.
@@ -89,7 +125,7 @@ pub(super) struct Job {
 pub(super) enum Refused {
     /// Its labels are longer than is allowed.
     TooLong,
-    /// There are too many alerts or groups.
+    /// There are too many alerts or groups that still matter.
     Full,
 }
 
@@ -123,11 +159,20 @@ pub(super) struct Engine {
     config: Arc<NotificationsConfig>,
     routes: Arc<Routes>,
     alerts: HashMap<Labels, Arc<HeldAlert>>,
+    /// Bytes of all alerts.
+    bytes: usize,
     groups: BTreeMap<GroupId, Group>,
     pub(super) log: NotificationLog,
     pub(super) silences: Silences,
-    flights: u64,
+    /// The groups of what is on its way, by number, and the last number.
+    flights: HashMap<u64, GroupId>,
+    last_flight: u64,
     next_sweep: i64,
+    /// When nothing was found to make room with.
+    evicted_in_vain: Option<i64>,
+    /// Nobody is told before this, in milliseconds; and how long that was at first.
+    hold_until: i64,
+    hold_ms: i64,
     /// Whether a sweep left less than what is on the disk.
     pub(super) has_swept: bool,
 }
@@ -138,11 +183,16 @@ impl Engine {
             routes: Arc::new(Routes::new(&config.route)),
             config,
             alerts: HashMap::new(),
+            bytes: 0,
             groups: BTreeMap::new(),
             log,
             silences,
-            flights: 0,
+            flights: HashMap::new(),
+            last_flight: 0,
             next_sweep: 0,
+            evicted_in_vain: None,
+            hold_until: 0,
+            hold_ms: 0,
             has_swept: false,
         }
     }
@@ -151,37 +201,77 @@ impl Engine {
         &self.config
     }
 
-    /// Switches to another configuration. Groups whose route is the same keep their times and what is on its way.
-    pub(super) fn reconfigure(&mut self, config: Arc<NotificationsConfig>, now: i64) {
-        let routes = Routes::new(&config.route);
-        self.groups.retain(|(id, _), group| {
-            let same = routes.iter().find(|route| route.id == *id && route.groups_as(&group.route));
-            if let Some(route) = same {
-                group.route = Arc::clone(route);
+    /// Tells nobody for so many milliseconds from `now` on. Whoever begins without the alerts of before waits until they
+    /// have come in again: of a part of them, a receiver would hear that the others are resolved, or what is inhibited.
+    pub(super) fn hold(&mut self, now: i64, time_ms: i64) {
+        (self.hold_until, self.hold_ms) = (now.saturating_add(time_ms), time_ms);
+    }
+
+    /// Switches to another configuration. Groups go on under a route with the same key, labels and name of its receiver.
+    /// So does what is on its way, unless the receiver is told in another way now: then it is told anew at once.
+    ///
+    /// # Errors
+    /// When there are too many groups now; the others are as they should be.
+    pub(super) fn reconfigure(&mut self, config: Arc<NotificationsConfig>, now: i64) -> Result<(), Refused> {
+        let routes = Arc::new(Routes::new(&config.route));
+        (self.config, self.routes) = (config, Arc::clone(&routes));
+        self.flights.clear();
+        // Resolved alerts whose group is gone, of which somebody may have to be told still.
+        let mut displaced: HashSet<Labels> = HashSet::new();
+        for ((old_id, labels), mut group) in std::mem::take(&mut self.groups) {
+            let same = || routes.iter().filter(|route| route.continues_groups_of(&group.route));
+            let route = same().find(|route| route.id == old_id).or_else(|| same().next()).cloned();
+            let id = route.as_ref().map(|route| (Arc::clone(&route.id), labels));
+            let (Some(route), Some(id)) = (route, id.filter(|id| !self.groups.contains_key(id))) else {
+                displaced.extend(group.alerts.into_keys());
+                continue;
+            };
+            // An alert may have another route now, above the one it had.
+            group.alerts.retain(|labels, _| {
+                let stays = routes.of(labels).iter().any(|of| of.id == route.id);
+                if !stays {
+                    displaced.insert(labels.clone());
+                }
+                stays
+            });
+            group.route = route;
+            group.clamp(now);
+            let receiver = self.config.receiver(&group.route.receiver);
+            if group.flight.take_if(|flight| receiver != Some(&flight.receiver)).is_some() {
+                group.next = now;
             }
-            same.is_some()
-        });
-        (self.config, self.routes) = (config, Arc::new(routes));
-        // An alert may have another route now, above the one it had.
-        let routes = Arc::clone(&self.routes);
-        self.groups.retain(|(id, _), group| {
-            group.alerts.retain(|labels, _| routes.of(labels).iter().any(|route| route.id == *id));
-            !group.alerts.is_empty() || group.flight.is_some()
-        });
-        let alerts: Vec<_> = self.alerts.values().filter(|alert| !alert.resolved_at(now)).cloned().collect();
-        for alert in alerts {
-            // There was room for each of them.
-            let _ = self.group(&alert, now);
+            if let Some(flight) = &group.flight {
+                self.flights.insert(flight.number, id.clone());
+            }
+            if !group.alerts.is_empty() || group.flight.is_some() {
+                self.groups.insert(id, group);
+            }
         }
+        let kept: HashSet<GroupId> = self.groups.keys().cloned().collect();
+        let alerts: Vec<_> = self.alerts.values().cloned().collect();
+        let mut outcome = Ok(());
+        for alert in alerts {
+            if !alert.resolved_at(now) {
+                outcome = self.group(&alert, now, |_| true).and(outcome);
+            } else if displaced.contains(&alert.labels) {
+                outcome = self.group(&alert, now, |id| !kept.contains(id)).and(outcome);
+            }
+        }
+        outcome
     }
 
     /// Forgets all alerts, of which nobody is told any more. What was told and silences stay.
     pub(super) fn forget_alerts(&mut self) {
         self.alerts.clear();
+        self.bytes = 0;
         self.groups.clear();
+        self.flights.clear();
     }
 
     /// Takes the state of an alert.
+    ///
+    /// # Errors
+    /// When it is too long, or there is no room for it.
     pub(super) fn take(&mut self, mut alert: HeldAlert, now: i64) -> Result<(), Refused> {
         if alert.labels.packed_len() > MAX_TEXT_BYTES {
             return Err(Refused::TooLong);
@@ -191,31 +281,112 @@ impl Engine {
             let short = alert.annotations.iter().filter(|(name, value)| name.len() + value.len() < longest);
             alert.annotations = Labels::from_pairs(short);
         }
+        if alert.generator_url.len() > MAX_URL_BYTES {
+            alert.generator_url = String::new();
+        }
         if let Some(old) = self.alerts.get(&alert.labels) {
             alert = alert.after(old);
-        } else if self.alerts.len() >= MAX_ALERTS {
-            return Err(Refused::Full);
+        } else if alert.resolved_at(now) && !self.fired_for_somebody(&alert.labels) {
+            return Ok(());
+        }
+        if !self.has_room(&alert) {
+            self.evict_resolved(now);
+            if !self.has_room(&alert) {
+                return Err(Refused::Full);
+            }
         }
         let alert = Arc::new(alert);
-        self.alerts.insert(alert.labels.clone(), Arc::clone(&alert));
-        self.group(&alert, now)
+        self.bytes += alert.bytes();
+        if let Some(old) = self.alerts.insert(alert.labels.clone(), Arc::clone(&alert)) {
+            self.bytes -= old.bytes();
+        }
+        self.group(&alert, now, |_| true)
     }
 
-    fn group(&mut self, alert: &Arc<HeldAlert>, now: i64) -> Result<(), Refused> {
+    fn has_room(&self, alert: &HeldAlert) -> bool {
+        let old = self.alerts.get(&alert.labels);
+        self.alerts.len() + usize::from(old.is_none()) <= MAX_ALERTS
+            && self.bytes - old.map_or(0, |old| old.bytes()) + alert.bytes() <= MAX_ALERT_BYTES
+    }
+
+    /// Whether the last thing that a receiver was told of the alert with `labels` is that it fires.
+    fn fired_for_somebody(&self, labels: &Labels) -> bool {
+        let number = fingerprint(labels);
+        self.routes.of(labels).iter().any(|route| {
+            let group: Arc<str> = route.group_key(&route.group_labels(labels)).into();
+            let keys =
+                self.config.receiver(&route.receiver).map(|receiver| log_keys(receiver, route, &group));
+            let mut told = keys.into_iter().flatten().filter_map(|key| self.log.get(&key));
+            told.any(|entry| entry.firing.binary_search(&number).is_ok())
+        })
+    }
+
+    /// Makes room: drops some of the alerts that are resolved, first those of which nobody has to be told any more, then
+    /// those that ended longest ago.
+    fn evict_resolved(&mut self, now: i64) {
+        if self.evicted_in_vain.is_some_and(|before| now.abs_diff(before) < EVICTION_PAUSE_MS) {
+            return;
+        }
+        let needed = self.grouped();
+        let resolved = self.alerts.values().filter(|alert| alert.resolved_at(now));
+        let mut resolved: Vec<(bool, i64, Labels)> = resolved
+            .map(|alert| (needed.contains(&alert.labels), alert.ends_at, alert.labels.clone()))
+            .collect();
+        resolved.sort_unstable();
+        self.evicted_in_vain = resolved.is_empty().then_some(now);
+        let dropped: HashSet<Labels> =
+            resolved.into_iter().take(MAX_ALERTS / 10).map(|(_, _, labels)| labels).collect();
+        self.drop_alerts(|alert| dropped.contains(&alert.labels));
+        for group in self.groups.values_mut() {
+            group.alerts.retain(|labels, _| !dropped.contains(labels));
+        }
+        self.groups.retain(|_, group| !group.alerts.is_empty() || group.flight.is_some());
+    }
+
+    fn drop_alerts(&mut self, is_dropped: impl Fn(&HeldAlert) -> bool) {
+        let bytes = &mut self.bytes;
+        self.alerts.retain(|_, alert| {
+            let is_dropped = is_dropped(alert);
+            *bytes -= if is_dropped { alert.bytes() } else { 0 };
+            !is_dropped
+        });
+    }
+
+    /// The alerts that are in a group.
+    fn grouped(&self) -> HashSet<Labels> {
+        self.groups.values().flat_map(|group| group.alerts.keys().cloned()).collect()
+    }
+
+    /// Puts an alert into its groups, as far as they are `wanted`.
+    fn group(
+        &mut self,
+        alert: &Arc<HeldAlert>,
+        now: i64,
+        wanted: impl Fn(&GroupId) -> bool,
+    ) -> Result<(), Refused> {
         let mut outcome = Ok(());
         for route in self.routes.of(&alert.labels) {
             let id = (Arc::clone(&route.id), route.group_labels(&alert.labels));
+            if !wanted(&id) {
+                continue;
+            }
             if !self.groups.contains_key(&id) && self.groups.len() >= MAX_GROUPS {
                 outcome = Err(Refused::Full);
                 continue;
             }
-            let group = self.groups.entry(id).or_insert_with(|| Group {
+            let key = || route.group_key(&id.1).into();
+            let new = |key| Group {
                 next: now.saturating_add(route.group_wait),
-                route,
+                route: Arc::clone(&route),
+                key,
                 alerts: HashMap::new(),
                 has_flushed: false,
                 flight: None,
-            });
+            };
+            let group = match self.groups.entry(id.clone()) {
+                Entry::Occupied(group) => group.into_mut(),
+                Entry::Vacant(place) => place.insert(new(key())),
+            };
             group.alerts.insert(alert.labels.clone(), Arc::clone(alert));
             // Others may have been told of it before a restart: there is no reason to wait again.
             if !group.has_flushed && alert.starts_at.saturating_add(group.route.group_wait) < now {
@@ -227,10 +398,20 @@ impl Engine {
 
     /// What is to be told at `now` (milliseconds), and when to ask again.
     pub(super) fn turn(&mut self, now: i64) -> (Vec<Job>, i64) {
+        // The clock may have been set back.
+        self.hold_until = self.hold_until.min(now.saturating_add(self.hold_ms));
+        self.next_sweep = self.next_sweep.min(now.saturating_add(SWEEP_MS));
+        self.groups.values_mut().for_each(|group| group.clamp(now));
+        // Which groups exist is not known either before that.
+        if now < self.hold_until {
+            return (Vec::new(), self.hold_until);
+        }
         if now >= self.next_sweep {
             self.next_sweep = now.saturating_add(SWEEP_MS);
-            self.alerts.retain(|_, alert| !alert.resolved_at(now.saturating_sub(RESOLVED_RETENTION_MS)));
-            let swept = self.log.sweep(now);
+            let needed = self.grouped();
+            let bound = now.saturating_sub(RESOLVED_RETENTION_MS);
+            self.drop_alerts(|alert| alert.resolved_at(bound) && !needed.contains(&alert.labels));
+            let swept = self.log.sweep(now, &self.group_keys());
             self.has_swept |= self.silences.sweep(now) || swept;
         }
         let mut jobs = Vec::new();
@@ -240,8 +421,11 @@ impl Engine {
             let muting = Muting::new(&config.inhibit_rules, &self.alerts, &self.silences, now);
             for (id, group) in &mut self.groups {
                 if is_due(group) {
-                    self.flights += 1;
-                    flush(id, group, (self.flights, now), (&config, &self.log, &muting), &mut jobs);
+                    self.last_flight += 1;
+                    flush(id, group, (self.last_flight, now), (&config, &self.log, &muting), &mut jobs);
+                    if group.flight.is_some() {
+                        self.flights.insert(self.last_flight, id.clone());
+                    }
                 }
             }
             self.groups.retain(|_, group| !group.alerts.is_empty() || group.flight.is_some());
@@ -256,8 +440,9 @@ impl Engine {
         if delivered {
             self.log.put(job.key.clone(), Arc::clone(&job.entry));
         }
-        let Some(group) = self.groups.get_mut(&job.group) else { return };
-        let Some(flight) = group.flight.as_mut().filter(|flight| flight.number == job.flight) else { return };
+        let Some(id) = self.flights.get(&job.flight) else { return };
+        let Some(group) = self.groups.get_mut(id) else { return };
+        let Some(flight) = &mut group.flight else { return };
         flight.pending = flight.pending.saturating_sub(1);
         flight.failed |= !delivered;
         if flight.pending > 0 {
@@ -267,8 +452,14 @@ impl Engine {
             forget_resolved(group, &flight.resolved);
         }
         if group.alerts.is_empty() {
-            self.groups.remove(&job.group);
+            self.groups.remove(id);
         }
+        self.flights.remove(&job.flight);
+    }
+
+    /// The keys of all groups.
+    pub(super) fn group_keys(&self) -> HashSet<Arc<str>> {
+        self.groups.values().map(|group| Arc::clone(&group.key)).collect()
     }
 
     /// What receivers would be told of now. `now` is in milliseconds.
@@ -365,23 +556,18 @@ fn flush(
         hashes
     };
     let (firing, ended) = (hashes(false), hashes(true));
-    let group_key: Arc<str> = group.route.group_key(&id.1).into();
-    let before = jobs.len();
-    let receiver = config.receiver(&group.route.receiver).filter(|_| !alerts.is_empty());
-    let integrations = receiver.map(|receiver| receiver.integrations.iter()).into_iter().flatten();
-    let mut number_of_kind: HashMap<&str, usize> = HashMap::new();
-    for (place, integration) in integrations.enumerate() {
-        let number = number_of_kind.entry(integration.kind()).or_default();
-        let key = LogKey {
-            group: Arc::clone(&group_key),
-            receiver: Arc::clone(&group.route.receiver),
-            integration: format!("{}/{number}", integration.kind()),
-        };
-        *number += 1;
+    let Some(receiver) = config.receiver(&group.route.receiver).filter(|_| !alerts.is_empty()) else {
+        return forget_resolved(group, &resolved);
+    };
+    let (before, alive) = (jobs.len(), watch::Sender::new(()));
+    let Route { repeat_interval: repeat, group_interval: interval, .. } = *group.route;
+    for (place, key) in log_keys(receiver, &group.route, &group.key).into_iter().enumerate() {
+        let Some(integration) = receiver.integrations.get(place) else { continue };
         let last = log.get(&key).map(Arc::as_ref);
-        let repeat = group.route.repeat_interval;
-        let is_news = needs_update(last, (&firing, &ended), integration.send_resolved(), repeat, now);
-        let Some(receiver) = receiver.filter(|_| is_news) else { continue };
+        if !needs_update(last, (&firing, &ended), integration.send_resolved(), repeat, now) {
+            continue;
+        }
+        let remembered = repeat.saturating_mul(2).max(repeat.saturating_add(interval.saturating_mul(2)));
         jobs.push(Job {
             group: id.clone(),
             flight,
@@ -391,19 +577,34 @@ fn flush(
             key,
             entry: Arc::new(LogEntry {
                 at: now,
-                expires_at: now.saturating_add(repeat.saturating_mul(2)),
+                expires_at: now.saturating_add(remembered.max(MIN_REMEMBERED_MS)),
                 firing: firing.clone(),
                 resolved: ended.clone(),
             }),
-            time_ms: group.route.group_interval.max(MIN_DELIVERY_MS),
+            time_ms: interval.max(MIN_DELIVERY_MS),
+            alive: alive.subscribe(),
         });
     }
     let pending = jobs.len() - before;
     if pending == 0 {
         forget_resolved(group, &resolved);
     } else {
-        group.flight = Some(Flight { number: flight, pending, failed: false, resolved });
+        let receiver = Arc::clone(receiver);
+        let flight = Flight { number: flight, receiver, _alive: alive, pending, failed: false, resolved };
+        group.flight = Some(flight);
     }
+}
+
+/// The keys of what the integrations of a receiver are told of a group.
+fn log_keys(receiver: &ReceiverConfig, route: &Route, group: &Arc<str>) -> Vec<LogKey> {
+    let mut number_of_kind: HashMap<&str, usize> = HashMap::new();
+    let key = |integration: &IntegrationConfig| {
+        let number = number_of_kind.entry(integration.kind()).or_default();
+        let integration = format!("{}/{number}", integration.kind());
+        *number += 1;
+        LogKey { group: Arc::clone(group), receiver: Arc::clone(&route.receiver), integration }
+    };
+    receiver.integrations.iter().map(key).collect()
 }
 
 /// Drops alerts that everybody knows are resolved, unless they have changed since.

@@ -67,6 +67,7 @@ impl Bench {
             annotations: Labels::empty(),
             starts_at: starts_at * 1000,
             ends_at: ends_at * 1000,
+            end_is_assumed: false,
             updated_at: self.now * 1000,
             generator_url: String::new(),
         };
@@ -86,6 +87,16 @@ impl Bench {
         jobs.iter().for_each(|job| self.engine.finish(job, true));
         told.sort();
         told
+    }
+
+    fn reconfigure(&mut self, text: &str) {
+        self.engine.reconfigure(notifications(text), self.now * 1000).expect("room");
+    }
+
+    /// Another engine that knows what the one before has told, and tells nobody for so many seconds.
+    fn restart(&mut self, hold: i64) {
+        self.engine = Engine::new(notifications(CONFIG), self.engine.log.clone(), Silences::default());
+        self.engine.hold(self.now * 1000, hold * 1000);
     }
 
     fn silence(&mut self, matchers: &str, seconds: i64) -> String {
@@ -264,8 +275,8 @@ fn a_silence_changes_in_place_or_gives_way_to_another() {
     let longer = plan(request("instance=a", now + 900_000)).expect("longer");
     assert_eq!((longer.len(), &longer[0].id), (1, &id));
     let other = plan(request("instance=b", now + 900_000)).expect("another");
-    assert_eq!((other.len(), &other[0].id, other[0].ends_at_ms), (2, &id, now + 1000));
-    assert_eq!(other[1].starts_at_ms, now + 1000);
+    assert_eq!((other.len(), &other[1].id, other[1].ends_at_ms), (2, &id, now + 1000));
+    assert_eq!(other[0].starts_at_ms, now + 1000, "the new one is on disk before the old one ends");
     assert!(plan(request("instance=a", now)).is_err(), "in the past");
     assert!(plan(request("instance=~\".*\"", now + 900_000)).is_err(), "everything");
     let unknown = SilenceRequest { id: Some("x".to_owned()), ..request("instance=a", now + 900_000) };
@@ -345,13 +356,13 @@ fn a_reload_leaves_groups_alone_whose_route_is_the_same() {
     let text = CONFIG
         .replace("continue: true", "continue: true\n      group_wait: 1m")
         .replace("'...'", "alertname");
-    bench.engine.reconfigure(notifications(&text), bench.now * 1000);
+    bench.reconfigure(&text);
     assert_eq!(bench.after(0), NOTHING);
     assert_eq!(bench.after(99), NOTHING);
     assert_eq!(bench.after(1), ["all/webhook/0 A: a b"], "the time it had");
     // Alerts that another route takes now leave their group.
     let text = CONFIG.replace("severity=info", "instance=a");
-    bench.engine.reconfigure(notifications(&text), bench.now * 1000);
+    bench.reconfigure(&text);
     bench.resolves("alertname=A instance=b");
     assert_eq!(bench.after(300), ["all/webhook/0 A: b-"]);
 }
@@ -367,6 +378,7 @@ fn there_is_a_limit_to_everything() {
         annotations: Labels::empty(),
         starts_at: 0,
         ends_at: i64::MAX,
+        end_is_assumed: false,
         updated_at: 0,
         generator_url: String::new(),
     };
@@ -390,4 +402,240 @@ fn keys_of_groups_are_those_of_alertmanager() {
     bench.fires("alertname=A instance=a team=db");
     let jobs = bench.jobs_after(30);
     assert_eq!(&*jobs[0].key.group, r#"{}/{team="db"}:{alertname="A"}"#);
+}
+
+#[test]
+fn after_a_restart_nobody_is_told_of_a_part_of_a_group() {
+    let mut bench = Bench::new(CONFIG);
+    let began = bench.now;
+    bench.fires("alertname=A instance=a");
+    bench.fires("alertname=A instance=b");
+    bench.fires("alertname=Down instance=c severity=critical");
+    bench.fires("alertname=Slow instance=c severity=warning");
+    assert_eq!(bench.after(30), ["all/webhook/0 A: a b", "all/webhook/0 Down: c"]);
+    bench.now += 600;
+    bench.restart(120);
+    // One of two was resolved meanwhile and comes first; so does what is inhibited.
+    bench.alert("alertname=A instance=b", began, bench.now - 1);
+    bench.alert("alertname=Slow instance=c severity=warning", began, bench.now + 3600);
+    assert_eq!(bench.after(60), NOTHING);
+    bench.alert("alertname=A instance=a", began, bench.now + 3600);
+    bench.alert("alertname=Down instance=c severity=critical", began, bench.now + 3600);
+    assert_eq!(bench.after(59), NOTHING);
+    assert_eq!(bench.after(1), ["all/webhook/0 A: a b-"]);
+    assert_eq!(bench.after(300), NOTHING);
+}
+
+#[test]
+fn what_is_new_after_a_restart_waits_no_longer_than_it_must() {
+    let mut bench = Bench::new(CONFIG);
+    bench.restart(120);
+    bench.fires("alertname=A instance=a");
+    let (jobs, next) = bench.engine.turn(bench.now * 1000);
+    assert_eq!((jobs.len(), next), (0, (bench.now + 120) * 1000));
+    bench.now += 110;
+    bench.fires("alertname=B instance=b");
+    assert_eq!(bench.after(10), ["all/webhook/0 A: a"]);
+    assert_eq!(bench.after(20), ["all/webhook/0 B: b"]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_keeps_nobody_waiting() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=A instance=a");
+    assert_eq!(bench.after(30), ["all/webhook/0 A: a"]);
+    bench.now -= 100_000;
+    assert_eq!(bench.after(0), NOTHING);
+    bench.fires("alertname=A instance=b");
+    assert_eq!(bench.after(300), ["all/webhook/0 A: a b"]);
+    bench.fires("alertname=B instance=a");
+    bench.now -= 100_000;
+    assert_eq!(bench.after(0), NOTHING);
+    bench.fires("alertname=B instance=a");
+    assert_eq!(bench.after(30), ["all/webhook/0 B: a"]);
+    bench.restart(120);
+    bench.now -= 100_000;
+    let (_, next) = bench.engine.turn(bench.now * 1000);
+    assert_eq!(next, (bench.now + 120) * 1000);
+}
+
+#[test]
+fn resolved_alerts_do_not_take_the_room_of_others() {
+    let mut bench = Bench::new(CONFIG);
+    bench.resolves("alertname=A instance=unknown");
+    assert!(bench.engine.alerts.is_empty(), "nobody was told that it fires");
+    for number in 0..MAX_ALERTS {
+        bench.fires(&format!("alertname=A instance={number}"));
+    }
+    bench.now += 10;
+    for number in 0..10 {
+        bench.resolves(&format!("alertname=A instance={number}"));
+    }
+    bench.fires("alertname=B instance=new");
+    assert_eq!(bench.engine.alerts.len(), MAX_ALERTS - 9);
+    let counted: usize = bench.engine.alerts.values().map(|alert| alert.bytes()).sum();
+    assert_eq!(bench.engine.bytes, counted);
+    assert_eq!(bench.jobs_after(30).iter().map(|job| job.alerts.len()).sum::<usize>(), MAX_ALERTS - 9);
+}
+
+#[test]
+fn resolved_alerts_that_somebody_waits_for_go_last() {
+    let mut bench = Bench::new(CONFIG);
+    let most = MAX_ALERTS / 10;
+    for number in 0..MAX_ALERTS {
+        let name = if number < most { "Known" } else { "A" };
+        bench.fires(&format!("alertname={name} instance={number}"));
+    }
+    assert_eq!(bench.after(30).len(), 2);
+    for number in 0..most {
+        bench.resolves(&format!("alertname=Known instance={number}"));
+    }
+    assert_eq!(bench.after(300).len(), 1);
+    bench.resolves(&format!("alertname=A instance={most}"));
+    bench.fires("alertname=B instance=new");
+    let jobs = bench.jobs_after(300);
+    let ended = jobs.iter().flat_map(|job| job.alerts.iter()).filter(|told| told.resolved).count();
+    assert_eq!(ended, 1, "it is told although there was no room");
+}
+
+#[test]
+fn alerts_of_a_receiver_that_is_gone_are_bounded() {
+    let mut bench = Bench::new(CONFIG);
+    for round in 0..4 {
+        for number in 0..MAX_ALERTS / 2 {
+            bench.fires(&format!("alertname=A instance={round}-{number}"));
+        }
+        bench.now += 30;
+        for job in bench.jobs_after(300) {
+            bench.engine.finish(&job, false);
+        }
+        for number in 0..MAX_ALERTS / 2 {
+            bench.resolves(&format!("alertname=A instance={round}-{number}"));
+        }
+        bench.now += 3600;
+        for job in bench.jobs_after(0) {
+            bench.engine.finish(&job, false);
+        }
+        assert!(bench.engine.groups.values().map(|group| group.alerts.len()).sum::<usize>() <= MAX_ALERTS);
+    }
+}
+
+#[test]
+fn texts_of_alerts_are_bounded() {
+    let mut bench = Bench::new(CONFIG);
+    let now = bench.now * 1000;
+    let alert = |number: usize| HeldAlert {
+        labels: labels(&format!("alertname=A instance={number}")),
+        annotations: Labels::from_pairs([("text", "x".repeat(60 << 10))]),
+        starts_at: now,
+        ends_at: i64::MAX,
+        end_is_assumed: false,
+        updated_at: now,
+        generator_url: format!("http://h/{}", "x".repeat(MAX_URL_BYTES)),
+    };
+    let taken = (0..MAX_ALERTS).take_while(|number| bench.engine.take(alert(*number), now).is_ok()).count();
+    assert!((2000..2500).contains(&taken), "{taken}");
+    assert!(bench.engine.bytes <= MAX_ALERT_BYTES);
+    assert!(bench.engine.alerts.values().all(|alert| alert.generator_url.is_empty()));
+}
+
+#[test]
+fn that_it_is_resolved_is_told_where_repeats_are_frequent() {
+    let text = CONFIG.replace("repeat_interval: 4h", "repeat_interval: 1m").replace("5m", "2h");
+    let mut bench = Bench::new(&text);
+    bench.alert("alertname=A instance=a", bench.now, bench.now + 7000);
+    assert_eq!(bench.after(30), ["all/webhook/0 A: a"]);
+    for _ in 0..119 {
+        assert_eq!(bench.after(60), NOTHING);
+    }
+    assert_eq!(bench.after(60), ["all/webhook/0 A: a-"]);
+    // The entry of the group is there while it is, then no longer than it must.
+    bench.fires("alertname=B instance=b");
+    bench.silence("alertname=C", 1);
+    assert_eq!(bench.after(30), ["all/webhook/0 B: b"]);
+    bench.after(100_000);
+    assert_eq!(bench.engine.log.iter().count(), 1);
+}
+
+fn is_cancelled(job: &Job) -> bool {
+    job.alive.has_changed().is_err()
+}
+
+#[test]
+fn a_reload_during_a_delivery_tells_nobody_twice() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=A instance=a team=db");
+    let jobs = bench.jobs_after(30);
+    assert_eq!(jobs.len(), 2);
+    // The route waits longer and has another place.
+    let text = CONFIG.replace("    routes:\n", "    routes:\n    - {receiver: quiet, matchers: [x=y]}\n");
+    bench.reconfigure(&text.replace("continue: true", "continue: true\n      group_wait: 1m"));
+    assert_eq!(bench.jobs_after(60).len(), 0, "it is on its way");
+    assert!(!jobs.iter().any(is_cancelled));
+    jobs.iter().for_each(|job| bench.engine.finish(job, true));
+    assert!(bench.engine.flights.is_empty());
+    bench.fires("alertname=A instance=b team=db");
+    assert_eq!(bench.after(240), ["db/webhook/0 A: a b", "db/webhook/1 A: a b"]);
+}
+
+#[test]
+fn a_receiver_that_is_mended_is_told_at_once() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=A instance=a");
+    bench.fires("alertname=B instance=a team=db");
+    let jobs = bench.jobs_after(30);
+    assert_eq!(jobs.len(), 3);
+    bench.reconfigure(&CONFIG.replace("http://i/", "http://mended/"));
+    let (changed, same): (Vec<&Job>, Vec<&Job>) = jobs.iter().partition(|job| job.receiver.name == "db");
+    assert!(changed.iter().all(|job| is_cancelled(job)) && !same.iter().any(|job| is_cancelled(job)));
+    let again = bench.jobs_after(0);
+    assert_eq!(again.iter().map(show).collect::<Vec<_>>(), ["db/webhook/0 B: a", "db/webhook/1 B: a"]);
+    // The end of what was cancelled is not that of what came after it.
+    bench.engine.finish(changed[0], false);
+    again.iter().chain(same).for_each(|job| bench.engine.finish(job, true));
+    assert!(bench.engine.flights.is_empty());
+    assert_eq!(bench.after(300), NOTHING);
+    // Turning it off ends what is on its way.
+    bench.fires("alertname=C instance=a");
+    let jobs = bench.jobs_after(30);
+    bench.engine.forget_alerts();
+    assert!(is_cancelled(&jobs[0]));
+}
+
+#[test]
+fn a_reload_of_routes_loses_nothing_that_is_resolved() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=A instance=a");
+    bench.fires("alertname=B instance=b team=db");
+    assert_eq!(bench.after(30).len(), 3);
+    bench.resolves("alertname=A instance=a");
+    bench.resolves("alertname=B instance=b team=db");
+    bench.reconfigure(&CONFIG.replace("group_interval: 5m", "group_interval: 1m"));
+    let mut told: Vec<String> = bench.jobs_after(60).iter().map(show).collect();
+    told.sort();
+    assert_eq!(told, ["all/webhook/0 A: a-", "db/webhook/0 B: b-", "db/webhook/1 B: b-"]);
+}
+
+#[test]
+fn one_that_another_route_takes_when_it_is_resolved_is_told_there() {
+    let mut bench = Bench::new(CONFIG);
+    let both = |all: bool| {
+        CONFIG.replace(
+            "    - receiver: quiet\n",
+            if all {
+                "    - {receiver: all, matchers: [x=y]}\n    - receiver: quiet\n"
+            } else {
+                "    - receiver: quiet\n"
+            },
+        )
+    };
+    // What was told under a key before counts for the group that has it again.
+    bench.reconfigure(&both(true));
+    bench.fires("alertname=A instance=a x=y");
+    assert_eq!(bench.after(30), ["all/webhook/0 A: a"]);
+    bench.reconfigure(&both(false));
+    assert_eq!(bench.after(30), ["all/webhook/0 A: a"], "another group");
+    bench.resolves("alertname=A instance=a x=y");
+    bench.reconfigure(&both(true));
+    assert_eq!(bench.after(30), ["all/webhook/0 A: a-"]);
 }

@@ -29,6 +29,22 @@ pub(crate) enum TestError {
     TooMany,
 }
 
+/// Why alerts that were posted were not taken.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PostError {
+    #[error(transparent)]
+    Off(#[from] Off),
+    /// Nobody would be told of them.
+    #[error(
+        "receivers are silent, because Alertmanagers are configured: post alerts there, or set alongside_alertmanagers"
+    )]
+    Silent,
+    #[error("{0} alerts were not taken: their labels are too long")]
+    TooLong(u64),
+    #[error("{0} alerts were not taken: there are too many alerts or groups of them")]
+    Full(u64),
+}
+
 /// An alert that somebody posts.
 #[derive(Debug, Clone)]
 pub(crate) struct PostedAlert {
@@ -103,8 +119,14 @@ impl ReceiversHandle {
     }
 
     /// Takes alerts from elsewhere.
-    pub(crate) fn post(&self, alerts: Vec<PostedAlert>) -> Result<(), Off> {
-        let (config, _) = self.config()?;
+    ///
+    /// # Errors
+    /// When receivers are off or silent, or some of the alerts were not taken; the others were.
+    pub(crate) fn post(&self, alerts: Vec<PostedAlert>) -> Result<(), PostError> {
+        let (config, is_silent) = self.config()?;
+        if is_silent {
+            return Err(PostError::Silent);
+        }
         let now = self.0.clock.now_ms();
         let timeout = i64::try_from(config.resolve_timeout.as_millis()).unwrap_or(i64::MAX);
         let held = alerts.into_iter().map(|alert| {
@@ -116,12 +138,17 @@ impl ReceiversHandle {
                 annotations: alert.annotations,
                 starts_at,
                 ends_at,
+                end_is_assumed: alert.ends_at_ms.is_none(),
                 updated_at: now,
                 generator_url: alert.generator_url,
             }
         });
-        self.0.take(held);
-        Ok(())
+        let (too_long, full) = self.0.take(held);
+        match (too_long, full) {
+            (0, 0) => Ok(()),
+            (too_long, 0) => Err(PostError::TooLong(too_long)),
+            (too_long, full) => Err(PostError::Full(too_long + full)),
+        }
     }
 
     /// Tells each integration of the receiver called `name` of a made-up alert, now.
@@ -139,9 +166,53 @@ impl ReceiversHandle {
             )]),
             starts_at: now,
             ends_at: i64::MAX,
+            end_is_assumed: false,
             updated_at: now,
             generator_url: String::new(),
         };
         self.0.test(receiver, outside, alert).await.ok_or(TestError::TooMany)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receivers::deliver::Outside;
+    use crate::receivers::engine::Engine;
+    use crate::receivers::metrics::ReceiverMetrics;
+    use crate::receivers::store::Store;
+    use crate::telemetry::Registry;
+    use crate::util::SystemClock;
+
+    fn alert(name: &str) -> PostedAlert {
+        PostedAlert {
+            labels: Labels::from_pairs([("alertname", name)]),
+            annotations: Labels::empty(),
+            starts_at_ms: None,
+            ends_at_ms: None,
+            generator_url: String::new(),
+        }
+    }
+
+    #[test]
+    fn whoever_posts_hears_what_was_not_taken() {
+        let shared = Shared::new(ReceiverMetrics::new(&mut Registry::default()), Arc::new(SystemClock));
+        let handle = ReceiversHandle(Arc::new(shared));
+        assert_eq!(handle.post(vec![alert("A")]), Err(PostError::Off(Off)));
+        let folder = tempfile::tempdir().expect("a folder");
+        let (store, log, silences) = Store::open(folder.path()).expect("opens");
+        let text = "notifications: {route: {receiver: a}, receivers: [{name: a}]}";
+        let config = crate::config::parse(text, "f.yml", &crate::config::LoadOptions::default());
+        let config = config.expect("a configuration").notifications.expect("the section");
+        let outside = Outside { clients: Arc::default(), external_url: String::new() };
+        let active = Active::new(Engine::new(config, log, silences), Arc::new(store), outside, true);
+        *lock(&handle.0.state) = Some(active);
+        assert_eq!(handle.post(vec![alert("A")]), Err(PostError::Silent));
+        lock(&handle.0.state).as_mut().expect("there").is_silent = false;
+        let long = alert(&"x".repeat(1 << 20));
+        assert_eq!(handle.post(vec![alert("A"), long, alert("B")]), Err(PostError::TooLong(1)));
+        assert_eq!(handle.alerts().expect("on").len(), 2);
+        let many = (0..20_000).map(|number| alert(&number.to_string())).collect();
+        assert_eq!(handle.post(many), Err(PostError::Full(2)));
     }
 }

@@ -1,10 +1,13 @@
 //! The log of notifications: what each receiver was last told about each group, which decides whether to tell it again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// Entries at most; the oldest go first.
-pub(super) const MAX_ENTRIES: usize = 50_000;
+/// Entries at most, which is ten integrations for each group there may be; the oldest go first.
+pub(super) const MAX_ENTRIES: usize = 200_000;
+
+/// Bytes of keys and fingerprints at most; the oldest entries go first.
+pub(super) const MAX_LOG_BYTES: usize = 128 << 20;
 
 /// Who was told about what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,38 +58,68 @@ pub(super) fn needs_update(
     if send_resolved && !is_subset(&last.resolved, resolved) {
         return true;
     }
-    last.at < now.saturating_sub(repeat_interval)
+    // One from the future was written before the clock was set back: nobody knows how long ago that was.
+    last.at < now.saturating_sub(repeat_interval) || last.at > now
 }
 
 /// The last entry for each receiver and group.
 #[derive(Debug, Clone, Default)]
-pub(super) struct NotificationLog(HashMap<LogKey, Arc<LogEntry>>);
+pub(super) struct NotificationLog {
+    entries: HashMap<LogKey, Arc<LogEntry>>,
+    bytes: usize,
+}
+
+/// Bytes that an entry stands for.
+fn bytes(key: &LogKey, entry: &LogEntry) -> usize {
+    key.group.len() + key.integration.len() + 8 * (entry.firing.len() + entry.resolved.len())
+}
 
 impl NotificationLog {
     pub(super) fn get(&self, key: &LogKey) -> Option<&Arc<LogEntry>> {
-        self.0.get(key)
+        self.entries.get(key)
     }
 
-    /// Puts an entry in the place of the one before. When there are too many, the oldest tenth goes.
+    /// Puts an entry in the place of the one before. When there are too many, the oldest go, until a tenth is free.
     pub(super) fn put(&mut self, key: LogKey, entry: Arc<LogEntry>) {
-        self.0.insert(key, entry);
-        if self.0.len() > MAX_ENTRIES {
-            let mut times: Vec<i64> = self.0.values().map(|entry| entry.at).collect();
-            let (_, bound, _) = times.select_nth_unstable(MAX_ENTRIES / 10);
-            let bound = *bound;
-            self.0.retain(|_, entry| entry.at > bound);
+        self.bytes += bytes(&key, &entry);
+        if let Some(before) = self.entries.get(&key) {
+            self.bytes -= bytes(&key, before);
+        }
+        self.entries.insert(key, entry);
+        if self.entries.len() > MAX_ENTRIES || self.bytes > MAX_LOG_BYTES {
+            self.evict(MAX_ENTRIES / 10 * 9, MAX_LOG_BYTES / 10 * 9);
         }
     }
 
-    /// Forgets what no longer matters at `now`; says whether there was any.
-    pub(super) fn sweep(&mut self, now: i64) -> bool {
-        let before = self.0.len();
-        self.0.retain(|_, entry| entry.expires_at > now);
-        self.0.len() < before
+    /// Drops the oldest, of equal ones those with the lowest keys, until there are at most so many entries and bytes.
+    fn evict(&mut self, entries: usize, most_bytes: usize) {
+        let mut by_age: Vec<(i64, LogKey)> =
+            self.entries.iter().map(|(key, entry)| (entry.at, key.clone())).collect();
+        by_age.sort_unstable();
+        for (_, key) in by_age {
+            if self.entries.len() <= entries && self.bytes <= most_bytes {
+                break;
+            }
+            if let Some(entry) = self.entries.remove(&key) {
+                self.bytes -= bytes(&key, &entry);
+            }
+        }
+    }
+
+    /// Forgets what no longer matters at `now`, other than about the groups in `live`; says whether there was any.
+    pub(super) fn sweep(&mut self, now: i64, live: &HashSet<Arc<str>>) -> bool {
+        let before = self.entries.len();
+        let freed = &mut self.bytes;
+        self.entries.retain(|key, entry| {
+            let stays = entry.expires_at > now || live.contains(&key.group);
+            *freed -= if stays { 0 } else { bytes(key, entry) };
+            stays
+        });
+        self.entries.len() < before
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&LogKey, &Arc<LogEntry>)> {
-        self.0.iter()
+        self.entries.iter()
     }
 }
 
@@ -115,5 +148,43 @@ mod tests {
         check(entry(&[], &[1]), (&[], &[1]), true, 5000, false);
         check(entry(&[1], &[]), (&[1], &[]), true, 1100, false);
         check(entry(&[1], &[]), (&[1], &[]), true, 1101, true);
+        check(entry(&[1], &[]), (&[1], &[]), true, 999, true);
+    }
+
+    fn key(group: usize) -> LogKey {
+        LogKey { group: format!("{group:06}").into(), receiver: "r".into(), integration: "webhook/0".into() }
+    }
+
+    fn entry(at: i64) -> Arc<LogEntry> {
+        Arc::new(LogEntry { at, expires_at: at + 10, firing: vec![1], resolved: Vec::new() })
+    }
+
+    #[test]
+    fn entries_of_one_moment_do_not_all_go_at_once() {
+        let mut log = NotificationLog::default();
+        (0..=MAX_ENTRIES).for_each(|group| log.put(key(group), entry(1000)));
+        assert_eq!(log.iter().count(), MAX_ENTRIES / 10 * 9);
+        assert!(log.get(&key(MAX_ENTRIES)).is_some() && log.get(&key(0)).is_none());
+        let counted: usize = log.iter().map(|(key, entry)| bytes(key, entry)).sum();
+        assert_eq!(log.bytes, counted);
+    }
+
+    #[test]
+    fn the_oldest_go_when_there_are_too_many_bytes() {
+        let mut log = NotificationLog::default();
+        let large =
+            |group: usize| LogKey { group: format!("{group}{}", "x".repeat(8 << 20)).into(), ..key(0) };
+        (0..16).for_each(|group| log.put(large(group), entry(1000 - group as i64)));
+        assert_eq!(log.iter().count(), 14);
+        assert!(log.get(&large(0)).is_some() && log.get(&large(15)).is_none());
+        assert!(log.bytes <= MAX_LOG_BYTES);
+    }
+
+    #[test]
+    fn entries_of_groups_that_exist_do_not_expire() {
+        let mut log = NotificationLog::default();
+        (0..2).for_each(|group| log.put(key(group), entry(1000)));
+        assert!(log.sweep(5000, &HashSet::from([Arc::clone(&key(1).group)])));
+        assert!(log.get(&key(0)).is_none() && log.get(&key(1)).is_some());
     }
 }

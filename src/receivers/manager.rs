@@ -33,6 +33,11 @@ use crate::util::lock::lock;
 /// The task looks at the clock at least this often: it may have been set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
+/// What an evaluation may take until its alerts are here, and rules that are evaluated less often are not waited for once
+/// notification begins.
+const EVALUATION_TIME: Duration = Duration::from_secs(5);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(5 * 60);
+
 /// How long deliveries that are under way may take once the server stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -43,6 +48,8 @@ pub struct ReceiverOptions {
     pub folder: PathBuf,
     /// Where users find this server; without a slash at the end.
     pub external_url: String,
+    /// How long rules wait before they send an alert again.
+    pub resend_delay: Duration,
 }
 
 /// Everything a reload needs, made without touching what runs.
@@ -52,6 +59,8 @@ pub struct Prepared {
     /// What is on disk, where it was not open before.
     opened: Option<(Store, NotificationLog, Silences)>,
     outside: Outside,
+    /// Time in which all rules have sent what fires, in milliseconds.
+    hold_ms: i64,
 }
 
 impl fmt::Debug for Prepared {
@@ -93,11 +102,12 @@ impl Receivers {
         Arc::clone(&self.shared) as Arc<dyn AlertSink>
     }
 
-    /// Makes everything `config` needs; nothing that runs is touched. Reads the disk.
+    /// Makes everything `config` needs, whose rules are evaluated every `longest_interval` at least; nothing that runs is
+    /// touched. Reads the disk.
     ///
     /// # Errors
     /// When what is on the disk cannot be read, or the HTTP client not be set up.
-    pub fn prepare(&self, config: &Config) -> Result<Prepared, Error> {
+    pub fn prepare(&self, config: &Config, longest_interval: Duration) -> Result<Prepared, Error> {
         let notifications = config.notifications.clone();
         let is_silent = notifications
             .as_ref()
@@ -118,17 +128,20 @@ impl Receivers {
             }
         }
         let outside = Outside { clients: Arc::new(clients), external_url: self.options.external_url.clone() };
-        Ok(Prepared { config: notifications, is_silent, opened, outside })
+        let hold = hold(self.options.resend_delay, longest_interval);
+        let hold_ms = i64::try_from(hold.as_millis()).unwrap_or(i64::MAX);
+        Ok(Prepared { config: notifications, is_silent, opened, outside, hold_ms })
     }
 
     /// Switches to what was prepared.
     pub fn commit(&self, prepared: Prepared) {
-        let Prepared { config, is_silent, opened, outside } = prepared;
+        let Prepared { config, is_silent, opened, outside, hold_ms } = prepared;
         if is_silent {
             tracing::info!(
                 "receivers stay silent, because Alertmanagers are configured and alongside_alertmanagers is false"
             );
         }
+        let now = self.shared.clock.now_ms();
         let mut state = lock(&self.shared.state);
         match (config, &mut *state) {
             (None, state) => *state = None,
@@ -136,16 +149,21 @@ impl Receivers {
                 // Otherwise receivers would hear that alerts end which Alertmanagers look after now.
                 if is_silent && !active.is_silent {
                     active.engine.forget_alerts();
+                } else if active.is_silent && !is_silent {
+                    active.engine.hold(now, hold_ms);
                 }
                 active.is_silent = is_silent;
                 active.outside = outside;
-                if **active.engine.config() != *config {
-                    active.engine.reconfigure(config, self.shared.clock.now_ms());
+                if **active.engine.config() != *config && active.engine.reconfigure(config, now).is_err() {
+                    self.shared.metrics.refused.inc();
+                    tracing::warn!("there are too many groups of alerts; nobody is told of some of them");
                 }
             }
             (Some(config), none) => {
                 *none = opened.map(|(store, log, silences)| {
-                    Active::new(Engine::new(config, log, silences), Arc::new(store), outside, is_silent)
+                    let mut engine = Engine::new(config, log, silences);
+                    engine.hold(now, hold_ms);
+                    Active::new(engine, Arc::new(store), outside, is_silent)
                 });
             }
         }
@@ -160,6 +178,13 @@ impl Receivers {
             tracing::error!(%error, "notification failed");
         }
     }
+}
+
+/// How long it takes until all rules have sent what fires: each alert is due again after `resend_delay`, and the next
+/// evaluation sends it.
+fn hold(resend_delay: Duration, longest_interval: Duration) -> Duration {
+    let interval = longest_interval.min(LONGEST_INTERVAL);
+    resend_delay.saturating_add(interval).saturating_add(interval.min(EVALUATION_TIME))
 }
 
 /// Numbers that are counted when metrics are read; nothing while there is no section.

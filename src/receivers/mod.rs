@@ -35,7 +35,7 @@ pub use silence::{Silence, SilenceError, SilenceRequest, SilenceState};
 
 pub(crate) use alert::fingerprint_text;
 pub(crate) use engine::{AlertView, GroupView};
-pub(crate) use handle::{Off, PostedAlert, TestError};
+pub(crate) use handle::{Off, PostError, PostedAlert, TestError};
 pub(crate) use history::Delivered;
 pub(crate) use message::{Pairs, rfc3339};
 pub(crate) use shared::{ChangeError, OFF};

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::config::{GroupBy, RouteConfig};
+use crate::model::name::Quoted;
 use crate::model::{Labels, Matcher};
 
 /// A node of the tree.
@@ -26,13 +27,9 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// Whether a group of `other` goes on under this node as if nothing had happened.
-    pub(super) fn groups_as(&self, other: &Self) -> bool {
-        self.id == other.id
-            && self.receiver == other.receiver
-            && self.group_by == other.group_by
-            && (self.group_wait, self.group_interval, self.repeat_interval)
-                == (other.group_wait, other.group_interval, other.repeat_interval)
+    /// Whether a group of `other` goes on under this node: it has the same name for receivers and in the log.
+    pub(super) fn continues_groups_of(&self, other: &Self) -> bool {
+        self.key == other.key && self.receiver == other.receiver && self.group_by == other.group_by
     }
 
     /// The labels that name the group of an alert with `labels`.
@@ -47,7 +44,7 @@ impl Route {
     pub(super) fn group_key(&self, group_labels: &Labels) -> String {
         let mut out = format!("{}:{{", self.key);
         for (number, (name, value)) in group_labels.iter().enumerate() {
-            let _ = write!(out, "{}{name}={value:?}", if number > 0 { ", " } else { "" });
+            let _ = write!(out, "{}{name}={}", if number > 0 { ", " } else { "" }, Quoted(value));
         }
         out.push('}');
         out

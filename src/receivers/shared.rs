@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::alert::HeldAlert;
 use super::deliver::{Delivery, Outside};
-use super::engine::{Engine, Job};
+use super::engine::{Engine, Job, Refused};
 use super::error::Failure;
 use super::history::{Delivered, History};
 use super::metrics::ReceiverMetrics;
@@ -24,8 +24,8 @@ use crate::notify::{Alert, AlertSink};
 use crate::util::Clock;
 use crate::util::lock::lock;
 
-/// Deliveries to one receiver at once.
-const DELIVERIES_AT_ONCE: usize = 16;
+/// Attempts to tell one integration of a receiver at once.
+const ATTEMPTS_AT_ONCE: usize = 16;
 
 /// Tests at once.
 const TESTS_AT_ONCE: usize = 4;
@@ -40,7 +40,7 @@ pub(super) struct Active {
     pub(super) outside: Outside,
     /// Whether rules' alerts are left to Alertmanagers.
     pub(super) is_silent: bool,
-    lanes: HashMap<String, Arc<Semaphore>>,
+    lanes: HashMap<(String, usize), Arc<Semaphore>>,
 }
 
 impl Active {
@@ -48,12 +48,14 @@ impl Active {
         Self { engine, store, outside, is_silent, lanes: HashMap::new() }
     }
 
-    /// The lane of deliveries to a receiver.
-    fn lane(&mut self, receiver: &str) -> Arc<Semaphore> {
+    /// The lane of attempts to tell an integration of a receiver.
+    fn lane(&mut self, receiver: &str, integration: usize) -> Arc<Semaphore> {
         let config = Arc::clone(self.engine.config());
-        self.lanes.retain(|name, _| config.receiver(name).is_some());
-        let lane = self.lanes.entry(receiver.to_owned());
-        Arc::clone(lane.or_insert_with(|| Arc::new(Semaphore::new(DELIVERIES_AT_ONCE))))
+        self.lanes.retain(|(name, place), _| {
+            config.receiver(name).is_some_and(|receiver| *place < receiver.integrations.len())
+        });
+        let lane = self.lanes.entry((receiver.to_owned(), integration));
+        Arc::clone(lane.or_insert_with(|| Arc::new(Semaphore::new(ATTEMPTS_AT_ONCE))))
     }
 }
 
@@ -103,24 +105,26 @@ impl Shared {
         }
     }
 
-    /// Takes alerts; those there is no room for are counted.
-    pub(super) fn take(&self, alerts: impl Iterator<Item = HeldAlert>) {
+    /// Takes alerts; gives how many were not taken because they are too long, and because there was no room.
+    pub(super) fn take(&self, alerts: impl Iterator<Item = HeldAlert>) -> (u64, u64) {
         let now = self.clock.now_ms();
-        let mut refused = 0;
+        let (mut too_long, mut full) = (0, 0);
         if let Some(active) = &mut *lock(&self.state) {
             for alert in alerts {
                 self.metrics.received(alert.resolved_at(now));
-                refused += u64::from(active.engine.take(alert, now).is_err());
+                match active.engine.take(alert, now) {
+                    Ok(()) => {}
+                    Err(Refused::TooLong) => too_long += 1,
+                    Err(Refused::Full) => full += 1,
+                }
             }
         }
-        if refused > 0 {
-            tracing::warn!(
-                alerts = refused,
-                "alerts were not taken: they are too long, or there are too many"
-            );
-            self.metrics.refused.inc_by(refused);
+        if too_long + full > 0 {
+            tracing::warn!(too_long, full, "alerts were not taken: they are too long, or there are too many");
+            self.metrics.refused.inc_by(too_long + full);
         }
         self.wake.notify_one();
+        (too_long, full)
     }
 
     /// What is to be told now, each with its lane, and in how many milliseconds to look again.
@@ -130,7 +134,7 @@ impl Shared {
         let Some(active) = &mut *state else { return (Vec::new(), i64::MAX) };
         let (jobs, next) = active.engine.turn(now);
         let jobs = jobs.into_iter().map(|job| {
-            let lane = active.lane(&job.receiver.name);
+            let lane = active.lane(&job.receiver.name, job.integration);
             (job, lane, active.outside.clone())
         });
         (jobs.collect(), next.saturating_sub(now))
@@ -151,11 +155,6 @@ impl Shared {
             // It does not want to know, but what is told next depends on this.
             return self.finish(&job, true).await;
         }
-        let Ok(Ok(_place)) = tokio::time::timeout(time, lane.acquire_owned()).await else {
-            let failure = Failure::passing("earlier notifications to this receiver took all the time");
-            self.note(&job, kind, Err(&failure), 0, began);
-            return self.finish(&job, false).await;
-        };
         let delivery = Delivery {
             receiver: Arc::clone(&job.receiver),
             integration: job.integration,
@@ -163,8 +162,10 @@ impl Shared {
             group_labels: job.group.1.clone(),
             alerts,
         };
-        let left = time.saturating_sub(began.elapsed());
-        let outcome = delivery.run(&outside, job.entry.at, left, self.stopped.subscribe()).await;
+        let outcome = tokio::select! {
+            outcome = delivery.run(&outside, &lane, job.entry.at, time, self.stopped.subscribe()) => outcome,
+            () = job.cancelled() => return,
+        };
         self.note(&job, kind, outcome.result.as_ref(), outcome.attempts, began);
         self.finish(&job, outcome.result.is_ok()).await;
     }
@@ -237,14 +238,14 @@ impl Shared {
 
     /// Writes the file anew if there is less to keep than it holds. Waits for the disk.
     pub(super) fn compact(&self) {
-        let store = match &mut *lock(&self.state) {
+        let (store, groups) = match &mut *lock(&self.state) {
             Some(active) => {
                 active.engine.has_swept = false;
-                Arc::clone(&active.store)
+                (Arc::clone(&active.store), active.engine.group_keys())
             }
             None => return,
         };
-        if let Err(error) = store.compact(self.clock.now_ms()) {
+        if let Err(error) = store.compact(self.clock.now_ms(), &groups) {
             self.metrics.store_errors.inc();
             tracing::error!(%error, "the log of notifications cannot be written anew");
         }
@@ -274,12 +275,12 @@ impl Shared {
             self.metrics.store_errors.inc();
             ChangeError::Store(error.to_string())
         })?;
-        let last = changed.last().cloned().ok_or(SilenceError::NotFound)?;
+        let wanted = changed.first().cloned().ok_or(SilenceError::NotFound)?;
         if let Some(active) = &mut *lock(&self.state) {
             changed.into_iter().for_each(|silence| active.engine.silences.put(silence));
         }
         self.wake.notify_one();
-        Ok(last)
+        Ok(wanted)
     }
 
     /// Tells each integration of a receiver of an alert that is made up, now. Gives what became of it; none when there are
@@ -305,7 +306,7 @@ impl Shared {
                 alerts: vec![told.clone()],
             };
             let (now, stopped) = (self.clock.now_ms(), self.stopped.subscribe());
-            let outcome = delivery.run(&outside, now, TEST_TIME, stopped).await;
+            let outcome = delivery.run(&outside, &Semaphore::new(1), now, TEST_TIME, stopped).await;
             let delivered = Delivered {
                 at_ms: self.clock.now_ms(),
                 receiver: receiver.name.clone(),
@@ -338,9 +339,11 @@ impl AlertSink for Shared {
             annotations: alert.annotations.clone(),
             starts_at: alert.starts_at_ms,
             ends_at: alert.ends_at_ms,
+            end_is_assumed: false,
             updated_at: now,
             generator_url: alert.generator_url.clone(),
         };
-        self.take(alerts.iter().map(held));
+        // What was not taken is counted.
+        let _ = self.take(alerts.iter().map(held));
     }
 }

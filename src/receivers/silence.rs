@@ -87,7 +87,7 @@ pub enum SilenceError {
     #[error("{0}")]
     Invalid(&'static str),
     /// There are too many.
-    #[error("there are {MAX_SILENCES} silences already, those that are over among them")]
+    #[error("there are {MAX_SILENCES} silences already that are not over")]
     Full,
 }
 
@@ -158,7 +158,7 @@ impl<'a> ActiveSilences<'a> {
 pub(super) struct Silences(BTreeMap<String, Arc<Silence>>);
 
 impl Silences {
-    /// What becomes of the silences by `request`: those that change, that which is asked for last. Nothing is changed yet.
+    /// What becomes of the silences by `request`: those that change, that which is asked for first. Nothing is changed yet.
     ///
     /// One that has begun keeps its beginning and its matchers: where others are asked for, it ends and a new one begins.
     pub(super) fn plan(&self, request: SilenceRequest, now: i64) -> Result<Vec<Silence>, SilenceError> {
@@ -187,12 +187,15 @@ impl Silences {
                 return Ok(vec![make(old.id.clone(), starts_at_ms)]);
             }
         }
-        if self.0.len() >= MAX_SILENCES {
+        // One that is over makes room.
+        if self.0.len() >= MAX_SILENCES && self.0.values().all(|one| one.state(now) != SilenceState::Expired)
+        {
             return Err(SilenceError::Full);
         }
         let ended = old.and_then(|old| self.plan_end(&old.id, now).ok());
         let new = make(self.new_id(), starts_at_ms.max(now));
-        Ok(ended.into_iter().chain([new]).collect())
+        // The new one comes first: whatever happens in between, something silences.
+        Ok([new].into_iter().chain(ended).collect())
     }
 
     /// What becomes of a silence that is ended at `now`.
@@ -207,8 +210,14 @@ impl Silences {
         Ok(silence)
     }
 
-    /// Puts a silence in the place of that of the same name.
+    /// Puts a silence in the place of that of the same name. When there are too many, that which ended first goes.
     pub(super) fn put(&mut self, silence: Silence) {
+        if self.0.len() >= MAX_SILENCES && !self.0.contains_key(&silence.id) {
+            let first = self.0.values().min_by_key(|one| (one.ends_at_ms, one.id.clone()));
+            if let Some(id) = first.map(|one| one.id.clone()) {
+                self.0.remove(&id);
+            }
+        }
         self.0.insert(silence.id.clone(), Arc::new(silence));
     }
 

@@ -4,6 +4,7 @@
 //!
 //! **Locking**: one mutex; whoever records waits for the disk with it in hand.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -119,13 +120,13 @@ impl Store {
         written
     }
 
-    /// Drops what no longer matters at `now` (milliseconds), and writes the rest anew.
+    /// Drops what no longer matters at `now` (milliseconds), where the groups in `live` exist, and writes the rest anew.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub(super) fn compact(&self, now: i64) -> Result<(), StateLogError> {
+    pub(super) fn compact(&self, now: i64, live: &HashSet<Arc<str>>) -> Result<(), StateLogError> {
         let Inner { file, told, silences } = &mut *lock(&self.0);
-        told.sweep(now);
+        told.sweep(now, live);
         silences.sweep(now);
         file.rewrite(&whole(told, silences))
     }

@@ -115,7 +115,7 @@ fn the_file_does_not_grow_with_time() {
     let bytes = std::fs::metadata(folder.path().join(FILE.name)).expect("there").len();
     assert!(bytes < 2 << 20, "{bytes} bytes");
     // What is over is dropped, five days later.
-    store.compact(1000 + 5 * 24 * 3600 * 1000).expect("written");
+    store.compact(1000 + 5 * 24 * 3600 * 1000, &HashSet::new()).expect("written");
     assert_eq!(std::fs::metadata(folder.path().join(FILE.name)).expect("there").len(), 8);
 }
 

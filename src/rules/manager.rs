@@ -66,6 +66,15 @@ pub struct RuleManager {
     handle: RulesHandle,
 }
 
+impl Prepared {
+    /// How often the group is evaluated that is evaluated least often; without groups, what holds for those that do not
+    /// say.
+    pub fn longest_interval(&self, config: &Config) -> Duration {
+        let longest = self.groups.iter().map(|group| group.interval).max();
+        longest.unwrap_or(config.global.evaluation_interval)
+    }
+}
+
 impl RuleManager {
     /// A manager without groups; evaluation begins when `ready` is. Each group evaluates in a place of the first lane;
     /// rules that run beside others of their group take those of the second.

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::model::{Anchored, Labels, MatchOp, Matcher, RegexBudget, parse_matcher};
 use crate::receivers::{
-    AlertView, ChangeError, GroupView, Off, Pairs, PostedAlert, Silence, SilenceError, SilenceRequest,
-    SilenceState, fingerprint_text,
+    AlertView, ChangeError, GroupView, Off, Pairs, PostError, PostedAlert, Silence, SilenceError,
+    SilenceRequest, SilenceState, fingerprint_text,
 };
 use crate::web::bodies::{self, BodyError};
 use crate::web::params::Params;
@@ -52,6 +52,16 @@ impl IntoResponse for Refusal {
 impl From<Off> for Refusal {
     fn from(off: Off) -> Self {
         Self(StatusCode::SERVICE_UNAVAILABLE, off.to_string())
+    }
+}
+
+impl From<PostError> for Refusal {
+    fn from(error: PostError) -> Self {
+        let status = match &error {
+            PostError::TooLong(_) => StatusCode::BAD_REQUEST,
+            PostError::Off(_) | PostError::Silent | PostError::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self(status, error.to_string())
     }
 }
 
@@ -264,7 +274,7 @@ struct Posted {
 /// `POST /alerts`
 ///
 /// # Errors
-/// When the body is not what it should be, or there is no section `notifications`. Alerts that can be taken are.
+/// When the body is not what it should be, there is no room, or receivers are off or silent. Alerts that can be taken are.
 pub async fn post_alerts(State(state): Shared, body: Body) -> Answer {
     state.receivers.config()?;
     let (bytes, _counted) = bodies::read(body, MAX_ALERTS_BYTES, &state.forms).await?;
