@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::{self, LoadOptions};
 use crate::model::parse_matchers;
-use crate::receivers::silence::SilenceRequest;
+use crate::receivers::silence::{MAX_SILENCES, SilenceRequest};
 
 const CONFIG: &str = "
   route:
@@ -638,4 +638,43 @@ fn one_that_another_route_takes_when_it_is_resolved_is_told_there() {
     bench.resolves("alertname=A instance=a x=y");
     bench.reconfigure(&both(true));
     assert_eq!(bench.after(30), ["all/webhook/0 A: a-"]);
+}
+
+#[test]
+fn values_in_keys_of_groups_are_quoted_as_alertmanager_does() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=it's\u{7f}");
+    assert_eq!(&*bench.jobs_after(30)[0].key.group, r#"{}:{alertname="it's\x7f"}"#);
+}
+
+#[test]
+fn an_empty_list_of_labels_to_group_by_says_nothing() {
+    let mut bench = Bench::new(&CONFIG.replace("continue: true", "continue: true\n      group_by: []"));
+    bench.fires("alertname=A instance=a team=db");
+    bench.fires("alertname=B instance=b team=db");
+    assert_eq!(bench.engine.group_count(), 2);
+}
+
+#[test]
+fn silences_that_are_over_make_room() {
+    let mut bench = Bench::new(CONFIG);
+    let first = bench.silence("instance=a", 10);
+    let second = bench.silence("instance=a", 20);
+    for _ in 2..MAX_SILENCES {
+        bench.silence("instance=a", 1000);
+    }
+    let now = bench.now * 1000;
+    let request = || SilenceRequest {
+        id: None,
+        matchers: parse_matchers("instance=b").expect("matchers"),
+        starts_at_ms: now,
+        ends_at_ms: now + 900_000,
+        created_by: String::new(),
+        comment: String::new(),
+    };
+    assert!(bench.engine.silences.plan(request(), now).is_err());
+    bench.now += 30;
+    bench.silence("instance=b", 1000);
+    assert!(bench.engine.silences.get(&first).is_none() && bench.engine.silences.get(&second).is_some());
+    assert_eq!(bench.engine.silences.iter().count(), MAX_SILENCES);
 }

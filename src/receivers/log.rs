@@ -174,7 +174,7 @@ mod tests {
         let mut log = NotificationLog::default();
         let large =
             |group: usize| LogKey { group: format!("{group}{}", "x".repeat(8 << 20)).into(), ..key(0) };
-        (0..16).for_each(|group| log.put(large(group), entry(1000 - group as i64)));
+        (0..16).zip((0..1000).rev()).for_each(|(group, at)| log.put(large(group), entry(at)));
         assert_eq!(log.iter().count(), 14);
         assert!(log.get(&large(0)).is_some() && log.get(&large(15)).is_none());
         assert!(log.bytes <= MAX_LOG_BYTES);
