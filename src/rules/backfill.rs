@@ -5,7 +5,7 @@
 //! so that what it wrote itself meanwhile is written over with the same timestamps, and doing it again changes nothing.
 //! Alerting rules are left out: their alerts would be sent to nobody.
 //!
-//! **Bounds**: [`MAX_SAMPLES`] samples in memory; a window that has more is cut in two.
+//! **Bounds**: `MAX_SAMPLES` samples in memory; a window that has more is cut in two.
 
 use std::sync::Arc;
 

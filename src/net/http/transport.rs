@@ -191,7 +191,7 @@ pub struct HttpResponse {
 }
 
 impl HttpResponse {
-    /// Whether it answers a POST. That of a POST may not: see [`HttpClient::send`].
+    /// Whether it answers a POST. That of a POST may not: see `HttpClient::send`.
     pub fn answers_post(&self) -> bool {
         self.answers_post
     }

@@ -6,7 +6,7 @@
 //! changed severity is no other alert.
 //!
 //! Recording rules that the proposal changes, and that its alerting rules look at, are evaluated into memory first
-//! ([`super::changes`]); what cannot be is named. All others are read as they are stored.
+//! (`changes`); what cannot be is named. All others are read as they are stored.
 //!
 //! **Bounds**: the history of one rule is held at a time; totals and firings of both sides are left of it, then totals.
 
