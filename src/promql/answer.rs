@@ -10,7 +10,10 @@ use super::value::{MatrixSeries, Value, VectorSample};
 use crate::model::{Labels, Samples};
 
 /// Rows of which there are both, the row and the series.
-const ROWS_AT_ONCE: usize = 256;
+const ROWS_AT_ONCE: usize = 64;
+
+/// What a step of a row takes, in nanoseconds or so: a time and a value are written.
+const STEP_COST: usize = 2;
 
 /// What to run once the data is open.
 pub(super) enum Plan {
@@ -92,7 +95,7 @@ fn matrix(rows: Vec<Row>, grid: Grid, cx: &Context<'_>) -> Result<(Value, Ticket
             let bytes = size_of::<MatrixSeries>() + row.labels.packed_len() + row.bytes_of_samples();
             cx.grow(&mut ticket, bytes)?;
         }
-        out.extend(exec::map(some, grid.count, |row| to_series(row, grid)));
+        out.extend(exec::map(some, STEP_COST * grid.count, |row| to_series(row, grid)));
     }
     Ok((Value::Matrix(out), ticket))
 }
