@@ -18,7 +18,7 @@ use std::time::Duration;
 use fantoccini::elements::Element;
 use fantoccini::key::Key;
 use fantoccini::{Client as Browser, Locator};
-use page::{click, element, id, in_a_browser, screenshot};
+use page::{appears, click, element, id, in_a_browser, screenshot};
 use relay::{Mood, Relay};
 use serde_json::json;
 use support::server::{Client, PATIENCE, Server, wait_for};
@@ -171,8 +171,15 @@ async fn long_expressions(browser: &Browser, url: &str) {
         "window.thrown = []; addEventListener('error', (event) => window.thrown.push(event.message));";
     browser.execute(listen, vec![]).await.expect("listen");
     let put = "document.querySelector('.cm-content').focus();
+        document.execCommand('selectAll');
         document.execCommand('insertText', false, 'up or '.repeat(13999) + 'up');";
-    browser.execute(put, vec![]).await.expect("type");
+    // What is typed while the editor is being set up is lost.
+    for _ in 0..3 {
+        browser.execute(put, vec![]).await.expect("type");
+        if appears(browser, ".cm-lintRange-info", Duration::from_secs(15)).await {
+            break;
+        }
+    }
     element(browser, ".cm-lintRange-info").await;
     click(browser, &id("run-query")).await;
     element(browser, &id("kept-tab")).await;

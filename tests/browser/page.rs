@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use fantoccini::elements::Element;
 use fantoccini::{Client as Browser, ClientBuilder, Locator};
@@ -65,6 +66,11 @@ async fn open_browser(driver: &Driver, chromium: &Path, profile: &Path) -> Brows
 /// The selector of what carries a name for tests.
 pub(crate) fn id(name: &str) -> String {
     format!("[data-testid={name}]")
+}
+
+/// Whether a selector finds something within `patience`.
+pub(crate) async fn appears(browser: &Browser, css: &str, patience: Duration) -> bool {
+    browser.wait().at_most(patience).for_element(Locator::Css(css)).await.is_ok()
 }
 
 /// What a selector finds, once it does.
