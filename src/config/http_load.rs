@@ -181,18 +181,15 @@ impl<'a> Loader<'a> {
             .map(|(name, values)| (name, values.into_iter().map(Secret::new).collect()))
             .collect();
         if let Some(url) = &url {
-            if url::Url::parse(url).is_ok_and(|url| !url.has_host()) || url::Url::parse(url).is_err() {
-                self.complain(raw, "proxy_url", "is not a URL with a host");
-            }
-            match url.split_once("://").map(|(scheme, _)| scheme) {
-                Some("http" | "https") => {}
-                Some(scheme) => {
-                    let reason =
-                        format!("proxies with the scheme {scheme:?} are not supported: http or https");
-                    self.complain(raw, "proxy_url", reason);
-                }
-                None => self.complain(raw, "proxy_url", "must be a URL that begins with http:// or https://"),
-            }
+            let reason = match url::Url::parse(url) {
+                Ok(url) if !matches!(url.scheme(), "http" | "https") => Some(format!(
+                    "proxies with the scheme {:?} are not supported: http or https",
+                    url.scheme()
+                )),
+                Ok(url) if url.has_host() => None,
+                _ => Some("must be a URL with a host that begins with http:// or https://".to_owned()),
+            };
+            reason.into_iter().for_each(|reason| self.complain(raw, "proxy_url", reason));
         }
         if from_environment && url.is_some() {
             self.complain(raw, "proxy_url", "must not be configured together with proxy_from_environment");

@@ -137,7 +137,7 @@ static ALERTMANAGER: Keys = Keys {
         ("relabel_configs", List(&RELABEL)),
         ("alert_relabel_configs", List(&RELABEL)),
     ],
-    shared: &[CLIENT],
+    shared: &[CLIENT, PROXY],
     unsupported: &[&["sigv4"], MECHANISMS],
     harmless: HARMLESS,
 };
@@ -450,11 +450,11 @@ static SCRAPE: Keys = Keys {
         ],
         MECHANISMS,
     ],
-    shared: &[CLIENT],
+    shared: &[CLIENT, PROXY],
     harmless: HARMLESS,
 };
 
-/// Settings of clients.
+/// Settings of clients but for their way.
 const CLIENT: &[(&str, Below)] = &[
     ("basic_auth", Section(&BASIC_AUTH)),
     ("authorization", Section(&AUTHORIZATION)),
@@ -465,13 +465,9 @@ const CLIENT: &[(&str, Below)] = &[
     ("follow_redirects", Value),
     ("enable_http2", Value),
     ("http_headers", Named(&HEADER)),
-    ("proxy_url", Value),
-    ("no_proxy", Value),
-    ("proxy_from_environment", Value),
-    ("proxy_connect_header", Value),
 ];
 
-/// The way of clients, where they have no more settings.
+/// The way of clients.
 const PROXY: &[(&str, Below)] = &[
     ("proxy_url", Value),
     ("no_proxy", Value),
@@ -480,7 +476,7 @@ const PROXY: &[(&str, Below)] = &[
 ];
 
 /// The same as a section of its own.
-static HTTP_CONFIG: Keys = Keys { shared: &[CLIENT], ..NONE };
+static HTTP_CONFIG: Keys = Keys { shared: &[CLIENT, PROXY], ..NONE };
 
 static BASIC_AUTH: Keys = Keys {
     supported: &[

@@ -517,7 +517,7 @@ fn settings_of_clients_that_exclude_each_other_are_refused() {
     check("tls_config: {max_version: TLS11}", "versions before TLS12 are not supported");
     check("tls_config: {min_version: TLS13, max_version: TLS12}", "must not be lower than min_version");
     check("proxy_url: socks5://a", "proxies with the scheme \"socks5\" are not supported");
-    check("proxy_url: 'http://[::1'", "is not a URL with a host");
+    check("proxy_url: 'http://[::1'", "must be a URL with a host");
     check("no_proxy: a", "scrape_configs[0].no_proxy: needs proxy_url");
     check("proxy_from_environment: true\n  proxy_url: http://a", "together with proxy_from_environment");
     check("http_headers: {Authorization: {values: [a]}}", "setting header \"Authorization\" is not allowed");

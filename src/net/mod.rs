@@ -1,21 +1,23 @@
 //! The outside world: HTTP and DNS. The only user of hyper as a client, of reqwest and hickory-resolver.
 //!
 //! Read `resolver` (names to records), `system` with `files` (as the system does it), `dial` (names to connections),
-//! `http_url`, then `http` (the client of scrapes and of what is sent); `api` asks other servers for the command line.
+//! `http_url`, then `http` (the client of scrapes and of what is sent) and `post` (one body that is sent); `api` asks other servers for the command line.
 
 pub mod api;
 pub mod dial;
 pub mod files;
 pub mod http;
 pub mod http_url;
+pub mod post;
 pub mod resolver;
 pub mod system;
 
 pub use api::{ApiClient, shown as shown_url};
 pub use dial::{DialError, Dialer};
 pub use files::ResolverFiles;
-pub use http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse};
+pub use http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse, read_file, read_source};
 pub use http_url::{HttpUrl, UrlError};
+pub use post::{PostError, post_json};
 pub use resolver::{DnsError, DnsRecord, RecordKind, Resolver};
 pub use system::SystemResolver;
 

@@ -1,58 +1,9 @@
-//! One request: the seam, the HTTP implementation, and which failures may pass.
-
-use std::time::Duration;
+//! One request: the seam, and the HTTP implementation.
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use crate::net::{HttpClient, HttpError, HttpMethod, HttpRequest};
-use crate::util::brief::brief;
-
-/// What an Alertmanager says of what it refuses is read up to this size.
-const MAX_REASON_BYTES: u64 = 1024;
-
-/// Why alerts were not taken.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum PostError {
-    #[error(transparent)]
-    Http(#[from] HttpError),
-    #[error("no response within {0:?}")]
-    Timeout(Duration),
-    #[error("bad response status {text}{reason}")]
-    Status { code: u16, text: String, reason: String },
-    #[error("redirected with a status that turns the request into a GET, so the alerts did not arrive")]
-    BecameGet,
-}
-
-impl PostError {
-    /// Whether the same request may succeed later.
-    pub(super) fn may_pass(&self) -> bool {
-        match self {
-            Self::Timeout(_) => true,
-            Self::Status { code, .. } => *code == 429 || *code >= 500,
-            Self::BecameGet => false,
-            Self::Http(error) => {
-                matches!(
-                    error,
-                    HttpError::Dial(_)
-                        | HttpError::Tls { .. }
-                        | HttpError::Request(_)
-                        | HttpError::File { .. }
-                        | HttpError::Token { .. }
-                        | HttpError::Proxy { .. }
-                )
-            }
-        }
-    }
-
-    /// Whether the body was more than the Alertmanager, or what is before it, takes.
-    pub(super) fn is_too_large(&self) -> bool {
-        matches!(self, Self::Status { code: 413, .. })
-    }
-}
-
-/// Time to wait for the body of an answer, which decides nothing.
-const BODY_TIMEOUT: Duration = Duration::from_secs(1);
+use crate::net::{HttpClient, PostError, post_json};
 
 /// Posts alerts.
 pub(super) trait Post: Send + Sync {
@@ -62,28 +13,7 @@ pub(super) trait Post: Send + Sync {
 
 impl Post for HttpClient {
     fn post<'a>(&'a self, url: &'a str, body: Bytes) -> BoxFuture<'a, Result<(), PostError>> {
-        let headers = vec![
-            ("User-Agent", concat!("Emberkeep/", env!("CARGO_PKG_VERSION")).to_owned()),
-            ("Content-Type", "application/json".to_owned()),
-        ];
-        let request = HttpRequest { method: HttpMethod::Post(body), url: url.to_owned(), headers };
-        Box::pin(async move {
-            let response = self.send(request).await?;
-            let (code, text) = (response.status(), response.status_text());
-            if (200..300).contains(&code) {
-                let posted = response.answers_post();
-                // The head says that it was taken, whatever becomes of the body.
-                let _ = tokio::time::timeout(BODY_TIMEOUT, response.discard()).await;
-                return if posted { Ok(()) } else { Err(PostError::BecameGet) };
-            }
-            let mut reason = Vec::new();
-            // What came before it broke off or grew too long says enough.
-            let read = response.read_body(MAX_REASON_BYTES, &mut reason);
-            let _ = tokio::time::timeout(BODY_TIMEOUT, read).await;
-            let reason = brief(String::from_utf8_lossy(&reason).trim());
-            let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
-            Err(PostError::Status { code, text, reason })
-        })
+        Box::pin(post_json(self, url.to_owned(), body))
     }
 }
 
@@ -94,6 +24,7 @@ mod tests {
     use crate::net::{Dialer, SystemResolver};
     use crate::notify::stand_in::{Reply, StandIn, reply};
     use std::sync::Arc;
+    use std::time::Duration;
 
     fn client(follow_redirects: bool) -> HttpClient {
         let dialer = Arc::new(Dialer::new(Arc::new(SystemResolver::new(None))));

@@ -17,8 +17,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::alert::{self, Alert};
 use super::metrics::LoopMetrics;
-use super::post::{Post, PostError};
+use super::post::Post;
 use super::queue::{Added, Entry, Queue};
+use crate::net::PostError;
 use crate::telemetry::Restarts;
 use crate::util::lock::lock;
 

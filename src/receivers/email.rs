@@ -15,6 +15,7 @@ use super::error::Failure;
 use super::post::read_secret;
 use super::render::Renderer;
 use crate::config::EmailConfig;
+use crate::net::read_file;
 
 /// On this port TLS comes before anything else.
 const IMPLICIT_TLS_PORT: u16 = 465;
@@ -77,10 +78,9 @@ pub(super) async fn send(config: &EmailConfig, mail: &Mail, timeout: Duration) -
     };
     let ca_file = match &config.ca_file {
         Some(path) => {
-            let (path, shown) = (path.clone(), path.display().to_string());
-            let read =
-                tokio::task::spawn_blocking(move || std::fs::read(path)).await.map_err(Failure::passing)?;
-            Some(read.map_err(|error| Failure::passing(format!("cannot read {shown}: {error}")))?)
+            let path = path.clone();
+            let read = tokio::task::spawn_blocking(move || read_file(&path)).await;
+            Some(read.map_err(Failure::passing)?.map_err(Failure::passing)?)
         }
         None => None,
     };

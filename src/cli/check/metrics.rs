@@ -1,6 +1,6 @@
 //! `check metrics`: the exposition of a target from standard input, with the lints and the table of promtool.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 
 use clap::{Args, ValueEnum};
@@ -224,18 +224,12 @@ fn print_cardinality(families: &BTreeMap<String, Family>) {
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let total: usize = counts.iter().map(|(_, count)| count).sum();
     let share = |count: usize| format!("{:.2}%", count as f64 / total.max(1) as f64 * 100.0);
-    let mut rows = vec![["Metric", "Cardinality", "Percentage"].map(str::to_owned)];
-    rows.extend(counts.iter().map(|(name, count)| [(*name).to_owned(), count.to_string(), share(*count)]));
-    rows.push(["Total".to_owned(), total.to_string(), "100%".to_owned()]);
-    let mut widths: HashMap<usize, usize> = HashMap::new();
-    for (column, cell) in rows.iter().flat_map(|row| row.iter().enumerate()) {
-        let width = widths.entry(column).or_default();
-        *width = (*width).max(cell.len());
-    }
-    for row in rows {
-        let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:<0$}", widths[&column] + 4));
-        output::line(cells.collect::<String>().trim_end());
-    }
+    let mut rows = vec![["Metric", "Cardinality", "Percentage"].map(str::to_owned).to_vec()];
+    rows.extend(
+        counts.iter().map(|(name, count)| vec![(*name).to_owned(), count.to_string(), share(*count)]),
+    );
+    rows.push(vec!["Total".to_owned(), total.to_string(), "100%".to_owned()]);
+    output::table(&rows);
 }
 
 #[cfg(test)]

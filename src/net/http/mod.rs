@@ -21,6 +21,7 @@ use std::sync::Arc;
 pub use self::error::HttpError;
 use self::identity::Identity;
 pub use self::request::{HttpMethod, HttpRequest};
+pub use self::secret::{read_file, read_source};
 pub use self::transport::HttpResponse;
 use self::transport::Transport;
 use super::dial::Dialer;

@@ -19,7 +19,7 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 ///
 /// # Errors
 /// When it cannot be read or is larger than anything of the kind.
-pub(super) fn read_file(path: &PathBuf) -> Result<Vec<u8>, HttpError> {
+pub fn read_file(path: &PathBuf) -> Result<Vec<u8>, HttpError> {
     let failed = |source| HttpError::File { path: path.clone(), source };
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
@@ -28,6 +28,14 @@ pub(super) fn read_file(path: &PathBuf) -> Result<Vec<u8>, HttpError> {
         return Err(failed(std::io::Error::other(format!("larger than {MAX_FILE_BYTES} bytes"))));
     }
     Ok(bytes)
+}
+
+/// The text that `source` has now; of a file without the white space around it.
+///
+/// # Errors
+/// When the file cannot be read or is no text.
+pub fn read_source(source: &Source) -> Result<Arc<Secret>, HttpError> {
+    LiveText::new(source).read()
 }
 
 /// The value of the header for a name and a password.

@@ -65,12 +65,10 @@ impl Transport {
         request: HttpRequest,
         identity: &Headers,
     ) -> Result<HttpResponse, HttpError> {
-        let first = HttpUrl::parse(&request.url)?;
+        let mut url = HttpUrl::parse(&request.url)?;
         let HttpRequest { mut method, mut headers, .. } = request;
-        let (mut url, nobody) = (first.clone(), Headers::new());
+        let (mut identity, nobody) = (identity, Headers::new());
         for _ in 0..=MAX_REDIRECTS {
-            // Another server is not told who we are.
-            let identity = if url.is_same_server(&first) { identity } else { &nobody };
             let is_said = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
                 || identity.iter().any(|(name, _)| *name == AUTHORIZATION);
             let named = url.user().filter(|_| !is_said);
@@ -85,7 +83,12 @@ impl Transport {
                         headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));
                     }
                     response.discard().await;
-                    url = url.join(&location)?;
+                    let next = url.join(&location)?;
+                    // Another server is not told who we are, nor is anybody that it sends us to.
+                    if !next.is_same_server(&url) {
+                        identity = &nobody;
+                    }
+                    url = next;
                 }
                 None => return Ok(response),
             }

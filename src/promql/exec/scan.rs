@@ -227,6 +227,18 @@ fn element(samples: &Samples, index: usize) -> Element<'_> {
 }
 
 impl Scan {
+    /// The values of a series, whatever they are.
+    fn fill_any(&self, samples: &mut Samples, row: &mut Row, cx: &Context<'_>) -> Result<(), Error> {
+        let Some(span) = self.smoothed else { return self.fill(samples, row, cx) };
+        samples.drop_stale();
+        if samples.histograms.is_empty() {
+            self.fill_smoothed(samples, row);
+            return Ok(());
+        }
+        let name = row.labels.metric_name().to_owned();
+        self.fill_smoothed_histograms(samples, row, Notes { cx, span, name: &name })
+    }
+
     /// The row of series `number`, if it has any value.
     fn row(&self, number: usize, samples: &mut Samples, cx: &Context<'_>) -> Result<Option<Row>, Error> {
         let series = &cx.selects[self.reader.select];
@@ -243,23 +255,13 @@ impl Scan {
         let is_plain =
             self.smoothed.is_none() && samples.histograms.is_empty() && self.shows == SampleField::Value;
         let in_step = if is_plain { self.in_step(&samples.timestamps) } else { None };
-        let mut row = match in_step {
-            Some(from) => row_in_step(&samples.values[from..from + steps], series.labels(number), cx)?,
-            None => cx.row(series.labels(number), steps)?,
-        };
-        if in_step.is_some() {
-            // It has all its values.
-        } else if let Some(span) = self.smoothed {
-            samples.drop_stale();
-            if samples.histograms.is_empty() {
-                self.fill_smoothed(samples, &mut row);
-            } else {
-                let name = row.labels.metric_name().to_owned();
-                self.fill_smoothed_histograms(samples, &mut row, Notes { cx, span, name: &name })?;
-            }
+        let mut row = if let Some(from) = in_step {
+            row_in_step(&samples.values[from..from + steps], series.labels(number), cx)?
         } else {
-            self.fill(samples, &mut row, cx)?;
-        }
+            let mut row = cx.row(series.labels(number), steps)?;
+            self.fill_any(samples, &mut row, cx)?;
+            row
+        };
         if row.is_empty() {
             return Ok(None);
         }
