@@ -150,6 +150,24 @@ async fn a_client_says_who_it_is_but_not_where_it_is_redirected_to() {
         "{head}"
     );
 
+    // Nor is that told where another server leads back to: ports stand in the paths here.
+    let turns = Served::start(None, |head| {
+        let back = head.split(['/', ' ']).nth(2).unwrap_or_default();
+        reply("302 Found", &format!("Location: http://127.0.0.1:{back}/end\r\n"), "")
+    })
+    .await;
+    let begins = Served::start(None, |head| {
+        let parts: Vec<&str> = head.split(['/', ' ']).collect();
+        let location = format!("Location: http://127.0.0.1:{}/{}\r\n", parts[2], parts[3]);
+        if parts[2] == "end" { reply("200 OK", "", "back") } else { reply("302 Found", &location, "") }
+    })
+    .await;
+    let round = format!("http://127.0.0.1:{}/{}/{}", begins.port, turns.port, begins.port);
+    assert_eq!(get(&with_basic, &round).await.expect("an answer").1, "back");
+    let heads = begins.heads();
+    let told: Vec<bool> = heads.iter().map(|head| head.contains("\r\nAuthorization: ")).collect();
+    assert_eq!(told, [true, false], "{heads:?}");
+
     let plain = client(&HttpConfig::default());
     let with_user = format!("http://a%40b:p%3aw@127.0.0.1:{}/away", own.port);
     own.heads();
