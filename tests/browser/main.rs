@@ -181,6 +181,7 @@ async fn long_expressions(browser: &Browser, url: &str) {
         }
     }
     element(browser, ".cm-lintRange-info").await;
+    assert!(browser.find(Locator::Css(".cm-lintRange-error")).await.is_err(), "the expression has no faults");
     click(browser, &id("run-query")).await;
     element(browser, &id("kept-tab")).await;
     element(browser, ".ek-message").await;

@@ -23,6 +23,16 @@ it('says that an expression is too deep instead of failing', () => {
   ]);
 });
 
+it.each(['up or ', '1+', 'sum(rate(foo{job="x"}[5m])) by (a) + '])(
+  'finds no faults in chains that the parser gives up: %s',
+  (link) => {
+    for (const length of [160, 210, 340, 500, 1200, 3000])
+      expect(check(`${link.repeat(length)}up`)).toMatchObject([{ severity: 'info' }]);
+    expect(check(`${link.repeat(100)}up`)).toEqual([]);
+    expect(check(`${link.repeat(100)}sum(`)).toMatchObject([{ severity: 'error' }]);
+  },
+);
+
 it('still finds faults', () => {
   expect(check('sum(')).toMatchObject([{ severity: 'error' }]);
   expect(check('sum(up)')).toEqual([]);
