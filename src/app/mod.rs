@@ -108,8 +108,9 @@ impl App {
         // Listening comes first: a second server on the port must not touch the data.
         let (listeners, addresses) = bind(&settings.listen).await?;
         // Before the file is read: what changes from now on is new.
-        let watcher = Watcher::new(&settings);
+        let mut watcher = Watcher::new(&settings);
         let first = reload::load(&settings, &addresses)?;
+        watcher.follow(&first);
 
         let (mut options, db_clock) = (settings.tsdb.clone(), Arc::clone(&clock));
         options.limits = settings.limits(&first);
@@ -255,17 +256,15 @@ impl App {
                 () = &mut shutdown => break None,
                 () = quit.notified() => break None,
                 Some(()) = reload.recv() => {
-                    self.watcher.look();
                     // The outcome is logged and counted inside.
-                    let _ = self.reloader.reload().await;
+                    let _ = self.reload().await;
                 }
                 () = self.watcher.changed() => {
                     tracing::info!("configuration file changed");
-                    let _ = self.reloader.reload().await;
+                    let _ = self.reload().await;
                 }
                 Some(answer) = self.reload_requests.recv() => {
-                    self.watcher.look();
-                    let done = self.reloader.reload().await.map_err(|error| error.to_string());
+                    let done = self.reload().await.map_err(|error| error.to_string());
                     let _ = answer.send(done);
                 }
                 Some(ended) = self.servers.join_next() => {
@@ -280,6 +279,15 @@ impl App {
         let stopped = self.stop().await;
         drop(replay);
         failed.map_or(stopped, Err)
+    }
+
+    /// Loads the files again and applies them. What changes from here on is new.
+    async fn reload(&mut self) -> Result<(), reload::ReloadError> {
+        self.watcher.look();
+        let outcome = self.reloader.reload().await;
+        // Now it may name other files.
+        self.watcher.follow(&self.state.config.load());
+        outcome
     }
 
     /// Not ready, scraping and rules end, alerts that wait are sent, open requests finish, the database closes.

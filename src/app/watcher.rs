@@ -1,23 +1,29 @@
-//! `--config.auto-reload`: looks at the configuration file now and then, and tells when it has changed.
+//! `--config.auto-reload`: looks at the configuration file, and those that it names, now and then, and tells when they
+//! have changed.
 //!
 //! A change is told once, also when what it says is refused: the log does not repeat itself until somebody mends it.
 
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::Settings;
+use crate::config::{self, Config};
 
-/// Watches the configuration file.
+/// Watches the configuration file and those that it names: rule files and further files with jobs.
 #[derive(Debug)]
 pub(super) struct Watcher(Option<Watched>);
 
 #[derive(Debug)]
 struct Watched {
     path: PathBuf,
-    /// What was in the file when it was looked at last; nothing when it could not be read.
-    seen: Option<Vec<u8>>,
+    /// Patterns of the files that the configuration names.
+    patterns: Vec<String>,
+    /// What was in the files when they were looked at last; nothing when the first could not be read.
+    seen: Option<u64>,
     every: Interval,
 }
 
@@ -25,19 +31,26 @@ impl Watcher {
     /// Watches the file of `settings`, if there is one and it is to be watched.
     pub(super) fn new(settings: &Settings) -> Self {
         let watched = settings.config_file.clone().zip(settings.auto_reload);
-        let mut watcher = Self(watched.map(|(path, every)| Watched::new(path, every)));
-        watcher.look();
-        watcher
+        Self(watched.map(|(path, every)| Watched::new(path, every)))
     }
 
-    /// What the file says now is known.
+    /// What the files say now is known.
     pub(super) fn look(&mut self) {
         if let Some(watched) = &mut self.0 {
             watched.seen = watched.read();
         }
     }
 
-    /// Ends when the file says something new. Never, if there is none to watch.
+    /// From now on the files are those that `config` names.
+    pub(super) fn follow(&mut self, config: &Config) {
+        let patterns = [&config.rule_files[..], &config.scrape_config_files].concat();
+        if let Some(watched) = self.0.as_mut().filter(|watched| watched.patterns != patterns) {
+            watched.patterns = patterns;
+            watched.seen = watched.read();
+        }
+    }
+
+    /// Ends when the files say something new. Never, if there is none to watch.
     pub(super) async fn changed(&mut self) {
         let Some(watched) = &mut self.0 else { return std::future::pending().await };
         loop {
@@ -59,11 +72,22 @@ impl Watched {
     fn new(path: PathBuf, every: Duration) -> Self {
         let mut every = interval(every);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { path, seen: None, every }
+        let mut new = Self { path, patterns: Vec::new(), seen: None, every };
+        new.seen = new.read();
+        new
     }
 
-    fn read(&self) -> Option<Vec<u8>> {
-        std::fs::read(&self.path).ok()
+    /// A number that tells what the files say now from what they said before.
+    fn read(&self) -> Option<u64> {
+        let mut hash = DefaultHasher::new();
+        std::fs::read(&self.path).ok()?.hash(&mut hash);
+        let others: BTreeSet<PathBuf> =
+            self.patterns.iter().flat_map(|pattern| config::matching_files(pattern)).collect();
+        for path in others {
+            let text = std::fs::read(&path).ok();
+            (path, text).hash(&mut hash);
+        }
+        Some(hash.finish())
     }
 }
 
@@ -79,12 +103,21 @@ mod tests {
         write("a: 1");
         let every = Duration::from_secs(30);
         let mut watcher = Watcher(Some(Watched::new(path.clone(), every)));
-        watcher.look();
+        let config = Config {
+            rule_files: vec![dir.path().join("*.rules").display().to_string()],
+            ..Config::default()
+        };
+        watcher.follow(&config);
         let mut told =
             async || tokio::time::timeout(Duration::from_secs(300), watcher.changed()).await.is_ok();
         assert!(!told().await, "nothing has changed");
         write("a: 2");
         assert!(told().await);
+        assert!(!told().await, "it is known");
+        for text in ["groups: []", "groups:"] {
+            std::fs::write(dir.path().join("a.rules"), text).expect("write");
+            assert!(told().await, "a rule file that came or changed");
+        }
         assert!(!told().await, "it is known");
         std::fs::remove_file(&path).expect("remove");
         assert!(!told().await, "there is nothing to load");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::loader::Loader;
 use super::section::Section;
-use super::{DnsSdConfig, HttpConfig, Scheme, StaticConfig};
+use super::{DiscoveryConfig, HttpConfig, Scheme};
 use crate::relabel::Rule;
 
 /// The `alerting` section.
@@ -28,10 +28,8 @@ pub struct AlertmanagerConfig {
     pub timeout: Duration,
     /// The client.
     pub http: HttpConfig,
-    /// Written down addresses.
-    pub static_configs: Vec<StaticConfig>,
-    /// Addresses from DNS.
-    pub dns_sd_configs: Vec<DnsSdConfig>,
+    /// Where they come from.
+    pub discovery: DiscoveryConfig,
     /// Rules for Alertmanagers.
     pub relabel_configs: Vec<Rule>,
     /// Rules for alerts that go to these Alertmanagers, after those for every alert.
@@ -45,8 +43,7 @@ impl Default for AlertmanagerConfig {
             path_prefix: String::new(),
             timeout: Duration::from_secs(10),
             http: HttpConfig::default(),
-            static_configs: Vec::new(),
-            dns_sd_configs: Vec::new(),
+            discovery: DiscoveryConfig::default(),
             relabel_configs: Vec::new(),
             alert_relabel_configs: Vec::new(),
         }
@@ -79,8 +76,7 @@ impl<'a> Loader<'a> {
             path_prefix: raw.text("path_prefix").unwrap_or_default(),
             timeout: timeout.unwrap_or(AlertmanagerConfig::default().timeout),
             http: self.http(raw),
-            static_configs: self.static_configs(raw, relabel_configs.is_empty()),
-            dns_sd_configs: self.dns(raw),
+            discovery: self.discovery(raw, relabel_configs.is_empty()),
             relabel_configs,
             alert_relabel_configs: self.rules(raw, "alert_relabel_configs"),
         }

@@ -10,6 +10,39 @@ pub struct Secret(String);
 /// What stands for a secret wherever one would be shown.
 pub const SHOWN_SECRET: &str = "<secret>";
 
+/// How a server is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// Plain.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// As in a URL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// A URL as it may be shown: without a password.
+pub fn shown_url(url: &str) -> String {
+    url::Url::parse(url).map_or_else(
+        |_| url.to_owned(),
+        |mut parsed| {
+            // A text that needs no hiding stays as it was written.
+            if parsed.password().is_none() || parsed.set_password(Some("xxxxx")).is_err() {
+                return url.to_owned();
+            }
+            parsed.to_string()
+        },
+    )
+}
+
 impl Secret {
     /// Keeps `text` from being shown.
     pub fn new(text: impl Into<String>) -> Self {

@@ -2,36 +2,10 @@
 //!
 //! A key that is not supported is refused by name, never ignored, unless it is empty or holds its default.
 
-/// The keys of one kind of section.
-#[derive(Debug)]
-pub(super) struct Keys {
-    /// Keys that work, each with the section below it, if it is one.
-    pub(super) supported: &'static [(&'static str, Below)],
-    /// More of them, in lists that several sections share.
-    pub(super) shared: &'static [&'static [(&'static str, Below)]],
-    /// Keys that Prometheus has and this server does not, in lists that several sections may share.
-    pub(super) unsupported: &'static [&'static [&'static str]],
-    /// Values at which an unsupported key may stand, because they change nothing.
-    pub(super) harmless: &'static [(&'static str, &'static str)],
-}
-
-/// A section without keys, for all that a table does not say.
-const NONE: Keys = Keys { supported: &[], shared: &[], unsupported: &[], harmless: &[] };
-
-/// What a key holds.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Below {
-    /// A value, or a mapping with free keys.
-    Value,
-    /// A section.
-    Section(&'static Keys),
-    /// A list of sections.
-    List(&'static Keys),
-    /// Sections by free names.
-    Named(&'static Keys),
-}
-
-use Below::{List, Named, Section, Value};
+use super::client_keys::{CLIENT, HTTP_CONFIG, PROXY};
+use super::key::Below::{List, Section, Value};
+use super::key::{Keys, NONE};
+use super::mechanism_keys::{DISCOVERY, OTHERS};
 
 pub(super) static FILE: Keys = Keys {
     supported: &[
@@ -42,10 +16,14 @@ pub(super) static FILE: Keys = Keys {
         ("alerting", Section(&ALERTING)),
         ("notifications", Section(&NOTIFICATIONS)),
         ("rule_files", Value),
+        ("scrape_config_files", Value),
     ],
-    unsupported: &[&["scrape_config_files", "remote_write", "remote_read", "otlp", "tracing"]],
+    unsupported: &[&["remote_write", "remote_read", "otlp", "tracing"]],
     ..NONE
 };
+
+/// A further file with jobs.
+pub(super) static SCRAPE_CONFIG_FILE: Keys = Keys { supported: &[("scrape_configs", List(&SCRAPE))], ..NONE };
 
 pub(super) static RULE_FILE: Keys = Keys { supported: &[("groups", List(&RULE_GROUP))], ..NONE };
 
@@ -128,8 +106,6 @@ static ALERTING: Keys = Keys {
 
 static ALERTMANAGER: Keys = Keys {
     supported: &[
-        ("static_configs", List(&STATIC)),
-        ("dns_sd_configs", List(&DNS)),
         ("scheme", Value),
         ("path_prefix", Value),
         ("timeout", Value),
@@ -137,8 +113,8 @@ static ALERTMANAGER: Keys = Keys {
         ("relabel_configs", List(&RELABEL)),
         ("alert_relabel_configs", List(&RELABEL)),
     ],
-    shared: &[CLIENT, PROXY],
-    unsupported: &[&["sigv4"], MECHANISMS],
+    shared: &[CLIENT, PROXY, DISCOVERY],
+    unsupported: &[&["sigv4"], OTHERS],
     harmless: HARMLESS,
 };
 
@@ -431,8 +407,6 @@ static SCRAPE: Keys = Keys {
         ("label_value_length_limit", Value),
         ("target_limit", Value),
         ("keep_dropped_targets", Value),
-        ("static_configs", List(&STATIC)),
-        ("dns_sd_configs", List(&DNS)),
         ("relabel_configs", List(&RELABEL)),
         ("metric_relabel_configs", List(&RELABEL)),
     ],
@@ -448,142 +422,10 @@ static SCRAPE: Keys = Keys {
             "metric_name_validation_scheme",
             "metric_name_escaping_scheme",
         ],
-        MECHANISMS,
+        OTHERS,
     ],
-    shared: &[CLIENT, PROXY],
+    shared: &[CLIENT, PROXY, DISCOVERY],
     harmless: HARMLESS,
-};
-
-/// Settings of clients but for their way.
-const CLIENT: &[(&str, Below)] = &[
-    ("basic_auth", Section(&BASIC_AUTH)),
-    ("authorization", Section(&AUTHORIZATION)),
-    ("oauth2", Section(&OAUTH2)),
-    ("bearer_token", Value),
-    ("bearer_token_file", Value),
-    ("tls_config", Section(&TLS)),
-    ("follow_redirects", Value),
-    ("enable_http2", Value),
-    ("http_headers", Named(&HEADER)),
-];
-
-/// The way of clients.
-const PROXY: &[(&str, Below)] = &[
-    ("proxy_url", Value),
-    ("no_proxy", Value),
-    ("proxy_from_environment", Value),
-    ("proxy_connect_header", Value),
-];
-
-/// The same as a section of its own.
-static HTTP_CONFIG: Keys = Keys { shared: &[CLIENT, PROXY], ..NONE };
-
-static BASIC_AUTH: Keys = Keys {
-    supported: &[
-        ("username", Value),
-        ("username_file", Value),
-        ("password", Value),
-        ("password_file", Value),
-    ],
-    unsupported: &[&["username_ref", "password_ref"]],
-    ..NONE
-};
-
-static AUTHORIZATION: Keys = Keys {
-    supported: &[("type", Value), ("credentials", Value), ("credentials_file", Value)],
-    unsupported: &[&["credentials_ref"]],
-    ..NONE
-};
-
-static OAUTH2: Keys = Keys {
-    supported: &[
-        ("client_id", Value),
-        ("client_secret", Value),
-        ("client_secret_file", Value),
-        ("grant_type", Value),
-        ("scopes", Value),
-        ("token_url", Value),
-        ("endpoint_params", Value),
-        ("tls_config", Section(&TLS)),
-    ],
-    shared: &[PROXY],
-    unsupported: &[&[
-        "client_secret_ref",
-        "client_certificate_key",
-        "client_certificate_key_file",
-        "client_certificate_key_ref",
-        "client_certificate_key_id",
-        "signature_algorithm",
-        "iss",
-        "audience",
-        "claims",
-    ]],
-    ..NONE
-};
-
-static TLS: Keys = Keys {
-    supported: &[
-        ("ca", Value),
-        ("ca_file", Value),
-        ("cert", Value),
-        ("cert_file", Value),
-        ("key", Value),
-        ("key_file", Value),
-        ("server_name", Value),
-        ("insecure_skip_verify", Value),
-        ("min_version", Value),
-        ("max_version", Value),
-    ],
-    unsupported: &[&["ca_ref", "cert_ref", "key_ref"]],
-    ..NONE
-};
-
-static HEADER: Keys = Keys { supported: &[("values", Value), ("secrets", Value), ("files", Value)], ..NONE };
-
-/// Ways to find targets.
-const MECHANISMS: &[&str] = &[
-    "aws_sd_configs",
-    "azure_sd_configs",
-    "consul_sd_configs",
-    "digitalocean_sd_configs",
-    "docker_sd_configs",
-    "dockerswarm_sd_configs",
-    "ec2_sd_configs",
-    "ecs_sd_configs",
-    "elasticache_sd_configs",
-    "eureka_sd_configs",
-    "file_sd_configs",
-    "gce_sd_configs",
-    "hetzner_sd_configs",
-    "http_sd_configs",
-    "ionos_sd_configs",
-    "kubernetes_sd_configs",
-    "kuma_sd_configs",
-    "lightsail_sd_configs",
-    "linode_sd_configs",
-    "marathon_sd_configs",
-    "msk_sd_configs",
-    "nerve_sd_configs",
-    "nomad_sd_configs",
-    "oci_sd_configs",
-    "openstack_sd_configs",
-    "outscale_sd_configs",
-    "ovhcloud_sd_configs",
-    "puppetdb_sd_configs",
-    "rds_sd_configs",
-    "scaleway_sd_configs",
-    "serverset_sd_configs",
-    "stackit_sd_configs",
-    "triton_sd_configs",
-    "uyuni_sd_configs",
-    "vultr_sd_configs",
-];
-
-static STATIC: Keys = Keys { supported: &[("targets", Value), ("labels", Value)], ..NONE };
-
-static DNS: Keys = Keys {
-    supported: &[("names", Value), ("type", Value), ("port", Value), ("refresh_interval", Value)],
-    ..NONE
 };
 
 static RELABEL: Keys = Keys {
@@ -598,65 +440,3 @@ static RELABEL: Keys = Keys {
     ],
     ..NONE
 };
-
-impl Keys {
-    /// All keys that work.
-    pub(super) fn all(&self) -> impl Iterator<Item = &'static (&'static str, Below)> {
-        self.supported.iter().chain(self.shared.iter().copied().flatten())
-    }
-}
-
-#[cfg(test)]
-impl Keys {
-    /// All keys from here on, as they are called in the file.
-    pub(super) fn names(&self) -> Vec<&'static str> {
-        let mut out = self.unsupported.concat();
-        for (name, below) in self.all() {
-            out.push(name);
-            // Routes have routes below them.
-            if let Section(keys) | List(keys) | Named(keys) = below
-                && !std::ptr::eq(*keys, self)
-            {
-                out.extend(keys.names());
-            }
-        }
-        out
-    }
-}
-
-/// A step from the top of the file to a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Segment {
-    Key(String),
-    Index(usize),
-}
-
-/// A key path from the top of the file.
-pub(super) type Path = Vec<Segment>;
-
-/// `path` with one more key.
-pub(super) fn with_key(path: &[Segment], key: &str) -> Path {
-    [path, &[Segment::Key(key.to_owned())]].concat()
-}
-
-/// `path` with one more index.
-pub(super) fn with_index(path: &[Segment], index: usize) -> Path {
-    [path, &[Segment::Index(index)]].concat()
-}
-
-/// `scrape_configs[0].job_name`; the top is called `configuration`.
-pub(super) fn show(path: &[Segment]) -> String {
-    let mut out = String::new();
-    for segment in path {
-        match segment {
-            Segment::Index(index) => out.push_str(&["[", &index.to_string(), "]"].concat()),
-            Segment::Key(key) => {
-                if !out.is_empty() {
-                    out.push('.');
-                }
-                out.push_str(key);
-            }
-        }
-    }
-    if out.is_empty() { "configuration".to_owned() } else { out }
-}

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::keys::{self, Path};
+use super::files::matching_files;
+use super::key::{self, Keys, Path};
+use super::keys;
 use super::loader::{Loader, non_zero};
 use super::section::{Item, Notes, Section};
 use super::tree::{self, Value};
@@ -26,9 +28,46 @@ pub struct LoadOptions {
 /// # Errors
 /// When it cannot be read, or anything in it is refused.
 pub fn load(path: &FilePath, options: &LoadOptions) -> Result<Config, Error> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-    parse(&text, &path.display().to_string(), options)
+    let mut config = parse(&read(path)?, &path.display().to_string(), options)?;
+    let mut errors = Vec::new();
+    let mut places: HashMap<String, String> =
+        config.scrape_configs.iter().map(|job| (job.job_name.clone(), path.display().to_string())).collect();
+    for file in config.scrape_config_files.iter().flat_map(|pattern| matching_files(pattern)) {
+        let name = file.display().to_string();
+        let jobs = read(&file).and_then(|text| parse_jobs(&text, &name, &config.global, *options));
+        match jobs {
+            Err(Error::Several(several)) => errors.extend(several),
+            Err(error) => errors.push(error),
+            Ok(jobs) => {
+                for (job, line) in jobs {
+                    if let Some(first) = places.get(&job.job_name) {
+                        let reason = format!("job name {:?} is used twice, first in {first}", job.job_name);
+                        let (file, path) = (name.clone(), "scrape_configs".to_owned());
+                        errors.push(Error::Value { file, line, path, reason });
+                        continue;
+                    }
+                    places.insert(job.job_name.clone(), name.clone());
+                    config.scrape_configs.push(job);
+                    config.jobs_of_files += 1;
+                }
+            }
+        }
+    }
+    Error::all(errors).map(|()| config)
+}
+
+fn read(path: &FilePath) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })
+}
+
+/// The jobs of a further file, with the lines they begin on.
+fn parse_jobs(
+    text: &str,
+    file_name: &str,
+    global: &GlobalConfig,
+    options: LoadOptions,
+) -> Result<Vec<(Arc<ScrapeConfig>, usize)>, Error> {
+    parse_as(text, file_name, options, &keys::SCRAPE_CONFIG_FILE, |loader, file| loader.jobs(file, global))
 }
 
 /// Validates `text`; `file_name` is what messages call it.
@@ -36,6 +75,19 @@ pub fn load(path: &FilePath, options: &LoadOptions) -> Result<Config, Error> {
 /// # Errors
 /// When anything in it is refused; all that is wrong is told.
 pub fn parse(text: &str, file_name: &str, options: &LoadOptions) -> Result<Config, Error> {
+    // The method itself is not general enough in its lifetimes.
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "see above")]
+    parse_as(text, file_name, *options, &keys::FILE, |loader, file| loader.config(file))
+}
+
+/// Reads a file with the keys `keys`; an empty one gives the default.
+fn parse_as<T: Default>(
+    text: &str,
+    file_name: &str,
+    options: LoadOptions,
+    keys: &'static Keys,
+    read: impl for<'a> Fn(&Loader<'a>, &Section<'a>) -> T,
+) -> Result<T, Error> {
     // Some editors begin a file with a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let text = if options.expand_env {
@@ -44,20 +96,20 @@ pub fn parse(text: &str, file_name: &str, options: &LoadOptions) -> Result<Confi
         text.into()
     };
     let notes = Notes::new(file_name);
-    let config = match tree::read(&text) {
+    let value = match tree::read(&text) {
         Err(fault) => {
             notes.fault(fault);
-            Config::default()
+            T::default()
         }
         Ok((root, faults)) => {
             faults.into_iter().for_each(|fault| notes.fault(fault));
-            root.map_or_else(Config::default, |root| {
+            root.map_or_else(T::default, |root| {
                 let top = Item { node: &root, line: root.line, path: Path::new() };
-                Loader { notes: &notes }.config(&Section::open(&notes, &top, &keys::FILE))
+                read(&Loader { notes: &notes }, &Section::open(&notes, &top, keys))
             })
         }
     };
-    notes.into_result().map(|()| config)
+    notes.into_result().map(|()| value)
 }
 
 /// The text of a configuration as printed.
@@ -69,20 +121,7 @@ pub(super) fn print(file: &impl Serialize) -> String {
 impl<'a> Loader<'a> {
     fn config(&self, file: &Section<'a>) -> Config {
         let global = file.section("global").map(|raw| self.global(&raw)).unwrap_or_default();
-        let mut names: HashMap<String, usize> = HashMap::new();
-        let mut scrape_configs = Vec::new();
-        for raw in file.sections("scrape_configs") {
-            let Some(job) = self.job(&raw, &global) else { continue };
-            let place =
-                raw.get("job_name").map_or((raw.line, raw.path.clone()), |item| (item.line, item.path));
-            if let Some(first) = names.get(&job.job_name) {
-                let reason = format!("job name {:?} is used twice, first on line {first}", job.job_name);
-                self.notes.value(place.0, &place.1, reason);
-                continue;
-            }
-            names.insert(job.job_name.clone(), place.0);
-            scrape_configs.push(Arc::new(job));
-        }
+        let scrape_configs = self.jobs(file, &global).into_iter().map(|(job, _)| job).collect();
         let storage = file.section("storage").map(|raw| self.storage(&raw));
         if let Some(runtime) = file.section("runtime")
             && runtime.signed("gogc").is_some()
@@ -92,10 +131,40 @@ impl<'a> Loader<'a> {
         let alerting = file.section("alerting").map(|raw| self.alerting(&raw)).unwrap_or_default();
         let notifications =
             file.section("notifications").and_then(|raw| self.notifications(&raw)).map(Arc::new);
-        let rule_files = file.texts("rule_files").unwrap_or_default();
-        let rule_files = rule_files.into_iter().map(|(pattern, item)| self.pattern(pattern, &item)).collect();
+        let patterns = |key| {
+            let patterns = file.texts(key).unwrap_or_default();
+            patterns.into_iter().map(|(pattern, item)| self.pattern(pattern, &item)).collect()
+        };
         let storage = storage.unwrap_or_default();
-        Config { global, alerting, notifications, scrape_configs, rule_files, storage }
+        Config {
+            global,
+            alerting,
+            notifications,
+            scrape_configs,
+            jobs_of_files: 0,
+            scrape_config_files: patterns("scrape_config_files"),
+            rule_files: patterns("rule_files"),
+            storage,
+        }
+    }
+
+    /// The jobs of a file, with the lines they begin on.
+    fn jobs(&self, file: &Section<'a>, global: &GlobalConfig) -> Vec<(Arc<ScrapeConfig>, usize)> {
+        let mut names: HashMap<String, usize> = HashMap::new();
+        let mut jobs = Vec::new();
+        for raw in file.sections("scrape_configs") {
+            let Some(job) = self.job(&raw, global) else { continue };
+            let place =
+                raw.get("job_name").map_or((raw.line, raw.path.clone()), |item| (item.line, item.path));
+            if let Some(first) = names.get(&job.job_name) {
+                let reason = format!("job name {:?} is used twice, first on line {first}", job.job_name);
+                self.notes.value(place.0, &place.1, reason);
+                continue;
+            }
+            names.insert(job.job_name.clone(), place.0);
+            jobs.push((Arc::new(job), place.0));
+        }
+        jobs
     }
 
     fn storage(&self, raw: &Section<'a>) -> StorageConfig {
@@ -173,7 +242,7 @@ impl<'a> Loader<'a> {
         if job_name.is_empty() {
             let place = raw.get("job_name");
             let line = place.map_or(raw.line, |item| item.line);
-            self.notes.value(line, &keys::with_key(&raw.path, "job_name"), "job_name is empty");
+            self.notes.value(line, &key::with_key(&raw.path, "job_name"), "job_name is empty");
         }
         let base = ScrapeConfig::new(&job_name, global);
         let refused = format!("scrape timeout greater than scrape interval for job {job_name:?}");
@@ -211,8 +280,7 @@ impl<'a> Loader<'a> {
                 keep_dropped_targets: or_global(own.keep_dropped_targets, of.keep_dropped_targets),
             },
             http: self.http(raw),
-            static_configs: self.static_configs(raw, relabel_configs.is_empty()),
-            dns_sd_configs: self.dns(raw),
+            discovery: self.discovery(raw, relabel_configs.is_empty()),
             relabel_configs,
             metric_relabel_configs: self.rules(raw, "metric_relabel_configs"),
             job_name,

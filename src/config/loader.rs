@@ -1,11 +1,11 @@
-//! What several sections are made of: labels, addresses, look-ups, settings of clients, rules.
+//! What several sections are made of: labels, patterns of file names, rules.
 
 use std::path::Path as FilePath;
 use std::time::Duration;
 
-use super::keys;
-use super::section::{Item, Notes, Section, is_empty};
-use super::{DnsRecordType, DnsSdConfig, Scheme, StaticConfig};
+use super::Scheme;
+use super::key;
+use super::section::{Item, Notes, Section};
 use crate::model::Labels;
 use crate::relabel::{Action, Rule, RuleSpec};
 
@@ -17,6 +17,9 @@ pub(super) struct Loader<'a> {
 impl<'a> Loader<'a> {
     /// A pattern of file names, which begins at the folder of the file unless it is absolute.
     pub(super) fn pattern(&self, pattern: String, item: &Item<'a>) -> String {
+        if pattern.rsplit_once('/').is_some_and(|(folder, _)| folder.contains('*')) {
+            self.notes.value(item.line, &item.path, "* may stand only in the last part of a path");
+        }
         if let Err(error) = glob::Pattern::new(&pattern) {
             self.notes.value(item.line, &item.path, format!("not a pattern of file names: {error}"));
         }
@@ -38,7 +41,7 @@ impl<'a> Loader<'a> {
 
     /// Notes that a section lacks `key`.
     pub(super) fn missing(&self, raw: &Section<'a>, key: &str, reason: impl Into<String>) {
-        self.notes.value(raw.line, &keys::with_key(&raw.path, key), reason);
+        self.notes.value(raw.line, &key::with_key(&raw.path, key), reason);
     }
 
     pub(super) fn scheme(&self, raw: &Section<'a>) -> Scheme {
@@ -66,61 +69,6 @@ impl<'a> Loader<'a> {
             }
         }
         Labels::from_pairs(out)
-    }
-
-    pub(super) fn static_configs(&self, raw: &Section<'a>, hosts_only: bool) -> Vec<StaticConfig> {
-        let mut out = Vec::new();
-        for group in raw.sections("static_configs") {
-            let mut targets = Vec::new();
-            for (target, item) in group.texts("targets").unwrap_or_default() {
-                // Relabelling may still mend an address, so it is checked here only where there is none.
-                if target.is_empty() && hosts_only {
-                    self.notes.value(item.line, &item.path, "the address is empty; write host or host:port");
-                } else if hosts_only && target.contains('/') {
-                    let reason = format!("{target:?} is not a valid hostname; write host or host:port");
-                    self.notes.value(item.line, &item.path, reason);
-                }
-                targets.push(target);
-            }
-            out.push(StaticConfig { targets, labels: self.labels(&group, "labels") });
-        }
-        out
-    }
-
-    pub(super) fn dns(&self, raw: &Section<'a>) -> Vec<DnsSdConfig> {
-        let mut out = Vec::new();
-        for raw in raw.sections("dns_sd_configs") {
-            let place = |key: &str| {
-                let item = raw.get(key);
-                (item.map_or(raw.line, |item| item.line), keys::with_key(&raw.path, key))
-            };
-            let complain = |key: &str, reason: &str| {
-                let (line, path) = place(key);
-                self.notes.value(line, &path, reason);
-            };
-            let names = raw.texts("names").unwrap_or_default();
-            if raw.get("names").is_none_or(|item| is_empty(item.node)) {
-                complain("names", "DNS discovery needs at least one name");
-            }
-            let text = raw.text("type").unwrap_or_else(|| "SRV".to_owned());
-            let record_type = DnsRecordType::from_name(&text);
-            if record_type.is_none() {
-                let reason = format!("invalid DNS record type {text:?}: SRV, A, AAAA, MX or NS");
-                complain("type", &reason);
-            }
-            let port = raw.port("port");
-            if port == 0 && record_type.is_some_and(|kind| kind != DnsRecordType::Srv) {
-                complain("port", "a port is required for all record types except SRV");
-            }
-            out.push(DnsSdConfig {
-                names: names.into_iter().map(|(name, _)| name).collect(),
-                record_type: record_type.unwrap_or(DnsRecordType::Srv),
-                port,
-                refresh_interval: non_zero(raw.duration("refresh_interval"))
-                    .unwrap_or(Duration::from_secs(30)),
-            });
-        }
-        out
     }
 
     pub(super) fn rules(&self, raw: &Section<'a>, key: &str) -> Vec<Rule> {
@@ -161,7 +109,7 @@ impl<'a> Loader<'a> {
         Rule::new(spec)
             .map_err(|error| {
                 let line = raw.get(error.key()).map_or(raw.line, |item| item.line);
-                let path = keys::with_key(&raw.path, error.key());
+                let path = key::with_key(&raw.path, error.key());
                 self.notes.value(line, &path, error.to_string());
             })
             .ok()

@@ -1,20 +1,24 @@
 //! Configuration: YAML text in, one validated, compiled, immutable [`Config`] out.
 //!
 //! Read `global`, `scrape`, `http`, `discovery`, `alerting` and `notifications` (the typed sections), then `load` (text to typed: environment,
-//! keys, decoding, validation) with `loader` (what several sections are made of), `keys` (which keys exist and which of them are not supported), `tree` (YAML as a tree with
+//! keys, decoding, validation) with `loader` (what several sections are made of), `key`, `keys`, `client_keys` and `mechanism_keys` (which keys exist and which of them are not supported), `tree` (YAML as a tree with
 //! lines), `section` (values of it, read key by key), `raw` (the file as it is printed). Nothing here opens a socket or
 //! keeps a file open.
 
 pub mod alerting;
+mod client_keys;
 pub mod discovery;
 mod environment;
 pub mod error;
+mod files;
 pub mod global;
 pub mod http;
 mod http_load;
+mod key;
 mod keys;
 pub mod load;
 mod loader;
+mod mechanism_keys;
 pub mod notifications;
 mod notifications_loader;
 mod printed;
@@ -23,6 +27,7 @@ pub mod rule_file;
 pub mod scrape;
 mod section;
 pub mod storage;
+pub mod target_file;
 mod tree;
 pub mod unit_test_file;
 
@@ -30,11 +35,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use alerting::{AlertingConfig, AlertmanagerConfig};
-pub use discovery::{DnsRecordType, DnsSdConfig, StaticConfig};
+pub use discovery::{
+    DiscoveryConfig, DnsRecordType, DnsSdConfig, FileSdConfig, HttpSdConfig, MechanismConfig, StaticConfig,
+};
 pub use error::{Error, RuleError};
+pub use files::{files_and_faults, matching_files};
 pub use global::{GlobalConfig, Limits, ScrapeProtocol};
 pub use http::{
-    Auth, HeaderConfig, HttpConfig, OAuth2Config, ProxyConfig, Secret, Source, TlsConfig, TlsVersion,
+    Auth, HeaderConfig, HttpConfig, OAuth2Config, ProxyConfig, Scheme, Secret, Source, TlsConfig, TlsVersion,
 };
 pub use load::{LoadOptions, load, parse};
 pub use notifications::{
@@ -45,9 +53,10 @@ pub use printed::parse_size;
 pub use rule_file::{
     Place, RuleFile, RuleGroup, RuleKind, RuleSpec, load_rule_file, parse_rule_file, parse_rule_file_with,
 };
-pub use scrape::{Scheme, ScrapeConfig};
+pub use scrape::ScrapeConfig;
 pub use section::UnknownKeys;
 pub use storage::StorageConfig;
+pub use target_file::{parse_targets_json, parse_targets_yaml};
 pub use unit_test_file::{
     AlertTest, ExpectedAlert, ExpectedSample, InputSeries, QueryTest, UnitTest, UnitTestFile, load_unit_tests,
 };
@@ -61,8 +70,12 @@ pub struct Config {
     pub alerting: AlertingConfig,
     /// Who is told of alerts by this server itself.
     pub notifications: Option<Arc<NotificationsConfig>>,
-    /// The jobs, in file order, with unique names.
+    /// The jobs, in file order, with unique names; those of further files after those of this one.
     pub scrape_configs: Vec<Arc<ScrapeConfig>>,
+    /// How many of them stand in further files.
+    pub jobs_of_files: usize,
+    /// Patterns of the names of further files with jobs, as those of rule files.
+    pub scrape_config_files: Vec<String>,
     /// Patterns of the names of rule files, those that are relative made to begin at the folder of the configuration.
     pub rule_files: Vec<String>,
     /// What the database keeps and takes.
@@ -75,10 +88,13 @@ impl Config {
         let global = GlobalConfig { scrape_interval: Duration::from_secs(5), ..GlobalConfig::default() }
             .with_timeout_within_interval();
         let job = ScrapeConfig {
-            static_configs: vec![StaticConfig {
-                targets: vec![address.to_owned()],
-                labels: crate::model::Labels::empty(),
-            }],
+            discovery: DiscoveryConfig {
+                fixed: vec![StaticConfig {
+                    targets: vec![address.to_owned()],
+                    labels: crate::model::Labels::empty(),
+                }],
+                mechanisms: Vec::new(),
+            },
             metrics_path: format!("{prefix}/metrics"),
             ..ScrapeConfig::new("emberkeep", &global)
         };
@@ -87,11 +103,15 @@ impl Config {
 
     /// The files that its clients read when they are needed.
     pub fn files(&self) -> Vec<&std::path::PathBuf> {
-        let jobs = self.scrape_configs.iter().flat_map(|job| job.http.files());
-        let alertmanagers = self.alerting.alertmanagers.iter().flat_map(|group| group.http.files());
+        let jobs = self.scrape_configs.iter().map(|job| (&job.http, &job.discovery));
+        let alertmanagers = self.alerting.alertmanagers.iter().map(|group| (&group.http, &group.discovery));
+        let clients = jobs.chain(alertmanagers).flat_map(|(http, discovery)| {
+            let mechanisms = discovery.mechanisms.iter().filter_map(|mechanism| mechanism.http());
+            std::iter::once(http).chain(mechanisms).flat_map(HttpConfig::files)
+        });
         let own = self.notifications.iter().flat_map(|own| &own.receivers);
         let receivers = own.flat_map(|receiver| receiver.integrations.iter().flat_map(|one| one.files()));
-        jobs.chain(alertmanagers).chain(receivers).collect()
+        clients.chain(receivers).collect()
     }
 
     /// The job called `name`.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path as FilePath;
 use std::time::Duration;
 
-use super::keys::{self, Path};
+use super::key::Path;
+use super::keys;
 use super::section::{Item, Notes, Section, UnknownKeys};
 use super::tree;
 use super::{Error, RuleError};

@@ -3,27 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{DnsSdConfig, GlobalConfig, HttpConfig, Limits, ScrapeProtocol, StaticConfig};
+use super::{DiscoveryConfig, GlobalConfig, HttpConfig, Limits, Scheme, ScrapeProtocol};
 use crate::relabel::Rule;
-
-/// How a target is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Scheme {
-    /// Plain.
-    Http,
-    /// Over TLS.
-    Https,
-}
-
-impl Scheme {
-    /// As in a URL.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-}
 
 /// A job: where its targets come from, and how they are scraped.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,10 +38,8 @@ pub struct ScrapeConfig {
     pub limits: Limits,
     /// The client.
     pub http: HttpConfig,
-    /// Written down targets.
-    pub static_configs: Vec<StaticConfig>,
-    /// Targets from DNS.
-    pub dns_sd_configs: Vec<DnsSdConfig>,
+    /// Where its targets come from.
+    pub discovery: DiscoveryConfig,
     /// Rules for targets.
     pub relabel_configs: Vec<Rule>,
     /// Rules for series.
@@ -88,8 +67,7 @@ impl ScrapeConfig {
             enable_compression: true,
             limits: global.limits,
             http: HttpConfig::default(),
-            static_configs: Vec::new(),
-            dns_sd_configs: Vec::new(),
+            discovery: DiscoveryConfig::default(),
             relabel_configs: Vec::new(),
             metric_relabel_configs: Vec::new(),
         }

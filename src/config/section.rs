@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Error;
-use super::keys::{self, Below, Keys, Path, with_index, with_key};
+use super::key::{self, Below, Keys, Path, with_index, with_key};
 use super::raw::Size;
 use super::tree::{Entry, Fault, Node, Value};
 use crate::model::parse_duration;
@@ -46,13 +46,13 @@ impl<'a> Notes<'a> {
 
     /// Notes that a value is not allowed where it stands.
     pub(super) fn value(&self, line: usize, path: &Path, reason: impl Into<String>) {
-        let (file, path, reason) = (self.file.to_owned(), keys::show(path), reason.into());
+        let (file, path, reason) = (self.file.to_owned(), key::show(path), reason.into());
         self.note(Error::Value { file, line, path, reason });
     }
 
     /// Notes that something is not supported yet.
     pub(super) fn unsupported(&self, line: usize, path: &Path, key: &str) {
-        let (file, path, key) = (self.file.to_owned(), keys::show(path), key.to_owned());
+        let (file, path, key) = (self.file.to_owned(), key::show(path), key.to_owned());
         self.note(Error::Unsupported { file, line, path, key });
     }
 
@@ -63,6 +63,28 @@ impl<'a> Notes<'a> {
             Some(path) => self.value(line, &path, reason),
             None => self.note(Error::Syntax { file: self.file.to_owned(), line, reason }),
         }
+    }
+
+    /// The items of a list; one that says nothing is noted.
+    fn items(&self, item: &Item<'a>) -> Vec<Item<'a>> {
+        let items: &[Rc<Node>] = match &item.node.value {
+            Value::List(items) => items,
+            _ if item.node.is_null() => &[],
+            _ => {
+                let reason = format!("must be a list, not {}", kind(item.node));
+                self.value(item.line, &item.path, reason);
+                &[]
+            }
+        };
+        let place = |(at, node): (usize, &'a Rc<Node>)| {
+            let item = Item { node, line: node.line, path: with_index(&item.path, at) };
+            if node.is_null() {
+                self.value(item.line, &item.path, "empty or null entry");
+                return None;
+            }
+            Some(item)
+        };
+        items.iter().enumerate().filter_map(place).collect()
     }
 
     pub(super) fn note(&self, error: Error) {
@@ -139,7 +161,7 @@ impl<'a> Section<'a> {
             if self.notes.unknown_keys == UnknownKeys::Ignored {
                 return;
             }
-            let (file, path) = (self.notes.file.to_owned(), keys::show(&self.path));
+            let (file, path) = (self.notes.file.to_owned(), key::show(&self.path));
             let (line, key, hint) = (*line, key.clone(), keys.hint(key));
             return self.notes.note(Error::UnknownKey { file, line, path, key, hint });
         }
@@ -183,24 +205,12 @@ impl<'a> Section<'a> {
     }
 
     fn items(&self, item: &Item<'a>) -> Vec<Item<'a>> {
-        let items: &[Rc<Node>] = match &item.node.value {
-            Value::List(items) => items,
-            _ if item.node.is_null() => &[],
-            _ => {
-                let reason = format!("must be a list, not {}", kind(item.node));
-                self.notes.value(item.line, &item.path, reason);
-                &[]
-            }
-        };
-        let place = |(at, node): (usize, &'a Rc<Node>)| {
-            let item = Item { node, line: node.line, path: with_index(&item.path, at) };
-            if node.is_null() {
-                self.notes.value(item.line, &item.path, "empty or null entry");
-                return None;
-            }
-            Some(item)
-        };
-        items.iter().enumerate().filter_map(place).collect()
+        self.notes.items(item)
+    }
+
+    /// The sections of a list; they have the keys `keys`.
+    pub(super) fn all_of(notes: &'a Notes<'a>, list: &Item<'a>, keys: &'static Keys) -> Vec<Self> {
+        notes.items(list).iter().map(|item| Self::open(notes, item, keys)).collect()
     }
 
     /// The sections of a mapping whose keys are free, with those keys.

@@ -1,6 +1,7 @@
 //! Tests of loading: what is accepted, what is refused and with which words, what is printed.
 
 use super::*;
+use crate::config::MechanismConfig;
 use crate::config::{Auth, GroupBy, IntegrationConfig, Scheme, Secret, Source};
 
 fn parsed(text: &str) -> Config {
@@ -21,7 +22,7 @@ fn fills_in_defaults() {
     assert_eq!(job.scrape_timeout, Duration::from_secs(5));
     assert_eq!(job.metrics_path, "/metrics");
     assert_eq!(job.limits.sample_limit, 7);
-    assert_eq!(job.static_configs[0].labels.get("version"), Some("1.10"));
+    assert_eq!(job.discovery.fixed[0].labels.get("version"), Some("1.10"));
     assert!(job.honor_timestamps && job.enable_compression && !job.honor_labels);
 }
 
@@ -41,8 +42,8 @@ fn refuses_with_file_line_and_key() {
         "f.yml:4: scrape_configs[0].basic_auth: \"username_ref\" is not supported yet",
     );
     check(
-        &format!("{job}  file_sd_configs: [{{files: [a.json]}}]"),
-        "f.yml:3: scrape_configs[0]: \"file_sd_configs\" is not supported yet",
+        &format!("{job}  gce_sd_configs: [{{project: a}}]"),
+        "f.yml:3: scrape_configs[0]: \"gce_sd_configs\" is not supported yet",
     );
     check(
         &format!("{job}- job_name: a"),
@@ -153,7 +154,7 @@ fn a_section_that_says_nothing_may_stand() {
         "global:\n  scrape_interval: 15s\n  evaluation_interval: 15s\n\nalerting:\n  alertmanagers:\n    - \
          static_configs:\n        - targets:\n          # - alertmanager:9093\n\nrule_files:\n  # - \"first.yml\"\n\n{job}"
     );
-    assert_eq!(parsed(&text).scrape_configs[0].static_configs[0].targets, ["localhost:9090"]);
+    assert_eq!(parsed(&text).scrape_configs[0].discovery.fixed[0].targets, ["localhost:9090"]);
     parsed(
         "alerting:\n  alertmanagers:\n  - scheme: https\n    static_configs:\n    - targets: []\nruntime: {gogc: 50}\n",
     );
@@ -207,8 +208,8 @@ not: read
     let [a, b, c] = &config.scrape_configs[..] else { panic!("three jobs") };
     assert!(a.honor_labels && !a.honor_timestamps && !a.enable_compression && a.params.is_empty());
     assert_eq!((a.scheme, a.metrics_path.as_str()), (Scheme::Https, "/metrics"));
-    assert_eq!(a.static_configs[0].targets, ["a", "5", "yes"]);
-    let labels: Vec<_> = a.static_configs[0].labels.iter().collect();
+    assert_eq!(a.discovery.fixed[0].targets, ["a", "5", "yes"]);
+    let labels: Vec<_> = a.discovery.fixed[0].labels.iter().collect();
     assert_eq!(labels, [("r", "null")]);
     let rule = a.relabel_configs[0].spec();
     assert_eq!((rule.replacement.as_str(), rule.separator.as_str(), rule.regex.as_str()), ("", "", ""));
@@ -314,7 +315,7 @@ scrape_configs:
 #[test]
 fn a_reference_to_the_environment_stays_unless_asked_for() {
     let text = "scrape_configs:\n- job_name: a\n  static_configs: [{targets: ['${EMBERKEEP_TEST_UNSET}']}]\n";
-    assert_eq!(parsed(text).scrape_configs[0].static_configs[0].targets, ["${EMBERKEEP_TEST_UNSET}"]);
+    assert_eq!(parsed(text).scrape_configs[0].discovery.fixed[0].targets, ["${EMBERKEEP_TEST_UNSET}"]);
     let error = parse(text, "f.yml", &LoadOptions { expand_env: true }).expect_err("unset").to_string();
     assert_eq!(error, "f.yml:3: environment variable \"EMBERKEEP_TEST_UNSET\" is not set");
 }
@@ -522,4 +523,80 @@ fn settings_of_clients_that_exclude_each_other_are_refused() {
     check("proxy_from_environment: true\n  proxy_url: http://a", "together with proxy_from_environment");
     check("http_headers: {Authorization: {values: [a]}}", "setting header \"Authorization\" is not allowed");
     check("http_headers: {'a b': {values: [a]}}", "\"a b\" is not a valid header name");
+}
+
+#[test]
+fn targets_of_files_and_servers_are_configured_as_in_prometheus() {
+    let text = "scrape_configs:
+- job_name: a
+  file_sd_configs: [{files: [t/*.json, /abs/x.yml]}]
+  http_sd_configs:
+  - {url: 'http://u:geheim@h/x', refresh_interval: 5s, basic_auth: {username: u, password: geheim}}
+  static_configs: [{targets: [x]}]
+";
+    let config = parse(text, "/etc/f.yml", &LoadOptions::default()).expect("valid");
+    let [MechanismConfig::File(file), MechanismConfig::Http(http)] =
+        &config.scrape_configs[0].discovery.mechanisms[..]
+    else {
+        panic!("two mechanisms: {config:?}")
+    };
+    assert_eq!(file.files, ["/etc/t/*.json", "/abs/x.yml"]);
+    assert_eq!(
+        (file.refresh_interval, http.refresh_interval),
+        (Duration::from_secs(300), Duration::from_secs(5))
+    );
+    let printed = config.to_yaml();
+    assert!(!printed.contains("geheim"), "{printed}");
+    assert!(printed.contains("url: http://u:xxxxx@h/x"), "{printed}");
+    for (text, expected) in [
+        ("file_sd_configs: [{}]", "needs at least one file name"),
+        (
+            "file_sd_configs: [{files: [a.txt]}]",
+            "file_sd_configs[0].files[0]: path name \"a.txt\" is not valid",
+        ),
+        ("file_sd_configs: [{files: ['*/a.yml']}]", "only in its last part"),
+        ("file_sd_configs: [{files: ['a.Yml']}]", "is not valid"),
+        ("http_sd_configs: [{}]", "url is missing"),
+        (
+            "http_sd_configs: [{url: 'ftp://h'}]",
+            "http_sd_configs[0].url: the scheme of the URL must be http or https",
+        ),
+        ("http_sd_configs: [{url: 'http://'}]", "http_sd_configs[0].url"),
+        ("http_sd_configs: [{url: 'http://h', bearer: x}]", "unknown key \"bearer\""),
+    ] {
+        let text = format!("scrape_configs:\n- job_name: a\n  {text}");
+        let error = parse(&text, "f.yml", &LoadOptions::default()).map(|_| ()).expect_err(&text).to_string();
+        assert!(error.contains(expected), "{error} does not contain {expected}");
+    }
+}
+
+#[test]
+fn jobs_stand_in_further_files_too() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("write");
+    std::fs::create_dir(dir.path().join("jobs")).expect("a folder");
+    let main = "global: {scrape_interval: 7s}\nscrape_config_files: [jobs/*.yml, none.yml]\nscrape_configs: [{job_name: a}]\n";
+    write("main.yml", main);
+    write("jobs/1.yml", "scrape_configs:\n- job_name: b\n  bearer_token_file: token\n- job_name: c\n");
+    write("jobs/2.yml", "");
+    let load = || load(&dir.path().join("main.yml"), &LoadOptions::default());
+    let config = load().expect("valid");
+    let names: Vec<&str> = config.scrape_configs.iter().map(|job| job.job_name.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    assert_eq!(config.scrape_configs[2].scrape_interval, Duration::from_secs(7));
+    // Names of files begin where they stand.
+    assert_eq!(config.files(), [&dir.path().join("jobs/token")]);
+    // What is printed gives the same configuration again.
+    write("again.yml", &config.to_yaml());
+    let again = super::load(&dir.path().join("again.yml"), &LoadOptions::default()).expect("valid");
+    assert_eq!(again, config);
+    // All that is wrong in all files is told.
+    write("jobs/1.yml", "scrape_configs:\n- job_name: a\n");
+    write("jobs/2.yml", "global: {}\n");
+    let error = load().expect_err("refused").to_string();
+    assert!(
+        error.contains("jobs/1.yml:2: scrape_configs: job name \"a\" is used twice, first in "),
+        "{error}"
+    );
+    assert!(error.contains("jobs/2.yml:1: configuration: unknown key \"global\""), "{error}");
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
-use super::keys::{Path, with_index, with_key};
+use super::key::{Path, with_index, with_key};
 
 /// Lists and mappings inside each other.
 const MAX_DEPTH: usize = 100;

@@ -5,7 +5,8 @@ use std::path::Path as FilePath;
 use std::time::Duration;
 
 use super::Error;
-use super::keys::{self, Path};
+use super::key::Path;
+use super::keys;
 use super::loader::Loader;
 use super::section::{Item, Notes, Section};
 use super::tree;

@@ -1,40 +1,64 @@
 //! The seam: a mechanism finds targets and hands them on, group by group.
 
-use futures_util::future::BoxFuture;
+use std::time::Duration;
 
-use super::TargetGroup;
+use futures_util::future::BoxFuture;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::{GroupSender, TargetGroup};
 
 /// Finds targets in one way, for as long as somebody wants them.
 pub trait Discoverer: Send + Sync {
-    /// What it does, as logs name it.
-    fn name(&self) -> String;
+    /// What it asks, for people.
+    fn what(&self) -> String;
 
-    /// Hands every group it knows to `groups`, and again each one that changes. Runs until it is dropped; when it
-    /// fails, the groups that were handed on stay. It is begun anew should it end or panic.
+    /// Hands every group it knows to `groups`, and again each one that changes, and says how it fares. Runs until it is
+    /// dropped; when it fails, the groups that were handed on stay. It is begun anew should it end or panic.
     fn run<'a>(&'a self, groups: &'a GroupSender) -> BoxFuture<'a, ()>;
 }
 
-/// Takes a group of the mechanism that is named.
-type Take = Box<dyn Fn(&str, TargetGroup) + Send + Sync>;
+/// Finds targets by asking for all of them now and then.
+pub trait Refresh: Send + Sync {
+    /// What it asks, for people.
+    fn what(&self) -> String;
 
-/// Where a discoverer hands its groups to.
-pub struct GroupSender {
-    /// Takes a group of a mechanism.
-    pub(super) take: Take,
-    /// Of the mechanism that the groups belong to.
-    pub(super) identity: String,
+    /// Everything there is now, or why that is not known.
+    fn refresh(&self) -> BoxFuture<'_, Result<Vec<TargetGroup>, String>>;
 }
 
-impl GroupSender {
-    /// Puts `group` in the place of the one that came from the same source; without targets it is as if there were
-    /// none.
-    pub fn send(&self, group: TargetGroup) {
-        (self.take)(&self.identity, group);
+/// Asks at a fixed pace.
+#[derive(Debug)]
+pub(super) struct Polling<R> {
+    pub(super) source: R,
+    /// How often.
+    pub(super) pace: Duration,
+    /// The longest an answer may take.
+    pub(super) patience: Duration,
+}
+
+impl<R: Refresh> Discoverer for Polling<R> {
+    fn what(&self) -> String {
+        self.source.what()
     }
-}
 
-impl std::fmt::Debug for GroupSender {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GroupSender").field("identity", &self.identity).finish_non_exhaustive()
+    fn run<'a>(&'a self, groups: &'a GroupSender) -> BoxFuture<'a, ()> {
+        Box::pin(async {
+            let mut timer = interval(self.pace);
+            timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                timer.tick().await;
+                let begun = Instant::now();
+                match tokio::time::timeout(self.patience, self.source.refresh()).await {
+                    Ok(Ok(found)) => {
+                        groups.replace(found);
+                        groups.succeeded(Some(begun.elapsed()), Some(self.pace));
+                    }
+                    Ok(Err(reason)) => groups.failed(&reason, Some(self.pace)),
+                    Err(_) => {
+                        groups.failed(&format!("no answer within {:?}", self.patience), Some(self.pace));
+                    }
+                }
+            }
+        })
     }
 }

@@ -1,65 +1,82 @@
-//! DNS: look-ups of one name again and again, each turned into a target group.
+//! DNS: look-ups of names again and again, each turned into a target group.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use futures_util::future::{BoxFuture, join_all};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::metrics::DiscoveryMetrics;
 use super::{Discoverer, GroupSender, TargetGroup};
 use crate::config::{DnsRecordType, DnsSdConfig};
 use crate::model::{Labels, LabelsBuf};
 use crate::net::{DnsError, DnsRecord, RecordKind, Resolver};
+use crate::util::lock::lock;
 
 /// The longest a look-up may take.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Looks one name up.
+/// Looks names up, each at its own pace: one that takes long does not hold up the others.
 pub(super) struct DnsDiscoverer {
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) metrics: DiscoveryMetrics,
     pub(super) config: DnsSdConfig,
-    pub(super) name: String,
 }
 
+/// Names of which it is not known what they stand for, with the reasons.
+type Failing = Mutex<BTreeMap<String, String>>;
+
 impl Discoverer for DnsDiscoverer {
-    fn name(&self) -> String {
-        format!("look-up of {}", self.name)
+    fn what(&self) -> String {
+        self.config.names.join(", ")
     }
 
     fn run<'a>(&'a self, groups: &'a GroupSender) -> BoxFuture<'a, ()> {
-        Box::pin(self.refresh(groups))
+        Box::pin(async {
+            let names: BTreeSet<&str> = self.config.names.iter().map(String::as_str).collect();
+            let sources: HashSet<String> = names.iter().map(|name| source(&self.config, name)).collect();
+            groups.retain(|source| sources.contains(source));
+            let failing = Failing::default();
+            join_all(names.into_iter().map(|name| self.refresh(name, groups, &failing))).await;
+        })
     }
 }
 
 impl DnsDiscoverer {
     /// A definite answer replaces the group, a failure leaves it.
-    async fn refresh(&self, groups: &GroupSender) {
+    async fn refresh(&self, name: &str, groups: &GroupSender, failing: &Failing) {
         let mut timer = interval(self.config.refresh_interval);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut failing = false;
         loop {
             timer.tick().await;
             self.metrics.dns_lookups.inc();
-            let answer = timeout(LOOKUP_TIMEOUT, look_up(&*self.resolver, &self.config, &self.name)).await;
+            let begun = Instant::now();
+            let answer = timeout(LOOKUP_TIMEOUT, look_up(&*self.resolver, &self.config, name)).await;
             let reason = match answer {
                 Ok(Ok(group)) => {
-                    if failing {
-                        tracing::info!(name = self.name, "DNS lookup succeeded again");
-                    }
-                    failing = false;
-                    groups.send(group);
-                    continue;
+                    groups.put(vec![group]);
+                    None
                 }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "no answer in time".to_owned(),
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some(format!("cannot look up {name:?}: no answer in time")),
             };
-            self.metrics.dns_failures.inc();
-            if !failing {
-                tracing::warn!(name = self.name, reason, "DNS lookup failed; keeping the last targets");
+            let others = {
+                let mut failing = lock(failing);
+                match &reason {
+                    Some(reason) => failing.insert(name.to_owned(), reason.clone()),
+                    None => failing.remove(name),
+                };
+                failing.values().next().cloned()
+            };
+            let pause = Some(self.config.refresh_interval);
+            if reason.is_some() {
+                self.metrics.dns_failures.inc();
             }
-            failing = true;
+            match reason.or(others) {
+                Some(reason) => groups.failed(&reason, pause),
+                None => groups.succeeded(Some(begun.elapsed()), pause),
+            }
         }
     }
 }
@@ -82,7 +99,7 @@ async fn look_up(resolver: &dyn Resolver, config: &DnsSdConfig, name: &str) -> R
 }
 
 /// What the group of `name` is called.
-pub(super) fn source(config: &DnsSdConfig, name: &str) -> String {
+fn source(config: &DnsSdConfig, name: &str) -> String {
     format!("dns/{}/{}/{name}", config.record_type.name(), config.port)
 }
 

@@ -20,15 +20,13 @@ pub struct TargetGroup {
 impl TargetGroup {
     /// The group written down as entry `index` of a set.
     pub(super) fn fixed(index: usize, config: &StaticConfig) -> Self {
-        Self {
-            source: format!("static/{index}"),
-            targets: config
-                .targets
-                .iter()
-                .map(|address| Labels::from_pairs([("__address__", address)]))
-                .collect(),
-            labels: config.labels.clone(),
-        }
+        Self::of_addresses(format!("static/{index}"), &config.targets, config.labels.clone())
+    }
+
+    /// A group of targets that have nothing of their own but their addresses.
+    pub(super) fn of_addresses(source: String, addresses: &[String], labels: Labels) -> Self {
+        let targets = addresses.iter().map(|address| Labels::from_pairs([("__address__", address)]));
+        Self { source, targets: targets.collect(), labels }
     }
 }
 

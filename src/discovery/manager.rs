@@ -1,106 +1,159 @@
-//! Runs the discoverers of all sets and publishes the merged target sets on a watch channel.
+//! Runs the mechanisms of all sets.
 //!
-//! **Invariants**: what a discoverer found stays when it fails; one that is the same before and after a reload keeps its
-//! task and its groups.
+//! **Invariants**: one that is the same before and after a reload keeps its task and its groups; one that several sets
+//! want runs once.
 //!
-//! **Locking**: one mutex around the groups, held for merging only, one around the tasks; never across an await, and
-//! the tasks before the groups.
+//! **Locking**: one mutex around the tasks, never held across an await; taken before that of the store.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::mechanism::{Environment, Mechanism};
+use super::mechanism::Environment;
 use super::metrics::DiscoveryMetrics;
-use super::{Discoverer, GroupSender, SetConfig, TargetGroup, TargetSets};
-use crate::net::Resolver;
+use super::store::{Id, Named, Store, StoredSet};
+use super::{Discoverer, GroupSender, MechanismStatus, SetConfig, TargetGroup, TargetSets};
+use crate::config::MechanismConfig;
+use crate::net::{Dialer, HttpError, Resolver};
 use crate::telemetry::Restarts;
+use crate::util::clock::SystemClock;
 use crate::util::lock::lock;
 
 /// Pause before a discoverer that panicked is begun again.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// What the tasks share.
-struct Shared {
-    /// Who wants the targets, as metrics say it.
-    user: &'static str,
-    metrics: DiscoveryMetrics,
-    state: Mutex<State>,
-    publish: watch::Sender<Arc<TargetSets>>,
-}
-
-#[derive(Default)]
-struct State {
-    sets: Vec<SetConfig>,
-    /// The last groups of each mechanism that is wanted, by source.
-    groups: HashMap<String, BTreeMap<String, Arc<TargetGroup>>>,
+/// A mechanism that runs.
+#[derive(Debug)]
+struct Mechanism {
+    config: MechanismConfig,
+    what: String,
+    task: AbortHandle,
 }
 
 #[derive(Default)]
 struct Running {
     tasks: JoinSet<()>,
-    by_mechanism: HashMap<Mechanism, AbortHandle>,
+    mechanisms: BTreeMap<Id, Mechanism>,
+    /// The mechanisms of each set, in its order.
+    of_set: BTreeMap<String, Vec<Id>>,
+    next: Id,
 }
 
 /// Owns the tasks of discovery for one user of targets.
 pub struct DiscoveryManager {
     environment: Environment,
-    shared: Arc<Shared>,
+    store: Arc<Store>,
     running: Mutex<Running>,
+}
+
+/// Sets that a manager can switch to.
+pub struct PreparedSets {
+    sets: Vec<SetConfig>,
+    made: Vec<(MechanismConfig, Box<dyn Discoverer>)>,
 }
 
 impl DiscoveryManager {
     /// A manager without sets. `user` is what metrics call who wants the targets: `scrape` or `notify`.
     pub fn new(user: &'static str, resolver: Arc<dyn Resolver>, metrics: DiscoveryMetrics) -> Self {
-        let (publish, _) = watch::channel(Arc::new(TargetSets::default()));
-        let environment = Environment { resolver, metrics: metrics.clone() };
-        let shared = Arc::new(Shared { user, metrics, state: Mutex::default(), publish });
-        Self { environment, shared, running: Mutex::default() }
+        let dialer = Arc::new(Dialer::new(Arc::clone(&resolver)));
+        let store = Arc::new(Store::new(user, metrics.clone(), Arc::new(SystemClock)));
+        let environment = Environment { resolver, dialer, metrics };
+        Self { environment, store, running: Mutex::default() }
     }
 
     /// The target sets; a reader sees the latest, not each.
     pub fn targets(&self) -> watch::Receiver<Arc<TargetSets>> {
-        self.shared.publish.subscribe()
+        self.store.targets()
     }
 
-    /// Switches to `sets` and publishes what is known of them already. Must run within the runtime.
-    pub fn commit(&self, sets: Vec<SetConfig>) {
-        let wanted: Vec<Mechanism> = sets.iter().flat_map(Mechanism::all_of).collect();
+    /// How the mechanisms of each set fare, by the names of the sets.
+    pub fn status(&self) -> BTreeMap<String, Vec<MechanismStatus>> {
+        self.store.status()
+    }
+
+    /// Makes everything `sets` need; nothing that runs is touched.
+    ///
+    /// # Errors
+    /// When the HTTP client of a mechanism cannot be set up.
+    pub fn prepare(&self, sets: Vec<SetConfig>) -> Result<PreparedSets, HttpError> {
+        let mut made: Vec<(MechanismConfig, Box<dyn Discoverer>)> = Vec::new();
+        let running = lock(&self.running);
+        for config in sets.iter().flat_map(|set| &set.discovery.mechanisms) {
+            let runs = running.mechanisms.values().any(|known| known.config == *config);
+            if !runs && made.iter().all(|(known, _)| known != config) {
+                made.push((config.clone(), self.environment.discoverer(config)?));
+            }
+        }
+        Ok(PreparedSets { sets, made })
+    }
+
+    /// Switches to what was prepared and publishes what is known of it already. Must run within the runtime.
+    pub fn commit(&self, prepared: PreparedSets) {
+        let PreparedSets { sets, made } = prepared;
         let mut running = lock(&self.running);
-        let Running { tasks, by_mechanism } = &mut *running;
-        by_mechanism.retain(|mechanism, task| {
-            let keep = wanted.contains(mechanism);
+        let Running { tasks, mechanisms, of_set, next } = &mut *running;
+        let mut starting = BTreeMap::new();
+        for (config, discoverer) in made {
+            starting.insert(*next, (config, discoverer));
+            *next += 1;
+        }
+        let id_of = |config: &MechanismConfig| {
+            let known = mechanisms.iter().find(|(_, known)| known.config == *config).map(|(id, _)| *id);
+            known.or_else(|| starting.iter().find(|(_, (new, _))| new == config).map(|(id, _)| *id))
+        };
+        let mut names: BTreeMap<Id, Named> = BTreeMap::new();
+        let mut heirs: BTreeMap<Id, Id> = BTreeMap::new();
+        let mut now: BTreeMap<String, Vec<Id>> = BTreeMap::new();
+        let mut stored = Vec::new();
+        for set in &sets {
+            let configs = &set.discovery.mechanisms;
+            let ids: Vec<Id> = configs.iter().filter_map(&id_of).collect();
+            // What a set had and has no more, to be followed by what is new to it, kind by kind.
+            let before = of_set.get(&set.name).map_or(&[][..], Vec::as_slice);
+            let mut over: Vec<Id> = before.iter().copied().filter(|id| !ids.contains(id)).collect();
+            for (id, config) in ids.iter().zip(configs) {
+                if let Some((_, discoverer)) = starting.get(id) {
+                    let is_of_kind = |old: &Id| mechanisms[old].config.name() == config.name();
+                    if let Some(at) = over.iter().position(is_of_kind) {
+                        heirs.entry(*id).or_insert_with(|| over.remove(at));
+                    }
+                    names.entry(*id).or_insert_with(|| Named {
+                        mechanism: config.name(),
+                        what: discoverer.what(),
+                        set: set.name.clone(),
+                    });
+                } else if let Some(known) = mechanisms.get(id) {
+                    names.entry(*id).or_insert_with(|| Named {
+                        mechanism: config.name(),
+                        what: known.what.clone(),
+                        set: set.name.clone(),
+                    });
+                }
+            }
+            let fixed = set.discovery.fixed.iter().enumerate();
+            let fixed = fixed.map(|(at, config)| Arc::new(TargetGroup::fixed(at, config))).collect();
+            stored.push(StoredSet { name: set.name.clone(), fixed, mechanisms: ids.clone() });
+            now.insert(set.name.clone(), ids);
+        }
+        let wanted: BTreeSet<Id> = names.keys().copied().collect();
+        mechanisms.retain(|id, mechanism| {
+            let keep = wanted.contains(id);
             if !keep {
-                task.abort();
+                mechanism.task.abort();
             }
             keep
         });
-        {
-            let mut state = lock(&self.shared.state);
-            let identities: HashSet<String> = wanted.iter().map(Mechanism::identity).collect();
-            state.groups.retain(|identity, _| identities.contains(identity));
-            for identity in identities {
-                state.groups.entry(identity).or_default();
-            }
-            let gone = |old: &&SetConfig| sets.iter().all(|new| new.name != old.name);
-            for set in state.sets.iter().filter(gone) {
-                self.shared.metrics.discovered.remove(&self.shared.labels(set));
-            }
-            state.sets = sets;
-        }
-        self.shared.merge();
-        for mechanism in wanted {
-            if let Entry::Vacant(slot) = by_mechanism.entry(mechanism) {
-                let identity = slot.key().identity();
-                let groups = Shared::sender(&self.shared, identity);
-                let panics = self.shared.metrics.panics.clone();
-                let discoverer = slot.key().discoverer(&self.environment);
-                slot.insert(tasks.spawn(keep_running(discoverer, groups, panics)));
-            }
+        self.store.switch(stored, names, &heirs);
+        *of_set = now;
+        for (id, (config, discoverer)) in starting {
+            let groups = GroupSender { store: Arc::clone(&self.store), id };
+            let panics = self.environment.metrics.panics.clone();
+            let what = discoverer.what();
+            let task = tasks.spawn(keep_running(discoverer, groups, panics));
+            mechanisms.insert(id, Mechanism { config, what, task });
         }
         // Finished tasks are taken out, so that the set does not grow with reloads.
         while tasks.try_join_next().is_some() {}
@@ -115,213 +168,13 @@ impl DiscoveryManager {
 
 /// Runs a discoverer for ever; a panic is a bug, but targets must come and go nevertheless.
 async fn keep_running(discoverer: Box<dyn Discoverer>, groups: GroupSender, panics: Restarts) {
-    let what = discoverer.name();
+    let what = format!("discovery by {}", discoverer.what());
     loop {
         panics.guard_future(&what, discoverer.run(&groups)).await;
         tokio::time::sleep(AFTER_PANIC).await;
     }
 }
 
-impl Shared {
-    /// Where the mechanism of `identity` hands its groups to.
-    fn sender(self: &Arc<Self>, identity: String) -> GroupSender {
-        let shared = Arc::clone(self);
-        GroupSender { take: Box::new(move |identity, group| shared.put(identity, group)), identity }
-    }
-
-    /// Takes a group, unless nobody wants its mechanism any more.
-    fn put(&self, identity: &str, group: TargetGroup) {
-        {
-            let mut state = lock(&self.state);
-            let Some(groups) = state.groups.get_mut(identity) else { return };
-            groups.insert(group.source.clone(), Arc::new(group));
-        }
-        self.merge();
-    }
-
-    /// The labels of the metrics of `set`.
-    fn labels(&self, set: &SetConfig) -> Vec<(String, String)> {
-        vec![("name".to_owned(), self.user.to_owned()), ("config".to_owned(), set.name.clone())]
-    }
-
-    /// Puts the groups of every set together and publishes them if anything changed.
-    fn merge(&self) {
-        let state = lock(&self.state);
-        let mut sets = TargetSets::default();
-        for set in &state.sets {
-            let fixed = set
-                .static_configs
-                .iter()
-                .enumerate()
-                .map(|(at, config)| Arc::new(TargetGroup::fixed(at, config)));
-            let found = Mechanism::all_of(set)
-                .filter_map(|mechanism| state.groups.get(&mechanism.identity()))
-                .flat_map(|groups| groups.values().map(Arc::clone));
-            let groups: Vec<_> = fixed.chain(found).collect();
-            let count: usize = groups.iter().map(|group| group.targets.len()).sum();
-            self.metrics
-                .discovered
-                .get_or_create(&self.labels(set))
-                .set(i64::try_from(count).unwrap_or(i64::MAX));
-            sets.by_name.insert(set.name.clone(), groups);
-        }
-        // Published under the lock, so that an older merge cannot overwrite a newer one.
-        self.publish.send_if_modified(|current| {
-            let changed = **current != sets;
-            if changed {
-                *current = Arc::new(sets);
-            }
-            changed
-        });
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Config, LoadOptions, parse};
-    use crate::net::{DnsError, DnsRecord, RecordKind};
-    use futures_util::future::BoxFuture;
-
-    /// Answers from a table; a missing name fails.
-    #[derive(Default)]
-    struct Table(Mutex<HashMap<String, Vec<DnsRecord>>>);
-
-    impl Resolver for Table {
-        fn lookup<'a>(
-            &'a self,
-            name: &'a str,
-            _kind: RecordKind,
-        ) -> BoxFuture<'a, Result<Vec<DnsRecord>, DnsError>> {
-            let found = lock(&self.0).get(name).cloned();
-            let reason = "no server answers".to_owned();
-            Box::pin(async move { found.ok_or(DnsError::Lookup { name: name.to_owned(), reason }) })
-        }
-    }
-
-    fn manager(resolver: Arc<dyn Resolver>) -> DiscoveryManager {
-        DiscoveryManager::new("scrape", resolver, DiscoveryMetrics::default())
-    }
-
-    fn jobs(text: &str) -> Vec<SetConfig> {
-        let config: Config = parse(text, "f", &LoadOptions::default()).expect("valid");
-        SetConfig::of_jobs(&config)
-    }
-
-    fn addresses(sets: &TargetSets) -> Vec<String> {
-        let groups = sets.by_name.values().flatten();
-        groups.flat_map(|g| &g.targets).map(|t| t.get("__address__").unwrap_or("").to_owned()).collect()
-    }
-
-    fn ip(last: u8) -> DnsRecord {
-        DnsRecord::Address(std::net::IpAddr::from([10, 0, 0, last]))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn failures_keep_targets_and_empty_answers_remove_them() {
-        let table = Arc::new(Table::default());
-        let manager = manager(table.clone());
-        let mut targets = manager.targets();
-        let text = "scrape_configs:\n- job_name: a\n  static_configs: [{targets: [s]}]\n  dns_sd_configs:\n  \
-                    - {names: [x], type: A, port: 80, refresh_interval: 5s}\n";
-        manager.commit(jobs(text));
-        assert_eq!(addresses(&targets.borrow_and_update()), ["s"]);
-        let set = |records: Option<Vec<DnsRecord>>| match records {
-            Some(records) => drop(lock(&table.0).insert("x".to_owned(), records)),
-            None => drop(lock(&table.0).remove("x")),
-        };
-        set(Some(vec![ip(2), ip(1)]));
-        targets.changed().await.expect("published");
-        let sets = Arc::clone(&targets.borrow_and_update());
-        assert_eq!(addresses(&sets), ["s", "10.0.0.1:80", "10.0.0.2:80"]);
-        assert_eq!(sets.groups("a")[1].targets[0].get("__meta_dns_name"), Some("x"));
-        // Two refreshes fail: nothing changes.
-        set(None);
-        tokio::time::sleep(Duration::from_secs(11)).await;
-        assert!(!targets.has_changed().expect("open"));
-        assert_eq!(manager.shared.metrics.dns_failures.get(), 2);
-        // A reload that changes nothing about the look-up keeps what it found.
-        manager.commit(jobs(text));
-        assert!(!targets.has_changed().expect("open"));
-        set(Some(Vec::new()));
-        targets.changed().await.expect("published");
-        assert_eq!(addresses(&targets.borrow_and_update()), ["s"]);
-        manager.stop().await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn service_records_bring_their_port() {
-        let table = Arc::new(Table::default());
-        lock(&table.0).insert(
-            "_m._tcp.x".to_owned(),
-            vec![DnsRecord::Service { target: "host.x.".to_owned(), port: 9100 }],
-        );
-        let manager = manager(table);
-        let mut targets = manager.targets();
-        let text = "scrape_configs:\n- job_name: a\n  dns_sd_configs: [{names: [_m._tcp.x]}]\n";
-        manager.commit(jobs(text));
-        targets.borrow_and_update();
-        targets.changed().await.expect("published");
-        let sets = Arc::clone(&targets.borrow());
-        let target = &sets.groups("a")[0].targets[0];
-        assert_eq!(target.get("__address__"), Some("host.x:9100"));
-        assert_eq!(target.get("__meta_dns_srv_record_target"), Some("host.x."));
-        assert_eq!(target.get("__meta_dns_srv_record_port"), Some("9100"));
-        manager.stop().await;
-    }
-
-    #[tokio::test]
-    async fn what_comes_too_late_changes_nothing() {
-        let manager = manager(Arc::new(Table::default()));
-        let groups = |identity: &str| Shared::sender(&manager.shared, identity.to_owned());
-        let text = "scrape_configs:\n- job_name: a\n  dns_sd_configs: [{names: [x], type: A, port: 80}]\n";
-        manager.commit(jobs(text));
-        let group = |source: &str, address: &str| TargetGroup {
-            source: source.to_owned(),
-            targets: vec![crate::model::Labels::from_pairs([("__address__", address)])],
-            labels: crate::model::Labels::empty(),
-        };
-        let sender = groups("dns/A/80/x");
-        // Groups are told apart by their source, and replaced by it.
-        sender.send(group("b", "two"));
-        sender.send(group("a", "one"));
-        sender.send(group("b", "three"));
-        assert_eq!(addresses(&manager.targets().borrow()), ["one", "three"]);
-        groups("dns/A/80/gone").send(group("c", "four"));
-        assert_eq!(addresses(&manager.targets().borrow()), ["one", "three"]);
-        manager.commit(jobs(""));
-        sender.send(group("a", "one"));
-        manager.commit(jobs(text));
-        assert_eq!(addresses(&manager.targets().borrow()), [] as [String; 0]);
-        manager.stop().await;
-    }
-
-    /// Panics at first.
-    #[derive(Default)]
-    struct Faulty(std::sync::atomic::AtomicBool);
-
-    impl Resolver for Faulty {
-        fn lookup<'a>(
-            &'a self,
-            _name: &'a str,
-            _kind: RecordKind,
-        ) -> BoxFuture<'a, Result<Vec<DnsRecord>, DnsError>> {
-            assert!(self.0.swap(true, std::sync::atomic::Ordering::Relaxed), "on purpose");
-            Box::pin(async { Ok(vec![ip(1)]) })
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_panic_does_not_end_the_look_ups() {
-        let manager = manager(Arc::new(Faulty::default()));
-        let mut targets = manager.targets();
-        let text = "scrape_configs:\n- job_name: a\n  dns_sd_configs: [{names: [x], type: A, port: 80}]\n";
-        manager.commit(jobs(text));
-        targets.borrow_and_update();
-        let published = tokio::time::timeout(Duration::from_secs(60), targets.changed());
-        published.await.expect("looked up again").expect("published");
-        assert_eq!(addresses(&targets.borrow()), ["10.0.0.1:80"]);
-        assert_eq!(manager.shared.metrics.panics.count(), 1);
-        manager.stop().await;
-    }
-}
+#[path = "manager_tests.rs"]
+mod tests;

@@ -1,57 +1,50 @@
-//! The mechanisms a set can name, apart from static targets. A new one is a variant here and a discoverer of its own.
+//! The mechanisms there are, made from their configuration.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::dns::DnsDiscoverer;
+use super::file::FileDiscoverer;
+use super::http::HttpSource;
 use super::metrics::DiscoveryMetrics;
-use super::{Discoverer, SetConfig};
-use crate::config::DnsSdConfig;
-use crate::net::Resolver;
+use super::{Discoverer, discoverer::Polling};
+use crate::config::MechanismConfig;
+use crate::net::{Dialer, HttpClient, HttpError, Resolver};
 
 /// What discoverers are made with.
 pub(super) struct Environment {
     pub(super) resolver: Arc<dyn Resolver>,
+    pub(super) dialer: Arc<Dialer>,
     pub(super) metrics: DiscoveryMetrics,
 }
 
-/// What to find and how. Equal ones are one, whichever sets want them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Mechanism {
-    /// Look-ups of one name.
-    Dns {
-        /// The name.
-        name: String,
-        /// Everything else.
-        config: DnsSdConfig,
-    },
-}
-
-impl Mechanism {
-    /// Those of a set, in the order in which their groups are shown.
-    pub(super) fn all_of(set: &SetConfig) -> impl Iterator<Item = Self> + '_ {
-        set.dns_sd_configs.iter().flat_map(|config| {
-            config.names.iter().map(|name| {
-                let config = DnsSdConfig { names: Vec::new(), ..config.clone() };
-                Self::Dns { name: name.clone(), config }
-            })
+impl Environment {
+    /// The mechanism that `config` describes.
+    ///
+    /// # Errors
+    /// When its HTTP client cannot be set up.
+    pub(super) fn discoverer(&self, config: &MechanismConfig) -> Result<Box<dyn Discoverer>, HttpError> {
+        let client = |http| HttpClient::new(http, Arc::clone(&self.dialer));
+        let metrics = self.metrics.clone();
+        Ok(match config {
+            MechanismConfig::Dns(config) => Box::new(DnsDiscoverer {
+                resolver: Arc::clone(&self.resolver),
+                metrics,
+                config: config.clone(),
+            }),
+            MechanismConfig::File(config) => Box::new(FileDiscoverer::new(config.clone(), metrics)),
+            MechanismConfig::Http(config) => {
+                let source = HttpSource { client: client(&config.http)?, config: config.clone(), metrics };
+                polling(source, config.refresh_interval, config.refresh_interval)
+            }
         })
     }
+}
 
-    /// What stays the same when only the pace changes: groups outlive such a change.
-    pub(super) fn identity(&self) -> String {
-        match self {
-            Self::Dns { name, config } => super::dns::source(config, name),
-        }
-    }
-
-    pub(super) fn discoverer(&self, environment: &Environment) -> Box<dyn Discoverer> {
-        match self {
-            Self::Dns { name, config } => Box::new(DnsDiscoverer {
-                resolver: Arc::clone(&environment.resolver),
-                metrics: environment.metrics.clone(),
-                config: config.clone(),
-                name: name.clone(),
-            }),
-        }
-    }
+fn polling<R: super::discoverer::Refresh + 'static>(
+    source: R,
+    pace: Duration,
+    patience: Duration,
+) -> Box<dyn Discoverer> {
+    Box::new(Polling { source, pace, patience })
 }

@@ -1,18 +1,25 @@
-//! Who to scrape and whom to tell of alerts: target groups in named sets, from the configuration and from DNS.
+//! Who to scrape and whom to tell of alerts: target groups in named sets, from the configuration and from mechanisms that
+//! find them.
 //!
-//! Read `set` (what is wanted) and `group` (what is found), `discoverer` (the seam), `mechanism` (those there are) with `dns`, then `manager` (runs
-//! them and publishes).
+//! Read `set` (what is wanted) and `group` (what is found), `discoverer` (the seam), `mechanism` (those there are, each in
+//! a file of its own: `dns`, `file`, `http`), then `store` (what all have found, with `health`) and `manager` (runs them).
 
 mod discoverer;
 mod dns;
+mod file;
 mod group;
+mod health;
+mod http;
 mod manager;
 mod mechanism;
 mod metrics;
 mod set;
+mod store;
 
-pub use discoverer::{Discoverer, GroupSender};
+pub use discoverer::{Discoverer, Refresh};
 pub use group::{TargetGroup, TargetSets};
-pub use manager::DiscoveryManager;
+pub use health::{Change, Health, MechanismStatus};
+pub use manager::{DiscoveryManager, PreparedSets};
 pub use metrics::DiscoveryMetrics;
 pub use set::SetConfig;
+pub use store::GroupSender;

@@ -2,27 +2,22 @@
 
 use std::sync::Arc;
 
-use crate::config::{AlertingConfig, AlertmanagerConfig, Config, DnsSdConfig, ScrapeConfig, StaticConfig};
+use crate::config::{AlertingConfig, AlertmanagerConfig, Config, DiscoveryConfig, ScrapeConfig};
 
 /// Where the targets of one set come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetConfig {
     /// Name of the set, unique among those of one manager.
     pub name: String,
-    /// Targets written down.
-    pub static_configs: Vec<StaticConfig>,
-    /// Targets from DNS.
-    pub dns_sd_configs: Vec<DnsSdConfig>,
+    /// Where they come from.
+    pub discovery: DiscoveryConfig,
 }
 
 impl SetConfig {
     /// The sets of the jobs, called as they are.
     pub fn of_jobs(config: &Config) -> Vec<Self> {
-        let set = |job: &Arc<ScrapeConfig>| Self {
-            name: job.job_name.clone(),
-            static_configs: job.static_configs.clone(),
-            dns_sd_configs: job.dns_sd_configs.clone(),
-        };
+        let set =
+            |job: &Arc<ScrapeConfig>| Self { name: job.job_name.clone(), discovery: job.discovery.clone() };
         config.scrape_configs.iter().map(set).collect()
     }
 
@@ -30,8 +25,7 @@ impl SetConfig {
     pub fn of_alertmanagers(config: &AlertingConfig) -> Vec<Self> {
         let set = |(at, group): (usize, &Arc<AlertmanagerConfig>)| Self {
             name: Self::name_at(at),
-            static_configs: group.static_configs.clone(),
-            dns_sd_configs: group.dns_sd_configs.clone(),
+            discovery: group.discovery.clone(),
         };
         config.alertmanagers.iter().enumerate().map(set).collect()
     }

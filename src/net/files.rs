@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use crate::util::Stamp;
 use crate::util::lock::lock;
 
 /// More of a file is not read.
@@ -27,28 +27,6 @@ pub struct ResolverFiles {
 impl Default for ResolverFiles {
     fn default() -> Self {
         Self { hosts: "/etc/hosts".into(), resolv_conf: "/etc/resolv.conf".into() }
-    }
-}
-
-/// What a file was like when it was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stamp {
-    modified: (i64, i64),
-    changed: (i64, i64),
-    length: u64,
-    inode: u64,
-}
-
-impl Stamp {
-    /// The file as it is now; none if it is not there.
-    pub(super) fn of(path: &Path) -> Option<Self> {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some(Self {
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-            length: metadata.len(),
-            inode: metadata.ino(),
-        })
     }
 }
 

@@ -14,4 +14,7 @@ pub enum Error {
         /// Why.
         source: HttpError,
     },
+    /// The client of a discovery cannot be set up.
+    #[error("discovery: {0}")]
+    Discovery(HttpError),
 }

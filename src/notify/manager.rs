@@ -20,7 +20,7 @@ use super::metrics::NotifyMetrics;
 use super::post::Post;
 use super::send_loop::{Delivery, End, SendLoop};
 use crate::config::{AlertingConfig, AlertmanagerConfig, Config, HttpConfig};
-use crate::discovery::{DiscoveryManager, SetConfig, TargetSets};
+use crate::discovery::{DiscoveryManager, PreparedSets, SetConfig, TargetSets};
 use crate::model::Labels;
 use crate::net::{Dialer, HttpClient};
 use crate::telemetry::Registry;
@@ -59,6 +59,7 @@ pub struct Prepared {
     alerting: AlertingConfig,
     external_labels: Labels,
     clients: Clients,
+    sets: PreparedSets,
 }
 
 impl fmt::Debug for Prepared {
@@ -75,6 +76,7 @@ enum Command {
 /// Runs notification, and tells discovery whom to find.
 pub struct Notifier {
     dialer: Arc<Dialer>,
+    discovery: Arc<DiscoveryManager>,
     handle: NotifyHandle,
     commands: mpsc::Sender<Command>,
     task: JoinHandle<()>,
@@ -97,7 +99,7 @@ impl Notifier {
             options,
             metrics,
             targets: discovery.targets(),
-            discovery,
+            discovery: Arc::clone(&discovery),
             config: AlertingConfig::default(),
             external_labels: Labels::empty(),
             clients: Clients::new(),
@@ -108,7 +110,7 @@ impl Notifier {
             handle: handle.clone(),
         };
         let task = tokio::spawn(coordinator.run(receiver));
-        Self { dialer, handle, commands, task }
+        Self { dialer, discovery, handle, commands, task }
     }
 
     /// Takes alerts and shows the Alertmanagers, from anywhere.
@@ -130,7 +132,11 @@ impl Notifier {
             }
         }
         let external_labels = config.global.external_labels.clone();
-        Ok(Prepared { alerting: config.alerting.clone(), external_labels, clients })
+        let sets = self
+            .discovery
+            .prepare(SetConfig::of_alertmanagers(&config.alerting))
+            .map_err(Error::Discovery)?;
+        Ok(Prepared { alerting: config.alerting.clone(), external_labels, clients, sets })
     }
 
     /// Switches to what was prepared; returns when discovery and the loops have been told.
@@ -218,14 +224,14 @@ impl Coordinator {
     }
 
     fn apply(&mut self, prepared: Prepared) {
-        let Prepared { alerting, external_labels, mut clients } = prepared;
+        let Prepared { alerting, external_labels, mut clients, sets } = prepared;
         // A client that is in use stays, and with it its connections.
         for (http, client) in &mut clients {
             if let Some(existing) = self.clients.get(http) {
                 *client = Arc::clone(existing);
             }
         }
-        self.discovery.commit(SetConfig::of_alertmanagers(&alerting));
+        self.discovery.commit(sets);
         (self.config, self.external_labels, self.clients) = (alerting, external_labels, clients);
         self.sync();
     }

@@ -32,7 +32,8 @@ pub struct GroupSpec {
 /// # Errors
 /// Everything that is wrong with any of them.
 pub fn load(patterns: &[String], interval: Duration, features: &Features) -> Result<Vec<GroupSpec>, Error> {
-    let paths: BTreeSet<PathBuf> = patterns.iter().flat_map(|pattern| files(pattern)).collect();
+    let paths: BTreeSet<PathBuf> =
+        patterns.iter().flat_map(|pattern| config::matching_files(pattern)).collect();
     load_files(&paths, UnknownKeys::Refused, interval, features)
 }
 
@@ -55,20 +56,6 @@ pub fn load_files<'a>(
         }
     }
     Error::all(errors).map(|()| groups)
-}
-
-/// The files that match, in the order of their names.
-pub fn files(pattern: &str) -> Vec<PathBuf> {
-    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
-    let mut found = Vec::new();
-    // What is wrong with a pattern was told by the configuration.
-    for path in glob::glob_with(pattern, options).into_iter().flatten() {
-        match path {
-            Ok(path) => found.push(path),
-            Err(error) => tracing::warn!(pattern, %error, "failed to list rule files"),
-        }
-    }
-    found
 }
 
 /// Compiles the groups of a file; what is wrong is added to `errors`.

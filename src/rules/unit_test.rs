@@ -104,7 +104,7 @@ impl<'a> Suite<'a> {
     pub fn new(file: &'a UnitTestFile, options: &'a Options) -> Result<Self, config::Error> {
         let (mut paths, mut unmatched) = (Vec::<PathBuf>::new(), Vec::new());
         for pattern in &file.rule_files {
-            let found = load::files(pattern);
+            let found = config::matching_files(pattern);
             if found.is_empty() {
                 unmatched.push(pattern.as_str());
             }

@@ -20,7 +20,7 @@ use super::shared::{ScrapeOptions, Shared};
 use super::status::ScrapeHandle;
 use super::timing::stable_hash;
 use crate::config::{Config, HttpConfig};
-use crate::discovery::{DiscoveryManager, SetConfig, TargetSets};
+use crate::discovery::{DiscoveryManager, PreparedSets, SetConfig, TargetSets};
 use crate::net::{Dialer, HttpClient};
 use crate::telemetry::Registry;
 use crate::tsdb::Tsdb;
@@ -36,6 +36,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Prepared {
     config: Config,
     clients: Clients,
+    sets: PreparedSets,
 }
 
 /// The clients of the jobs, by name; each has connections of its own.
@@ -55,6 +56,7 @@ enum Command {
 /// Runs scraping, and tells discovery what to find.
 pub struct ScrapeManager {
     dialer: Arc<Dialer>,
+    discovery: Arc<DiscoveryManager>,
     handle: ScrapeHandle,
     commands: mpsc::Sender<Command>,
     task: JoinHandle<()>,
@@ -83,7 +85,7 @@ impl ScrapeManager {
             threads,
             shared: None,
             targets: discovery.targets(),
-            discovery,
+            discovery: Arc::clone(&discovery),
             config: Config::default(),
             clients: HashMap::new(),
             pools: BTreeMap::new(),
@@ -91,7 +93,7 @@ impl ScrapeManager {
             handle: handle.clone(),
         };
         let task = tokio::spawn(coordinator.run(receiver));
-        Self { dialer, handle, commands, task }
+        Self { dialer, discovery, handle, commands, task }
     }
 
     /// Reads the status from anywhere.
@@ -110,7 +112,8 @@ impl ScrapeManager {
                 .map_err(|source| Error::Client { job: job.job_name.clone(), source })?;
             clients.insert(job.job_name.clone(), (job.http.clone(), Arc::new(client)));
         }
-        Ok(Prepared { config: config.clone(), clients })
+        let sets = self.discovery.prepare(SetConfig::of_jobs(config)).map_err(Error::Discovery)?;
+        Ok(Prepared { config: config.clone(), clients, sets })
     }
 
     /// Switches to what was prepared; returns when discovery and the loops have been told.
@@ -200,7 +203,7 @@ impl Coordinator {
             }),
         };
         self.shared = Some(Arc::clone(&shared));
-        self.discovery.commit(SetConfig::of_jobs(&prepared.config));
+        self.discovery.commit(prepared.sets);
         let sets = Arc::clone(&self.targets.borrow_and_update());
         // A client that is in use stays, and with it its connections.
         let mut clients = prepared.clients;

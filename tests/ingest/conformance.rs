@@ -79,5 +79,5 @@ fn the_sample_configuration_loads() {
     let jobs: Vec<&str> = config.scrape_configs.iter().map(|job| job.job_name.as_str()).collect();
     assert_eq!(jobs, ["image-gallery", "iotd-api", "access-log", "docker"]);
     assert_eq!(config.scrape_configs[2].scrape_interval.as_secs(), 3);
-    assert_eq!(config.scrape_configs[3].static_configs[0].targets, ["${DOCKER_HOST}:9323"]);
+    assert_eq!(config.scrape_configs[3].discovery.fixed[0].targets, ["${DOCKER_HOST}:9323"]);
 }

@@ -8,7 +8,6 @@ use super::rules::{Strictness, Verdict};
 use crate::cli::{Failure, output};
 use crate::config::{self, Config, LoadOptions};
 use crate::model::format_duration;
-use crate::rules::load;
 use crate::telemetry::log;
 
 #[derive(Debug, Args)]
@@ -59,7 +58,7 @@ fn check(file: &Path, config: &Config, args: &ConfigArgs, verdict: &mut Verdict)
     }
     let mut paths = Vec::new();
     for pattern in config.rule_files.iter().filter(|_| !args.syntax_only) {
-        let found = load::files(pattern);
+        let found = config::matching_files(pattern);
         // The server starts without it; but who names a file wants it to be there.
         if found.is_empty() && !pattern.contains('*') {
             let path = format!("rule_files: {pattern:?}");

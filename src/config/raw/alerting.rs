@@ -1,8 +1,10 @@
 //! `alerting` as printed.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::{DnsSd, Http, Relabel, Static, Time, list};
+use super::{Http, Relabel, Time, list};
 use crate::config::{AlertingConfig, AlertmanagerConfig};
 
 /// See [`AlertingConfig`].
@@ -28,10 +30,8 @@ pub(in crate::config) struct Alertmanager {
     pub(in crate::config) relabel_configs: Option<Vec<Relabel>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) alert_relabel_configs: Option<Vec<Relabel>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::config) dns_sd_configs: Option<Vec<DnsSd>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::config) static_configs: Option<Vec<Static>>,
+    #[serde(flatten)]
+    pub(in crate::config) discovery: BTreeMap<String, Vec<serde_yaml::Value>>,
 }
 
 impl Alerting {
@@ -57,8 +57,7 @@ impl From<&AlertmanagerConfig> for Alertmanager {
             api_version: "v2",
             relabel_configs: list(&manager.relabel_configs),
             alert_relabel_configs: list(&manager.alert_relabel_configs),
-            dns_sd_configs: list(&manager.dns_sd_configs),
-            static_configs: list(&manager.static_configs),
+            discovery: manager.discovery.printed(),
         }
     }
 }

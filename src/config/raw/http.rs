@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::config::http::{
     Auth, HeaderConfig, HttpConfig, OAuth2Config, ProxyConfig, SHOWN_SECRET, Source, TlsConfig,
@@ -232,4 +232,17 @@ impl From<&HeaderConfig> for Header {
             files: header.files.clone(),
         }
     }
+}
+
+/// Prints the settings of a client.
+pub(in crate::config) fn client<S: Serializer>(
+    config: &HttpConfig,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    Http::from(config).serialize(serializer)
+}
+
+/// Prints a URL without its password.
+pub(in crate::config) fn url<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&crate::config::http::shown_url(url))
 }

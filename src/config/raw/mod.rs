@@ -1,7 +1,6 @@
 //! The file as it is printed: serde structs that leave out what says nothing, one file per section.
 
 mod alerting;
-mod discovery;
 mod global;
 mod http;
 mod notifications;
@@ -13,11 +12,10 @@ mod storage;
 use serde::Serialize;
 
 pub(super) use alerting::Alerting;
-pub(super) use discovery::{DnsSd, Static};
 pub(super) use global::Global;
-pub(super) use http::Http;
+pub(super) use http::{Http, client, url};
 pub(super) use relabel::Relabel;
-pub(super) use scalar::{Size, Time, list};
+pub(super) use scalar::{Size, Time, is_zero, list, time};
 pub(super) use scrape::Scrape;
 pub(super) use storage::Storage;
 
@@ -30,6 +28,8 @@ pub(super) struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rule_files: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) scrape_config_files: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) alerting: Option<Alerting>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) notifications: Option<serde_yaml::Value>,
@@ -41,10 +41,13 @@ pub(super) struct File {
 
 impl From<&Config> for File {
     fn from(config: &Config) -> Self {
-        let scrapes: Vec<_> = config.scrape_configs.iter().map(|job| Scrape::from(&**job)).collect();
+        let here = config.scrape_configs.len() - config.jobs_of_files;
+        let scrapes: Vec<_> = config.scrape_configs[..here].iter().map(|job| Scrape::from(&**job)).collect();
         Self {
             global: Some(Global::from(&config.global)),
             rule_files: (!config.rule_files.is_empty()).then(|| config.rule_files.clone()),
+            scrape_config_files: (!config.scrape_config_files.is_empty())
+                .then(|| config.scrape_config_files.clone()),
             alerting: Alerting::printed(&config.alerting),
             notifications: config.notifications.as_deref().map(notifications::printed),
             storage: Storage::printed(&config.storage),

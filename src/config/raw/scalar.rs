@@ -16,6 +16,17 @@ impl Serialize for Time {
     }
 }
 
+/// Prints a duration.
+pub(in crate::config) fn time<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    Time(*time).serialize(serializer)
+}
+
+/// Whether a port is none.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
+pub(in crate::config) fn is_zero(port: &u16) -> bool {
+    *port == 0
+}
+
 /// A size such as `15MB`, to the base of two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::config) struct Size(pub(in crate::config) u64);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::global::{printed, protocol_names};
-use super::{DnsSd, Http, Relabel, Size, Static, Time, list};
+use super::{Http, Relabel, Size, Time, list};
 use crate::config::ScrapeConfig;
 
 /// See [`ScrapeConfig`].
@@ -47,10 +47,8 @@ pub(in crate::config) struct Scrape {
     pub(in crate::config) relabel_configs: Option<Vec<Relabel>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) metric_relabel_configs: Option<Vec<Relabel>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::config) static_configs: Option<Vec<Static>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::config) dns_sd_configs: Option<Vec<DnsSd>>,
+    #[serde(flatten)]
+    pub(in crate::config) discovery: BTreeMap<String, Vec<serde_yaml::Value>>,
 }
 
 impl From<&ScrapeConfig> for Scrape {
@@ -78,8 +76,7 @@ impl From<&ScrapeConfig> for Scrape {
             http: Http::from(&job.http),
             relabel_configs: list(&job.relabel_configs),
             metric_relabel_configs: list(&job.metric_relabel_configs),
-            static_configs: list(&job.static_configs),
-            dns_sd_configs: list(&job.dns_sd_configs),
+            discovery: job.discovery.printed(),
         }
     }
 }

@@ -9,7 +9,7 @@ use hyper::header::HeaderValue;
 
 use super::error::HttpError;
 use crate::config::{Secret, Source};
-use crate::net::files::Stamp;
+use crate::util::Stamp;
 use crate::util::lock::lock;
 
 /// Nothing that is kept secret, and no chain of certificates, is longer.

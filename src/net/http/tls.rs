@@ -18,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 use super::error::HttpError;
 use super::secret::read_file;
 use crate::config::{Source, TlsConfig, TlsVersion};
-use crate::net::files::Stamp;
+use crate::util::Stamp;
 use crate::util::lock::lock;
 
 /// The cryptography of the process: aws-lc-rs, which knows all curves that certificates come with.

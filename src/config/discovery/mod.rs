@@ -1,0 +1,149 @@
+//! The sections that say where targets come from, one file for each: its type, how it is read and how it is printed.
+//!
+//! A new one is a file here, a variant of [`MechanismConfig`], a row in `mechanism_keys` and in [`Loader::discovery`],
+//! and a discoverer.
+
+mod dns;
+mod file;
+mod fixed;
+mod http;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub use dns::{DnsRecordType, DnsSdConfig};
+pub use file::FileSdConfig;
+pub use fixed::StaticConfig;
+pub use http::HttpSdConfig;
+
+use super::HttpConfig;
+use super::loader::{Loader, non_zero};
+use super::section::Section;
+
+/// Where the targets of a job, or a group of Alertmanagers, come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DiscoveryConfig {
+    /// Targets written down.
+    pub fixed: Vec<StaticConfig>,
+    /// Ways to find others.
+    pub mechanisms: Vec<MechanismConfig>,
+}
+
+/// One way to find targets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MechanismConfig {
+    /// `dns_sd_configs`
+    Dns(DnsSdConfig),
+    /// `file_sd_configs`
+    File(FileSdConfig),
+    /// `http_sd_configs`
+    Http(Box<HttpSdConfig>),
+}
+
+impl MechanismConfig {
+    /// What metrics and pages call it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Dns(_) => "dns",
+            Self::File(_) => "file",
+            Self::Http(_) => "http",
+        }
+    }
+
+    /// The settings of its client, if it has one.
+    pub fn http(&self) -> Option<&HttpConfig> {
+        match self {
+            Self::Http(config) => Some(&config.http),
+            Self::Dns(_) | Self::File(_) => None,
+        }
+    }
+
+    /// Whether both find the same targets, though one may look more often.
+    pub fn finds_the_same(&self, other: &Self) -> bool {
+        let timeless = |config: &Self| {
+            let mut config = config.clone();
+            *config.pace() = Duration::ZERO;
+            config
+        };
+        self == other || self.name() == other.name() && timeless(self) == timeless(other)
+    }
+
+    /// How often it looks.
+    fn pace(&mut self) -> &mut Duration {
+        match self {
+            Self::Dns(config) => &mut config.refresh_interval,
+            Self::File(config) => &mut config.refresh_interval,
+            Self::Http(config) => &mut config.refresh_interval,
+        }
+    }
+
+    fn printed(&self) -> serde_yaml::Value {
+        let printed = match self {
+            Self::Dns(config) => serde_yaml::to_value(config),
+            Self::File(config) => serde_yaml::to_value(config),
+            Self::Http(config) => serde_yaml::to_value(config),
+        };
+        // Texts, numbers and mappings with text as keys can always be printed.
+        printed.unwrap_or_default()
+    }
+}
+
+impl DiscoveryConfig {
+    /// The sections as printed, by their keys.
+    pub(super) fn printed(&self) -> BTreeMap<String, Vec<serde_yaml::Value>> {
+        let mut out: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for one in &self.mechanisms {
+            out.entry(format!("{}_sd_configs", one.name())).or_default().push(one.printed());
+        }
+        let fixed: Vec<_> =
+            self.fixed.iter().map(|one| serde_yaml::to_value(one).unwrap_or_default()).collect();
+        if !fixed.is_empty() {
+            out.insert("static_configs".to_owned(), fixed);
+        }
+        out
+    }
+}
+
+impl<'a> Loader<'a> {
+    /// Where targets come from, as it stands among the other keys of `raw`. Addresses that are no hosts are refused only
+    /// where it is `hosts_only`.
+    pub(super) fn discovery(&self, raw: &Section<'a>, hosts_only: bool) -> DiscoveryConfig {
+        let all = |key: &str, read: &dyn Fn(&Section<'a>) -> MechanismConfig| {
+            raw.sections(key).iter().map(read).collect::<Vec<_>>()
+        };
+        let mechanisms = [
+            all("dns_sd_configs", &|raw| MechanismConfig::Dns(self.dns_sd(raw))),
+            all("file_sd_configs", &|raw| MechanismConfig::File(self.file_sd(raw))),
+            all("http_sd_configs", &|raw| MechanismConfig::Http(Box::new(self.http_sd(raw)))),
+        ];
+        DiscoveryConfig {
+            fixed: raw
+                .sections("static_configs")
+                .iter()
+                .map(|raw| self.fixed_targets(raw, hosts_only))
+                .collect(),
+            mechanisms: mechanisms.concat(),
+        }
+    }
+
+    /// How often to look; by default each `seconds`.
+    fn pace(raw: &Section<'a>, seconds: u64) -> Duration {
+        non_zero(raw.duration("refresh_interval")).unwrap_or(Duration::from_secs(seconds))
+    }
+
+    /// The URL of a server to ask.
+    fn server_url(&self, raw: &Section<'a>, key: &'static str) -> String {
+        let text = raw.text(key).unwrap_or_default();
+        let reason = match url::Url::parse(&text) {
+            _ if text.is_empty() => Some(format!("{key} is missing")),
+            Err(error) => Some(format!("not a URL: {error}")),
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+                Some("the scheme of the URL must be http or https".to_owned())
+            }
+            Ok(url) if !url.has_host() => Some("the URL lacks a host".to_owned()),
+            Ok(_) => None,
+        };
+        reason.into_iter().for_each(|reason| self.complain(raw, key, reason));
+        text
+    }
+}

@@ -1,0 +1,62 @@
+//! Which keys the ways to find targets have, and which ways this server does not know.
+
+use super::client_keys::{CLIENT, PROXY};
+use super::key::Below::{List, Value};
+use super::key::{Below, Keys, NONE};
+
+/// Sections that say where targets come from.
+pub(super) const DISCOVERY: &[(&str, Below)] = &[
+    ("static_configs", List(&STATIC)),
+    ("dns_sd_configs", List(&DNS)),
+    ("file_sd_configs", List(&FILE)),
+    ("http_sd_configs", List(&HTTP)),
+];
+
+/// Those that this server does not know.
+pub(super) const OTHERS: &[&str] = &[
+    "aws_sd_configs",
+    "azure_sd_configs",
+    "consul_sd_configs",
+    "digitalocean_sd_configs",
+    "docker_sd_configs",
+    "dockerswarm_sd_configs",
+    "ec2_sd_configs",
+    "ecs_sd_configs",
+    "elasticache_sd_configs",
+    "eureka_sd_configs",
+    "gce_sd_configs",
+    "hetzner_sd_configs",
+    "ionos_sd_configs",
+    "kubernetes_sd_configs",
+    "kuma_sd_configs",
+    "lightsail_sd_configs",
+    "linode_sd_configs",
+    "marathon_sd_configs",
+    "msk_sd_configs",
+    "nerve_sd_configs",
+    "nomad_sd_configs",
+    "oci_sd_configs",
+    "openstack_sd_configs",
+    "outscale_sd_configs",
+    "ovhcloud_sd_configs",
+    "puppetdb_sd_configs",
+    "rds_sd_configs",
+    "scaleway_sd_configs",
+    "serverset_sd_configs",
+    "stackit_sd_configs",
+    "triton_sd_configs",
+    "uyuni_sd_configs",
+    "vultr_sd_configs",
+];
+
+pub(super) static STATIC: Keys = Keys { supported: &[("targets", Value), ("labels", Value)], ..NONE };
+
+static DNS: Keys = Keys {
+    supported: &[("names", Value), ("type", Value), ("port", Value), ("refresh_interval", Value)],
+    ..NONE
+};
+
+static FILE: Keys = Keys { supported: &[("files", Value), ("refresh_interval", Value)], ..NONE };
+
+static HTTP: Keys =
+    Keys { supported: &[("url", Value), ("refresh_interval", Value)], shared: &[CLIENT, PROXY], ..NONE };

@@ -1,0 +1,121 @@
+//! Lists of targets with their labels that stand elsewhere: in files, and in what servers answer.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::discovery::StaticConfig;
+use super::key::Path;
+use super::loader::Loader;
+use super::mechanism_keys::STATIC;
+use super::section::{Item, Notes, Section};
+use super::{Error, tree};
+use crate::model::Labels;
+
+/// Reads a YAML list of `targets` and `labels`; `name` is what messages call the file.
+///
+/// # Errors
+/// When anything in it is refused; all that is wrong is told.
+pub fn parse_targets_yaml(text: &str, name: &str) -> Result<Vec<StaticConfig>, Error> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let notes = Notes::new(name);
+    let mut groups = Vec::new();
+    match tree::read(text) {
+        Err(fault) => notes.fault(fault),
+        Ok((root, faults)) => {
+            faults.into_iter().for_each(|fault| notes.fault(fault));
+            if let Some(root) = root {
+                let top = Item { node: &root, line: root.line, path: Path::new() };
+                let loader = Loader { notes: &notes };
+                let all = Section::all_of(&notes, &top, &STATIC);
+                groups = all.iter().map(|raw| loader.fixed_targets(raw, false)).collect();
+            }
+        }
+    }
+    notes.into_result().map(|()| groups)
+}
+
+/// A group as JSON.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Group {
+    #[serde(default)]
+    targets: Option<Vec<String>>,
+    #[serde(default)]
+    labels: Option<BTreeMap<String, String>>,
+}
+
+/// Reads a JSON list of `targets` and `labels`.
+///
+/// # Errors
+/// Says what is wrong and where.
+pub fn parse_targets_json(text: &[u8]) -> Result<Vec<StaticConfig>, String> {
+    let groups: Option<Vec<Option<Group>>> =
+        serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let read = |(at, group): (usize, Option<Group>)| {
+        let group = group.ok_or_else(|| format!("target group {at} is null"))?;
+        let labels = group.labels.unwrap_or_default();
+        if labels.contains_key("") {
+            return Err(format!("a label name of target group {at} is empty"));
+        }
+        Ok(StaticConfig {
+            targets: group.targets.unwrap_or_default(),
+            labels: Labels::from_pairs(labels.into_iter().filter(|(_, value)| !value.is_empty())),
+        })
+    };
+    groups.unwrap_or_default().into_iter().enumerate().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups(found: &[StaticConfig]) -> Vec<(Vec<String>, String)> {
+        found.iter().map(|group| (group.targets.clone(), group.labels.to_string())).collect()
+    }
+
+    #[test]
+    fn both_formats_give_the_same_groups() {
+        let yaml = "- targets: [a:1, b]\n  labels: {x: y, version: 1.10, none: ''}\n- targets: []\n- labels: {a: b}\n";
+        let json = br#"[{"targets": ["a:1", "b"], "labels": {"x": "y", "version": "1.10", "none": ""}},
+            {"targets": []}, {"targets": null, "labels": {"a": "b"}}]"#;
+        let from_yaml = parse_targets_yaml(yaml, "f.yml").expect("valid");
+        assert_eq!(
+            groups(&from_yaml),
+            [
+                (vec!["a:1".to_owned(), "b".to_owned()], r#"{version="1.10", x="y"}"#.to_owned()),
+                (Vec::new(), "{}".to_owned()),
+                (Vec::new(), r#"{a="b"}"#.to_owned()),
+            ]
+        );
+        assert_eq!(parse_targets_json(json).expect("valid"), from_yaml);
+        assert_eq!(parse_targets_yaml("", "f.yml").expect("an empty file"), []);
+        assert_eq!(parse_targets_json(b"null").expect("nothing"), []);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        for (text, expected) in [
+            ("- targets: [a]\n  label: {a: b}\n", "f.yml:2: [0]: unknown key \"label\""),
+            ("- targets: [a]\n- null\n", "f.yml:2"),
+            ("targets: [a]\n", "must be a list"),
+            ("- targets: [a\n", "f.yml"),
+            ("- targets: [[a]]\n", "must be text"),
+        ] {
+            let error = parse_targets_yaml(text, "f.yml").expect_err(text).to_string();
+            assert!(error.contains(expected), "{error} does not contain {expected}");
+        }
+        for (text, expected) in [
+            (&br#"[{"targets": ["a"], "label": {}}]"#[..], "unknown field `label`"),
+            (br"[null]", "target group 0 is null"),
+            (br#"{"targets": ["a"]}"#, "invalid type: map"),
+            (br#"[{"targets": [1]}]"#, "expected a string"),
+            (br#"[{"labels": {"a": 1}}]"#, "expected a string"),
+            (br#"[{"labels": {"": "a"}}]"#, "label name of target group 0 is empty"),
+            (br#"[{"targets": ["a"]}] x"#, "trailing characters"),
+        ] {
+            let error = parse_targets_json(text).expect_err("refused");
+            assert!(error.contains(expected), "{error} does not contain {expected}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Files of targets that come, change and go.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+struct Setup {
+    dir: tempfile::TempDir,
+    files: Files,
+    found: std::collections::BTreeMap<String, TargetGroup>,
+}
+
+impl Setup {
+    fn new(patterns: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let patterns =
+            patterns.iter().map(|p| dir.path().join(p).to_string_lossy().into_owned()).collect::<Vec<_>>();
+        let files = Files {
+            patterns,
+            metrics: DiscoveryMetrics::default(),
+            known: BTreeMap::new(),
+            folder_faults: Vec::new(),
+        };
+        Self { dir, files, found: BTreeMap::new() }
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        // A new file takes the place of the old one, so that its stamp is another one however fast that is.
+        let new = self.dir.path().join("new");
+        std::fs::write(&new, text).expect("write");
+        std::fs::rename(new, self.dir.path().join(name)).expect("rename");
+    }
+
+    /// Looks at the files; whether any was read.
+    fn look(&mut self, all: bool) -> bool {
+        let changes = self.files.look(all);
+        for source in &changes.gone {
+            self.found.remove(source);
+        }
+        self.found.extend(changes.groups.into_iter().map(|group| (group.source.clone(), group)));
+        changes.is_read
+    }
+
+    fn addresses(&self) -> BTreeSet<&str> {
+        let targets = self.found.values().flat_map(|group| &group.targets);
+        targets.filter_map(|target| target.get("__address__")).collect()
+    }
+
+    fn faults(&self) -> Vec<&str> {
+        self.files.known.values().filter_map(|file| file.fault.as_deref()).collect()
+    }
+}
+
+#[test]
+fn files_that_come_change_and_go_are_followed() {
+    let mut it = Setup::new(&["*.yml", "b.json", "a.yml"]);
+    assert!(it.look(true), "that there is none is known, too");
+    assert!(!it.look(false));
+    it.write("a.yml", "- targets: [one]\n  labels: {x: y}\n- targets: [two]\n");
+    it.write("b.json", r#"[{"targets": ["three"]}]"#);
+    it.write("other.txt", "- targets: [no]\n");
+    assert!(it.look(false));
+    assert_eq!(it.addresses(), BTreeSet::from(["one", "two", "three"]));
+    let path = it.dir.path().join("a.yml").display().to_string();
+    let group = &it.found[&format!("{path}:0")];
+    assert_eq!(
+        (group.labels.get("__meta_filepath"), group.labels.get("x")),
+        (Some(path.as_str()), Some("y"))
+    );
+    assert!(!it.look(false), "nothing has changed");
+    // A file with fewer groups takes those away that it had more.
+    it.write("a.yml", "- targets: [four]\n");
+    assert!(it.look(false));
+    assert_eq!(it.addresses(), BTreeSet::from(["three", "four"]));
+    std::fs::remove_file(it.dir.path().join("b.json")).expect("remove");
+    assert!(it.look(false));
+    assert_eq!(it.addresses(), BTreeSet::from(["four"]));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_keeps_its_targets() {
+    let mut it = Setup::new(&["*.yml"]);
+    it.write("a.yml", "- targets: [one]\n- targets: [two]\n");
+    it.write("b.yml", "- targets: [three]\n");
+    it.look(false);
+    it.write("a.yml", "- targets: [four\n");
+    it.look(false);
+    assert_eq!(it.addresses(), BTreeSet::from(["one", "two", "three"]));
+    assert!(it.faults()[0].contains("a.yml"), "{:?}", it.faults());
+    assert_eq!(it.files.metrics.file_read_errors.get(), 1);
+    it.write("a.yml", "- targets: [four]\n");
+    it.look(false);
+    assert_eq!((it.addresses(), it.faults()), (BTreeSet::from(["three", "four"]), vec![]));
+}
+
+#[test]
+fn a_link_that_is_turned_over_is_a_change() {
+    let mut it = Setup::new(&["t/*.yml"]);
+    let dir = it.dir.path().to_owned();
+    for (name, text) in [("one", "- targets: [one]\n"), ("two", "- targets: [two]\n")] {
+        std::fs::create_dir(dir.join(name)).expect("a folder");
+        std::fs::write(dir.join(name).join("t.yml"), text).expect("write");
+    }
+    std::os::unix::fs::symlink("one", dir.join("t")).expect("link");
+    it.look(false);
+    assert_eq!(it.addresses(), BTreeSet::from(["one"]));
+    std::os::unix::fs::symlink("two", dir.join("new")).expect("link");
+    std::fs::rename(dir.join("new"), dir.join("t")).expect("rename");
+    it.look(false);
+    assert_eq!(it.addresses(), BTreeSet::from(["two"]));
+}

@@ -1,0 +1,298 @@
+//! What all mechanisms have found, put together for the sets that want it and published.
+//!
+//! **Invariants**: what was found stays when a mechanism fails. What a new mechanism of a set will find is unknown at first:
+//! until it has said so, or has failed, what the one of its kind found that it replaces stands for it.
+//!
+//! **Locking**: one mutex around everything, held for merging only, never across an await.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::health::{Health, MechanismStatus};
+use super::metrics::{DiscoveryMetrics, SetLabels};
+use super::{TargetGroup, TargetSets};
+use crate::util::clock::Clock;
+use crate::util::lock::lock;
+use crate::util::message;
+
+/// A mechanism, for as long as it runs.
+pub(super) type Id = u64;
+
+/// A set and the mechanisms that find its targets.
+#[derive(Debug, Clone)]
+pub(super) struct StoredSet {
+    pub(super) name: String,
+    /// Groups that are written down.
+    pub(super) fixed: Vec<Arc<TargetGroup>>,
+    /// In the order in which their groups are shown.
+    pub(super) mechanisms: Vec<Id>,
+}
+
+/// What a mechanism is called.
+#[derive(Debug, Clone)]
+pub(super) struct Named {
+    /// Such as `dns`.
+    pub(super) mechanism: &'static str,
+    /// What it asks, for people.
+    pub(super) what: String,
+    /// The set that metrics name with it: the first that wants it.
+    pub(super) set: String,
+}
+
+#[derive(Debug)]
+struct Found {
+    named: Named,
+    groups: BTreeMap<String, Arc<TargetGroup>>,
+    /// Whether the groups are those of another mechanism, which this one replaces.
+    is_inherited: bool,
+    health: Health,
+}
+
+#[derive(Default)]
+struct State {
+    sets: Vec<StoredSet>,
+    found: BTreeMap<Id, Found>,
+}
+
+/// What mechanisms have found for one user of targets.
+pub(super) struct Store {
+    /// Who wants the targets, as metrics say it.
+    user: &'static str,
+    metrics: DiscoveryMetrics,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    publish: watch::Sender<Arc<TargetSets>>,
+}
+
+impl Store {
+    pub(super) fn new(user: &'static str, metrics: DiscoveryMetrics, clock: Arc<dyn Clock>) -> Self {
+        let (publish, _) = watch::channel(Arc::new(TargetSets::default()));
+        Self { user, metrics, clock, state: Mutex::default(), publish }
+    }
+
+    /// The target sets; a reader sees the latest, not each.
+    pub(super) fn targets(&self) -> watch::Receiver<Arc<TargetSets>> {
+        self.publish.subscribe()
+    }
+
+    /// Switches to `sets`. `names` has what each of their mechanisms is called, `heirs` those that are new with those
+    /// whose place they take.
+    pub(super) fn switch(&self, sets: Vec<StoredSet>, names: BTreeMap<Id, Named>, heirs: &BTreeMap<Id, Id>) {
+        {
+            let mut state = lock(&self.state);
+            let mut old = std::mem::take(&mut state.found);
+            for (id, named) in names {
+                let found = match old.remove(&id) {
+                    Some(known) => Found { named, ..known },
+                    None => Found {
+                        named,
+                        groups: heirs
+                            .get(&id)
+                            .and_then(|before| old.get(before))
+                            .map(|before| before.groups.clone())
+                            .unwrap_or_default(),
+                        is_inherited: true,
+                        health: Health::default(),
+                    },
+                };
+                state.found.insert(id, found);
+            }
+            let gone = |old: &&StoredSet| sets.iter().all(|new| new.name != old.name);
+            for set in state.sets.iter().filter(gone) {
+                self.metrics.discovered.remove(&self.labels(&set.name));
+            }
+            state.sets = sets;
+        }
+        self.merge();
+    }
+
+    /// How the mechanisms of each set fare, by the names of the sets.
+    pub(super) fn status(&self) -> BTreeMap<String, Vec<MechanismStatus>> {
+        let state = lock(&self.state);
+        let status = |id: &Id| {
+            let found = state.found.get(id)?;
+            Some(MechanismStatus {
+                mechanism: found.named.mechanism,
+                what: found.named.what.clone(),
+                targets: count(found.groups.values()),
+                health: found.health.clone(),
+            })
+        };
+        let of_set = |set: &StoredSet| (set.name.clone(), set.mechanisms.iter().filter_map(status).collect());
+        state.sets.iter().map(of_set).collect()
+    }
+
+    /// Changes what the mechanism `id` has found, unless nobody wants it any more.
+    fn update(&self, id: Id, change: impl FnOnce(&mut BTreeMap<String, Arc<TargetGroup>>)) {
+        {
+            let mut state = lock(&self.state);
+            let Some(found) = state.found.get_mut(&id) else { return };
+            let before = found.groups.clone();
+            change(&mut found.groups);
+            let now = self.clock.now_ms();
+            let (added, removed) = difference(&before, &found.groups);
+            found.health.changed(now, added, removed);
+        }
+        self.merge();
+    }
+
+    fn labels(&self, set: &str) -> SetLabels {
+        vec![("name".to_owned(), self.user.to_owned()), ("config".to_owned(), set.to_owned())]
+    }
+
+    /// Puts the groups of every set together and publishes them if anything changed.
+    fn merge(&self) {
+        let state = lock(&self.state);
+        let mut sets = TargetSets::default();
+        for set in &state.sets {
+            let found = set.mechanisms.iter().filter_map(|id| state.found.get(id));
+            let found = found.flat_map(|found| found.groups.values());
+            let groups: Vec<_> = set.fixed.iter().chain(found).map(Arc::clone).collect();
+            let count = i64::try_from(count(groups.iter())).unwrap_or(i64::MAX);
+            self.metrics.discovered.get_or_create(&self.labels(&set.name)).set(count);
+            sets.by_name.insert(set.name.clone(), groups);
+        }
+        // Published under the lock, so that an older merge cannot overwrite a newer one.
+        self.publish.send_if_modified(|current| {
+            let changed = **current != sets;
+            if changed {
+                *current = Arc::new(sets);
+            }
+            changed
+        });
+    }
+}
+
+fn count<'a>(groups: impl Iterator<Item = &'a Arc<TargetGroup>>) -> usize {
+    groups.map(|group| group.targets.len()).sum()
+}
+
+/// How many targets are new and how many are gone.
+fn difference(
+    before: &BTreeMap<String, Arc<TargetGroup>>,
+    after: &BTreeMap<String, Arc<TargetGroup>>,
+) -> (usize, usize) {
+    let missing = |here: &BTreeMap<String, Arc<TargetGroup>>, there: &BTreeMap<String, Arc<TargetGroup>>| {
+        let of_group = |(source, group): (&String, &Arc<TargetGroup>)| match there.get(source) {
+            None => group.targets.len(),
+            Some(other) if Arc::ptr_eq(group, other) => 0,
+            Some(other) => {
+                let others: HashSet<_> = other.targets.iter().collect();
+                group.targets.iter().filter(|target| !others.contains(target)).count()
+            }
+        };
+        here.iter().map(of_group).sum()
+    };
+    (missing(after, before), missing(before, after))
+}
+
+/// Where a mechanism hands what it finds to.
+pub struct GroupSender {
+    pub(super) store: Arc<Store>,
+    pub(super) id: Id,
+}
+
+impl GroupSender {
+    /// Puts `groups` in the places of those that came from the same sources; one without targets is none.
+    pub fn put(&self, groups: Vec<TargetGroup>) {
+        self.store.update(self.id, |found| put(found, groups));
+    }
+
+    /// Takes away what came from `sources`.
+    pub fn remove<'a>(&self, sources: impl IntoIterator<Item = &'a str>) {
+        self.store.update(self.id, |found| {
+            for source in sources {
+                found.remove(source);
+            }
+        });
+    }
+
+    /// `groups` are all there are.
+    pub fn replace(&self, groups: Vec<TargetGroup>) {
+        self.settle();
+        self.store.update(self.id, |found| {
+            // A group that is as it was stays the same one, so that nobody takes it for a change.
+            let sources: HashSet<String> = groups.iter().map(|group| group.source.clone()).collect();
+            found.retain(|source, _| sources.contains(source));
+            put(found, groups);
+        });
+    }
+
+    /// Takes away what came from other sources than these.
+    pub fn retain(&self, is_wanted: impl Fn(&str) -> bool) {
+        self.settle();
+        self.store.update(self.id, |found| found.retain(|source, _| is_wanted(source)));
+    }
+
+    /// From now on the groups are its own, whoever found them.
+    fn settle(&self) {
+        if let Some(found) = lock(&self.store.state).found.get_mut(&self.id) {
+            found.is_inherited = false;
+        }
+    }
+
+    /// Notes that it is known what there is, and how long it took to find out, if it was asked for. The next time will be
+    /// after `pause`.
+    pub fn succeeded(&self, took: Option<Duration>, pause: Option<Duration>) {
+        let now = self.store.clock.now_ms();
+        let mut state = lock(&self.store.state);
+        let Some(found) = state.found.get_mut(&self.id) else { return };
+        let Named { mechanism, what, set } = &found.named;
+        if found.health.last_error.take().is_some() {
+            tracing::info!(mechanism, what, "discovery succeeded again");
+        }
+        found.health.last_refresh_ms = Some(now);
+        found.health.last_duration_ms = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        found.health.next_refresh_ms = pause.map(|pause| later(now, pause));
+        if let Some(took) = took {
+            self.store.metrics.took(mechanism, set, took);
+        }
+        self.store.metrics.updated(mechanism, set, now);
+    }
+
+    /// Notes that it is not known what there is. What was found stays. The next try will be after `pause`.
+    pub fn failed(&self, reason: &str, pause: Option<Duration>) {
+        let reason = message(reason).into_owned();
+        let now = self.store.clock.now_ms();
+        let drops = {
+            let mut state = lock(&self.store.state);
+            let Some(found) = state.found.get_mut(&self.id) else { return };
+            let Named { mechanism, what, set } = &found.named;
+            self.store.metrics.failed(mechanism, set);
+            if found.health.last_error.as_ref() != Some(&reason) {
+                tracing::warn!(mechanism, what, reason, "discovery failed; keeping the last targets");
+            }
+            found.health.last_error = Some(reason);
+            found.health.last_error_ms = Some(now);
+            found.health.next_refresh_ms = pause.map(|pause| later(now, pause));
+            std::mem::take(&mut found.is_inherited) && !found.groups.is_empty()
+        };
+        if drops {
+            // They were found in another way, which is not wanted any more.
+            self.retain(|_| false);
+        }
+    }
+}
+
+fn put(found: &mut BTreeMap<String, Arc<TargetGroup>>, groups: Vec<TargetGroup>) {
+    for group in groups {
+        if group.targets.is_empty() {
+            found.remove(&group.source);
+        } else if found.get(&group.source).is_none_or(|known| **known != group) {
+            found.insert(group.source.clone(), Arc::new(group));
+        }
+    }
+}
+
+fn later(now_ms: i64, pause: Duration) -> i64 {
+    now_ms.saturating_add(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX))
+}
+
+impl std::fmt::Debug for GroupSender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GroupSender").field("id", &self.id).finish_non_exhaustive()
+    }
+}
