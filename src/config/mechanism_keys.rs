@@ -8,6 +8,8 @@ use super::key::{Below, Keys, NONE};
 pub(super) const DISCOVERY: &[(&str, Below)] = &[
     ("static_configs", List(&STATIC)),
     ("dns_sd_configs", List(&DNS)),
+    ("docker_sd_configs", List(&DOCKER)),
+    ("dockerswarm_sd_configs", List(&DOCKER_SWARM)),
     ("file_sd_configs", List(&FILE)),
     ("http_sd_configs", List(&HTTP)),
 ];
@@ -18,8 +20,6 @@ pub(super) const OTHERS: &[&str] = &[
     "azure_sd_configs",
     "consul_sd_configs",
     "digitalocean_sd_configs",
-    "docker_sd_configs",
-    "dockerswarm_sd_configs",
     "ec2_sd_configs",
     "ecs_sd_configs",
     "elasticache_sd_configs",
@@ -60,3 +60,30 @@ static FILE: Keys = Keys { supported: &[("files", Value), ("refresh_interval", V
 
 static HTTP: Keys =
     Keys { supported: &[("url", Value), ("refresh_interval", Value)], shared: &[CLIENT, PROXY], ..NONE };
+
+static DOCKER: Keys = Keys {
+    supported: &[
+        ("host", Value),
+        ("port", Value),
+        ("filters", List(&DOCKER_FILTER)),
+        ("host_networking_host", Value),
+        ("refresh_interval", Value),
+        ("match_first_network", Value),
+    ],
+    shared: &[CLIENT, PROXY],
+    ..NONE
+};
+
+static DOCKER_SWARM: Keys = Keys {
+    supported: &[
+        ("host", Value),
+        ("role", Value),
+        ("port", Value),
+        ("filters", List(&DOCKER_FILTER)),
+        ("refresh_interval", Value),
+    ],
+    shared: &[CLIENT, PROXY],
+    ..NONE
+};
+
+static DOCKER_FILTER: Keys = Keys { supported: &[("name", Value), ("values", Value)], ..NONE };

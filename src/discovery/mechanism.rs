@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dns::DnsDiscoverer;
+use super::docker::{Containers, Engine, Following};
 use super::file::FileDiscoverer;
 use super::http::HttpSource;
 use super::metrics::DiscoveryMetrics;
+use super::swarm::Swarm;
 use super::{Discoverer, discoverer::Polling};
 use crate::config::MechanismConfig;
 use crate::net::{Dialer, HttpClient, HttpError, Resolver};
@@ -32,6 +34,16 @@ impl Environment {
                 metrics,
                 config: config.clone(),
             }),
+            MechanismConfig::Docker(config) => {
+                let engine = Engine::new(&config.host, &config.http, &config.filters, &self.dialer)?;
+                let pace = config.refresh_interval;
+                Box::new(Following { source: Containers((**config).clone()), engine, pace })
+            }
+            MechanismConfig::DockerSwarm(config) => {
+                let engine = Engine::new(&config.host, &config.http, &config.filters, &self.dialer)?;
+                let pace = config.refresh_interval;
+                Box::new(Following { source: Swarm((**config).clone()), engine, pace })
+            }
             MechanismConfig::File(config) => Box::new(FileDiscoverer::new(config.clone(), metrics)),
             MechanismConfig::Http(config) => {
                 let source = HttpSource { client: client(&config.http)?, config: config.clone(), metrics };

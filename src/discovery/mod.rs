@@ -2,10 +2,12 @@
 //! find them.
 //!
 //! Read `set` (what is wanted) and `group` (what is found), `discoverer` (the seam), `mechanism` (those there are, each in
-//! a file of its own: `dns`, `file`, `http`), then `store` (what all have found, with `health`) and `manager` (runs them).
+//! a file of its own: `dns`, `docker`, `swarm`, `file`, `http`; those that ask servers do so by `api`), then `store` (what all have found, with `health`) and `manager` (runs them).
 
+mod api;
 mod discoverer;
 mod dns;
+mod docker;
 mod file;
 mod group;
 mod health;
@@ -15,6 +17,7 @@ mod mechanism;
 mod metrics;
 mod set;
 mod store;
+mod swarm;
 
 pub use discoverer::{Discoverer, Refresh};
 pub use group::{TargetGroup, TargetSets};

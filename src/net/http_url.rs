@@ -272,6 +272,13 @@ fn is_host_byte(byte: u8) -> bool {
         || matches!(byte, b':' | b'[' | b']' | b'<' | b'>' | b'"')
 }
 
+/// A text as it may stand as the value of a parameter.
+pub fn query_escaped(text: &str) -> String {
+    let mut out = String::new();
+    escape_query(text, &mut out);
+    out
+}
+
 fn escape_query(text: &str, out: &mut String) {
     for (at, word) in text.split(' ').enumerate() {
         if at > 0 {

@@ -48,6 +48,7 @@ impl PostError {
             Self::Http(error) => matches!(
                 error,
                 HttpError::Dial(_)
+                    | HttpError::Socket { .. }
                     | HttpError::Tls { .. }
                     | HttpError::Request(_)
                     | HttpError::File { .. }

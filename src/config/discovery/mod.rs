@@ -4,6 +4,7 @@
 //! and a discoverer.
 
 mod dns;
+mod docker;
 mod file;
 mod fixed;
 mod http;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use dns::{DnsRecordType, DnsSdConfig};
+pub use docker::{DockerFilter, DockerSdConfig, DockerSwarmRole, DockerSwarmSdConfig};
 pub use file::FileSdConfig;
 pub use fixed::StaticConfig;
 pub use http::HttpSdConfig;
@@ -34,6 +36,10 @@ pub struct DiscoveryConfig {
 pub enum MechanismConfig {
     /// `dns_sd_configs`
     Dns(DnsSdConfig),
+    /// `docker_sd_configs`
+    Docker(Box<DockerSdConfig>),
+    /// `dockerswarm_sd_configs`
+    DockerSwarm(Box<DockerSwarmSdConfig>),
     /// `file_sd_configs`
     File(FileSdConfig),
     /// `http_sd_configs`
@@ -45,6 +51,8 @@ impl MechanismConfig {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Dns(_) => "dns",
+            Self::Docker(_) => "docker",
+            Self::DockerSwarm(_) => "dockerswarm",
             Self::File(_) => "file",
             Self::Http(_) => "http",
         }
@@ -53,33 +61,18 @@ impl MechanismConfig {
     /// The settings of its client, if it has one.
     pub fn http(&self) -> Option<&HttpConfig> {
         match self {
+            Self::Docker(config) => Some(&config.http),
+            Self::DockerSwarm(config) => Some(&config.http),
             Self::Http(config) => Some(&config.http),
             Self::Dns(_) | Self::File(_) => None,
-        }
-    }
-
-    /// Whether both find the same targets, though one may look more often.
-    pub fn finds_the_same(&self, other: &Self) -> bool {
-        let timeless = |config: &Self| {
-            let mut config = config.clone();
-            *config.pace() = Duration::ZERO;
-            config
-        };
-        self == other || self.name() == other.name() && timeless(self) == timeless(other)
-    }
-
-    /// How often it looks.
-    fn pace(&mut self) -> &mut Duration {
-        match self {
-            Self::Dns(config) => &mut config.refresh_interval,
-            Self::File(config) => &mut config.refresh_interval,
-            Self::Http(config) => &mut config.refresh_interval,
         }
     }
 
     fn printed(&self) -> serde_yaml::Value {
         let printed = match self {
             Self::Dns(config) => serde_yaml::to_value(config),
+            Self::Docker(config) => serde_yaml::to_value(config),
+            Self::DockerSwarm(config) => serde_yaml::to_value(config),
             Self::File(config) => serde_yaml::to_value(config),
             Self::Http(config) => serde_yaml::to_value(config),
         };
@@ -113,6 +106,10 @@ impl<'a> Loader<'a> {
         };
         let mechanisms = [
             all("dns_sd_configs", &|raw| MechanismConfig::Dns(self.dns_sd(raw))),
+            all("docker_sd_configs", &|raw| MechanismConfig::Docker(Box::new(self.docker_sd(raw)))),
+            all("dockerswarm_sd_configs", &|raw| {
+                MechanismConfig::DockerSwarm(Box::new(self.docker_swarm_sd(raw)))
+            }),
             all("file_sd_configs", &|raw| MechanismConfig::File(self.file_sd(raw))),
             all("http_sd_configs", &|raw| MechanismConfig::Http(Box::new(self.http_sd(raw)))),
         ];
@@ -129,6 +126,11 @@ impl<'a> Loader<'a> {
     /// How often to look; by default each `seconds`.
     fn pace(raw: &Section<'a>, seconds: u64) -> Duration {
         non_zero(raw.duration("refresh_interval")).unwrap_or(Duration::from_secs(seconds))
+    }
+
+    /// A port, or `default` where none is given.
+    fn port_or(raw: &Section<'a>, default: u16) -> u16 {
+        if raw.get("port").is_some() { raw.port("port") } else { default }
     }
 
     /// The URL of a server to ask.

@@ -19,6 +19,14 @@ pub enum HttpError {
     /// There is no connection.
     #[error(transparent)]
     Dial(#[from] DialError),
+    /// There is no connection to a socket of this machine.
+    #[error("cannot connect to {path}: {source}")]
+    Socket {
+        /// The socket.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// TLS could not be agreed on.
     #[error("TLS handshake with {host} failed: {source}")]
     Tls {

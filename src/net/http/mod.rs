@@ -46,6 +46,12 @@ impl HttpClient {
         Ok(Self { identity, transport: Transport::new(config, dialer)? })
     }
 
+    /// The same with connections of its own, which all lead to the Unix socket at `path`, whatever the URL says.
+    #[must_use]
+    pub fn over_socket(self, path: &str) -> Self {
+        Self { transport: self.transport.over_socket(path), ..self }
+    }
+
     /// Sends `request` and waits for the head of the answer. The caller bounds the time of the whole exchange.
     /// Redirects are followed as Go does it: 307 and 308 with the same request, all others with a GET. Who the client is,
     /// is said to the server of the URL, and to no other one.

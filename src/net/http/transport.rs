@@ -10,6 +10,7 @@ use hyper::ext::ReasonPhrase;
 use hyper::header::{AUTHORIZATION, LOCATION};
 use hyper::http::response::Parts;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
 use super::connection::{Connection, Headers};
@@ -33,6 +34,8 @@ pub(super) struct Transport {
     follow_redirects: bool,
     proxy: Arc<Proxy>,
     dialer: Arc<Dialer>,
+    /// Where all connections lead, whatever the URL says.
+    socket: Option<Arc<str>>,
     pool: Arc<Pool>,
     tls: Tls,
     /// What drives the connections; they end with the client.
@@ -49,6 +52,7 @@ impl Transport {
             follow_redirects: config.follow_redirects,
             proxy: Arc::new(Proxy::new(&config.proxy, |name| std::env::var(name).ok())?),
             dialer,
+            socket: None,
             pool: Arc::default(),
             tls: Tls::new(&config.tls, config.enable_http2)?,
             drivers: Arc::default(),
@@ -133,8 +137,17 @@ impl Transport {
         Ok(give_back((head, body, fresh)))
     }
 
+    /// The same with connections of its own, which all lead to a Unix socket.
+    pub(super) fn over_socket(self, path: &str) -> Self {
+        Self { socket: Some(path.into()), pool: Arc::default(), ..self }
+    }
+
     async fn connect(&self, url: &HttpUrl) -> Result<Connection, HttpError> {
         let (connection, driver) = match self.proxy.of(url) {
+            _ if let Some(path) = &self.socket => {
+                let failed = |source| HttpError::Socket { path: path.to_string(), source };
+                self.open(url, UnixStream::connect(&**path).await.map_err(failed)?).await?
+            }
             None => self.open(url, self.dialer.connect(&url.host, url.port).await?).await?,
             Some(server) => {
                 let stream = self.dialer.connect(&server.url.host, server.url.port).await?;
@@ -230,7 +243,7 @@ impl HttpResponse {
     /// # Errors
     /// When the connection breaks or the body has more than `limit_bytes`.
     pub async fn read_body(mut self, limit_bytes: u64, out: &mut Vec<u8>) -> Result<(), HttpError> {
-        while let Some(piece) = self.piece().await? {
+        while let Some(piece) = self.next_piece().await? {
             if (out.len() + piece.len()) as u64 > limit_bytes {
                 let room = usize::try_from(limit_bytes).unwrap_or(usize::MAX).saturating_sub(out.len());
                 out.extend_from_slice(&piece[..room.min(piece.len())]);
@@ -250,7 +263,11 @@ impl HttpResponse {
         }
     }
 
-    async fn piece(&mut self) -> Result<Option<Bytes>, HttpError> {
+    /// The next piece of the body; none at its end. For bodies that go on for as long as the server lives.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn next_piece(&mut self) -> Result<Option<Bytes>, HttpError> {
         loop {
             let body = &mut self.body;
             let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await;

@@ -1,0 +1,114 @@
+//! What discoveries ask HTTP servers for: JSON, and bodies that go on for ever.
+
+use std::sync::Arc;
+
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+
+use crate::config::HttpConfig;
+use crate::model::LabelsBuf;
+use crate::net::{Dialer, HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse};
+use crate::util::brief;
+
+/// Answers that are larger are refused.
+const MAX_BODY_BYTES: u64 = 256 << 20;
+
+/// What a server says of what it refuses is read up to this size.
+const MAX_REASON_BYTES: u64 = 1024;
+
+/// A server of an API.
+#[derive(Debug, Clone)]
+pub(super) struct Api {
+    client: HttpClient,
+    /// What the URL of each request begins with.
+    base: String,
+    /// Headers of every request, besides those of the client.
+    headers: Vec<(&'static str, String)>,
+}
+
+/// Why a request did not bring what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApiError {
+    #[error("{0}")]
+    Http(#[from] HttpError),
+    #[error("server returned HTTP status {text}{reason}")]
+    Status { code: u16, text: String, reason: String },
+    #[error("cannot read the answer: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Api {
+    /// The API whose URLs begin with `base`.
+    ///
+    /// # Errors
+    /// When the client cannot be set up.
+    pub(super) fn new(base: String, http: &HttpConfig, dialer: &Arc<Dialer>) -> Result<Self, HttpError> {
+        Ok(Self { client: HttpClient::new(http, Arc::clone(dialer))?, base, headers: Vec::new() })
+    }
+
+    /// The API that is spoken behind a Unix socket.
+    ///
+    /// # Errors
+    /// When the client cannot be set up.
+    pub(super) fn behind(socket: &str, dialer: &Arc<Dialer>) -> Result<Self, HttpError> {
+        let client = HttpClient::new(&HttpConfig::default(), Arc::clone(dialer))?.over_socket(socket);
+        Ok(Self { client, base: "http://localhost".to_owned(), headers: Vec::new() })
+    }
+
+    /// The answer to a GET, if it is a good one; its body is still to be read.
+    pub(super) async fn open(&self, path: &str) -> Result<HttpResponse, ApiError> {
+        let mut headers = vec![("User-Agent", concat!("Emberkeep/", env!("CARGO_PKG_VERSION")).to_owned())];
+        headers.extend(self.headers.iter().cloned());
+        let url = format!("{}{path}", self.base);
+        let response = self.client.send(HttpRequest { method: HttpMethod::Get, url, headers }).await?;
+        let (code, text) = (response.status(), response.status_text());
+        if (200..300).contains(&code) {
+            return Ok(response);
+        }
+        let mut reason = Vec::new();
+        // What came before it broke off or grew too long says enough.
+        let _ = response.read_body(MAX_REASON_BYTES, &mut reason).await;
+        let reason = brief(String::from_utf8_lossy(&reason).trim());
+        let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
+        Err(ApiError::Status { code, text, reason })
+    }
+
+    /// The body of the answer to a GET.
+    pub(super) async fn bytes(&self, path: &str) -> Result<Vec<u8>, ApiError> {
+        let mut body = Vec::new();
+        self.open(path).await?.read_body(MAX_BODY_BYTES, &mut body).await?;
+        Ok(body)
+    }
+
+    /// The answer to a GET, as JSON.
+    pub(super) async fn json<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        Ok(serde_json::from_slice(&self.bytes(path).await?)?)
+    }
+}
+
+/// A value that may be `null`, which then is the default one.
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A name as the end of the name of a label: everything but letters, digits and `_` of ASCII is `_`.
+pub(super) fn sanitized(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
+
+/// Adds labels with free names, each behind `prefix`.
+pub(super) fn set_all<'a>(
+    labels: &mut LabelsBuf,
+    prefix: &str,
+    pairs: impl IntoIterator<Item = (&'a String, &'a String)>,
+) {
+    for (name, value) in pairs {
+        labels.set(&format!("{prefix}{}", sanitized(name)), value);
+    }
+}
+
+/// `host:port`, with brackets around an address of IPv6.
+pub(super) fn host_port(host: &str, port: impl std::fmt::Display) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
