@@ -7,6 +7,7 @@ use super::key::{Below, Keys, NONE};
 /// Sections that say where targets come from.
 pub(super) const DISCOVERY: &[(&str, Below)] = &[
     ("static_configs", List(&STATIC)),
+    ("consul_sd_configs", List(&CONSUL)),
     ("dns_sd_configs", List(&DNS)),
     ("docker_sd_configs", List(&DOCKER)),
     ("dockerswarm_sd_configs", List(&DOCKER_SWARM)),
@@ -18,7 +19,6 @@ pub(super) const DISCOVERY: &[(&str, Below)] = &[
 pub(super) const OTHERS: &[&str] = &[
     "aws_sd_configs",
     "azure_sd_configs",
-    "consul_sd_configs",
     "digitalocean_sd_configs",
     "ec2_sd_configs",
     "ecs_sd_configs",
@@ -87,3 +87,27 @@ static DOCKER_SWARM: Keys = Keys {
 };
 
 static DOCKER_FILTER: Keys = Keys { supported: &[("name", Value), ("values", Value)], ..NONE };
+
+static CONSUL: Keys = Keys {
+    supported: &[
+        ("server", Value),
+        ("path_prefix", Value),
+        ("token", Value),
+        ("datacenter", Value),
+        ("namespace", Value),
+        ("partition", Value),
+        ("tag_separator", Value),
+        ("scheme", Value),
+        ("username", Value),
+        ("password", Value),
+        ("allow_stale", Value),
+        ("refresh_interval", Value),
+        ("services", Value),
+        ("tags", Value),
+        ("node_meta", Value),
+        ("filter", Value),
+        ("health_filter", Value),
+    ],
+    shared: &[CLIENT, PROXY],
+    ..NONE
+};

@@ -36,8 +36,8 @@ use std::time::Duration;
 
 pub use alerting::{AlertingConfig, AlertmanagerConfig};
 pub use discovery::{
-    DiscoveryConfig, DnsRecordType, DnsSdConfig, DockerFilter, DockerSdConfig, DockerSwarmRole,
-    DockerSwarmSdConfig, FileSdConfig, HttpSdConfig, MechanismConfig, StaticConfig,
+    ConsulSdConfig, DiscoveryConfig, DnsRecordType, DnsSdConfig, DockerFilter, DockerSdConfig,
+    DockerSwarmRole, DockerSwarmSdConfig, FileSdConfig, HttpSdConfig, MechanismConfig, StaticConfig,
 };
 pub use error::{Error, RuleError};
 pub use files::{files_and_faults, matching_files};

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
-use crate::config::HttpConfig;
+use crate::config::{HttpConfig, Secret};
 use crate::model::LabelsBuf;
+use crate::net::http_url::query_escaped;
 use crate::net::{Dialer, HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse};
 use crate::util::brief;
 
@@ -22,7 +23,7 @@ pub(super) struct Api {
     /// What the URL of each request begins with.
     base: String,
     /// Headers of every request, besides those of the client.
-    headers: Vec<(&'static str, String)>,
+    headers: Vec<(&'static str, Secret)>,
 }
 
 /// Why a request did not bring what was asked for.
@@ -54,10 +55,16 @@ impl Api {
         Ok(Self { client, base: "http://localhost".to_owned(), headers: Vec::new() })
     }
 
+    /// The same with one more header.
+    pub(super) fn with_header(mut self, name: &'static str, value: Secret) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
     /// The answer to a GET, if it is a good one; its body is still to be read.
     pub(super) async fn open(&self, path: &str) -> Result<HttpResponse, ApiError> {
         let mut headers = vec![("User-Agent", concat!("Emberkeep/", env!("CARGO_PKG_VERSION")).to_owned())];
-        headers.extend(self.headers.iter().cloned());
+        headers.extend(self.headers.iter().map(|(name, value)| (*name, value.reveal().to_owned())));
         let url = format!("{}{path}", self.base);
         let response = self.client.send(HttpRequest { method: HttpMethod::Get, url, headers }).await?;
         let (code, text) = (response.status(), response.status_text());
@@ -74,8 +81,13 @@ impl Api {
 
     /// The body of the answer to a GET.
     pub(super) async fn bytes(&self, path: &str) -> Result<Vec<u8>, ApiError> {
+        Self::body(self.open(path).await?).await
+    }
+
+    /// The body of an answer.
+    pub(super) async fn body(response: HttpResponse) -> Result<Vec<u8>, ApiError> {
         let mut body = Vec::new();
-        self.open(path).await?.read_body(MAX_BODY_BYTES, &mut body).await?;
+        response.read_body(MAX_BODY_BYTES, &mut body).await?;
         Ok(body)
     }
 
@@ -106,6 +118,11 @@ pub(super) fn set_all<'a>(
     for (name, value) in pairs {
         labels.set(&format!("{prefix}{}", sanitized(name)), value);
     }
+}
+
+/// Adds `&name=value` to the query of a path.
+pub(super) fn parameter(query: &mut String, name: &str, value: &str) {
+    query.extend(["&", name, "=", &query_escaped(value)]);
 }
 
 /// `host:port`, with brackets around an address of IPv6.

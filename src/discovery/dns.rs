@@ -1,18 +1,18 @@
 //! DNS: look-ups of names again and again, each turned into a target group.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::metrics::DiscoveryMetrics;
+use super::parts::Parts;
 use super::{Discoverer, GroupSender, TargetGroup};
 use crate::config::{DnsRecordType, DnsSdConfig};
 use crate::model::{Labels, LabelsBuf};
 use crate::net::{DnsError, DnsRecord, RecordKind, Resolver};
-use crate::util::lock::lock;
 
 /// The longest a look-up may take.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -24,9 +24,6 @@ pub(super) struct DnsDiscoverer {
     pub(super) config: DnsSdConfig,
 }
 
-/// Names of which it is not known what they stand for, with the reasons.
-type Failing = Mutex<BTreeMap<String, String>>;
-
 impl Discoverer for DnsDiscoverer {
     fn what(&self) -> String {
         self.config.names.join(", ")
@@ -37,15 +34,15 @@ impl Discoverer for DnsDiscoverer {
             let names: BTreeSet<&str> = self.config.names.iter().map(String::as_str).collect();
             let sources: HashSet<String> = names.iter().map(|name| source(&self.config, name)).collect();
             groups.retain(|source| sources.contains(source));
-            let failing = Failing::default();
-            join_all(names.into_iter().map(|name| self.refresh(name, groups, &failing))).await;
+            let parts = Parts::new(groups.clone());
+            join_all(names.into_iter().map(|name| self.refresh(name, &parts))).await;
         })
     }
 }
 
 impl DnsDiscoverer {
     /// A definite answer replaces the group, a failure leaves it.
-    async fn refresh(&self, name: &str, groups: &GroupSender, failing: &Failing) {
+    async fn refresh(&self, name: &str, parts: &Parts) {
         let mut timer = interval(self.config.refresh_interval);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -53,30 +50,18 @@ impl DnsDiscoverer {
             self.metrics.dns_lookups.inc();
             let begun = Instant::now();
             let answer = timeout(LOOKUP_TIMEOUT, look_up(&*self.resolver, &self.config, name)).await;
+            let pace = self.config.refresh_interval;
             let reason = match answer {
                 Ok(Ok(group)) => {
-                    groups.put(vec![group]);
-                    None
+                    parts.groups().put(vec![group]);
+                    parts.succeeded(name, begun.elapsed(), pace);
+                    continue;
                 }
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(_) => Some(format!("cannot look up {name:?}: no answer in time")),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("cannot look up {name:?}: no answer in time"),
             };
-            let others = {
-                let mut failing = lock(failing);
-                match &reason {
-                    Some(reason) => failing.insert(name.to_owned(), reason.clone()),
-                    None => failing.remove(name),
-                };
-                failing.values().next().cloned()
-            };
-            let pause = Some(self.config.refresh_interval);
-            if reason.is_some() {
-                self.metrics.dns_failures.inc();
-            }
-            match reason.or(others) {
-                Some(reason) => groups.failed(&reason, pause),
-                None => groups.succeeded(Some(begun.elapsed()), pause),
-            }
+            self.metrics.dns_failures.inc();
+            parts.failed(name, &reason, pace);
         }
     }
 }

@@ -2,13 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::UnixListener;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 
 use super::*;
 use crate::config::{Config, LoadOptions, MechanismConfig, parse};
-use crate::discovery::{DiscoveryManager, DiscoveryMetrics, SetConfig};
+use crate::discovery::fake::{Found, Reply, Request, serve_behind};
 use crate::net::SystemResolver;
 
 fn config(more: &str) -> DockerSdConfig {
@@ -90,69 +88,12 @@ fn containers_without_ports_or_networks_of_their_own_are_targets_too() {
     assert_eq!(addresses(&targets), ["10.0.0.2:70", "10.0.0.2:81", "h:1"]);
 }
 
-/// An engine behind a socket. It has as many containers as it is told to, and tells of each change.
-struct FakeEngine {
-    containers: Arc<AtomicUsize>,
-    events: broadcast::Sender<()>,
-    lists: Arc<AtomicUsize>,
-}
-
-impl FakeEngine {
-    fn start(socket: &std::path::Path) -> Self {
-        let listener = UnixListener::bind(socket).expect("listen");
-        let (events, _) = broadcast::channel(16);
-        let new = Self { containers: Arc::default(), events, lists: Arc::default() };
-        let (containers, events, lists) =
-            (Arc::clone(&new.containers), new.events.clone(), Arc::clone(&new.lists));
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (containers, lists, told) =
-                    (Arc::clone(&containers), Arc::clone(&lists), events.subscribe());
-                tokio::spawn(async move {
-                    // A client that is gone needs no answer.
-                    let _ = answer(stream, &containers, &lists, told).await;
-                });
-            }
-        });
-        new
-    }
-
-    fn scale(&self, containers: usize) {
-        self.containers.store(containers, Ordering::SeqCst);
-        let _ = self.events.send(());
-    }
-}
-
-async fn answer(
-    stream: tokio::net::UnixStream,
-    containers: &AtomicUsize,
-    lists: &AtomicUsize,
-    mut told: broadcast::Receiver<()>,
-) -> std::io::Result<()> {
-    let mut stream = BufReader::new(stream);
-    loop {
-        let mut line = String::new();
-        if stream.read_line(&mut line).await? == 0 {
-            return Ok(());
-        }
-        let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-        while line != "\r\n" {
-            line.clear();
-            stream.read_line(&mut line).await?;
-        }
-        let body = if path == "/_ping" {
-            "OK".to_owned()
-        } else if path.starts_with("/v1.44/events?filters=%7B%22type") {
-            let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-            stream.write_all(head.as_bytes()).await?;
-            while told.recv().await.is_ok() {
-                stream.write_all(b"b\r\n{\"Type\":1}\n\r\n").await?;
-            }
-            return Ok(());
-        } else if path == "/v1.44/networks" {
-            NETWORKS.to_owned()
-        } else if path == "/v1.44/containers/json?filters=%7B%22label%22%3A%5B%22a%22%5D%7D" {
-            lists.fetch_add(1, Ordering::SeqCst);
+/// An engine with so many containers, which tells of each change.
+fn engine(containers: &AtomicUsize, told: &broadcast::Sender<()>, request: &Request) -> Reply {
+    let body = match request.path.as_str() {
+        "/_ping" => "OK".to_owned(),
+        "/v1.44/networks" => NETWORKS.to_owned(),
+        "/v1.44/containers/json?filters=%7B%22label%22%3A%5B%22a%22%5D%7D" => {
             let one = |at| {
                 format!(
                     r#"{{"Id": "c{at}", "Names": ["/c{at}"], "HostConfig": {{"NetworkMode": "front"}}, "NetworkSettings":
@@ -161,41 +102,34 @@ async fn answer(
             };
             let all: Vec<String> = (0..containers.load(Ordering::SeqCst)).map(one).collect();
             format!("[{}]", all.join(","))
-        } else {
-            panic!("{path} is not asked for")
-        };
-        let head = format!("HTTP/1.1 200 OK\r\nApi-Version: 1.44\r\nContent-Length: {}\r\n\r\n", body.len());
-        stream.write_all((head + &body).as_bytes()).await?;
-    }
+        }
+        path if path.starts_with("/v1.44/events?filters=%7B%22type") => {
+            let (pieces, receiver) = mpsc::unbounded_channel();
+            let mut told = told.subscribe();
+            tokio::spawn(async move {
+                while told.recv().await.is_ok() && pieces.send("{\"Type\":1}\n".to_owned()).is_ok() {}
+            });
+            return Reply::pieces(receiver);
+        }
+        path => panic!("{path} is not asked for"),
+    };
+    Reply::json(body).with("Api-Version", "1.44")
 }
 
 #[tokio::test]
 async fn what_the_engine_tells_is_asked_for_at_once() {
     let dir = tempfile::tempdir().expect("a folder");
     let socket = dir.path().join("engine.sock");
-    let engine = FakeEngine::start(&socket);
-    engine.containers.store(2, Ordering::SeqCst);
-    let manager =
-        DiscoveryManager::new("scrape", Arc::new(SystemResolver::new(None)), DiscoveryMetrics::default());
-    let mut targets = manager.targets();
-    let text = format!(
-        "scrape_configs: [{{job_name: j, docker_sd_configs: [{{host: 'unix://{}', filters: [{{name: label, values: [a]}}], \
-         refresh_interval: 1h}}]}}]",
+    let (count, (told, _)) = (Arc::new(AtomicUsize::new(2)), broadcast::channel(16));
+    let (containers, events) = (Arc::clone(&count), told.clone());
+    serve_behind(&socket, move |request| std::future::ready(engine(&containers, &events, &request)));
+    let mut found = Found::start(&format!(
+        "docker_sd_configs: [{{host: 'unix://{}', filters: [{{name: label, values: [a]}}], refresh_interval: 1h}}]",
         socket.display()
-    );
-    let config: Config = parse(&text, "f", &LoadOptions::default()).expect("valid");
-    manager.commit(manager.prepare(SetConfig::of_jobs(&config)).expect("a client"));
-    let mut is = async |count: usize| {
-        let wait =
-            targets.wait_for(|sets| sets.groups("j").iter().map(|g| g.targets.len()).sum::<usize>() == count);
-        tokio::time::timeout(Duration::from_secs(30), wait)
-            .await
-            .expect("in time")
-            .expect("published")
-            .clone()
-    };
-    let sets = is(2).await;
-    let target = &sets.groups("j")[0].targets[0];
+    ));
+    assert_eq!(found.addresses(2).await, ["10.0.0.0:80", "10.0.0.1:80"]);
+    let groups = found.until(|groups| groups.len() == 1).await;
+    let target = &groups[0].targets[0];
     for (name, value) in
         [("name", "front"), ("id", "n1"), ("label_a_b", "c"), ("internal", "false"), ("scope", "local")]
     {
@@ -203,13 +137,13 @@ async fn what_the_engine_tells_is_asked_for_at_once() {
     }
     // Nothing but what the engine tells can bring this within the hour.
     for containers in [5, 1, 0] {
-        engine.scale(containers);
-        is(containers).await;
+        count.store(containers, Ordering::SeqCst);
+        told.send(()).expect("the events are followed");
+        found.addresses(containers).await;
     }
-    assert!(engine.lists.load(Ordering::SeqCst) >= 4);
-    let status = manager.status();
+    let status = found.manager.status();
     assert_eq!((status["j"][0].mechanism, &status["j"][0].health.last_error), ("docker", &None));
-    manager.stop().await;
+    found.manager.stop().await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::consul::ConsulDiscoverer;
 use super::dns::DnsDiscoverer;
 use super::docker::{Containers, Engine, Following};
 use super::file::FileDiscoverer;
@@ -29,6 +30,9 @@ impl Environment {
         let client = |http| HttpClient::new(http, Arc::clone(&self.dialer));
         let metrics = self.metrics.clone();
         Ok(match config {
+            MechanismConfig::Consul(config) => {
+                Box::new(ConsulDiscoverer::new((**config).clone(), &self.dialer)?)
+            }
             MechanismConfig::Dns(config) => Box::new(DnsDiscoverer {
                 resolver: Arc::clone(&self.resolver),
                 metrics,

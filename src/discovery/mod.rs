@@ -2,12 +2,15 @@
 //! find them.
 //!
 //! Read `set` (what is wanted) and `group` (what is found), `discoverer` (the seam), `mechanism` (those there are, each in
-//! a file of its own: `dns`, `docker`, `swarm`, `file`, `http`; those that ask servers do so by `api`), then `store` (what all have found, with `health`) and `manager` (runs them).
+//! a file of its own: `consul`, `dns`, `docker`, `swarm`, `file`, `http`; those that ask servers do so by `api`), then `store` (what all have found, with `health`) and `manager` (runs them).
 
 mod api;
+mod consul;
 mod discoverer;
 mod dns;
 mod docker;
+#[cfg(test)]
+mod fake;
 mod file;
 mod group;
 mod health;
@@ -15,6 +18,7 @@ mod http;
 mod manager;
 mod mechanism;
 mod metrics;
+mod parts;
 mod set;
 mod store;
 mod swarm;

@@ -189,7 +189,8 @@ fn difference(
     (missing(after, before), missing(before, after))
 }
 
-/// Where a mechanism hands what it finds to.
+/// Where a mechanism hands what it finds to; clones are the same.
+#[derive(Clone)]
 pub struct GroupSender {
     pub(super) store: Arc<Store>,
     pub(super) id: Id,

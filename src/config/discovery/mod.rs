@@ -3,6 +3,7 @@
 //! A new one is a file here, a variant of [`MechanismConfig`], a row in `mechanism_keys` and in [`Loader::discovery`],
 //! and a discoverer.
 
+mod consul;
 mod dns;
 mod docker;
 mod file;
@@ -12,6 +13,7 @@ mod http;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use consul::ConsulSdConfig;
 pub use dns::{DnsRecordType, DnsSdConfig};
 pub use docker::{DockerFilter, DockerSdConfig, DockerSwarmRole, DockerSwarmSdConfig};
 pub use file::FileSdConfig;
@@ -34,6 +36,8 @@ pub struct DiscoveryConfig {
 /// One way to find targets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MechanismConfig {
+    /// `consul_sd_configs`
+    Consul(Box<ConsulSdConfig>),
     /// `dns_sd_configs`
     Dns(DnsSdConfig),
     /// `docker_sd_configs`
@@ -50,6 +54,7 @@ impl MechanismConfig {
     /// What metrics and pages call it.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Consul(_) => "consul",
             Self::Dns(_) => "dns",
             Self::Docker(_) => "docker",
             Self::DockerSwarm(_) => "dockerswarm",
@@ -61,6 +66,7 @@ impl MechanismConfig {
     /// The settings of its client, if it has one.
     pub fn http(&self) -> Option<&HttpConfig> {
         match self {
+            Self::Consul(config) => Some(&config.http),
             Self::Docker(config) => Some(&config.http),
             Self::DockerSwarm(config) => Some(&config.http),
             Self::Http(config) => Some(&config.http),
@@ -70,6 +76,7 @@ impl MechanismConfig {
 
     fn printed(&self) -> serde_yaml::Value {
         let printed = match self {
+            Self::Consul(config) => serde_yaml::to_value(config),
             Self::Dns(config) => serde_yaml::to_value(config),
             Self::Docker(config) => serde_yaml::to_value(config),
             Self::DockerSwarm(config) => serde_yaml::to_value(config),
@@ -105,6 +112,7 @@ impl<'a> Loader<'a> {
             raw.sections(key).iter().map(read).collect::<Vec<_>>()
         };
         let mechanisms = [
+            all("consul_sd_configs", &|raw| MechanismConfig::Consul(Box::new(self.consul_sd(raw)))),
             all("dns_sd_configs", &|raw| MechanismConfig::Dns(self.dns_sd(raw))),
             all("docker_sd_configs", &|raw| MechanismConfig::Docker(Box::new(self.docker_sd(raw)))),
             all("dockerswarm_sd_configs", &|raw| {

@@ -1,0 +1,178 @@
+//! A server on loopback, or behind a Unix socket, that answers discoveries in tests as real ones do.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc;
+
+/// What was asked for.
+#[derive(Debug)]
+pub(super) struct Request {
+    /// With its query.
+    pub(super) path: String,
+    /// Lines of the head after the first, as they came.
+    pub(super) head: Vec<String>,
+}
+
+/// What is answered.
+pub(super) struct Reply {
+    pub(super) status: &'static str,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Body,
+}
+
+pub(super) enum Body {
+    Whole(String),
+    /// Pieces that come when they come; the end of the channel is that of the body.
+    Pieces(mpsc::UnboundedReceiver<String>),
+}
+
+impl Reply {
+    pub(super) fn json(body: impl Into<String>) -> Self {
+        let headers = vec![("Content-Type", "application/json".to_owned())];
+        Self { status: "200 OK", headers, body: Body::Whole(body.into()) }
+    }
+
+    pub(super) fn status(status: &'static str, body: &str) -> Self {
+        Self { status, headers: Vec::new(), body: Body::Whole(body.to_owned()) }
+    }
+
+    pub(super) fn pieces(pieces: mpsc::UnboundedReceiver<String>) -> Self {
+        Self { status: "200 OK", headers: Vec::new(), body: Body::Pieces(pieces) }
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: impl std::fmt::Display) -> Self {
+        self.headers.push((name, value.to_string()));
+        self
+    }
+}
+
+type Handler = Arc<dyn Fn(Request) -> BoxFuture<'static, Reply> + Send + Sync>;
+
+/// Answers with what `handler` says; returns the address. Runs as long as the runtime.
+pub(super) async fn serve<F>(handler: impl Fn(Request) -> F + Send + Sync + 'static) -> String
+where
+    F: Future<Output = Reply> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen");
+    let address = listener.local_addr().expect("an address").to_string();
+    let handler: Handler = Arc::new(move |request| Box::pin(handler(request)));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(answer(stream, Arc::clone(&handler)));
+        }
+    });
+    address
+}
+
+/// The same behind a Unix socket.
+pub(super) fn serve_behind<F>(socket: &Path, handler: impl Fn(Request) -> F + Send + Sync + 'static)
+where
+    F: Future<Output = Reply> + Send + 'static,
+{
+    let listener = UnixListener::bind(socket).expect("listen");
+    let handler: Handler = Arc::new(move |request| Box::pin(handler(request)));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(answer(stream, Arc::clone(&handler)));
+        }
+    });
+}
+
+/// Answers the requests of one connection, until the client is gone.
+async fn answer<S: AsyncRead + AsyncWrite + Unpin>(stream: S, handler: Handler) -> Option<()> {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.ok().filter(|read| *read > 0)?;
+        let path = line.split(' ').nth(1)?.to_owned();
+        let mut head = Vec::new();
+        loop {
+            let mut line = String::new();
+            stream.read_line(&mut line).await.ok().filter(|read| *read > 0)?;
+            if line == "\r\n" {
+                break;
+            }
+            head.push(line.trim_end().to_owned());
+        }
+        let Reply { status, headers, body } = handler(Request { path, head }).await;
+        let mut head = format!("HTTP/1.1 {status}\r\n");
+        for (name, value) in headers {
+            head.extend([name, ": ", &value, "\r\n"]);
+        }
+        match body {
+            Body::Whole(body) => {
+                head.extend(["Content-Length: ", &body.len().to_string(), "\r\n\r\n", &body]);
+                stream.write_all(head.as_bytes()).await.ok()?;
+            }
+            Body::Pieces(mut pieces) => {
+                head.push_str("Transfer-Encoding: chunked\r\n\r\n");
+                stream.write_all(head.as_bytes()).await.ok()?;
+                while let Some(piece) = pieces.recv().await {
+                    let chunk = format!("{:x}\r\n{piece}\r\n", piece.len());
+                    stream.write_all(chunk.as_bytes()).await.ok()?;
+                }
+                stream.write_all(b"0\r\n\r\n").await.ok()?;
+            }
+        }
+    }
+}
+
+/// A manager with the job `j`, which has the sections `text`, and the targets it finds.
+pub(super) struct Found {
+    pub(super) manager: super::DiscoveryManager,
+    targets: tokio::sync::watch::Receiver<Arc<super::TargetSets>>,
+}
+
+impl Found {
+    pub(super) fn start(text: &str) -> Self {
+        let resolver = Arc::new(crate::net::SystemResolver::new(None));
+        let manager = super::DiscoveryManager::new("scrape", resolver, super::DiscoveryMetrics::default());
+        let text = format!("scrape_configs:\n- job_name: j\n  {text}\n");
+        let options = crate::config::LoadOptions::default();
+        let config = crate::config::parse(&text, "f", &options).expect("valid");
+        let targets = manager.targets();
+        manager.commit(manager.prepare(super::SetConfig::of_jobs(&config)).expect("a client"));
+        Self { manager, targets }
+    }
+
+    /// The groups, once they are what is wanted.
+    pub(super) async fn until(
+        &mut self,
+        is_wanted: impl Fn(&[Arc<super::TargetGroup>]) -> bool,
+    ) -> Vec<Arc<super::TargetGroup>> {
+        let patience = std::time::Duration::from_secs(30);
+        let wait = self.targets.wait_for(|sets| is_wanted(sets.groups("j")));
+        if let Ok(sets) = tokio::time::timeout(patience, wait).await {
+            return sets.expect("published").groups("j").to_vec();
+        }
+        panic!("not in time: {:?} with {:?}", self.targets.borrow().groups("j"), self.manager.status())
+    }
+
+    /// The addresses of all targets, once there are so many.
+    pub(super) async fn addresses(&mut self, count: usize) -> Vec<String> {
+        let number =
+            |groups: &[Arc<super::TargetGroup>]| groups.iter().map(|g| g.targets.len()).sum::<usize>();
+        let groups = self.until(|groups| number(groups) == count).await;
+        let targets = groups.iter().flat_map(|group| &group.targets);
+        let mut out: Vec<String> =
+            targets.filter_map(|target| target.get("__address__").map(str::to_owned)).collect();
+        out.sort_unstable();
+        out
+    }
+
+    /// Why the first mechanism does not know what there is, once that is so.
+    pub(super) async fn error(&self) -> String {
+        for _ in 0..3000 {
+            if let Some(error) = &self.manager.status()["j"][0].health.last_error {
+                return error.clone();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("nothing failed");
+    }
+}
