@@ -153,6 +153,18 @@ impl Found {
         panic!("not in time: {:?} with {:?}", self.targets.borrow().groups("j"), self.manager.status())
     }
 
+    /// Waits until the targets have just these addresses, in order.
+    pub(super) async fn is(&mut self, expected: &[&str]) {
+        let addresses = |groups: &[Arc<super::TargetGroup>]| {
+            let targets = groups.iter().flat_map(|group| &group.targets);
+            let mut out: Vec<String> =
+                targets.filter_map(|target| target.get("__address__").map(str::to_owned)).collect();
+            out.sort_unstable();
+            out
+        };
+        self.until(|groups| addresses(groups) == expected).await;
+    }
+
     /// The addresses of all targets, once there are so many.
     pub(super) async fn addresses(&mut self, count: usize) -> Vec<String> {
         let number =
