@@ -1,10 +1,11 @@
 //! What the task, the API and whoever hands alerts in have in common.
 //!
-//! **Locking**: `changes`, then `state` or the mutex of the store, never both of these. No lock is held while a receiver is
+//! **Locking**: `changes` or `surveying`, then `state` or the mutex of the store, never both of these. No lock is held while a receiver is
 //! told, and `state` not while the disk is waited for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, watch};
@@ -15,6 +16,7 @@ use super::deliver::{Delivery, Outside};
 use super::engine::{Engine, Job, Refused};
 use super::error::Failure;
 use super::history::{Delivered, History};
+use super::matched::Matched;
 use super::metrics::ReceiverMetrics;
 use super::silence::{Silence, SilenceError, SilenceRequest};
 use super::store::Store;
@@ -67,6 +69,9 @@ pub(super) struct Shared {
     pub(super) history: Mutex<History>,
     pub(super) metrics: ReceiverMetrics,
     pub(super) clock: Arc<dyn Clock>,
+    /// Whether it is being found out what silences alerts: once at a time, and whether the task has that under way.
+    surveying: Mutex<()>,
+    has_surveys: AtomicBool,
     /// Something came in.
     pub(super) wake: Notify,
     /// Set when the server stops.
@@ -99,6 +104,8 @@ impl Shared {
             history: Mutex::default(),
             metrics,
             clock,
+            surveying: Mutex::default(),
+            has_surveys: AtomicBool::new(false),
             wake: Notify::new(),
             stopped: watch::Sender::new(false),
             tests: Semaphore::new(TESTS_AT_ONCE),
@@ -138,6 +145,50 @@ impl Shared {
             (job, lane, active.outside.clone())
         });
         (jobs.collect(), next.saturating_sub(now))
+    }
+
+    /// Whether the task is to call [`Shared::survey_all`] now, and [`Shared::end_surveys`] afterwards.
+    pub(super) fn begins_surveys(&self) -> bool {
+        lock(&self.state).as_ref().is_some_and(|active| active.engine.has_unknown())
+            && !self.has_surveys.swap(true, Ordering::Relaxed)
+    }
+
+    /// See [`Shared::begins_surveys`]. Only the task asks, and it is woken afterwards.
+    pub(super) fn end_surveys(&self) {
+        self.has_surveys.store(false, Ordering::Relaxed);
+    }
+
+    /// Finds out what silences the alerts of which that is not known. Takes time.
+    pub(super) fn survey_all(&self) {
+        let _only = lock(&self.surveying);
+        while !*self.stopped.borrow() && self.survey_some() {}
+    }
+
+    /// The same for so many alerts as do not take long, unless that is under way.
+    pub(super) fn survey_first(&self) {
+        let _only = match self.surveying.try_lock() {
+            Ok(only) => only,
+            Err(TryLockError::Poisoned(only)) => only.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        self.survey_some();
+        self.wake.notify_one();
+    }
+
+    /// Whether there was something to find out.
+    fn survey_some(&self) -> bool {
+        let taken = lock(&self.state)
+            .as_ref()
+            .and_then(|active| active.engine.survey().map(|survey| (Arc::clone(&active.store), survey)));
+        let Some((store, survey)) = taken else { return false };
+        let found = survey.run();
+        // Notification may have been switched off and on meanwhile.
+        if let Some(active) = &mut *lock(&self.state)
+            && Arc::ptr_eq(&active.store, &store)
+        {
+            active.engine.surveyed(found);
+        }
+        true
     }
 
     /// Does a job from beginning to end.
@@ -269,15 +320,29 @@ impl Shared {
         let (store, changed) = {
             let state = lock(&self.state);
             let active = state.as_ref().ok_or(ChangeError::Off)?;
-            (Arc::clone(&active.store), plan(&active.engine, self.clock.now_ms())?)
+            let changed = plan(&active.engine, self.clock.now_ms())?;
+            let with_alerts = changed.into_iter().map(|silence| {
+                let alerts = active.engine.to_match(&silence);
+                (silence, alerts)
+            });
+            (Arc::clone(&active.store), with_alerts.collect::<Vec<_>>())
         };
+        let (changed, matched): (Vec<Silence>, Vec<Matched>) = changed
+            .into_iter()
+            .map(|(silence, alerts)| {
+                let matched = Matched::new(&silence, alerts);
+                (silence, matched)
+            })
+            .unzip();
         store.silences(&changed).map_err(|error| {
             self.metrics.store_errors.inc();
             ChangeError::Store(error.to_string())
         })?;
         let wanted = changed.first().cloned().ok_or(SilenceError::NotFound)?;
         if let Some(active) = &mut *lock(&self.state) {
-            changed.into_iter().for_each(|silence| active.engine.silences.put(silence));
+            for (silence, matched) in changed.into_iter().zip(&matched) {
+                active.engine.put_silence(silence, matched);
+            }
         }
         self.wake.notify_one();
         Ok(wanted)

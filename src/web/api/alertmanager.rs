@@ -127,12 +127,11 @@ struct Wanted {
     active: bool,
     silenced: bool,
     inhibited: bool,
+    unprocessed: bool,
 }
 
 impl Wanted {
     fn read(params: &Params) -> Result<Self, Refusal> {
-        // Every alert here is processed, so this one leaves out nothing.
-        flag(params, "unprocessed")?;
         let receiver = params.get("receiver").filter(|text| !text.is_empty());
         let receiver = receiver.map(Anchored::new).transpose();
         Ok(Self {
@@ -142,6 +141,7 @@ impl Wanted {
             active: flag(params, "active")?,
             silenced: flag(params, "silenced")?,
             inhibited: flag(params, "inhibited")?,
+            unprocessed: flag(params, "unprocessed")?,
         })
     }
 
@@ -152,8 +152,18 @@ impl Wanted {
     fn alert(&self, view: &AlertView) -> bool {
         (self.silenced || view.silenced_by.is_empty())
             && (self.inhibited || view.inhibited_by.is_empty())
-            && (self.active || view.is_suppressed())
+            && (self.active || state(view) != "active")
+            && (self.unprocessed || state(view) != "unprocessed")
             && self.matchers.iter().all(|matcher| matcher.matches_labels(&view.alert.labels))
+    }
+}
+
+/// The state of an alert, as it is called.
+fn state(view: &AlertView) -> &'static str {
+    match (view.is_suppressed(), view.is_known) {
+        (true, _) => "suppressed",
+        (false, true) => "active",
+        (false, false) => "unprocessed",
     }
 }
 
@@ -182,7 +192,7 @@ struct Name<'a> {
 struct ShownStatus<'a> {
     inhibited_by: &'a [String],
     muted_by: [String; 0],
-    silenced_by: &'a [String],
+    silenced_by: Vec<&'a str>,
     state: &'static str,
 }
 
@@ -197,8 +207,8 @@ impl<'a> ShownAlert<'a> {
             status: ShownStatus {
                 inhibited_by: &view.inhibited_by,
                 muted_by: [],
-                silenced_by: &view.silenced_by,
-                state: if view.is_suppressed() { "suppressed" } else { "active" },
+                silenced_by: view.silenced_by.iter().map(|silence| silence.id.as_str()).collect(),
+                state: state(view),
             },
             updated_at: time(view.alert.updated_at),
             generator_url: &view.alert.generator_url,
