@@ -118,6 +118,11 @@ impl ReceiversHandle {
         lock(&self.0.history).newest()
     }
 
+    /// The last delivery to an integration of a receiver: its place there and its kind.
+    pub(crate) fn last_delivery(&self, receiver: &str, place: usize, kind: &str) -> Option<Arc<Delivered>> {
+        lock(&self.0.history).last(receiver, place, kind)
+    }
+
     /// Takes alerts from elsewhere. May take some tenths of a second.
     ///
     /// # Errors

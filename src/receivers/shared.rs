@@ -13,14 +13,14 @@ use tokio::time::Instant;
 
 use super::alert::HeldAlert;
 use super::deliver::{Delivery, Outside};
-use super::engine::{Engine, Job, Refused};
+use super::engine::{Engine, Job, Refused, ToldAlert};
 use super::error::Failure;
 use super::history::{Delivered, History};
 use super::matched::Matched;
 use super::metrics::ReceiverMetrics;
 use super::silence::{Silence, SilenceError, SilenceRequest};
 use super::store::Store;
-use crate::config::ReceiverConfig;
+use crate::config::{IntegrationConfig, ReceiverConfig};
 use crate::model::Labels;
 use crate::notify::{Alert, AlertSink};
 use crate::util::Clock;
@@ -199,7 +199,6 @@ impl Shared {
             return self.finish(&job, true).await;
         };
         let sends_resolved = integration.send_resolved();
-        let kind = integration.kind();
         let mut alerts = job.alerts.to_vec();
         alerts.retain(|told| sends_resolved || !told.resolved);
         if alerts.is_empty() {
@@ -217,33 +216,36 @@ impl Shared {
             outcome = delivery.run(&outside, &lane, job.entry.at, time, self.stopped.subscribe()) => outcome,
             () = job.cancelled() => return,
         };
-        self.note(&job, kind, outcome.result.as_ref(), outcome.attempts, began);
+        self.note(&job, integration, outcome.result.as_ref(), outcome.attempts, began);
         self.finish(&job, outcome.result.is_ok()).await;
     }
 
     fn note(
         &self,
         job: &Job,
-        kind: &'static str,
+        integration: &IntegrationConfig,
         result: Result<&(), &Failure>,
         attempts: u32,
         began: Instant,
     ) {
-        let took = began.elapsed();
+        let (took, kind) = (began.elapsed(), integration.kind());
         self.metrics.delivered(kind, result.is_err(), attempts, took.as_secs_f64());
         if let Err(failure) = result {
             tracing::error!(receiver = %job.receiver.name, integration = kind, group = %job.key.group, attempts,
                 error = %failure, "a notification was not delivered; it is tried again with the next of its group");
         }
-        let resolved = job.alerts.iter().filter(|told| told.resolved).count();
+        let is_sent = |told: &&ToldAlert| integration.send_resolved() || !told.resolved;
+        let sent = || job.alerts.iter().filter(is_sent);
+        let resolved = sent().filter(|told| told.resolved).count();
         lock(&self.history).push(Delivered {
             at_ms: self.clock.now_ms(),
             receiver: job.receiver.name.clone(),
             integration: kind,
+            place: job.integration,
             group_labels: job.group.1.clone(),
-            firing: job.alerts.len() - resolved,
+            firing: sent().count() - resolved,
             resolved,
-            alerts: Delivered::first(job.alerts.iter().map(|told| &told.alert.labels)),
+            alerts: Delivered::first(sent().map(|told| &told.alert.labels)),
             error: result.err().map(ToString::to_string),
             took,
             attempts,
@@ -357,7 +359,7 @@ impl Shared {
         alert: HeldAlert,
     ) -> Option<Vec<Arc<Delivered>>> {
         let _place = self.tests.try_acquire().ok()?;
-        let told = super::engine::ToldAlert { alert: Arc::new(alert), resolved: false };
+        let told = ToldAlert { alert: Arc::new(alert), resolved: false };
         let group_labels =
             Labels::from_pairs([("alertname", told.alert.labels.get("alertname").unwrap_or_default())]);
         let mut done = Vec::new();
@@ -376,6 +378,7 @@ impl Shared {
                 at_ms: self.clock.now_ms(),
                 receiver: receiver.name.clone(),
                 integration: integration.kind(),
+                place,
                 group_labels: group_labels.clone(),
                 firing: 1,
                 resolved: 0,
