@@ -115,7 +115,7 @@ impl<'a> Index<'a> {
             }
         };
         check(&self.unnamed);
-        for pair in labels.iter() {
+        for pair in labels {
             if let Some(places) = self.exact.get(&pair) {
                 check(places);
             }

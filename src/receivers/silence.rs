@@ -87,6 +87,9 @@ pub enum SilenceError {
     /// The request makes no sense.
     #[error("{0}")]
     Invalid(&'static str),
+    /// It is over already.
+    #[error("silence already expired")]
+    Over,
     /// There are too many.
     #[error("there are {MAX_SILENCES} silences already that are not over")]
     Full,
@@ -114,26 +117,26 @@ impl SilenceRequest {
     fn check(&self, now: i64) -> Result<(), SilenceError> {
         let refused = |reason| Err(SilenceError::Invalid(reason));
         if self.matchers.is_empty() {
-            return refused("at least one matcher required");
+            return refused("invalid silence: at least one matcher required");
         }
         if self.matchers.len() > MAX_MATCHERS {
-            return refused("too many matchers");
+            return refused("invalid silence: too many matchers");
         }
         if self.matchers.iter().any(|matcher| matcher.name().is_empty()) {
-            return refused("a matcher needs the name of a label");
+            return refused("invalid silence: a matcher needs the name of a label");
         }
         if self.matchers.iter().all(Matcher::matches_empty) {
-            return refused("at least one matcher must not match the empty string");
+            return refused("invalid silence: at least one matcher must not match the empty string");
         }
         let texts = self.matchers.iter().map(|matcher| matcher.name().len() + matcher.value().len());
         if texts.sum::<usize>() + self.created_by.len() + self.comment.len() > MAX_TEXT_BYTES {
-            return refused("the silence is too long");
+            return refused("invalid silence: it is too long");
         }
         if self.ends_at_ms <= self.starts_at_ms {
-            return refused("end time must be after its start time");
+            return refused("Failed to create silence: start time must be before end time");
         }
         if self.ends_at_ms <= now {
-            return refused("end time can't be in the past");
+            return refused("Failed to create silence: end time can't be in the past");
         }
         Ok(())
     }
@@ -167,8 +170,12 @@ impl Silences {
             comment: comment.clone(),
         };
         if let Some(old) = old {
+            // Clients may know its beginning to the second.
+            let second = |ms: i64| ms.div_euclid(1000);
             let fits = match old.state(now) {
-                SilenceState::Active => old.matchers == matchers && old.starts_at_ms == starts_at_ms,
+                SilenceState::Active => {
+                    old.matchers == matchers && second(old.starts_at_ms) == second(starts_at_ms)
+                }
                 SilenceState::Pending => old.matchers == matchers && starts_at_ms >= now,
                 SilenceState::Expired => false,
             };
@@ -190,7 +197,7 @@ impl Silences {
     pub(super) fn plan_end(&self, id: &str, now: i64) -> Result<Silence, SilenceError> {
         let mut silence = self.get(id).ok_or(SilenceError::NotFound)?.as_ref().clone();
         match silence.state(now) {
-            SilenceState::Expired => return Err(SilenceError::Invalid("silence already expired")),
+            SilenceState::Expired => return Err(SilenceError::Over),
             SilenceState::Pending => silence.starts_at_ms = now,
             SilenceState::Active => {}
         }
