@@ -29,6 +29,11 @@ pub fn shown(url: &str) -> String {
     )
 }
 
+/// Whether a text is an absolute URL.
+pub fn is_url(text: &str) -> bool {
+    url::Url::parse(text).is_ok()
+}
+
 /// Asks a server.
 #[derive(Debug, Clone)]
 pub struct ApiClient {

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::model::{Labels, MatchOp, Matcher, RegexBudget};
+use crate::net::is_url;
 use crate::receivers::{ChangeError, Off, PostError, PostedAlert, SilenceError, SilenceRequest};
 use crate::util::brief;
 use crate::web::bodies::BodyError;
@@ -181,7 +182,7 @@ fn posted_alert(place: usize, alert: Alert) -> Result<Result<PostedAlert, String
     let Alert { labels, annotations, starts_at, ends_at, generator_url } = alert;
     let labels = labels.ok_or_else(|| Refusal::required(&format!("{place}.labels")))?;
     let generator_url = generator_url.unwrap_or_default();
-    let is_uri = generator_url.starts_with('/') || url::Url::parse(&generator_url).is_ok();
+    let is_uri = generator_url.starts_with('/') || is_url(&generator_url);
     if !is_uri && !generator_url.is_empty() {
         let shown = brief(&generator_url);
         let message = format!("{place}.generatorURL in body must be of type uri: {shown:?}");
