@@ -29,6 +29,11 @@ pub fn shown(url: &str) -> String {
     )
 }
 
+/// Whether a text is an absolute URL.
+pub fn is_url(text: &str) -> bool {
+    url::Url::parse(text).is_ok()
+}
+
 /// Asks a server.
 #[derive(Debug, Clone)]
 pub struct ApiClient {
@@ -59,11 +64,20 @@ impl ApiClient {
     /// # Errors
     /// When the server cannot be reached or does not answer in time.
     pub async fn post_form(&self, url: &str, form: String) -> Result<Vec<u8>, ApiError> {
+        Ok(self.ask_form(url, form).await?.1)
+    }
+
+    /// As [`ApiClient::post_form`], with the status of the reply.
+    ///
+    /// # Errors
+    /// Those of [`ApiClient::post_form`].
+    pub async fn ask_form(&self, url: &str, form: String) -> Result<(u16, Vec<u8>), ApiError> {
         let failed = |source: reqwest::Error| ApiError { url: shown(url), source: source.without_url() };
         let request =
             self.client.post(url).header("Content-Type", "application/x-www-form-urlencoded").body(form);
         let reply = request.send().await.map_err(failed)?;
-        Ok(reply.bytes().await.map_err(failed)?.to_vec())
+        let status = reply.status().as_u16();
+        Ok((status, reply.bytes().await.map_err(failed)?.to_vec()))
     }
 
     /// Asks for `url` and returns the body of the reply, whatever its status.

@@ -12,7 +12,7 @@ pub mod post;
 pub mod resolver;
 pub mod system;
 
-pub use api::{ApiClient, shown as shown_url};
+pub use api::{ApiClient, is_url, shown as shown_url};
 pub use dial::{DialError, Dialer};
 pub use files::ResolverFiles;
 pub use http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse, read_file, read_source};

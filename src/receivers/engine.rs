@@ -4,22 +4,25 @@
 //! to ask again; [`Engine::finish`] says what became of it. Groups and their times are those of Alertmanager.
 //!
 //! **Invariants**: a group is told of by one flight at a time; what a receiver was told is in the log before the next one;
-//! alerts of groups are among those that are held, so that one limit bounds both.
+//! alerts of groups are among those that are held, so that one limit bounds both; nobody is told of an alert before it was
+//! found out which silences match it ([`Engine::survey`], [`Engine::surveyed`]).
 //!
-//! **Cost**: a turn is linear in groups, and, if one of them is due, in alerts times rules of inhibition.
+//! **Cost**: a turn is linear in groups, and, if one of them is due, in alerts. No matcher is asked of what is known.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use super::alert::{HeldAlert, fingerprint, order};
-use super::inhibit::Inhibitor;
 use super::log::{LogEntry, LogKey, NotificationLog, needs_update};
+use super::matched::{Matched, Survey, Surveyed};
+use super::muting::{Kept, Muting};
+use super::places::PlaceSet;
 use super::route::{Route, Routes};
-use super::silence::{ActiveSilences, Silences};
-use crate::config::{InhibitRuleConfig, IntegrationConfig, NotificationsConfig, ReceiverConfig};
+use super::silence::{Silence, Silences};
+use crate::config::{IntegrationConfig, NotificationsConfig, ReceiverConfig};
 use crate::model::Labels;
 
 /// Alerts that are held at most, and bytes of their texts.
@@ -134,7 +137,10 @@ pub(super) enum Refused {
 pub(crate) struct AlertView {
     pub(crate) alert: Arc<HeldAlert>,
     pub(crate) receivers: Vec<Arc<str>>,
-    pub(crate) silenced_by: Vec<String>,
+    /// Whether it was found out what silences it.
+    pub(crate) is_known: bool,
+    /// The first hundred.
+    pub(crate) silenced_by: Vec<Arc<Silence>>,
     pub(crate) inhibited_by: Vec<String>,
 }
 
@@ -153,12 +159,22 @@ pub(crate) struct GroupView {
     pub(crate) alerts: Vec<AlertView>,
 }
 
+/// How many alerts there are that are not resolved, by their state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct AlertCounts {
+    pub(super) active: u64,
+    pub(super) suppressed: u64,
+    pub(super) unprocessed: u64,
+}
+
 /// The state.
 #[derive(Debug)]
 pub(super) struct Engine {
     config: Arc<NotificationsConfig>,
     routes: Arc<Routes>,
-    alerts: HashMap<Labels, Arc<HeldAlert>>,
+    alerts: HashMap<Labels, Kept>,
+    /// Those of them of which it is not known what silences them.
+    unknown: HashSet<Labels>,
     /// Bytes of all alerts.
     bytes: usize,
     groups: BTreeMap<GroupId, Group>,
@@ -183,6 +199,7 @@ impl Engine {
             routes: Arc::new(Routes::new(&config.route)),
             config,
             alerts: HashMap::new(),
+            unknown: HashSet::new(),
             bytes: 0,
             groups: BTreeMap::new(),
             log,
@@ -215,6 +232,7 @@ impl Engine {
     pub(super) fn reconfigure(&mut self, config: Arc<NotificationsConfig>, now: i64) -> Result<(), Refused> {
         let routes = Arc::new(Routes::new(&config.route));
         (self.config, self.routes) = (config, Arc::clone(&routes));
+        self.alerts.values_mut().for_each(|kept| kept.reconfigure(&self.config, &routes));
         self.flights.clear();
         // Resolved alerts whose group is gone, of which somebody may have to be told still.
         let mut displaced: HashSet<Labels> = HashSet::new();
@@ -248,7 +266,7 @@ impl Engine {
             }
         }
         let kept: HashSet<GroupId> = self.groups.keys().cloned().collect();
-        let alerts: Vec<_> = self.alerts.values().cloned().collect();
+        let alerts: Vec<_> = self.alerts.values().map(|kept| Arc::clone(&kept.alert)).collect();
         let mut outcome = Ok(());
         for alert in alerts {
             if !alert.resolved_at(now) {
@@ -263,6 +281,7 @@ impl Engine {
     /// Forgets all alerts, of which nobody is told any more. What was told and silences stay.
     pub(super) fn forget_alerts(&mut self) {
         self.alerts.clear();
+        self.unknown.clear();
         self.bytes = 0;
         self.groups.clear();
         self.flights.clear();
@@ -285,7 +304,7 @@ impl Engine {
             alert.generator_url = String::new();
         }
         if let Some(old) = self.alerts.get(&alert.labels) {
-            alert = alert.after(old);
+            alert = alert.after(&old.alert);
         } else if alert.resolved_at(now) && !self.fired_for_somebody(&alert.labels) {
             return Ok(());
         }
@@ -297,14 +316,22 @@ impl Engine {
         }
         let alert = Arc::new(alert);
         self.bytes += alert.bytes();
-        if let Some(old) = self.alerts.insert(alert.labels.clone(), Arc::clone(&alert)) {
-            self.bytes -= old.bytes();
+        if let Some(kept) = self.alerts.get_mut(&alert.labels) {
+            self.bytes -= kept.alert.bytes();
+            kept.alert = Arc::clone(&alert);
+        } else {
+            let silences = (self.silences.len() == 0).then(PlaceSet::default);
+            if silences.is_none() {
+                self.unknown.insert(alert.labels.clone());
+            }
+            let kept = Kept::new(Arc::clone(&alert), &self.config, &self.routes, silences);
+            self.alerts.insert(alert.labels.clone(), kept);
         }
         self.group(&alert, now, |_| true)
     }
 
     fn has_room(&self, alert: &HeldAlert) -> bool {
-        let old = self.alerts.get(&alert.labels);
+        let old = self.alerts.get(&alert.labels).map(|kept| &kept.alert);
         self.alerts.len() + usize::from(old.is_none()) <= MAX_ALERTS
             && self.bytes - old.map_or(0, |old| old.bytes()) + alert.bytes() <= MAX_ALERT_BYTES
     }
@@ -328,7 +355,8 @@ impl Engine {
             return;
         }
         let needed = self.grouped();
-        let resolved = self.alerts.values().filter(|alert| alert.resolved_at(now));
+        let alerts = self.alerts.values().map(|kept| &kept.alert);
+        let resolved = alerts.filter(|alert| alert.resolved_at(now));
         let mut resolved: Vec<(bool, i64, Labels)> = resolved
             .map(|alert| (needed.contains(&alert.labels), alert.ends_at, alert.labels.clone()))
             .collect();
@@ -345,11 +373,12 @@ impl Engine {
 
     fn drop_alerts(&mut self, is_dropped: impl Fn(&HeldAlert) -> bool) {
         let bytes = &mut self.bytes;
-        self.alerts.retain(|_, alert| {
-            let is_dropped = is_dropped(alert);
-            *bytes -= if is_dropped { alert.bytes() } else { 0 };
+        self.alerts.retain(|_, kept| {
+            let is_dropped = is_dropped(&kept.alert);
+            *bytes -= if is_dropped { kept.alert.bytes() } else { 0 };
             !is_dropped
         });
+        self.unknown.retain(|labels| self.alerts.contains_key(labels));
     }
 
     /// The alerts that are in a group.
@@ -415,7 +444,10 @@ impl Engine {
             self.has_swept |= self.silences.sweep(now) || swept;
         }
         let mut jobs = Vec::new();
-        let is_due = |group: &Group| group.flight.is_none() && group.next <= now;
+        let unknown = &self.unknown;
+        let is_known =
+            |group: &Group| unknown.is_empty() || group.alerts.keys().all(|labels| !unknown.contains(labels));
+        let is_due = |group: &Group| group.flight.is_none() && group.next <= now && is_known(group);
         if self.groups.values().any(is_due) {
             let config = Arc::clone(&self.config);
             let muting = Muting::new(&config.inhibit_rules, &self.alerts, &self.silences, now);
@@ -430,7 +462,9 @@ impl Engine {
             }
             self.groups.retain(|_, group| !group.alerts.is_empty() || group.flight.is_some());
         }
-        let waiting = self.groups.values().filter(|group| group.flight.is_none()).map(|group| group.next);
+        // One that waits for what silences its alerts is looked at again when that is known.
+        let is_waiting = |group: &&Group| group.flight.is_none() && (group.next > now || is_known(group));
+        let waiting = self.groups.values().filter(is_waiting).map(|group| group.next);
         let next = waiting.min().unwrap_or(i64::MAX).min(self.next_sweep);
         (jobs, next)
     }
@@ -462,39 +496,98 @@ impl Engine {
         self.groups.values().map(|group| Arc::clone(&group.key)).collect()
     }
 
+    /// Whether there are alerts of which it is not known what silences them.
+    pub(super) fn has_unknown(&self) -> bool {
+        !self.unknown.is_empty()
+    }
+
+    /// Finds out what silences alerts of which that is not known: what to run, for some of them. Give what comes of it to
+    /// [`Engine::surveyed`].
+    pub(super) fn survey(&self) -> Option<Survey> {
+        if self.unknown.is_empty() {
+            return None;
+        }
+        Survey::new(self.unknown.iter(), self.silences.placed())
+    }
+
+    /// Notes what was found.
+    pub(super) fn surveyed(&mut self, mut found: Surveyed) {
+        found.catch_up(&self.silences.placed());
+        for (labels, places) in found.alerts {
+            self.unknown.remove(&labels);
+            if let Some(kept) = self.alerts.get_mut(&labels) {
+                kept.silences = Some(places);
+            }
+        }
+    }
+
+    /// The labels of alerts that `silence` must be asked about before [`Engine::put_silence`]; none if it has the matchers it
+    /// had.
+    pub(super) fn to_match(&self, silence: &Silence) -> Vec<Labels> {
+        match self.silences.get(&silence.id) {
+            Some(old) if old.matchers == silence.matchers => Vec::new(),
+            _ => self.alerts.keys().cloned().collect(),
+        }
+    }
+
+    /// Puts a silence in the place of that of the same name, with the alerts it matches.
+    pub(super) fn put_silence(&mut self, silence: Silence, matched: &Matched) {
+        let old = self.silences.get(&silence.id);
+        let place = self.silences.put(silence);
+        let Some(silence) = self.silences.at(place) else { return };
+        if old.is_some_and(|old| old.matchers == silence.matchers) {
+            return;
+        }
+        for (labels, kept) in &mut self.alerts {
+            if let Some(places) = &mut kept.silences {
+                places.set(place, matched.of(silence, labels));
+            }
+        }
+    }
+
+    fn muting(&self, now: i64) -> Muting<'_> {
+        Muting::new(&self.config.inhibit_rules, &self.alerts, &self.silences, now)
+    }
+
+    /// How many alerts are not resolved at `now` (milliseconds).
+    pub(super) fn count(&self, now: i64) -> AlertCounts {
+        let muting = self.muting(now);
+        let mut counts = AlertCounts::default();
+        for kept in self.alerts.values().filter(|kept| !kept.alert.resolved_at(now)) {
+            if muting.mutes(kept) {
+                counts.suppressed += 1;
+            } else if kept.silences.is_none() {
+                counts.unprocessed += 1;
+            } else {
+                counts.active += 1;
+            }
+        }
+        counts
+    }
+
     /// What receivers would be told of now. `now` is in milliseconds.
     pub(super) fn alerts(&self, now: i64) -> Vec<AlertView> {
-        let muting = Muting::new(&self.config.inhibit_rules, &self.alerts, &self.silences, now);
-        let firing = self.alerts.values().filter(|alert| !alert.resolved_at(now));
-        let mut views: Vec<AlertView> = firing.map(|alert| self.view(alert, &muting)).collect();
+        let muting = self.muting(now);
+        let firing = self.alerts.values().filter(|kept| !kept.alert.resolved_at(now));
+        let mut views: Vec<AlertView> = firing.map(|kept| view(kept, &muting)).collect();
         views.sort_by_cached_key(|view| fingerprint(&view.alert.labels));
         views
     }
 
     /// The groups, in the order of their labels.
     pub(super) fn groups(&self, now: i64) -> Vec<GroupView> {
-        let muting = Muting::new(&self.config.inhibit_rules, &self.alerts, &self.silences, now);
-        let view = |((_, labels), group): (&GroupId, &Group)| {
-            let firing = group.alerts.values().filter(|alert| !alert.resolved_at(now));
-            let mut alerts: Vec<AlertView> = firing.map(|alert| self.view(alert, &muting)).collect();
+        let muting = self.muting(now);
+        let of_group = |((_, labels), group): (&GroupId, &Group)| {
+            let firing = group.alerts.iter().filter(|(_, alert)| !alert.resolved_at(now));
+            let kept = firing.filter_map(|(labels, _)| muting.kept(labels));
+            let mut alerts: Vec<AlertView> = kept.map(|kept| view(kept, &muting)).collect();
             alerts.sort_by(|a, b| order(&a.alert.labels, &b.alert.labels));
             GroupView { labels: labels.clone(), receiver: Arc::clone(&group.route.receiver), alerts }
         };
-        let mut groups: Vec<GroupView> = self.groups.iter().map(view).collect();
+        let mut groups: Vec<GroupView> = self.groups.iter().map(of_group).collect();
         groups.retain(|group| !group.alerts.is_empty());
         groups.sort_by(|a, b| (&a.labels, &a.receiver).cmp(&(&b.labels, &b.receiver)));
         groups
-    }
-
-    fn view(&self, alert: &Arc<HeldAlert>, muting: &Muting<'_>) -> AlertView {
-        let receivers: BTreeSet<Arc<str>> =
-            self.routes.of(&alert.labels).iter().map(|route| Arc::clone(&route.receiver)).collect();
-        AlertView {
-            alert: Arc::clone(alert),
-            receivers: receivers.into_iter().collect(),
-            silenced_by: muting.silenced_by(&alert.labels),
-            inhibited_by: muting.inhibitor.inhibited_by(&alert.labels),
-        }
     }
 
     /// Groups there are.
@@ -503,31 +596,13 @@ impl Engine {
     }
 }
 
-/// What keeps receivers from being told of alerts, at one moment.
-struct Muting<'a> {
-    silences: ActiveSilences<'a>,
-    inhibitor: Inhibitor<'a>,
-}
-
-impl<'a> Muting<'a> {
-    fn new(
-        rules: &'a [InhibitRuleConfig],
-        alerts: &'a HashMap<Labels, Arc<HeldAlert>>,
-        silences: &'a Silences,
-        now: i64,
-    ) -> Self {
-        let inhibitor = Inhibitor::new(rules, &alerts.values().map(Arc::as_ref), now);
-        Self { silences: silences.active(now), inhibitor }
-    }
-
-    fn silenced_by(&self, labels: &Labels) -> Vec<String> {
-        let mut by: Vec<String> = self.silences.of(labels).map(|silence| silence.id.clone()).collect();
-        by.sort();
-        by
-    }
-
-    fn mutes(&self, labels: &Labels) -> bool {
-        self.silences.of(labels).next().is_some() || self.inhibitor.inhibits(labels)
+fn view(kept: &Kept, muting: &Muting<'_>) -> AlertView {
+    AlertView {
+        alert: Arc::clone(&kept.alert),
+        receivers: kept.receivers.clone(),
+        is_known: kept.silences.is_some(),
+        silenced_by: muting.silenced_by(kept),
+        inhibited_by: muting.inhibited_by(kept),
     }
 }
 
@@ -543,7 +618,8 @@ fn flush(
     group.next = now.saturating_add(group.route.group_interval);
     let resolved: Vec<Arc<HeldAlert>> =
         group.alerts.values().filter(|alert| alert.resolved_at(now)).cloned().collect();
-    let told = group.alerts.values().filter(|alert| !muting.mutes(&alert.labels));
+    let is_muted = |alert: &HeldAlert| muting.kept(&alert.labels).is_some_and(|kept| muting.mutes(kept));
+    let told = group.alerts.values().filter(|alert| !is_muted(alert));
     let told = told.map(|alert| ToldAlert { alert: Arc::clone(alert), resolved: alert.resolved_at(now) });
     let mut told: Vec<ToldAlert> = told.collect();
     told.sort_by(|a, b| order(&a.alert.labels, &b.alert.labels));

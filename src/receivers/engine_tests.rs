@@ -41,6 +41,18 @@ fn labels(text: &str) -> Labels {
     Labels::from_pairs(text.split(' ').filter_map(|pair| pair.split_once('=')))
 }
 
+fn held(text: &str, starts_at: i64, ends_at: i64) -> HeldAlert {
+    HeldAlert {
+        labels: labels(text),
+        annotations: Labels::empty(),
+        starts_at: starts_at * 1000,
+        ends_at: ends_at * 1000,
+        end_is_assumed: false,
+        updated_at: starts_at * 1000,
+        generator_url: String::new(),
+    }
+}
+
 /// The engine, with what happened as text.
 struct Bench {
     engine: Engine,
@@ -62,16 +74,22 @@ impl Bench {
     }
 
     fn alert(&mut self, text: &str, starts_at: i64, ends_at: i64) {
-        let alert = HeldAlert {
-            labels: labels(text),
-            annotations: Labels::empty(),
-            starts_at: starts_at * 1000,
-            ends_at: ends_at * 1000,
-            end_is_assumed: false,
-            updated_at: self.now * 1000,
-            generator_url: String::new(),
-        };
+        let mut alert = held(text, starts_at, ends_at);
+        alert.updated_at = self.now * 1000;
         self.engine.take(alert, self.now * 1000).expect("room");
+        self.survey();
+    }
+
+    /// Finds out what silences alerts.
+    fn survey(&mut self) {
+        while let Some(survey) = self.engine.survey() {
+            self.engine.surveyed(survey.run());
+        }
+    }
+
+    fn put(&mut self, silence: Silence) {
+        let matched = Matched::new(&silence, self.engine.to_match(&silence));
+        self.engine.put_silence(silence, &matched);
     }
 
     /// What is to be told after so many seconds.
@@ -111,7 +129,7 @@ impl Bench {
         };
         let silences = self.engine.silences.plan(request, now).expect("a silence");
         let id = silences[0].id.clone();
-        silences.into_iter().for_each(|silence| self.engine.silences.put(silence));
+        silences.into_iter().for_each(|silence| self.put(silence));
         id
     }
 }
@@ -242,7 +260,12 @@ fn silences_begin_and_end() {
     let id = bench.silence("instance=a", 400);
     assert_eq!(bench.after(30), ["all/webhook/0 A: b"]);
     assert_eq!(
-        bench.engine.alerts(bench.now * 1000).iter().filter(|a| a.silenced_by == [id.clone()]).count(),
+        bench
+            .engine
+            .alerts(bench.now * 1000)
+            .iter()
+            .filter(|a| a.silenced_by[..].iter().any(|s| s.id == id))
+            .count(),
         1
     );
     assert_eq!(bench.after(300), NOTHING);
@@ -252,9 +275,73 @@ fn silences_begin_and_end() {
     let id = bench.silence("alertname=B", 100_000);
     assert_eq!(bench.after(300), NOTHING);
     let ended = bench.engine.silences.plan_end(&id, bench.now * 1000).expect("active");
-    bench.engine.silences.put(ended);
+    bench.put(ended);
     assert_eq!(bench.after(300), ["all/webhook/0 B: x"]);
     assert!(bench.engine.silences.plan_end(&id, bench.now * 1000).is_err(), "it is over");
+}
+
+#[test]
+fn nobody_is_told_before_it_is_known_what_is_silenced() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=B instance=b");
+    bench.silence("instance=~\"a|x\"", 100_000);
+    assert!(bench.engine.survey().is_none(), "a new silence was asked about all alerts there were");
+    for instance in ["a", "b"] {
+        let alert = held(&format!("alertname=A instance={instance}"), bench.now, bench.now + 3600);
+        bench.engine.take(alert, bench.now * 1000).expect("room");
+    }
+    let unknown = AlertCounts { active: 1, suppressed: 0, unprocessed: 2 };
+    assert_eq!(bench.engine.count(bench.now * 1000), unknown);
+    let (jobs, next) = bench.engine.turn((bench.now + 30) * 1000);
+    assert_eq!(jobs.iter().map(show).collect::<Vec<_>>(), ["all/webhook/0 B: b"], "others do not wait");
+    assert!(next > (bench.now + 30) * 1000, "it is not asked again and again meanwhile");
+    // A silence that is made meanwhile is seen to as well.
+    let survey = bench.engine.survey().expect("two alerts");
+    let id = bench.silence("instance=b", 100);
+    bench.engine.surveyed(survey.run());
+    assert!(bench.engine.survey().is_none());
+    let known = AlertCounts { active: 0, suppressed: 3, unprocessed: 0 };
+    assert_eq!(bench.engine.count(bench.now * 1000), known);
+    let ended = bench.engine.silences.plan_end(&id, bench.now * 1000).expect("active");
+    bench.put(ended);
+    assert_eq!(bench.after(30), ["all/webhook/0 A: b"]);
+    // What is known of an alert stays known.
+    bench.fires("alertname=A instance=a");
+    assert!(!bench.engine.has_unknown());
+    bench.engine.forget_alerts();
+    assert!(!bench.engine.has_unknown());
+}
+
+#[test]
+fn the_place_of_a_silence_that_is_gone_means_another() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=A instance=a");
+    bench.fires("alertname=A instance=b");
+    let silenced = |bench: &Bench| -> Vec<String> {
+        let views = bench.engine.alerts(bench.now * 1000);
+        let muted = views.iter().filter(|view| view.is_suppressed());
+        muted.map(|view| view.alert.labels.get("instance").unwrap_or_default().to_owned()).collect()
+    };
+    bench.silence("instance=a", 10);
+    assert_eq!(silenced(&bench), ["a"]);
+    bench.now += 10;
+    assert_eq!(silenced(&bench), NOTHING);
+    bench.now += 200 * 3600;
+    assert!(bench.engine.silences.sweep(bench.now * 1000));
+    bench.fires("alertname=A instance=a");
+    bench.fires("alertname=A instance=b");
+    bench.silence("instance=b", 10);
+    assert_eq!(silenced(&bench), ["b"]);
+}
+
+#[test]
+fn rules_of_inhibition_change_with_the_configuration() {
+    let mut bench = Bench::new(CONFIG);
+    bench.fires("alertname=A instance=a severity=critical");
+    bench.fires("alertname=B instance=a severity=warning");
+    assert_eq!(bench.engine.count(bench.now * 1000).suppressed, 1);
+    bench.reconfigure(&CONFIG.replace("equal: [instance]", "equal: [instance, alertname]"));
+    assert_eq!(bench.engine.count(bench.now * 1000).suppressed, 0);
 }
 
 #[test]
@@ -473,7 +560,7 @@ fn resolved_alerts_do_not_take_the_room_of_others() {
     }
     bench.fires("alertname=B instance=new");
     assert_eq!(bench.engine.alerts.len(), MAX_ALERTS - 9);
-    let counted: usize = bench.engine.alerts.values().map(|alert| alert.bytes()).sum();
+    let counted: usize = bench.engine.alerts.values().map(|kept| kept.alert.bytes()).sum();
     assert_eq!(bench.engine.bytes, counted);
     assert_eq!(bench.jobs_after(30).iter().map(|job| job.alerts.len()).sum::<usize>(), MAX_ALERTS - 9);
 }
@@ -536,7 +623,7 @@ fn texts_of_alerts_are_bounded() {
     let taken = (0..MAX_ALERTS).take_while(|number| bench.engine.take(alert(*number), now).is_ok()).count();
     assert!((2000..2500).contains(&taken), "{taken}");
     assert!(bench.engine.bytes <= MAX_ALERT_BYTES);
-    assert!(bench.engine.alerts.values().all(|alert| alert.generator_url.is_empty()));
+    assert!(bench.engine.alerts.values().all(|kept| kept.alert.generator_url.is_empty()));
 }
 
 #[test]

@@ -118,7 +118,12 @@ impl ReceiversHandle {
         lock(&self.0.history).newest()
     }
 
-    /// Takes alerts from elsewhere.
+    /// The last delivery to an integration of a receiver: its place there and its kind.
+    pub(crate) fn last_delivery(&self, receiver: &str, place: usize, kind: &str) -> Option<Arc<Delivered>> {
+        lock(&self.0.history).last(receiver, place, kind)
+    }
+
+    /// Takes alerts from elsewhere. May take some tenths of a second.
     ///
     /// # Errors
     /// When receivers are off or silent, or some of the alerts were not taken; the others were.
@@ -144,6 +149,8 @@ impl ReceiversHandle {
             }
         });
         let (too_long, full) = self.0.take(held);
+        // Whoever looks next finds alerts as they are, where they are not very many.
+        self.0.survey_first();
         match (too_long, full) {
             (0, 0) => Ok(()),
             (too_long, 0) => Err(PostError::TooLong(too_long)),
@@ -194,19 +201,28 @@ mod tests {
         }
     }
 
-    #[test]
-    fn whoever_posts_hears_what_was_not_taken() {
+    /// A handle of receivers that are on.
+    fn handle() -> (ReceiversHandle, tempfile::TempDir) {
         let shared = Shared::new(ReceiverMetrics::new(&mut Registry::default()), Arc::new(SystemClock));
         let handle = ReceiversHandle(Arc::new(shared));
-        assert_eq!(handle.post(vec![alert("A")]), Err(PostError::Off(Off)));
         let folder = tempfile::tempdir().expect("a folder");
         let (store, log, silences) = Store::open(folder.path()).expect("opens");
         let text = "notifications: {route: {receiver: a}, receivers: [{name: a}]}";
         let config = crate::config::parse(text, "f.yml", &crate::config::LoadOptions::default());
         let config = config.expect("a configuration").notifications.expect("the section");
         let outside = Outside { clients: Arc::default(), external_url: String::new() };
-        let active = Active::new(Engine::new(config, log, silences), Arc::new(store), outside, true);
+        let active = Active::new(Engine::new(config, log, silences), Arc::new(store), outside, false);
         *lock(&handle.0.state) = Some(active);
+        (handle, folder)
+    }
+
+    #[test]
+    fn whoever_posts_hears_what_was_not_taken() {
+        let shared = Shared::new(ReceiverMetrics::new(&mut Registry::default()), Arc::new(SystemClock));
+        let handle = ReceiversHandle(Arc::new(shared));
+        assert_eq!(handle.post(vec![alert("A")]), Err(PostError::Off(Off)));
+        let (handle, _folder) = self::handle();
+        lock(&handle.0.state).as_mut().expect("there").is_silent = true;
         assert_eq!(handle.post(vec![alert("A")]), Err(PostError::Silent));
         lock(&handle.0.state).as_mut().expect("there").is_silent = false;
         let long = alert(&"x".repeat(1 << 20));
@@ -214,5 +230,34 @@ mod tests {
         assert_eq!(handle.alerts().expect("on").len(), 2);
         let many = (0..20_000).map(|number| alert(&number.to_string())).collect();
         assert_eq!(handle.post(many), Err(PostError::Full(2)));
+    }
+
+    #[test]
+    fn many_alerts_are_not_waited_for_by_whoever_posts_them() {
+        use crate::model::Matcher;
+        use crate::receivers::silence::SilenceRequest;
+        let (handle, _folder) = handle();
+        let now = handle.0.clock.now_ms();
+        let silence = |value: &str| SilenceRequest {
+            id: None,
+            matchers: vec![Matcher::equal("alertname", value)],
+            starts_at_ms: now,
+            ends_at_ms: now + 3_600_000,
+            created_by: "me".to_owned(),
+            comment: "why".to_owned(),
+        };
+        handle.set_silence(silence("1")).expect("kept");
+        let named = |names: std::ops::Range<u32>| names.map(|number| alert(&number.to_string())).collect();
+        let unknown = || handle.alerts().expect("on").iter().filter(|view| !view.is_known).count();
+        handle.post(named(0..10)).expect("taken");
+        assert_eq!(unknown(), 0);
+        handle.post(named(10..5_000)).expect("taken");
+        assert_eq!(unknown(), 3_990, "one survey looks at a thousand");
+        assert!(handle.0.begins_surveys() && !handle.0.begins_surveys());
+        handle.0.survey_all();
+        handle.0.end_surveys();
+        assert!(unknown() == 0 && !handle.0.begins_surveys());
+        handle.set_silence(silence("2")).expect("kept");
+        assert_eq!(handle.alerts().expect("on").iter().filter(|view| view.is_suppressed()).count(), 2);
     }
 }

@@ -1,6 +1,6 @@
 //! The last deliveries, for people: a ring in memory.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,9 +21,11 @@ pub(crate) struct Delivered {
     /// When it ended, in milliseconds since the Unix epoch.
     pub(crate) at_ms: i64,
     pub(crate) receiver: String,
-    /// Kind of the integration.
+    /// Kind of the integration, and its place among those of the receiver.
     pub(crate) integration: &'static str,
+    pub(crate) place: usize,
     pub(crate) group_labels: Labels,
+    /// Alerts that were sent.
     pub(crate) firing: usize,
     pub(crate) resolved: usize,
     /// Labels of the first alerts.
@@ -49,20 +51,78 @@ impl Delivered {
     }
 }
 
-/// The last deliveries.
+/// The last deliveries, and the last one of each integration.
 #[derive(Debug, Default)]
-pub(super) struct History(VecDeque<Arc<Delivered>>);
+pub(super) struct History {
+    all: VecDeque<Arc<Delivered>>,
+    /// By receiver and place.
+    last: HashMap<(String, usize), Arc<Delivered>>,
+}
 
 impl History {
     pub(super) fn push(&mut self, delivered: Delivered) {
-        if self.0.len() >= MAX_DELIVERIES {
-            self.0.pop_front();
+        if self.all.len() >= MAX_DELIVERIES {
+            self.all.pop_front();
         }
-        self.0.push_back(Arc::new(delivered));
+        let delivered = Arc::new(delivered);
+        self.last.insert((delivered.receiver.clone(), delivered.place), Arc::clone(&delivered));
+        self.all.push_back(delivered);
     }
 
     /// The newest first.
     pub(super) fn newest(&self) -> Vec<Arc<Delivered>> {
-        self.0.iter().rev().cloned().collect()
+        self.all.iter().rev().cloned().collect()
+    }
+
+    /// What became of the last delivery to an integration of that kind.
+    pub(super) fn last(&self, receiver: &str, place: usize, kind: &str) -> Option<Arc<Delivered>> {
+        let last = self.last.get(&(receiver.to_owned(), place))?;
+        (last.integration == kind).then(|| Arc::clone(last))
+    }
+
+    /// Forgets the last deliveries to receivers that are no longer there.
+    pub(super) fn retain(&mut self, is_there: impl Fn(&str, usize) -> bool) {
+        self.last.retain(|(receiver, place), _| is_there(receiver, *place));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_integration_has_a_last_delivery_of_its_own() {
+        let delivered = |place: usize, error: Option<&str>| Delivered {
+            at_ms: 0,
+            receiver: "a".to_owned(),
+            integration: "webhook",
+            place,
+            group_labels: Labels::empty(),
+            firing: 1,
+            resolved: 0,
+            alerts: Vec::new(),
+            error: error.map(str::to_owned),
+            took: Duration::ZERO,
+            attempts: 1,
+            is_test: false,
+        };
+        let mut history = History::default();
+        history.push(delivered(0, Some("refused")));
+        for _ in 0..MAX_DELIVERIES {
+            history.push(delivered(1, None));
+        }
+        let error = |history: &History, place, kind| {
+            history.last("a", place, kind).map(|last| last.error.clone().unwrap_or_default())
+        };
+        assert_eq!(history.newest().len(), MAX_DELIVERIES);
+        assert_eq!(
+            error(&history, 0, "webhook").as_deref(),
+            Some("refused"),
+            "however often others are told"
+        );
+        assert_eq!(error(&history, 1, "webhook").as_deref(), Some(""));
+        assert_eq!(error(&history, 0, "slack"), None, "it was another one");
+        history.retain(|_, place| place == 1);
+        assert_eq!(error(&history, 0, "webhook"), None);
     }
 }

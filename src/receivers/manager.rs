@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::deliver::Outside;
-use super::engine::Engine;
+use super::engine::{AlertCounts, Engine};
 use super::error::Error;
 use super::handle::ReceiversHandle;
 use super::log::NotificationLog;
@@ -37,6 +37,9 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// notification begins.
 const EVALUATION_TIME: Duration = Duration::from_secs(5);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(5 * 60);
+
+/// How long nothing is tried again that panicked.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// How long deliveries that are under way may take once the server stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -167,7 +170,12 @@ impl Receivers {
                 });
             }
         }
+        let config = state.as_ref().map(|active| Arc::clone(active.engine.config()));
         drop(state);
+        lock(&self.shared.history).retain(|name, place| {
+            let receiver = config.as_ref().and_then(|config| config.receiver(name));
+            receiver.is_some_and(|receiver| place < receiver.integrations.len())
+        });
         self.shared.wake.notify_one();
     }
 
@@ -202,10 +210,8 @@ fn register_counts(shared: &Arc<Shared>, registry: &mut Registry) {
         "Alerts that are not resolved, by their state",
         "state",
         |active, now| {
-            let alerts = active.engine.alerts(now);
-            let all = alerts.len() as u64;
-            let muted = alerts.iter().filter(|alert| alert.is_suppressed()).count() as u64;
-            vec![("active", all - muted), ("suppressed", muted), ("unprocessed", 0)]
+            let AlertCounts { active, suppressed, unprocessed } = active.engine.count(now);
+            vec![("active", active), ("suppressed", suppressed), ("unprocessed", unprocessed)]
         },
     );
     register("alertmanager_silences", "Silences, by their state", "state", |active, now| {
@@ -234,6 +240,17 @@ async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
                 if panics.guard_future("a notification", work).await.is_none() {
                     shared.give_up(&job);
                 }
+            });
+        }
+        if shared.begins_surveys() {
+            let (shared, panics) = (Arc::clone(&shared), panics.clone());
+            deliveries.spawn(async move {
+                let surveying = Arc::clone(&shared);
+                let work = move || panics.guard("finding out what is silenced", || surveying.survey_all());
+                if !matches!(tokio::task::spawn_blocking(work).await, Ok(Some(()))) {
+                    sleep(PAUSE_AFTER_PANIC).await;
+                }
+                shared.end_surveys();
             });
         }
         let compacting = Arc::clone(&shared);

@@ -4,7 +4,8 @@
 //! kept, see [0008](../../../docs/decisions/0008-receivers.md). It is off unless the configuration has the section
 //! `notifications`. It does not talk to other servers: who has several wants an Alertmanager.
 //!
-//! Read `alert`, `route`, `silence`, `inhibit` and `log` (the nouns), `engine` (the state machine, which knows no clock),
+//! Read `alert`, `route`, `silence`, `inhibit` and `log` (the nouns), `places`, `matched` and `muting` (which silences match
+//! which alerts, and what that means at one moment), `engine` (the state machine, which knows no clock),
 //! `store` (what is on disk), then `message`, `render`, `post`, `slack`, `email` and `deliver` (telling one receiver),
 //! `shared` and [`manager`] (the task, reload, stop) and [`handle`] (what the API sees).
 
@@ -18,8 +19,11 @@ mod history;
 mod inhibit;
 mod log;
 pub mod manager;
+mod matched;
 mod message;
 mod metrics;
+mod muting;
+mod places;
 mod post;
 mod render;
 mod route;

@@ -1,10 +1,11 @@
 //! What the task, the API and whoever hands alerts in have in common.
 //!
-//! **Locking**: `changes`, then `state` or the mutex of the store, never both of these. No lock is held while a receiver is
+//! **Locking**: `changes` or `surveying`, then `state` or the mutex of the store, never both of these. No lock is held while a receiver is
 //! told, and `state` not while the disk is waited for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, watch};
@@ -12,13 +13,14 @@ use tokio::time::Instant;
 
 use super::alert::HeldAlert;
 use super::deliver::{Delivery, Outside};
-use super::engine::{Engine, Job, Refused};
+use super::engine::{Engine, Job, Refused, ToldAlert};
 use super::error::Failure;
 use super::history::{Delivered, History};
+use super::matched::Matched;
 use super::metrics::ReceiverMetrics;
 use super::silence::{Silence, SilenceError, SilenceRequest};
 use super::store::Store;
-use crate::config::ReceiverConfig;
+use crate::config::{IntegrationConfig, ReceiverConfig};
 use crate::model::Labels;
 use crate::notify::{Alert, AlertSink};
 use crate::util::Clock;
@@ -67,6 +69,9 @@ pub(super) struct Shared {
     pub(super) history: Mutex<History>,
     pub(super) metrics: ReceiverMetrics,
     pub(super) clock: Arc<dyn Clock>,
+    /// Whether it is being found out what silences alerts: once at a time, and whether the task has that under way.
+    surveying: Mutex<()>,
+    has_surveys: AtomicBool,
     /// Something came in.
     pub(super) wake: Notify,
     /// Set when the server stops.
@@ -99,6 +104,8 @@ impl Shared {
             history: Mutex::default(),
             metrics,
             clock,
+            surveying: Mutex::default(),
+            has_surveys: AtomicBool::new(false),
             wake: Notify::new(),
             stopped: watch::Sender::new(false),
             tests: Semaphore::new(TESTS_AT_ONCE),
@@ -140,6 +147,50 @@ impl Shared {
         (jobs.collect(), next.saturating_sub(now))
     }
 
+    /// Whether the task is to call [`Shared::survey_all`] now, and [`Shared::end_surveys`] afterwards.
+    pub(super) fn begins_surveys(&self) -> bool {
+        lock(&self.state).as_ref().is_some_and(|active| active.engine.has_unknown())
+            && !self.has_surveys.swap(true, Ordering::Relaxed)
+    }
+
+    /// See [`Shared::begins_surveys`]. Only the task asks, and it is woken afterwards.
+    pub(super) fn end_surveys(&self) {
+        self.has_surveys.store(false, Ordering::Relaxed);
+    }
+
+    /// Finds out what silences the alerts of which that is not known. Takes time.
+    pub(super) fn survey_all(&self) {
+        let _only = lock(&self.surveying);
+        while !*self.stopped.borrow() && self.survey_some() {}
+    }
+
+    /// The same for so many alerts as do not take long, unless that is under way.
+    pub(super) fn survey_first(&self) {
+        let _only = match self.surveying.try_lock() {
+            Ok(only) => only,
+            Err(TryLockError::Poisoned(only)) => only.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        self.survey_some();
+        self.wake.notify_one();
+    }
+
+    /// Whether there was something to find out.
+    fn survey_some(&self) -> bool {
+        let taken = lock(&self.state)
+            .as_ref()
+            .and_then(|active| active.engine.survey().map(|survey| (Arc::clone(&active.store), survey)));
+        let Some((store, survey)) = taken else { return false };
+        let found = survey.run();
+        // Notification may have been switched off and on meanwhile.
+        if let Some(active) = &mut *lock(&self.state)
+            && Arc::ptr_eq(&active.store, &store)
+        {
+            active.engine.surveyed(found);
+        }
+        true
+    }
+
     /// Does a job from beginning to end.
     pub(super) async fn work(self: Arc<Self>, job: Job, lane: Arc<Semaphore>, outside: Outside) {
         let began = Instant::now();
@@ -148,7 +199,6 @@ impl Shared {
             return self.finish(&job, true).await;
         };
         let sends_resolved = integration.send_resolved();
-        let kind = integration.kind();
         let mut alerts = job.alerts.to_vec();
         alerts.retain(|told| sends_resolved || !told.resolved);
         if alerts.is_empty() {
@@ -166,33 +216,36 @@ impl Shared {
             outcome = delivery.run(&outside, &lane, job.entry.at, time, self.stopped.subscribe()) => outcome,
             () = job.cancelled() => return,
         };
-        self.note(&job, kind, outcome.result.as_ref(), outcome.attempts, began);
+        self.note(&job, integration, outcome.result.as_ref(), outcome.attempts, began);
         self.finish(&job, outcome.result.is_ok()).await;
     }
 
     fn note(
         &self,
         job: &Job,
-        kind: &'static str,
+        integration: &IntegrationConfig,
         result: Result<&(), &Failure>,
         attempts: u32,
         began: Instant,
     ) {
-        let took = began.elapsed();
+        let (took, kind) = (began.elapsed(), integration.kind());
         self.metrics.delivered(kind, result.is_err(), attempts, took.as_secs_f64());
         if let Err(failure) = result {
             tracing::error!(receiver = %job.receiver.name, integration = kind, group = %job.key.group, attempts,
                 error = %failure, "a notification was not delivered; it is tried again with the next of its group");
         }
-        let resolved = job.alerts.iter().filter(|told| told.resolved).count();
+        let is_sent = |told: &&ToldAlert| integration.send_resolved() || !told.resolved;
+        let sent = || job.alerts.iter().filter(is_sent);
+        let resolved = sent().filter(|told| told.resolved).count();
         lock(&self.history).push(Delivered {
             at_ms: self.clock.now_ms(),
             receiver: job.receiver.name.clone(),
             integration: kind,
+            place: job.integration,
             group_labels: job.group.1.clone(),
-            firing: job.alerts.len() - resolved,
+            firing: sent().count() - resolved,
             resolved,
-            alerts: Delivered::first(job.alerts.iter().map(|told| &told.alert.labels)),
+            alerts: Delivered::first(sent().map(|told| &told.alert.labels)),
             error: result.err().map(ToString::to_string),
             took,
             attempts,
@@ -269,15 +322,29 @@ impl Shared {
         let (store, changed) = {
             let state = lock(&self.state);
             let active = state.as_ref().ok_or(ChangeError::Off)?;
-            (Arc::clone(&active.store), plan(&active.engine, self.clock.now_ms())?)
+            let changed = plan(&active.engine, self.clock.now_ms())?;
+            let with_alerts = changed.into_iter().map(|silence| {
+                let alerts = active.engine.to_match(&silence);
+                (silence, alerts)
+            });
+            (Arc::clone(&active.store), with_alerts.collect::<Vec<_>>())
         };
+        let (changed, matched): (Vec<Silence>, Vec<Matched>) = changed
+            .into_iter()
+            .map(|(silence, alerts)| {
+                let matched = Matched::new(&silence, alerts);
+                (silence, matched)
+            })
+            .unzip();
         store.silences(&changed).map_err(|error| {
             self.metrics.store_errors.inc();
             ChangeError::Store(error.to_string())
         })?;
         let wanted = changed.first().cloned().ok_or(SilenceError::NotFound)?;
         if let Some(active) = &mut *lock(&self.state) {
-            changed.into_iter().for_each(|silence| active.engine.silences.put(silence));
+            for (silence, matched) in changed.into_iter().zip(&matched) {
+                active.engine.put_silence(silence, matched);
+            }
         }
         self.wake.notify_one();
         Ok(wanted)
@@ -292,7 +359,7 @@ impl Shared {
         alert: HeldAlert,
     ) -> Option<Vec<Arc<Delivered>>> {
         let _place = self.tests.try_acquire().ok()?;
-        let told = super::engine::ToldAlert { alert: Arc::new(alert), resolved: false };
+        let told = ToldAlert { alert: Arc::new(alert), resolved: false };
         let group_labels =
             Labels::from_pairs([("alertname", told.alert.labels.get("alertname").unwrap_or_default())]);
         let mut done = Vec::new();
@@ -311,6 +378,7 @@ impl Shared {
                 at_ms: self.clock.now_ms(),
                 receiver: receiver.name.clone(),
                 integration: integration.kind(),
+                place,
                 group_labels: group_labels.clone(),
                 firing: 1,
                 resolved: 0,

@@ -1,10 +1,11 @@
 //! Silences: which alerts nobody is told of, from when to when, by whom and why.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
-use crate::model::{Labels, MatchOp, Matcher};
+use super::places::PlaceSet;
+use crate::model::{Labels, Matcher};
 
 /// Silences at most, those that are over among them.
 pub(super) const MAX_SILENCES: usize = 5_000;
@@ -86,6 +87,9 @@ pub enum SilenceError {
     /// The request makes no sense.
     #[error("{0}")]
     Invalid(&'static str),
+    /// It is over already.
+    #[error("silence already expired")]
+    Over,
     /// There are too many.
     #[error("there are {MAX_SILENCES} silences already that are not over")]
     Full,
@@ -113,49 +117,37 @@ impl SilenceRequest {
     fn check(&self, now: i64) -> Result<(), SilenceError> {
         let refused = |reason| Err(SilenceError::Invalid(reason));
         if self.matchers.is_empty() {
-            return refused("at least one matcher required");
+            return refused("invalid silence: at least one matcher required");
         }
         if self.matchers.len() > MAX_MATCHERS {
-            return refused("too many matchers");
+            return refused("invalid silence: too many matchers");
         }
         if self.matchers.iter().any(|matcher| matcher.name().is_empty()) {
-            return refused("a matcher needs the name of a label");
+            return refused("invalid silence: a matcher needs the name of a label");
         }
         if self.matchers.iter().all(Matcher::matches_empty) {
-            return refused("at least one matcher must not match the empty string");
+            return refused("invalid silence: at least one matcher must not match the empty string");
         }
         let texts = self.matchers.iter().map(|matcher| matcher.name().len() + matcher.value().len());
         if texts.sum::<usize>() + self.created_by.len() + self.comment.len() > MAX_TEXT_BYTES {
-            return refused("the silence is too long");
+            return refused("invalid silence: it is too long");
         }
         if self.ends_at_ms <= self.starts_at_ms {
-            return refused("end time must be after its start time");
+            return refused("Failed to create silence: start time must be before end time");
         }
         if self.ends_at_ms <= now {
-            return refused("end time can't be in the past");
+            return refused("Failed to create silence: end time can't be in the past");
         }
         Ok(())
     }
 }
 
-/// The silences of one moment. Most name the exact value of a label, by which they are found.
-#[derive(Debug, Default)]
-pub(super) struct ActiveSilences<'a> {
-    by_pair: HashMap<(&'a str, &'a str), Vec<&'a Silence>>,
-    others: Vec<&'a Silence>,
-}
-
-impl<'a> ActiveSilences<'a> {
-    /// Those that silence an alert with `labels`.
-    pub(super) fn of<'l>(&'l self, labels: &'l Labels) -> impl Iterator<Item = &'a Silence> + 'l {
-        let named = labels.iter().filter_map(|pair| self.by_pair.get(&pair)).flatten();
-        named.chain(&self.others).copied().filter(|silence| silence.matches(labels))
-    }
-}
-
-/// All silences, by name.
+/// All silences, by name. Each has a place as long as it is there, which another may have afterwards.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Silences(BTreeMap<String, Arc<Silence>>);
+pub(super) struct Silences {
+    by_id: BTreeMap<String, (u16, Arc<Silence>)>,
+    by_place: Vec<Option<Arc<Silence>>>,
+}
 
 impl Silences {
     /// What becomes of the silences by `request`: those that change, that which is asked for first. Nothing is changed yet.
@@ -164,7 +156,7 @@ impl Silences {
     pub(super) fn plan(&self, request: SilenceRequest, now: i64) -> Result<Vec<Silence>, SilenceError> {
         request.check(now)?;
         let old = match &request.id {
-            Some(id) => Some(self.0.get(id).ok_or(SilenceError::NotFound)?),
+            Some(id) => Some(&self.by_id.get(id).ok_or(SilenceError::NotFound)?.1),
             None => None,
         };
         let SilenceRequest { matchers, starts_at_ms, ends_at_ms, created_by, comment, .. } = request;
@@ -178,8 +170,12 @@ impl Silences {
             comment: comment.clone(),
         };
         if let Some(old) = old {
+            // Clients may know its beginning to the second.
+            let second = |ms: i64| ms.div_euclid(1000);
             let fits = match old.state(now) {
-                SilenceState::Active => old.matchers == matchers && old.starts_at_ms == starts_at_ms,
+                SilenceState::Active => {
+                    old.matchers == matchers && second(old.starts_at_ms) == second(starts_at_ms)
+                }
                 SilenceState::Pending => old.matchers == matchers && starts_at_ms >= now,
                 SilenceState::Expired => false,
             };
@@ -188,8 +184,7 @@ impl Silences {
             }
         }
         // One that is over makes room.
-        if self.0.len() >= MAX_SILENCES && self.0.values().all(|one| one.state(now) != SilenceState::Expired)
-        {
+        if self.len() >= MAX_SILENCES && self.iter().all(|one| one.state(now) != SilenceState::Expired) {
             return Err(SilenceError::Full);
         }
         let ended = old.and_then(|old| self.plan_end(&old.id, now).ok());
@@ -200,9 +195,9 @@ impl Silences {
 
     /// What becomes of a silence that is ended at `now`.
     pub(super) fn plan_end(&self, id: &str, now: i64) -> Result<Silence, SilenceError> {
-        let mut silence = Silence::clone(self.0.get(id).ok_or(SilenceError::NotFound)?);
+        let mut silence = self.get(id).ok_or(SilenceError::NotFound)?.as_ref().clone();
         match silence.state(now) {
-            SilenceState::Expired => return Err(SilenceError::Invalid("silence already expired")),
+            SilenceState::Expired => return Err(SilenceError::Over),
             SilenceState::Pending => silence.starts_at_ms = now,
             SilenceState::Active => {}
         }
@@ -210,40 +205,73 @@ impl Silences {
         Ok(silence)
     }
 
-    /// Puts a silence in the place of that of the same name. When there are too many, that which ended first goes.
-    pub(super) fn put(&mut self, silence: Silence) {
-        if self.0.len() >= MAX_SILENCES && !self.0.contains_key(&silence.id) {
-            let first = self.0.values().min_by_key(|one| (one.ends_at_ms, one.id.clone()));
-            if let Some(id) = first.map(|one| one.id.clone()) {
-                self.0.remove(&id);
+    /// Puts a silence in the place of that of the same name; gives its place. When there are too many, that which ended
+    /// first goes.
+    pub(super) fn put(&mut self, silence: Silence) -> u16 {
+        if self.len() >= MAX_SILENCES && !self.by_id.contains_key(&silence.id) {
+            let first = self.iter().min_by_key(|one| (one.ends_at_ms, one.id.clone()));
+            if let Some(id) = first.map(|one| one.id.clone())
+                && let Some((place, _)) = self.by_id.remove(&id)
+            {
+                self.by_place[usize::from(place)] = None;
             }
         }
-        self.0.insert(silence.id.clone(), Arc::new(silence));
+        let silence = Arc::new(silence);
+        let known = self.by_id.get(&silence.id).map(|(place, _)| *place);
+        let place = known.unwrap_or_else(|| {
+            let free = self.by_place.iter().position(Option::is_none).unwrap_or(self.by_place.len());
+            u16::try_from(free).expect("there are fewer silences than places")
+        });
+        if usize::from(place) == self.by_place.len() {
+            self.by_place.push(None);
+        }
+        self.by_place[usize::from(place)] = Some(Arc::clone(&silence));
+        self.by_id.insert(silence.id.clone(), (place, silence));
+        place
     }
 
     /// Forgets those that have been over for long; says whether there were any.
     pub(super) fn sweep(&mut self, now: i64) -> bool {
-        let before = self.0.len();
-        self.0.retain(|_, silence| silence.ends_at_ms.saturating_add(RETENTION_MS) > now);
-        self.0.len() < before
+        let before = self.len();
+        let by_place = &mut self.by_place;
+        self.by_id.retain(|_, (place, silence)| {
+            let stays = silence.ends_at_ms.saturating_add(RETENTION_MS) > now;
+            if !stays {
+                by_place[usize::from(*place)] = None;
+            }
+            stays
+        });
+        self.len() < before
     }
 
     pub(super) fn get(&self, id: &str) -> Option<Arc<Silence>> {
-        self.0.get(id).cloned()
+        self.by_id.get(id).map(|(_, silence)| Arc::clone(silence))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Silence>> {
-        self.0.values()
+        self.by_id.values().map(|(_, silence)| silence)
     }
 
-    /// Those that silence something at `now`.
-    pub(super) fn active(&self, now: i64) -> ActiveSilences<'_> {
-        let mut active = ActiveSilences::default();
-        for silence in self.0.values().filter(|silence| silence.state(now) == SilenceState::Active) {
-            let exact = silence.matchers.iter().find(|m| m.op() == MatchOp::Equal && !m.value().is_empty());
-            match exact {
-                Some(m) => active.by_pair.entry((m.name(), m.value())).or_default().push(silence),
-                None => active.others.push(silence),
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Each with its place.
+    pub(super) fn placed(&self) -> Vec<(u16, Arc<Silence>)> {
+        self.by_id.values().cloned().collect()
+    }
+
+    /// That which has the place.
+    pub(super) fn at(&self, place: u16) -> Option<&Arc<Silence>> {
+        self.by_place.get(usize::from(place)).and_then(Option::as_ref)
+    }
+
+    /// The places of those that silence something at `now`.
+    pub(super) fn active(&self, now: i64) -> PlaceSet {
+        let mut active = PlaceSet::default();
+        for (place, silence) in self.by_id.values() {
+            if silence.state(now) == SilenceState::Active {
+                active.set(*place, true);
             }
         }
         active
@@ -262,7 +290,7 @@ impl Silences {
                 0x8000 | (b >> 48) & 0x3fff,
                 b & 0xffff_ffff_ffff
             );
-            if !self.0.contains_key(&id) {
+            if !self.by_id.contains_key(&id) {
                 return id;
             }
         }

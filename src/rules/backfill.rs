@@ -85,7 +85,7 @@ pub struct Report {
 }
 
 /// A rule of which some or all evaluations failed.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Failed {
     /// The name of its group.
     pub group: String,
@@ -93,19 +93,25 @@ pub struct Failed {
     pub rule: String,
     /// How many evaluations failed.
     pub evaluations: u64,
+    /// The windows of time in which they did, in order; adjacent ones are one.
+    pub windows: Vec<TimeRange>,
     /// Why the first of these did.
     pub reason: String,
 }
 
 impl Report {
-    fn fail(&mut self, group: &GroupSpec, rule: &Rule, evaluations: usize, reason: String) {
+    fn fail(&mut self, window: TimeRange, (group, rule, evaluations, reason): Fault<'_>) {
         let known = |failed: &Failed| failed.group == group.name && failed.rule == rule.name;
         let evaluations = evaluations as u64;
         if let Some(failed) = self.failed.iter_mut().find(|failed| known(failed)) {
             failed.evaluations += evaluations;
+            match failed.windows.last_mut() {
+                Some(last) if last.end.saturating_add(1) >= window.start => last.end = window.end,
+                _ => failed.windows.push(window),
+            }
         } else {
             let (group, rule) = (group.name.clone(), rule.name.clone());
-            self.failed.push(Failed { group, rule, evaluations, reason });
+            self.failed.push(Failed { group, rule, evaluations, windows: vec![window], reason });
         }
     }
 }
@@ -128,9 +134,7 @@ pub fn backfill(
         let window = TimeRange::new(start, window_end.min(job.end));
         match evaluate(job, source, window) {
             Some((recorded, failed)) => {
-                for (group, rule, evaluations, reason) in failed {
-                    report.fail(group, rule, evaluations, reason);
-                }
+                failed.into_iter().for_each(|fault| report.fail(window, fault));
                 write(&recorded, window, db, &mut report)?;
             }
             None if length / 2 < MIN_WINDOW_MS => return Err(Error::TooMany),

@@ -21,6 +21,8 @@ pub struct GroupView {
     pub interval: Duration,
     /// Most series or alerts of a rule; 0 is no limit.
     pub limit: usize,
+    /// How far back its queries look, where it says so itself.
+    pub query_offset: Option<Duration>,
     /// How long the last evaluation took.
     pub took: Duration,
     /// When it began, in milliseconds.
@@ -94,6 +96,7 @@ fn view(group: &Group) -> GroupView {
         file: group.spec.file.clone(),
         interval: group.spec.interval,
         limit: group.spec.limit,
+        query_offset: group.spec.query_offset,
         took: last.took,
         evaluated_ms: last.began_ms,
         rules: group.rules.iter().map(|state| rule_view(state)).collect(),

@@ -51,6 +51,8 @@ fn amtool_works() {
     amtool(&["silence", "update", "-d", "2h", &id]);
     assert_eq!(amtool(&["silence", "query", "-q"]), id);
     amtool(&["silence", "expire", &id]);
+    // Ending it again changes nothing.
+    amtool(&["silence", "expire", &id]);
     assert_eq!(amtool(&["silence", "query", "-q"]), "");
     assert!(amtool(&["silence", "query", "--expired", "-q"]).contains(&id));
     assert!(amtool(&["config", "show"]).contains("receiver: me"));
@@ -102,10 +104,10 @@ fn what_makes_no_sense_is_refused() {
     };
     let (now, later) = ("2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z");
     let good = r#"[{"name":"a","value":"b","isRegex":false}]"#;
-    check("silences", "", (400, "bad silence"));
-    check("silences", "{}", (400, "matchers"));
-    check("silences", &silence("[]", now, later), (400, "at least one matcher"));
-    check("silences", &silence(good, later, now), (400, "after its start"));
+    check("silences", "", (422, "silence in body is required"));
+    check("silences", "{}", (422, "in body is required"));
+    check("silences", &silence("[]", now, later), (422, "at least 1 items"));
+    check("silences", &silence(good, later, now), (400, "start time must be before end time"));
     check("silences", &silence(good, now, "2020-02-01T00:00:00Z"), (400, "past"));
     check("silences", &silence(good, "yesterday", later), (400, "yesterday"));
     check("silences", &silence(r#"[{"name":"a","value":"(","isRegex":true}]"#, now, later), (400, ""));
@@ -114,11 +116,11 @@ fn what_makes_no_sense_is_refused() {
     let many = format!("[{}]", vec![r#"{"name":"a","value":"b","isRegex":false}"#; 65].join(","));
     check("silences", &silence(&many, now, later), (400, "too many"));
     check("silences", &"x".repeat(70_000), (413, "exceeds"));
-    check("silences", &"[".repeat(60_000), (400, "bad silence"));
+    check("silences", &"[".repeat(60_000), (400, "parsing silence body"));
     let unknown = silence(good, now, later).replace("\"matchers\"", "\"id\":\"nothing\",\"matchers\"");
     check("silences", &unknown, (404, "not found"));
-    check("alerts", "{}", (400, "bad alerts"));
-    check("alerts", "[{}]", (400, "labels"));
+    check("alerts", "{}", (400, "parsing alerts body"));
+    check("alerts", "[{}]", (422, "0.labels in body is required"));
     check("alerts", r#"[{"labels":{}}]"#, (400, "at least one label"));
     check("alerts", r#"[{"labels":{"a":"b"},"startsAt":"x"}]"#, (400, "not a date"));
     let backwards = format!(r#"[{{"labels":{{"a":"b"}},"startsAt":"{later}","endsAt":"{now}"}}]"#);
@@ -133,7 +135,11 @@ fn what_makes_no_sense_is_refused() {
     ] {
         assert_eq!(get(&client, &server.url, path).0, 400, "{path}");
     }
-    assert_eq!(get(&client, &server.url, "silence/nothing").0, 404);
+    assert_eq!(get(&client, &server.url, "silence/nothing").0, 422);
+    let absent = "silence/00000000-0000-4000-8000-000000000000";
+    assert_eq!(get(&client, &server.url, absent), (404, json!("")), "without a body");
+    let plain = client.post(&format!("{}/api/v2/alerts", server.url), "text/plain", b"[]".to_vec());
+    assert_eq!(plain.expect("a reply").0, 415);
     assert_eq!(get(&client, &server.url, "nothing").0, 404);
     // A link that is none is left out, and the rest of a batch is taken.
     let mixed = r#"[{"labels":{"alertname":"Good"},"generatorURL":"javascript:alert(1)"},{"labels":{}}]"#;
@@ -215,6 +221,45 @@ fn a_webhook_that_fails_is_told_again() {
         (&log["deliveries"][0]["attempts"], &log["deliveries"][0]["outcome"]),
         (&json!(3), &json!("delivered"))
     );
+}
+
+#[test]
+fn each_integration_has_its_own_state_and_what_is_not_sent_is_not_counted() {
+    let (good, bad, client) = (Hook::start(), Hook::start(), Client::new());
+    bad.then(&[400, 400, 400, 400]);
+    let setup = Setup::new(
+        &format!(
+            "  route: {{receiver: me, group_wait: 0s, group_interval: 1s}}\n  receivers:\n  - name: me\n    webhook_configs:\n    \
+             - {{url: '{}', send_resolved: false}}\n    - {{url: '{}'}}\n",
+            good.url, bad.url
+        ),
+        "",
+    );
+    let server = setup.start();
+    let integrations = || {
+        let setup = client.api(&server.url, "notifications/receivers", &[]);
+        setup["receivers"][0]["integrations"].as_array().expect("a list").clone()
+    };
+    assert!(integrations().iter().all(|one| one["lastDelivery"].is_null()));
+    post(&client, &server.url, &json!([{"labels": {"alertname": "A"}}, {"labels": {"alertname": "B"}}]));
+    good.wait_for(1);
+    let ended = json!([{"labels": {"alertname": "B"}, "endsAt": "2020-01-01T00:00:00Z"}, {"labels": {"alertname": "C"}}]);
+    post(&client, &server.url, &ended);
+    let sent = good.wait_for(2);
+    assert_eq!(sent[1]["alerts"].as_array().map(Vec::len), Some(2));
+    let states = crate::support::server::wait_for("both", || {
+        let states = integrations();
+        let alerts = |at: usize| states[at]["lastDelivery"]["alerts"].to_string();
+        (alerts(0).contains('C') && alerts(1).contains('C')).then_some(states)
+    });
+    let told = |one: &Value| {
+        let last = &one["lastDelivery"];
+        let counts = (last["firing"].as_u64(), last["resolved"].as_u64());
+        (one["index"].as_u64(), last["index"].as_u64(), last["outcome"].to_string(), counts)
+    };
+    assert_eq!(told(&states[0]), (Some(0), Some(0), "\"delivered\"".to_owned(), (Some(2), Some(0))));
+    assert_eq!(told(&states[1]), (Some(1), Some(1), "\"failed\"".to_owned(), (Some(2), Some(1))));
+    assert!(!states[0]["lastDelivery"]["alerts"].to_string().contains('B'));
 }
 
 #[test]

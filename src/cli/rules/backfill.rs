@@ -22,6 +22,9 @@ use crate::telemetry::log::{self, LevelFilter};
 /// How far before now the end is where it is not said: what is newer, the server may still be writing.
 const END_BEFORE_NOW_MS: i64 = 3 * 3_600_000;
 
+/// Windows that are named for one rule at most.
+const MAX_WINDOWS_SHOWN: usize = 20;
+
 #[derive(Debug, Args)]
 pub(in crate::cli) struct BackfillArgs {
     /// Files of rules. Alerting rules in them are left out.
@@ -128,14 +131,27 @@ pub(super) fn run(args: &BackfillArgs) -> Result<(), Failure> {
     bar.finish_and_clear();
     db.close()?;
     output::line(&format!("wrote {} samples in {} blocks", report.samples, report.blocks));
-    for Failed { group, rule, evaluations, reason } in &report.failed {
-        output::error(&format!("group {group:?}, rule {rule:?}: {evaluations} evaluations failed: {reason}"));
-    }
+    report.failed.iter().for_each(|failed| output::error(&shown(failed)));
     if report.failed.is_empty() {
         Ok(())
     } else {
         Err(format!("{} rules failed", report.failed.len()).into())
     }
+}
+
+/// What is said of a rule that failed, with the times to begin and end with to do only that again.
+fn shown(failed: &Failed) -> String {
+    let Failed { group, rule, evaluations, windows, reason } = failed;
+    let time =
+        |ms| jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string());
+    let shown = windows.iter().take(MAX_WINDOWS_SHOWN);
+    let mut times: Vec<String> =
+        shown.map(|window| format!("{} to {}", time(window.start), time(window.end))).collect();
+    if windows.len() > MAX_WINDOWS_SHOWN {
+        times.push(format!("{} more", windows.len() - MAX_WINDOWS_SHOWN));
+    }
+    let times = times.join(", ");
+    format!("group {group:?}, rule {rule:?}: {evaluations} evaluations failed in {times}: {reason}")
 }
 
 #[cfg(test)]
@@ -160,6 +176,24 @@ mod tests {
             Line::try_parse_from(format!("{line} --url h").split(' ')).is_err(),
             "the other server knows"
         );
+    }
+
+    #[test]
+    fn a_rule_that_failed_says_when() {
+        use crate::model::TimeRange;
+        let failed = |windows| Failed {
+            group: "g".to_owned(),
+            rule: "r".to_owned(),
+            evaluations: 60,
+            windows,
+            reason: "refused".to_owned(),
+        };
+        let hour = TimeRange::new(0, 3_599_999);
+        assert_eq!(
+            shown(&failed(vec![hour])),
+            "group \"g\", rule \"r\": 60 evaluations failed in 1970-01-01T00:00:00Z to 1970-01-01T00:59:59.999Z: refused"
+        );
+        assert!(shown(&failed(vec![hour; 23])).contains(", 3 more: refused"));
     }
 
     #[test]

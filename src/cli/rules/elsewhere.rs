@@ -1,4 +1,6 @@
-//! A server whose query API evaluates rules.
+//! A server whose query API evaluates rules. What fails for a reason that may pass is asked again a few times.
+
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -11,6 +13,30 @@ use crate::rules::backfill::Evaluation;
 
 /// Steps of one request: servers refuse more than eleven thousand.
 const MAX_STEPS: i64 = 10_000;
+
+/// Pauses between attempts to ask one thing: what fails after the last of them has failed.
+const PAUSES: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
+
+/// Why an attempt failed.
+#[derive(Debug, PartialEq, Eq)]
+struct Trouble {
+    may_pass: bool,
+    reason: String,
+}
+
+/// Makes attempts until one succeeds, or fails for good, or there were enough.
+async fn attempts<T>(mut attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T, String> {
+    for pause in PAUSES {
+        match attempt().await {
+            Err(Trouble { may_pass: true, .. }) => tokio::time::sleep(pause).await,
+            Err(Trouble { reason, .. }) => return Err(reason),
+            Ok(done) => return Ok(done),
+        }
+    }
+    let last = attempt().await;
+    last.map_err(|trouble| format!("{} (after {} attempts)", trouble.reason, PAUSES.len() + 1))
+}
 
 pub(super) struct Elsewhere {
     url: String,
@@ -49,20 +75,34 @@ impl Elsewhere {
             ("step", seconds(interval)),
         ];
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(&form).finish();
-        let reply = self.runtime.block_on(self.client.post_form(&self.url, body));
-        let reply = reply.map_err(|error| error.to_string())?;
-        let reply: Value = serde_json::from_slice(&reply).map_err(|error| {
-            format!("{} did not answer like a Prometheus API: {error}", shown_url(&self.url))
-        })?;
-        if reply["status"] != "success" {
-            let text = |key: &str| reply[key].as_str().unwrap_or("unknown").to_owned();
-            return Err(format!("{}: {}", text("errorType"), text("error")));
-        }
+        let ask = async || {
+            let passing = |reason: String| Trouble { may_pass: true, reason };
+            let reply = self.client.ask_form(&self.url, body.clone()).await;
+            let (status, body) = reply.map_err(|error| passing(error.to_string()))?;
+            judge(status, &body, &self.url)
+        };
+        let reply = self.runtime.block_on(attempts(ask))?;
         for warning in reply["warnings"].as_array().into_iter().flatten() {
             output::note(&format!("warning: {}", warning.as_str().unwrap_or_default()));
         }
         read(&reply["data"])
     }
+}
+
+/// What a server answers: the whole of it where it went well.
+fn judge(status: u16, body: &[u8], url: &str) -> Result<Value, Trouble> {
+    // Overloaded, restarting, or a proxy before it that does not reach it.
+    let may_pass = status == 429 || status >= 500;
+    let trouble = |reason: String| Trouble { may_pass, reason };
+    let reply: Value = serde_json::from_slice(body).map_err(|error| {
+        let url = shown_url(url);
+        trouble(format!("{url} did not answer like a Prometheus API (status {status}): {error}"))
+    })?;
+    if reply["status"] != "success" {
+        let text = |key: &str| reply[key].as_str().unwrap_or("unknown").to_owned();
+        return Err(trouble(format!("{}: {}", text("errorType"), text("error"))));
+    }
+    Ok(reply)
 }
 
 /// Reads the result of a range query.
@@ -109,6 +149,47 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_is_asked_again_and_not_for_ever() {
+        let trouble = |may_pass| Trouble { may_pass, reason: "busy".to_owned() };
+        let began = tokio::time::Instant::now();
+        let mut count = 0;
+        let done = attempts(async || {
+            count += 1;
+            if count < 3 { Err(trouble(true)) } else { Ok(count) }
+        });
+        assert_eq!(done.await, Ok(3));
+        assert_eq!(began.elapsed(), PAUSES[0] + PAUSES[1]);
+        let mut count = 0;
+        let done: Result<(), _> = attempts(async || {
+            count += 1;
+            Err(trouble(true))
+        })
+        .await;
+        assert_eq!((done, count), (Err("busy (after 5 attempts)".to_owned()), 5));
+        let mut count = 0;
+        let done: Result<(), _> = attempts(async || {
+            count += 1;
+            Err(trouble(false))
+        })
+        .await;
+        assert_eq!((done, count), (Err("busy".to_owned()), 1));
+    }
+
+    #[test]
+    fn servers_that_are_busy_are_told_from_queries_that_are_wrong() {
+        let error = br#"{"status":"error","errorType":"execution","error":"too many samples"}"#;
+        let judged =
+            |status, body: &[u8]| judge(status, body, "http://h/").map_err(|trouble| trouble.may_pass);
+        assert_eq!(judged(422, error), Err(false));
+        assert_eq!(judged(400, error), Err(false));
+        assert_eq!(judged(503, error), Err(true));
+        assert_eq!(judged(429, b"slow down"), Err(true));
+        assert_eq!(judged(502, b"<html>"), Err(true));
+        assert_eq!(judged(404, b"<html>"), Err(false));
+        assert!(judged(200, br#"{"status":"success"}"#).is_ok());
+    }
 
     #[test]
     fn results_are_read() {

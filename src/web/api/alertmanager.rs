@@ -1,25 +1,25 @@
 //! Version 2 of Alertmanager's API, for its tools and for dashboards that know it.
 //!
-//! Errors are JSON texts, as there. What is written goes to [`crate::receivers`].
+//! What is posted is read in [`super::posted`]. What is written goes to [`crate::receivers`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::model::{Anchored, Labels, MatchOp, Matcher, RegexBudget, parse_matcher};
+use super::posted::{self, Refusal};
+use crate::model::{Anchored, MatchOp, Matcher, parse_matcher};
 use crate::receivers::{
-    AlertView, ChangeError, GroupView, Off, Pairs, PostError, PostedAlert, Silence, SilenceError,
-    SilenceRequest, SilenceState, fingerprint_text,
+    AlertView, ChangeError, GroupView, Pairs, Silence, SilenceError, SilenceState, fingerprint_text,
 };
-use crate::web::bodies::{self, BodyError};
+use crate::web::bodies;
 use crate::web::params::Params;
-use crate::web::reply::{ApiError, json_response};
+use crate::web::reply::json_response;
 use crate::web::state::ApiState;
 
 type Shared = State<Arc<ApiState>>;
@@ -31,68 +31,6 @@ const MAX_ALERTS_BYTES: usize = 4 << 20;
 
 /// Filters of one request at most.
 const MAX_FILTERS: usize = 64;
-
-/// Why a request is not answered.
-#[derive(Debug)]
-pub struct Refusal(StatusCode, String);
-
-impl Refusal {
-    fn bad(reason: impl std::fmt::Display) -> Self {
-        Self(StatusCode::BAD_REQUEST, reason.to_string())
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let text = crate::util::message(&self.1).into_owned();
-        (self.0, json_response(Value::from(text).to_string())).into_response()
-    }
-}
-
-impl From<Off> for Refusal {
-    fn from(off: Off) -> Self {
-        Self(StatusCode::SERVICE_UNAVAILABLE, off.to_string())
-    }
-}
-
-impl From<PostError> for Refusal {
-    fn from(error: PostError) -> Self {
-        let status = match &error {
-            PostError::TooLong(_) => StatusCode::BAD_REQUEST,
-            PostError::Off(_) | PostError::Silent | PostError::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        Self(status, error.to_string())
-    }
-}
-
-impl From<ApiError> for Refusal {
-    fn from(error: ApiError) -> Self {
-        Self(StatusCode::SERVICE_UNAVAILABLE, error.message().to_owned())
-    }
-}
-
-impl From<BodyError> for Refusal {
-    fn from(error: BodyError) -> Self {
-        let status = match error {
-            BodyError::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
-            BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            _ => StatusCode::BAD_REQUEST,
-        };
-        Self(status, error.to_string())
-    }
-}
-
-impl From<ChangeError> for Refusal {
-    fn from(error: ChangeError) -> Self {
-        let status = match &error {
-            ChangeError::Off => StatusCode::SERVICE_UNAVAILABLE,
-            ChangeError::Silence(SilenceError::NotFound) => StatusCode::NOT_FOUND,
-            ChangeError::Silence(_) => StatusCode::BAD_REQUEST,
-            ChangeError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        Self(status, error.to_string())
-    }
-}
 
 fn answer(value: &impl Serialize) -> Response {
     // Maps with text keys can always be written.
@@ -107,8 +45,11 @@ fn time(ms: i64) -> String {
 
 fn flag(params: &Params, name: &str) -> Result<bool, Refusal> {
     match params.get(name) {
-        None | Some("" | "true" | "1") => Ok(true),
-        Some("false" | "0") => Ok(false),
+        None
+        | Some("" | "true" | "1" | "yes" | "ok" | "y" | "on" | "selected" | "checked" | "t" | "enabled") => {
+            Ok(true)
+        }
+        Some("false" | "0" | "no" | "n" | "off" | "f" | "disabled") => Ok(false),
         Some(other) => Err(Refusal::bad(format!("{name} in query must be of type boolean: {other:?}"))),
     }
 }
@@ -124,24 +65,25 @@ fn filters(params: &Params) -> Result<Vec<Matcher>, Refusal> {
 struct Wanted {
     matchers: Vec<Matcher>,
     receiver: Option<Anchored>,
-    active: bool,
-    silenced: bool,
-    inhibited: bool,
+    /// What is left out: alerts in a state, or muted by something.
+    hidden: Vec<&'static str>,
 }
 
 impl Wanted {
     fn read(params: &Params) -> Result<Self, Refusal> {
-        // Every alert here is processed, so this one leaves out nothing.
-        flag(params, "unprocessed")?;
+        let mut hidden = Vec::new();
+        for name in ["active", "unprocessed", "silenced", "inhibited"] {
+            if !flag(params, name)? {
+                hidden.push(name);
+            }
+        }
         let receiver = params.get("receiver").filter(|text| !text.is_empty());
         let receiver = receiver.map(Anchored::new).transpose();
         Ok(Self {
             matchers: filters(params)?,
             receiver: receiver
                 .map_err(|error| Refusal::bad(format!("failed to parse receiver param: {error}")))?,
-            active: flag(params, "active")?,
-            silenced: flag(params, "silenced")?,
-            inhibited: flag(params, "inhibited")?,
+            hidden,
         })
     }
 
@@ -150,10 +92,20 @@ impl Wanted {
     }
 
     fn alert(&self, view: &AlertView) -> bool {
-        (self.silenced || view.silenced_by.is_empty())
-            && (self.inhibited || view.inhibited_by.is_empty())
-            && (self.active || view.is_suppressed())
+        let is_hidden = |name| self.hidden.contains(&name);
+        !(is_hidden(state(view))
+            || is_hidden("silenced") && !view.silenced_by.is_empty()
+            || is_hidden("inhibited") && !view.inhibited_by.is_empty())
             && self.matchers.iter().all(|matcher| matcher.matches_labels(&view.alert.labels))
+    }
+}
+
+/// The state of an alert, as it is called.
+fn state(view: &AlertView) -> &'static str {
+    match (view.is_suppressed(), view.is_known) {
+        (true, _) => "suppressed",
+        (false, true) => "active",
+        (false, false) => "unprocessed",
     }
 }
 
@@ -182,7 +134,7 @@ struct Name<'a> {
 struct ShownStatus<'a> {
     inhibited_by: &'a [String],
     muted_by: [String; 0],
-    silenced_by: &'a [String],
+    silenced_by: Vec<&'a str>,
     state: &'static str,
 }
 
@@ -197,8 +149,8 @@ impl<'a> ShownAlert<'a> {
             status: ShownStatus {
                 inhibited_by: &view.inhibited_by,
                 muted_by: [],
-                silenced_by: &view.silenced_by,
-                state: if view.is_suppressed() { "suppressed" } else { "active" },
+                silenced_by: view.silenced_by.iter().map(|silence| silence.id.as_str()).collect(),
+                state: state(view),
             },
             updated_at: time(view.alert.updated_at),
             generator_url: &view.alert.generator_url,
@@ -259,123 +211,31 @@ pub async fn groups(State(state): Shared, params: Params) -> Answer {
     Ok(found.await??)
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Posted {
-    labels: BTreeMap<String, String>,
-    #[serde(default)]
-    annotations: BTreeMap<String, String>,
-    starts_at: Option<String>,
-    ends_at: Option<String>,
-    #[serde(rename = "generatorURL", default)]
-    generator_url: String,
-}
-
 /// `POST /alerts`
 ///
 /// # Errors
 /// When the body is not what it should be, there is no room, or receivers are off or silent. Alerts that can be taken are.
-pub async fn post_alerts(State(state): Shared, body: Body) -> Answer {
+pub async fn post_alerts(State(state): Shared, headers: HeaderMap, body: Body) -> Answer {
     state.receivers.config()?;
+    posted::check_type(&headers)?;
     let (bytes, _counted) = bodies::read(body, MAX_ALERTS_BYTES, &state.forms).await?;
-    let posted: Vec<Posted> =
-        serde_json::from_slice(&bytes).map_err(|error| Refusal::bad(format!("bad alerts: {error}")))?;
-    let mut taken = Vec::new();
-    let mut refused = Vec::new();
-    for alert in posted {
-        match posted_alert(alert) {
-            Ok(alert) => taken.push(alert),
-            Err(reason) => refused.push(reason),
-        }
-    }
+    let (taken, refused) = posted::alerts(&bytes)?;
     state.look_up(move |state, _| Ok(state.receivers.post(taken))).await??;
     match refused.as_slice() {
         [] => Ok(StatusCode::OK.into_response()),
-        all => Err(Refusal::bad(all.join("; "))),
+        all => Err(Refusal::bad(all.join("\n"))),
     }
-}
-
-fn posted_alert(alert: Posted) -> Result<PostedAlert, String> {
-    let Posted { labels, annotations, starts_at, ends_at, generator_url } = alert;
-    let labels = Labels::from_pairs(labels);
-    if labels.is_empty() {
-        return Err("at least one label pair required".to_owned());
-    }
-    if labels.iter().any(|(name, _)| name.is_empty()) {
-        return Err("a label name is empty".to_owned());
-    }
-    // The first moment of the year one is how Go says that there is none.
-    let parse = |text: Option<String>| match text {
-        None => Ok(None),
-        Some(text) => parse_time(&text).map(|ms| Some(ms).filter(|ms| *ms > -62_135_596_800_000)),
-    };
-    let (starts_at_ms, ends_at_ms) = (parse(starts_at)?, parse(ends_at)?);
-    if starts_at_ms.zip(ends_at_ms).is_some_and(|(starts, ends)| ends < starts) {
-        return Err("start time must be before end time".to_owned());
-    }
-    // It becomes a link.
-    let is_link = generator_url.starts_with("http://") || generator_url.starts_with("https://");
-    let generator_url = if is_link { generator_url } else { String::new() };
-    let annotations = Labels::from_pairs(annotations);
-    Ok(PostedAlert { labels, annotations, starts_at_ms, ends_at_ms, generator_url })
-}
-
-fn parse_time(text: &str) -> Result<i64, String> {
-    let parsed = text.parse::<jiff::Timestamp>();
-    parsed
-        .map(jiff::Timestamp::as_millisecond)
-        .map_err(|_| format!("{:?} is not a date and time", crate::util::brief(text)))
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PostedSilence {
-    #[serde(default)]
-    id: Option<String>,
-    matchers: Vec<PostedMatcher>,
-    starts_at: String,
-    ends_at: String,
-    created_by: String,
-    comment: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PostedMatcher {
-    name: String,
-    value: String,
-    is_regex: bool,
-    #[serde(default)]
-    is_equal: Option<bool>,
 }
 
 /// `POST /silences`
 ///
 /// # Errors
 /// When the silence makes no sense or cannot be kept, or there is no section `notifications`.
-pub async fn post_silence(State(state): Shared, body: Body) -> Answer {
+pub async fn post_silence(State(state): Shared, headers: HeaderMap, body: Body) -> Answer {
     state.receivers.config()?;
+    posted::check_type(&headers)?;
     let (bytes, _counted) = bodies::read(body, MAX_SILENCE_BYTES, &state.forms).await?;
-    let posted: PostedSilence =
-        serde_json::from_slice(&bytes).map_err(|error| Refusal::bad(format!("bad silence: {error}")))?;
-    let mut budget = RegexBudget::default();
-    let matchers = posted.matchers.into_iter().map(|matcher| {
-        let op = match (matcher.is_regex, matcher.is_equal.unwrap_or(true)) {
-            (false, true) => MatchOp::Equal,
-            (false, false) => MatchOp::NotEqual,
-            (true, true) => MatchOp::Regex,
-            (true, false) => MatchOp::NotRegex,
-        };
-        Matcher::within(matcher.name, op, matcher.value, &mut budget).map_err(Refusal::bad)
-    });
-    let request = SilenceRequest {
-        id: posted.id.filter(|id| !id.is_empty()),
-        matchers: matchers.collect::<Result<_, _>>()?,
-        starts_at_ms: parse_time(&posted.starts_at).map_err(Refusal::bad)?,
-        ends_at_ms: parse_time(&posted.ends_at).map_err(Refusal::bad)?,
-        created_by: posted.created_by,
-        comment: posted.comment,
-    };
+    let request = posted::silence(&bytes)?;
     let silence = state.look_up(move |state, _| Ok(state.receivers.set_silence(request))).await??;
     Ok(answer(&json!({ "silenceID": silence.id })))
 }
@@ -420,18 +280,24 @@ pub async fn silences(State(state): Shared, params: Params) -> Answer {
 /// # Errors
 /// When there is none of that name.
 pub async fn silence(State(state): Shared, Path(id): Path<String>) -> Answer {
-    let found = state.receivers.silence(&id)?;
-    let silence = found.ok_or_else(|| Refusal(StatusCode::NOT_FOUND, SilenceError::NotFound.to_string()))?;
+    state.receivers.config()?;
+    let found = state.receivers.silence(posted::silence_id(&id)?)?;
+    let silence = found.ok_or_else(Refusal::not_found)?;
     Ok(answer(&shown_silence(&silence, state.clock.now_ms())))
 }
 
-/// `DELETE /silence/{id}`: it ends now.
+/// `DELETE /silence/{id}`: it ends now, unless it is over already.
 ///
 /// # Errors
-/// When there is none of that name, it is over, or that cannot be kept.
+/// When there is none of that name, or that cannot be kept.
 pub async fn expire_silence(State(state): Shared, Path(id): Path<String>) -> Answer {
-    state.look_up(move |state, _| Ok(state.receivers.expire_silence(&id))).await??;
-    Ok(StatusCode::OK.into_response())
+    state.receivers.config()?;
+    posted::silence_id(&id)?;
+    match state.look_up(move |state, _| Ok(state.receivers.expire_silence(&id))).await? {
+        Ok(_) | Err(ChangeError::Silence(SilenceError::Over)) => Ok(StatusCode::OK.into_response()),
+        Err(ChangeError::Silence(SilenceError::NotFound)) => Err(Refusal::not_found()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn shown_silence(silence: &Silence, now: i64) -> Value {

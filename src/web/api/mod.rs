@@ -9,6 +9,7 @@ mod cost;
 pub mod exemplars;
 pub mod lab;
 pub mod notifications;
+pub mod posted;
 pub mod query;
 pub mod rules;
 pub mod series;

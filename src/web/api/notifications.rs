@@ -29,6 +29,7 @@ fn shown(delivered: &Delivered) -> Value {
         "time": rfc3339(delivered.at_ms),
         "receiver": delivered.receiver,
         "integration": delivered.integration,
+        "index": delivered.place,
         "groupLabels": object(&delivered.group_labels),
         "firing": delivered.firing,
         "resolved": delivered.resolved,
@@ -41,17 +42,26 @@ fn shown(delivered: &Delivered) -> Value {
     })
 }
 
-/// `GET /notifications/receivers`: whether notifications are on, and who is told how.
+/// `GET /notifications/receivers`: whether notifications are on, who is told how, and what became of that last.
 pub async fn receivers(State(state): Shared) -> Reply<Value> {
     let Ok((config, is_silent)) = state.receivers.config() else {
         return Ok(Success::new(
             json!({ "enabled": false, "silent": false, "receivers": [], "reason": OFF }),
         ));
     };
-    let integration =
-        |one: &IntegrationConfig| json!({ "integration": one.kind(), "sendResolved": one.send_resolved() });
+    let integration = |receiver: &str, index: usize, one: &IntegrationConfig| {
+        let last = state.receivers.last_delivery(receiver, index, one.kind());
+        json!({
+            "integration": one.kind(),
+            "index": index,
+            "sendResolved": one.send_resolved(),
+            "lastDelivery": last.as_deref().map(shown),
+        })
+    };
     let receivers = config.receivers.iter().map(|receiver| {
-        let integrations: Vec<Value> = receiver.integrations.iter().map(integration).collect();
+        let all = receiver.integrations.iter().enumerate();
+        let integrations: Vec<Value> =
+            all.map(|(index, one)| integration(&receiver.name, index, one)).collect();
         json!({ "name": receiver.name, "integrations": integrations })
     });
     Ok(Success::new(json!({

@@ -132,7 +132,7 @@ fn page(groups: &[GroupView], filter: &Filter) -> Result<Value, ApiError> {
             next = Some(token(group));
             break;
         }
-        found.push(json!({
+        let mut shown = json!({
             "name": group.name,
             "file": group.file,
             "interval": group.interval.as_secs_f64(),
@@ -140,7 +140,12 @@ fn page(groups: &[GroupView], filter: &Filter) -> Result<Value, ApiError> {
             "rules": rules,
             "evaluationTime": group.took.as_secs_f64(),
             "lastEvaluation": when(group.evaluated_ms),
-        }));
+        });
+        // Prometheus does not tell this one.
+        if let Some(offset) = group.query_offset {
+            shown["queryOffset"] = offset.as_secs_f64().into();
+        }
+        found.push(shown);
     }
     let mut reply = json!({ "groups": found });
     if let Some(next) = next {

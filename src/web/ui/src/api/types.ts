@@ -129,6 +129,8 @@ export interface RuleGroup {
   interval: number;
   /** Most series or alerts of a rule; 0 is no limit. */
   limit?: number;
+  /** Seconds that its queries look back, where the group says so itself; an extension. */
+  queryOffset?: number;
   rules: Rule[];
   /** Seconds. */
   evaluationTime?: number;

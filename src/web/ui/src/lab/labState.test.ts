@@ -37,7 +37,7 @@ describe('the address of the lab', () => {
       forMs: 60_000,
     });
     const range = { rangeMs: 3_600_000, endMs: Date.UTC(2026, 2, 1) };
-    const group = { interval: 15, limit: 5 };
+    const group = { interval: 15, limit: 5, queryOffset: 90.5 };
     expect(decodeLab(new URLSearchParams(labOf({ name: 'A', query: 'up' }, group, range).search))).toEqual({
       ...FIRST_LAB,
       ...range,
@@ -45,7 +45,11 @@ describe('the address of the lab', () => {
       expr: 'up',
       intervalMs: 15_000,
       limit: 5,
+      offsetMs: 90_500,
     });
+    // A group may say that it looks back not at all, whatever others do.
+    const none = labOf({ name: 'A', query: 'up' }, { interval: 15, queryOffset: 0 });
+    expect(decodeLab(new URLSearchParams(none.search)).offsetMs).toBe(0);
   });
 });
 

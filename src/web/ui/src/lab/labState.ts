@@ -110,7 +110,7 @@ export function labOf(
     labels?: Labels;
     annotations?: Labels;
   },
-  group?: { interval: number; limit?: number },
+  group?: { interval: number; limit?: number; queryOffset?: number },
   range?: { rangeMs: number; endMs: number | null },
 ) {
   const state: LabState = {
@@ -118,6 +118,7 @@ export function labOf(
     ...(range && { rangeMs: range.rangeMs, endMs: range.endMs }),
     intervalMs: group ? Math.round(group.interval * 1000) : null,
     limit: group?.limit ?? 0,
+    offsetMs: group?.queryOffset === undefined ? null : Math.round(group.queryOffset * 1000),
     expr: rule.query,
     alert: rule.name,
     forMs: (rule.duration ?? 0) * 1000,

@@ -9,8 +9,15 @@ import { More, Since, useWindow } from '../rules/parts';
 import { useServerTime } from '../rules/useRules';
 import { PageTitle } from '../shell/PageTitle';
 import { LabelList } from '../targets/LabelList';
+import { integrationName } from './integrations';
 import { SetUpHint, SilentNote } from './SetUpHint';
-import { type Delivery, type Receiver, useDeliveries, useNotificationSetup } from './useNotifications';
+import {
+  type Delivery,
+  type Integration,
+  type Receiver,
+  useDeliveries,
+  useNotificationSetup,
+} from './useNotifications';
 
 const AT_FIRST = 50;
 const MORE = 100;
@@ -31,21 +38,47 @@ function counts({ firing, resolved }: Delivery): string {
   return parts.join(', ');
 }
 
-interface ReceiverProps {
-  receiver: Receiver;
-  last: Delivery | undefined;
+function IntegrationState({ integration, name, nowMs }: IntegrationProps) {
+  const last = integration.lastDelivery;
+  return (
+    <li data-testid="integration" data-index={integration.index}>
+      <span className="ek-dimmed">{name}</span>{' '}
+      {last ? (
+        <>
+          <Outcome delivery={last} /> <Since time={last.time} nowMs={nowMs} />
+        </>
+      ) : (
+        <span className="ek-dimmed">was told nothing since this server started</span>
+      )}
+    </li>
+  );
+}
+
+interface IntegrationProps {
+  integration: Integration;
+  name: string;
   nowMs: number;
 }
 
-function ReceiverCard({ receiver, last, nowMs }: ReceiverProps) {
+interface ReceiverProps {
+  receiver: Receiver;
+  nowMs: number;
+}
+
+function ReceiverCard({ receiver, nowMs }: ReceiverProps) {
   const queries = useQueryClient();
   const test = useMutation({
     mutationFn: async () =>
       (await apiPost<{ deliveries: Delivery[] }>('notifications/test', { receiver: receiver.name })).data
         .deliveries,
-    onSettled: () => queries.invalidateQueries({ queryKey: ['notifications', 'log'] }),
+    onSettled: () =>
+      Promise.all([
+        queries.invalidateQueries({ queryKey: ['notifications', 'log'] }),
+        queries.invalidateQueries({ queryKey: ['notifications', 'setup'] }),
+      ]),
   });
-  const kinds = receiver.integrations.map(({ integration }) => integration);
+  const isTold = receiver.integrations.length > 0;
+  const nameOf = (index: number) => integrationName(receiver.integrations, index);
   const failed = test.data?.filter(({ outcome }) => outcome === 'failed') ?? [];
   return (
     <Paper
@@ -57,8 +90,8 @@ function ReceiverCard({ receiver, last, nowMs }: ReceiverProps) {
     >
       <div className="ek-silence-head">
         <b className="ek-receiver-name">{receiver.name}</b>
-        <span className="ek-dimmed ek-small">{kinds.length === 0 ? 'tells nobody' : kinds.join(', ')}</span>
-        {kinds.length > 0 && (
+        {!isTold && <span className="ek-dimmed ek-small">tells nobody</span>}
+        {isTold && (
           <Button
             size="compact-sm"
             variant="default"
@@ -72,15 +105,16 @@ function ReceiverCard({ receiver, last, nowMs }: ReceiverProps) {
           </Button>
         )}
       </div>
-      <div className="ek-small">
-        {last ? (
-          <>
-            <Outcome delivery={last} /> <Since time={last.time} nowMs={nowMs} />
-          </>
-        ) : (
-          <span className="ek-dimmed">nothing was sent since this server started</span>
-        )}
-      </div>
+      <ul className="ek-small ek-integrations">
+        {receiver.integrations.map((integration) => (
+          <IntegrationState
+            key={integration.index}
+            integration={integration}
+            name={nameOf(integration.index)}
+            nowMs={nowMs}
+          />
+        ))}
+      </ul>
       {test.data && failed.length === 0 && (
         <div className="ek-small" role="status" data-testid="test-delivered">
           The test was delivered.
@@ -88,8 +122,8 @@ function ReceiverCard({ receiver, last, nowMs }: ReceiverProps) {
       )}
       {failed.map((delivery) => (
         <Problem
-          key={delivery.integration}
-          title={`The test was not delivered: ${delivery.integration}`}
+          key={delivery.index}
+          title={`The test was not delivered: ${nameOf(delivery.index)}`}
           text={delivery.error ?? ''}
         />
       ))}
@@ -98,7 +132,14 @@ function ReceiverCard({ receiver, last, nowMs }: ReceiverProps) {
   );
 }
 
-function Log({ deliveries, nowMs }: { deliveries: Delivery[]; nowMs: number }) {
+interface LogProps {
+  deliveries: Delivery[];
+  receivers: Receiver[];
+  nowMs: number;
+}
+
+function Log({ deliveries, receivers, nowMs }: LogProps) {
+  const integrationsOf = (name: string) => receivers.find((one) => one.name === name)?.integrations ?? [];
   const shown = useWindow(AT_FIRST, MORE, '');
   if (deliveries.length === 0) return <Hint>Nothing was sent since this server started.</Hint>;
   return (
@@ -123,7 +164,7 @@ function Log({ deliveries, nowMs }: { deliveries: Delivery[]; nowMs: number }) {
               <Table.Td data-label="Receiver">
                 {delivery.receiver}
                 <div className="ek-dimmed ek-small">
-                  {delivery.integration}
+                  {integrationName(integrationsOf(delivery.receiver), delivery.index, delivery.integration)}
                   {delivery.test && ', test'}
                 </div>
               </Table.Td>
@@ -149,7 +190,7 @@ function Log({ deliveries, nowMs }: { deliveries: Delivery[]; nowMs: number }) {
 }
 
 export default function NotificationsPage() {
-  const setup = useNotificationSetup();
+  const setup = useNotificationSetup({ isWatched: true });
   const isOn = setup.data?.enabled === true;
   const { data, error, dataUpdatedAt } = useDeliveries(isOn);
   const nowMs = useServerTime(dataUpdatedAt);
@@ -162,12 +203,7 @@ export default function NotificationsPage() {
       {setup.data?.enabled && (
         <div className="ek-receivers">
           {setup.data.receivers.map((receiver) => (
-            <ReceiverCard
-              key={receiver.name}
-              receiver={receiver}
-              last={data?.find((delivery) => delivery.receiver === receiver.name)}
-              nowMs={nowMs}
-            />
+            <ReceiverCard key={receiver.name} receiver={receiver} nowMs={nowMs} />
           ))}
         </div>
       )}
@@ -175,7 +211,7 @@ export default function NotificationsPage() {
       {data && (
         <section aria-label="Deliveries">
           <h2 className="ek-group-title">Last deliveries</h2>
-          <Log deliveries={data} nowMs={nowMs} />
+          <Log deliveries={data} receivers={setup.data?.receivers ?? []} nowMs={nowMs} />
         </section>
       )}
     </Stack>

@@ -4,12 +4,14 @@ import { useDebouncedValue } from '@mantine/hooks';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { type Silence, saveSilence } from '../api/alertmanager';
+import { connectionStore } from '../api/connection';
 import { formatDuration, parseDuration } from '../lib/duration';
 import { formatCount } from '../lib/number';
 import { createStoredStore, useStore } from '../lib/store';
 import { Problem } from '../query/Messages';
 import { LabelList } from '../targets/LabelList';
 import { formatMatcher, formatMatchers, parseMatchers } from './matchers';
+import { silenceTimes, timeLeft } from './silenceTimes';
 import { useMatchingAlerts } from './useNotifications';
 
 const MOST_PREVIEWED = 10;
@@ -17,6 +19,11 @@ const PREVIEW_DELAY_MS = 300;
 
 /** Who made the last silence in this browser. */
 const authorStore = createStoredStore<string>('emberkeep.author', '', (value) => typeof value === 'string');
+
+/** The server's time. */
+function serverNow(): number {
+  return Date.now() + (connectionStore.get().skewMs ?? 0);
+}
 
 function Preview({ filters }: { filters: string[] }) {
   const { data, error } = useMatchingAlerts(filters);
@@ -46,16 +53,15 @@ interface Props {
   silence: Silence | null;
   /** Matchers to begin with, one to a line. */
   matchers: string;
-  /** The server's time when the form was opened. */
+  /** The server's time when the form is opened. */
   nowMs: number;
   onClose(): void;
 }
 
 export function SilenceForm({ silence, matchers, nowMs, onClose }: Props) {
-  const startMs = silence ? Date.parse(silence.startsAt) : nowMs;
-  const initial = silence ? Math.max(60_000, Date.parse(silence.endsAt) - nowMs) : 2 * 3_600_000;
+  const [initial] = useState(() => formatDuration(timeLeft(silence, nowMs)));
   const [text, setText] = useState(silence ? formatMatchers(silence.matchers) : matchers);
-  const [duration, setDuration] = useState(formatDuration(Math.round(initial / 60_000) * 60_000));
+  const [duration, setDuration] = useState(initial);
   const lastAuthor = useStore(authorStore);
   const [author, setAuthor] = useState(silence?.createdBy ?? lastAuthor);
   const [comment, setComment] = useState(silence?.comment ?? '');
@@ -69,10 +75,8 @@ export function SilenceForm({ silence, matchers, nowMs, onClose }: Props) {
   const save = useMutation({
     mutationFn: () =>
       saveSilence({
-        ...(silence && silence.status.state !== 'expired' ? { id: silence.id } : {}),
+        ...silenceTimes(silence, duration === initial && silence ? null : durationMs, serverNow()),
         matchers: parsed.matchers,
-        startsAt: new Date(silence?.status.state === 'expired' ? nowMs : startMs).toISOString(),
-        endsAt: new Date(nowMs + (durationMs ?? 0)).toISOString(),
         createdBy: author.trim(),
         comment: comment.trim(),
       }),

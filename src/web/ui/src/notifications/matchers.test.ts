@@ -13,8 +13,19 @@ describe('matchers', () => {
     expect(parseMatcher('a!~b')).toEqual({ name: 'a', value: 'b', isRegex: true, isEqual: false });
   });
 
+  it('may have names in quotes', () => {
+    expect(parseMatcher('"a b"="c"')).toEqual(equal('a b', 'c'));
+    expect(parseMatcher(' "a=\\"b" =~ x')).toEqual({ ...equal('a="b', 'x'), isRegex: true });
+    expect(parseMatcher('h\u00f6he="1"')).toEqual(equal('h\u00f6he', '1'));
+    const labels = { 'a b': 'c', 'k8s.io/name': 'd', 'x"y\\': 'e', 'h\u00f6he': '1', plain: '"' };
+    const text = formatMatchers(matchersOf(labels));
+    expect(text.split('\n')[0]).toBe('"a b"="c"');
+    expect(parseMatchers(text)).toEqual({ matchers: matchersOf(labels), wrong: [] });
+  });
+
   it('that are none are told', () => {
-    for (const text of ['a', '=b', 'a="b', 'a=b"c', 'a b=c']) expect(parseMatcher(text), text).toBeNull();
+    for (const text of ['""="b"', '"a="b"', '"a"b="c"', 'a', '=b', 'a="b', 'a=b"c', 'a b=c'])
+      expect(parseMatcher(text), text).toBeNull();
     expect(parseMatchers('a=b\n\nnonsense\n')).toEqual({ matchers: [equal('a', 'b')], wrong: ['nonsense'] });
   });
 

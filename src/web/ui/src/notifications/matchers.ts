@@ -2,7 +2,9 @@
 import type { ApiMatcher } from '../api/alertmanager';
 import type { Labels } from '../lib/series';
 
-const SHAPE = /^\s*([^\s=!~"{},]+)\s*(=~|!~|!=|=)\s*(.*?)\s*$/s;
+// Names with other characters are in quotes, as in Alertmanager: "a b"="c".
+const SHAPE = /^\s*("(?:[^"\\]|\\.)*"|[^\s=!~"{},]+)\s*(=~|!~|!=|=)\s*(.*?)\s*$/su;
+const PLAIN_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
 function unquote(text: string): string | null {
   if (!text.startsWith('"')) return text.includes('"') ? null : text;
@@ -29,10 +31,11 @@ function unquote(text: string): string | null {
 export function parseMatcher(text: string): ApiMatcher | null {
   const parts = SHAPE.exec(text);
   if (!parts) return null;
+  const name = unquote(parts[1]!);
   const value = unquote(parts[3]!);
-  if (value === null) return null;
+  if (!name || value === null) return null;
   const op = parts[2]!;
-  return { name: parts[1]!, value, isRegex: op.endsWith('~'), isEqual: op.startsWith('=') };
+  return { name, value, isRegex: op.endsWith('~'), isEqual: op.startsWith('=') };
 }
 
 /** A matcher to a line; those that are none come back as errors. */
@@ -48,10 +51,13 @@ export function parseMatchers(text: string): { matchers: ApiMatcher[]; wrong: st
   return { matchers, wrong };
 }
 
+function quote(text: string): string {
+  return `"${text.replace(/[\\"]/g, '\\$&').replace(/\n/g, '\\n')}"`;
+}
+
 export function formatMatcher({ name, value, isRegex, isEqual }: ApiMatcher): string {
   const op = isEqual ? (isRegex ? '=~' : '=') : isRegex ? '!~' : '!=';
-  const quoted = value.replace(/[\\"]/g, '\\$&').replace(/\n/g, '\\n');
-  return `${name}${op}"${quoted}"`;
+  return `${PLAIN_NAME.test(name) ? name : quote(name)}${op}${quote(value)}`;
 }
 
 export function formatMatchers(matchers: readonly ApiMatcher[]): string {

@@ -7,9 +7,18 @@ import type { Labels } from '../lib/series';
 const REFRESH_MS = 5000;
 const RARE_MS = 60_000;
 
+export interface Integration {
+  integration: string;
+  /** Its place among those of the receiver. */
+  index: number;
+  sendResolved: boolean;
+  /** What became of what it was told last; null when nothing was sent since the server started. */
+  lastDelivery: Delivery | null;
+}
+
 export interface Receiver {
   name: string;
-  integrations: { integration: string; sendResolved: boolean }[];
+  integrations: Integration[];
 }
 
 export interface NotificationSetup {
@@ -23,6 +32,8 @@ export interface Delivery {
   time: string;
   receiver: string;
   integration: string;
+  /** The place of the integration among those of the receiver. */
+  index: number;
   groupLabels: Labels;
   firing: number;
   resolved: number;
@@ -34,14 +45,14 @@ export interface Delivery {
   test: boolean;
 }
 
-/** Whether notifications are on, and who is told. */
-export function useNotificationSetup() {
+/** Whether notifications are on, who is told, and what became of that; asked for often where that is looked at. */
+export function useNotificationSetup({ isWatched = false } = {}) {
   return useQuery({
     queryKey: ['notifications', 'setup'],
     queryFn: async ({ signal }) =>
       (await apiGet<NotificationSetup>('notifications/receivers', {}, signal)).data,
-    refetchInterval: RARE_MS,
-    staleTime: RARE_MS / 2,
+    refetchInterval: isWatched ? REFRESH_MS : RARE_MS,
+    staleTime: isWatched ? 0 : RARE_MS / 2,
   });
 }
 
