@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::engine::ToldAlert;
@@ -46,10 +46,19 @@ pub(super) struct Delivery {
 }
 
 /// How a delivery ended.
-#[derive(Debug, Clone)]
-pub(super) struct Outcome {
+#[derive(Debug)]
+pub(super) struct Outcome<'a> {
     pub(super) result: Result<(), Failure>,
     pub(super) attempts: u32,
+    /// The place of the attempt that succeeded. It is given back with this: once it is written down that the receiver was
+    /// told, so that no more than are under way at once can be told again after a kill.
+    _place: Option<SemaphorePermit<'a>>,
+}
+
+impl Outcome<'_> {
+    fn failed(failure: Failure, attempts: u32) -> Self {
+        Self { result: Err(failure), attempts, _place: None }
+    }
 }
 
 /// Something ready to be sent.
@@ -89,47 +98,47 @@ impl Delivery {
 
     /// Sends it, again and again where a failure may pass, within `time` and until the server stops. An attempt takes a
     /// place in `lane`, a pause does not.
-    pub(super) async fn run(
+    pub(super) async fn run<'a>(
         self,
         outside: &Outside,
-        lane: &Semaphore,
+        lane: &'a Semaphore,
         now_ms: i64,
         time: Duration,
         mut stopped: watch::Receiver<bool>,
-    ) -> Outcome {
+    ) -> Outcome<'a> {
         let deadline = Instant::now() + time;
         let outside = outside.clone();
         let rendered = tokio::task::spawn_blocking(move || self.render(&outside, now_ms)).await;
         let outgoing = match rendered {
             Ok(Ok(outgoing)) => outgoing,
-            Ok(Err(failure)) => return Outcome { result: Err(failure), attempts: 0 },
-            Err(error) => return Outcome { result: Err(Failure::permanent(error)), attempts: 0 },
+            Ok(Err(failure)) => return Outcome::failed(failure, 0),
+            Err(error) => return Outcome::failed(Failure::permanent(error), 0),
         };
         let (mut pause, mut attempts) = (FIRST_PAUSE, 0);
         let mut last = Failure::passing("earlier notifications to this receiver took all the time");
         loop {
             let attempt = async {
-                let _place = lane.acquire().await;
+                let place = lane.acquire().await;
                 attempts += 1;
-                outgoing.send().await
+                outgoing.send().await.map(|()| place.ok())
             };
             match timeout_at(deadline, attempt).await {
-                Ok(Ok(())) => return Outcome { result: Ok(()), attempts },
-                Ok(Err(failure)) if !failure.may_pass => return Outcome { result: Err(failure), attempts },
+                Ok(Ok(place)) => return Outcome { result: Ok(()), attempts, _place: place },
+                Ok(Err(failure)) if !failure.may_pass => return Outcome::failed(failure, attempts),
                 Ok(Err(failure)) => last = failure,
                 Err(_) => {
                     if attempts == 1 {
                         last = Failure::passing("the attempt took all the time");
                     }
-                    return Outcome { result: Err(last), attempts };
+                    return Outcome::failed(last, attempts);
                 }
             }
             if Instant::now() + pause >= deadline {
-                return Outcome { result: Err(last), attempts };
+                return Outcome::failed(last, attempts);
             }
             tokio::select! {
                 () = sleep(pause) => {}
-                _ = stopped.wait_for(|stop| *stop) => return Outcome { result: Err(last), attempts },
+                _ = stopped.wait_for(|stop| *stop) => return Outcome::failed(last, attempts),
             }
             pause = (pause * 3 / 2).min(MAX_PAUSE);
         }
@@ -153,18 +162,16 @@ impl Outgoing {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::io::{Read as _, Write as _};
+    use std::net::{SocketAddr, TcpListener};
 
     use super::*;
     use crate::config::{self, LoadOptions};
     use crate::net::{Dialer, SystemResolver};
     use crate::receivers::alert::HeldAlert;
 
-    #[tokio::test]
-    async fn a_pause_leaves_its_place_to_others() {
-        // Nobody listens there any more.
-        let address =
-            TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    /// A delivery to a webhook at `address`, and what it needs.
+    fn delivery_to(address: SocketAddr) -> (Delivery, Outside) {
         let text = format!(
             "notifications: {{route: {{receiver: a}}, receivers: [{{name: a, webhook_configs: [{{url: 'http://{address}/'}}]}}]}}"
         );
@@ -191,6 +198,36 @@ mod tests {
             group_labels: Labels::empty(),
             alerts: vec![ToldAlert { alert: Arc::new(alert), resolved: false }],
         };
+        (delivery, outside)
+    }
+
+    #[tokio::test]
+    async fn a_delivery_keeps_its_place_until_its_outcome_is_done_with() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let mut head = [0; 1024];
+            assert!(stream.read(&mut head).expect("a request") > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").expect("an answer");
+        });
+        let (delivery, outside) = delivery_to(address);
+        let lane = Semaphore::new(1);
+        let (_stop, stopped) = watch::channel(false);
+        let outcome = delivery.run(&outside, &lane, 0, Duration::from_secs(60), stopped).await;
+        assert!(outcome.result.is_ok(), "{outcome:?}");
+        assert_eq!(lane.available_permits(), 0, "it is not yet written down that the receiver was told");
+        drop(outcome);
+        assert_eq!(lane.available_permits(), 1);
+        server.join().expect("the server");
+    }
+
+    #[tokio::test]
+    async fn a_pause_leaves_its_place_to_others() {
+        // Nobody listens there any more.
+        let address =
+            TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+        let (delivery, outside) = delivery_to(address);
         let lane = Semaphore::new(1);
         let (_stop, stopped) = watch::channel(false);
         let run = delivery.run(&outside, &lane, 0, Duration::from_secs(60), stopped);

@@ -218,6 +218,7 @@ impl Shared {
         };
         self.note(&job, integration, outcome.result.as_ref(), outcome.attempts, began);
         self.finish(&job, outcome.result.is_ok()).await;
+        drop(outcome);
     }
 
     fn note(
@@ -373,7 +374,8 @@ impl Shared {
                 alerts: vec![told.clone()],
             };
             let (now, stopped) = (self.clock.now_ms(), self.stopped.subscribe());
-            let outcome = delivery.run(&outside, &Semaphore::new(1), now, TEST_TIME, stopped).await;
+            let lane = Semaphore::new(1);
+            let outcome = delivery.run(&outside, &lane, now, TEST_TIME, stopped).await;
             let delivered = Delivered {
                 at_ms: self.clock.now_ms(),
                 receiver: receiver.name.clone(),
