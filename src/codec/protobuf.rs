@@ -2,8 +2,8 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
-use crate::codec::reader::unzigzag;
-use crate::codec::{ByteReader, ByteWriter as _, CodecError};
+use super::reader::unzigzag;
+use super::{ByteReader, ByteWriter as _, CodecError};
 
 /// Outcome of reading a message.
 pub type Result<T> = std::result::Result<T, CodecError>;
