@@ -30,10 +30,10 @@ fn decode(bytes: &[u8]) -> Result<(i64, Unchecked)> {
             (7, Field::Fixed64(bits)) => out.zero_count_float = f64::from_bits(bits),
             (8, Field::Bytes(span)) => out.negative.spans.push(read_span(span)?),
             (9, value) => push_varints(value, |delta| out.negative.deltas.push(unzigzag(delta)))?,
-            (10, value) => push_floats(value, &mut out.negative.counts)?,
+            (10, value) => push_floats(value, |n| out.negative.counts.push(n))?,
             (11, Field::Bytes(span)) => out.positive.spans.push(read_span(span)?),
             (12, value) => push_varints(value, |delta| out.positive.deltas.push(unzigzag(delta)))?,
-            (13, value) => push_floats(value, &mut out.positive.counts)?,
+            (13, value) => push_floats(value, |n| out.positive.counts.push(n))?,
             (14, Field::Varint(hint)) => {
                 out.reset_hint = match hint {
                     1 => ResetHint::Reset,
@@ -43,7 +43,7 @@ fn decode(bytes: &[u8]) -> Result<(i64, Unchecked)> {
                 };
             }
             (15, Field::Varint(time)) => timestamp = time.cast_signed(),
-            (16, value) => push_floats(value, &mut out.custom_values)?,
+            (16, value) => push_floats(value, |n| out.custom_values.push(n))?,
             _ => {}
         }
         Ok(())
