@@ -1,6 +1,6 @@
 //! Configuration: YAML text in, one validated, compiled, immutable [`Config`] out.
 //!
-//! Read `global`, `scrape`, `http`, `discovery`, `alerting` and `notifications` (the typed sections), then `load` (text to typed: environment,
+//! Read `global`, `scrape`, `formats`, `http`, `discovery`, `alerting` and `notifications` (the typed sections), then `load` (text to typed: environment,
 //! keys, decoding, validation) with `loader` (what several sections are made of), `keys` (which keys exist and which of them are not supported), `tree` (YAML as a tree with
 //! lines), `section` (values of it, read key by key), `raw` (the file as it is printed). Nothing here opens a socket or
 //! keeps a file open.
@@ -9,6 +9,7 @@ pub mod alerting;
 pub mod discovery;
 mod environment;
 pub mod error;
+pub mod formats;
 pub mod global;
 pub mod http;
 mod http_load;
@@ -32,7 +33,8 @@ use std::time::Duration;
 pub use alerting::{AlertingConfig, AlertmanagerConfig};
 pub use discovery::{DnsRecordType, DnsSdConfig, StaticConfig};
 pub use error::{Error, RuleError};
-pub use global::{GlobalConfig, Limits, ScrapeProtocol};
+pub use formats::{FormatConfig, NameEscaping, ScrapeProtocol};
+pub use global::{GlobalConfig, Limits};
 pub use http::{
     Auth, HeaderConfig, HttpConfig, OAuth2Config, ProxyConfig, Secret, Source, TlsConfig, TlsVersion,
 };

@@ -2,6 +2,7 @@
 
 mod alerting;
 mod discovery;
+mod formats;
 mod global;
 mod http;
 mod notifications;
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 pub(super) use alerting::Alerting;
 pub(super) use discovery::{DnsSd, Static};
+pub(super) use formats::Formats;
 pub(super) use global::Global;
 pub(super) use http::Http;
 pub(super) use relabel::Relabel;
