@@ -67,7 +67,12 @@ pub fn load(settings: &Settings, addresses: &[SocketAddr]) -> Result<Config, Rel
     if let Some(path) = &settings.config_file {
         return Ok(config::load(
             path,
-            &LoadOptions { expand_env: settings.expand_env, ..LoadOptions::default() },
+            &LoadOptions {
+                expand_env: settings.expand_env,
+                // Only few texts say when counting began.
+                protobuf_first: settings.created_zeros,
+                extra_scrape_metrics: settings.extra_scrape_metrics,
+            },
         )?);
     }
     let port = addresses.first().map_or(9090, SocketAddr::port);

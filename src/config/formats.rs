@@ -101,25 +101,33 @@ pub struct FormatConfig {
 }
 
 impl<'a> Loader<'a> {
-    /// The settings of `global`, or with those of `global` those of a job.
-    pub(super) fn formats(&self, raw: &Section<'a>, global: Option<&FormatConfig>) -> FormatConfig {
-        let base = global.copied().unwrap_or_default();
+    /// The settings of `global`; `base` is what they are where it does not say.
+    pub(super) fn global_formats(&self, raw: &Section<'a>, base: &FormatConfig) -> FormatConfig {
+        let names = self.names(raw).unwrap_or(base.names);
+        let escaping = self.escaping(raw).unwrap_or_else(|| NameEscaping::of(names));
+        FormatConfig { names, escaping, ..Self::switches(raw, base) }
+    }
+
+    /// The settings of a job.
+    pub(super) fn job_formats(&self, raw: &Section<'a>, global: &FormatConfig) -> FormatConfig {
+        let own_names = self.names(raw);
+        let names = own_names.unwrap_or(global.names);
+        // A job that names neither asks as all others do.
+        let escaping = self.escaping(raw);
+        let escaping = escaping.unwrap_or_else(|| own_names.map_or(global.escaping, NameEscaping::of));
+        if names == NameScheme::Legacy && escaping == NameEscaping::AllowUtf8 {
+            let reason = "names of UTF-8 are requested, but metric_name_validation_scheme is legacy";
+            self.complain(raw, "metric_name_escaping_scheme", reason);
+        }
+        FormatConfig { names, escaping, ..Self::switches(raw, global) }
+    }
+
+    fn switches(raw: &Section<'a>, base: &FormatConfig) -> FormatConfig {
         // A switch that says nothing is as good as none.
         let switch = |key: &str, base: bool| match raw.get(key) {
             Some(item) if !item.node.is_null() => raw.boolean(key, base),
             _ => base,
         };
-        let own_names = self.names(raw);
-        let names = own_names.unwrap_or(base.names);
-        let escaping = self.escaping(raw).unwrap_or_else(|| match (own_names, global) {
-            // A job that names neither asks as all others do.
-            (None, Some(global)) => global.escaping,
-            _ => NameEscaping::of(names),
-        });
-        if global.is_some() && names == NameScheme::Legacy && escaping == NameEscaping::AllowUtf8 {
-            let reason = "names of UTF-8 are requested, but metric_name_validation_scheme is legacy";
-            self.complain(raw, "metric_name_escaping_scheme", reason);
-        }
         FormatConfig {
             scrape_native_histograms: switch("scrape_native_histograms", base.scrape_native_histograms),
             convert_classic_histograms_to_nhcb: switch(
@@ -131,8 +139,7 @@ impl<'a> Loader<'a> {
                 base.always_scrape_classic_histograms,
             ),
             extra_scrape_metrics: switch("extra_scrape_metrics", base.extra_scrape_metrics),
-            names,
-            escaping,
+            ..*base
         }
     }
 

@@ -11,7 +11,10 @@ use super::keys::{self, Path};
 use super::loader::{Loader, non_zero};
 use super::section::{Item, Notes, Section};
 use super::tree;
-use super::{Config, Error, GlobalConfig, Limits, ScrapeConfig, ScrapeProtocol, StorageConfig, environment};
+use super::{
+    Config, Error, FormatConfig, GlobalConfig, Limits, ScrapeConfig, ScrapeProtocol, StorageConfig,
+    environment,
+};
 use crate::model::Labels;
 use crate::model::name::NameScheme;
 
@@ -22,6 +25,8 @@ pub struct LoadOptions {
     pub expand_env: bool,
     /// Targets are asked for protobuf first where the file names no protocols.
     pub protobuf_first: bool,
+    /// The default of `extra_scrape_metrics`.
+    pub extra_scrape_metrics: bool,
 }
 
 /// Reads and validates the file at `path`.
@@ -71,7 +76,12 @@ pub(super) fn print(file: &impl Serialize) -> String {
 
 impl<'a> Loader<'a> {
     fn config(&self, file: &Section<'a>, options: &LoadOptions) -> Config {
-        let mut global = file.section("global").map(|raw| self.global(&raw)).unwrap_or_default();
+        let formats =
+            FormatConfig { extra_scrape_metrics: options.extra_scrape_metrics, ..FormatConfig::default() };
+        let mut global = match file.section("global") {
+            Some(raw) => self.global(&raw, &formats),
+            None => GlobalConfig { formats, ..GlobalConfig::default() },
+        };
         if options.protobuf_first {
             global.scrape_protocols.get_or_insert_with(|| ScrapeProtocol::PROTOBUF_FIRST.to_vec());
         }
@@ -151,12 +161,12 @@ impl<'a> Loader<'a> {
         (interval, timeout.unwrap_or(global.scrape_timeout.min(interval)))
     }
 
-    fn global(&self, raw: &Section<'a>) -> GlobalConfig {
+    fn global(&self, raw: &Section<'a>, formats: &FormatConfig) -> GlobalConfig {
         let default = GlobalConfig::default();
         let refused = "global scrape timeout greater than scrape interval";
         let (scrape_interval, scrape_timeout) = self.times(raw, &default, refused);
         let labels = self.labels(raw, "external_labels");
-        let formats = self.formats(raw, None);
+        let formats = self.global_formats(raw, formats);
         for (name, item) in raw.entries("external_labels") {
             if formats.names == NameScheme::Legacy && !formats.names.is_label_name(name) {
                 self.notes.value(item.line, &item.path, format!("{name:?} is not a valid label name"));
@@ -190,7 +200,7 @@ impl<'a> Loader<'a> {
             self.notes.value(line, &keys::with_key(&raw.path, "job_name"), "job_name is empty");
         }
         let base = ScrapeConfig::new(&job_name, global);
-        let formats = self.formats(raw, Some(&global.formats));
+        let formats = self.job_formats(raw, &global.formats);
         let refused = format!("scrape timeout greater than scrape interval for job {job_name:?}");
         let (scrape_interval, scrape_timeout) = self.times(raw, global, &refused);
         let relabel_configs = self.rules(raw, "relabel_configs", formats.names);
