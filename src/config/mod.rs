@@ -10,6 +10,7 @@ pub mod discovery;
 mod environment;
 pub mod error;
 pub mod formats;
+mod formats_loader;
 pub mod global;
 pub mod http;
 mod http_load;

@@ -538,3 +538,7 @@ fn count(stats: &CommitStats, metrics: &ScrapeMetrics, refused: &mut Refused) {
 #[cfg(test)]
 #[path = "ingest_tests.rs"]
 pub(super) mod tests;
+
+#[cfg(test)]
+#[path = "format_tests.rs"]
+mod format_tests;

@@ -11,19 +11,19 @@ use crate::tsdb::space::DiskSpace;
 use crate::tsdb::{Limits, TsdbOptions};
 use crate::util::ManualClock;
 
-const T0: i64 = 1_700_000_000_000;
+pub(super) const T0: i64 = 1_700_000_000_000;
 
-struct Bench {
-    db: Tsdb,
-    ingest: Ingest,
-    metrics: ScrapeMetrics,
-    now: i64,
+pub(super) struct Bench {
+    pub(super) db: Tsdb,
+    pub(super) ingest: Ingest,
+    pub(super) metrics: ScrapeMetrics,
+    pub(super) now: i64,
     clock: Arc<ManualClock>,
     dir: tempfile::TempDir,
 }
 
 impl Bench {
-    fn new(job: &str) -> Self {
+    pub(super) fn new(job: &str) -> Self {
         Self::open(job, |_| {})
     }
 
@@ -48,16 +48,16 @@ impl Bench {
         Self { db, ingest, metrics: ScrapeMetrics::new(&mut registry), now: T0, clock, dir }
     }
 
-    fn scrape(&mut self, body: &str) -> Summary {
+    pub(super) fn scrape(&mut self, body: &str) -> Summary {
         self.feed(Ok((body.as_bytes(), Encoding::Text(Format::Text))))
     }
 
-    fn feed(&mut self, body: Result<(&[u8], Encoding), Failure>) -> Summary {
+    pub(super) fn feed(&mut self, body: Result<(&[u8], Encoding), Failure>) -> Summary {
         self.now += 1000;
         self.ingest.scrape(&self.db, &self.metrics, self.now, body, || Duration::from_millis(5))
     }
 
-    fn values(&self, name: &str) -> Vec<(String, String)> {
+    pub(super) fn values(&self, name: &str) -> Vec<(String, String)> {
         values(&self.db, name)
     }
 }
@@ -78,7 +78,7 @@ pub(in crate::scrape) fn values(db: &Tsdb, name: &str) -> Vec<(String, String)> 
     out
 }
 
-fn own(values: &str) -> Vec<(String, String)> {
+pub(super) fn own(values: &str) -> Vec<(String, String)> {
     vec![("{instance=\"h\", job=\"j\"}".to_owned(), values.to_owned())]
 }
 
