@@ -9,14 +9,14 @@ use crate::model::name::NameScheme;
 
 impl<'a> Loader<'a> {
     /// The settings of `global`; `base` is what they are where it does not say.
-    pub(super) fn global_formats(&self, raw: &Section<'a>, base: &FormatConfig) -> FormatConfig {
+    pub(super) fn global_formats(&self, raw: &Section<'a>, base: FormatConfig) -> FormatConfig {
         let names = self.names(raw).unwrap_or(base.names);
         let escaping = self.escaping(raw).unwrap_or_else(|| NameEscaping::of(names));
         FormatConfig { names, escaping, ..Self::switches(raw, base) }
     }
 
     /// The settings of a job.
-    pub(super) fn job_formats(&self, raw: &Section<'a>, global: &FormatConfig) -> FormatConfig {
+    pub(super) fn job_formats(&self, raw: &Section<'a>, global: FormatConfig) -> FormatConfig {
         let own_names = self.names(raw);
         let names = own_names.unwrap_or(global.names);
         // A job that names neither asks as all others do.
@@ -29,7 +29,7 @@ impl<'a> Loader<'a> {
         FormatConfig { names, escaping, ..Self::switches(raw, global) }
     }
 
-    fn switches(raw: &Section<'a>, base: &FormatConfig) -> FormatConfig {
+    fn switches(raw: &Section<'a>, base: FormatConfig) -> FormatConfig {
         // A switch that says nothing is as good as none.
         let switch = |key: &str, base: bool| match raw.get(key) {
             Some(item) if !item.node.is_null() => raw.boolean(key, base),
@@ -46,7 +46,7 @@ impl<'a> Loader<'a> {
                 base.always_scrape_classic_histograms,
             ),
             extra_scrape_metrics: switch("extra_scrape_metrics", base.extra_scrape_metrics),
-            ..*base
+            ..base
         }
     }
 

@@ -62,7 +62,7 @@ impl Default for GlobalConfig {
 
 impl GlobalConfig {
     /// The protocols of a job that names none.
-    pub(super) fn protocols(&self, formats: &FormatConfig) -> Vec<ScrapeProtocol> {
+    pub(super) fn protocols(&self, formats: FormatConfig) -> Vec<ScrapeProtocol> {
         match &self.scrape_protocols {
             Some(protocols) => protocols.clone(),
             None if formats.scrape_native_histograms => ScrapeProtocol::PROTOBUF_FIRST.to_vec(),

@@ -61,7 +61,7 @@ pub fn parse(text: &str, file_name: &str, options: &LoadOptions) -> Result<Confi
             faults.into_iter().for_each(|fault| notes.fault(fault));
             root.map_or_else(Config::default, |root| {
                 let top = Item { node: &root, line: root.line, path: Path::new() };
-                Loader { notes: &notes }.config(&Section::open(&notes, &top, &keys::FILE), options)
+                Loader { notes: &notes }.config(&Section::open(&notes, &top, &keys::FILE), *options)
             })
         }
     };
@@ -75,11 +75,11 @@ pub(super) fn print(file: &impl Serialize) -> String {
 }
 
 impl<'a> Loader<'a> {
-    fn config(&self, file: &Section<'a>, options: &LoadOptions) -> Config {
+    fn config(&self, file: &Section<'a>, options: LoadOptions) -> Config {
         let formats =
             FormatConfig { extra_scrape_metrics: options.extra_scrape_metrics, ..FormatConfig::default() };
         let mut global = match file.section("global") {
-            Some(raw) => self.global(&raw, &formats),
+            Some(raw) => self.global(&raw, formats),
             None => GlobalConfig { formats, ..GlobalConfig::default() },
         };
         if options.protobuf_first {
@@ -161,7 +161,7 @@ impl<'a> Loader<'a> {
         (interval, timeout.unwrap_or(global.scrape_timeout.min(interval)))
     }
 
-    fn global(&self, raw: &Section<'a>, formats: &FormatConfig) -> GlobalConfig {
+    fn global(&self, raw: &Section<'a>, formats: FormatConfig) -> GlobalConfig {
         let default = GlobalConfig::default();
         let refused = "global scrape timeout greater than scrape interval";
         let (scrape_interval, scrape_timeout) = self.times(raw, &default, refused);
@@ -200,7 +200,7 @@ impl<'a> Loader<'a> {
             self.notes.value(line, &keys::with_key(&raw.path, "job_name"), "job_name is empty");
         }
         let base = ScrapeConfig::new(&job_name, global);
-        let formats = self.job_formats(raw, &global.formats);
+        let formats = self.job_formats(raw, global.formats);
         let refused = format!("scrape timeout greater than scrape interval for job {job_name:?}");
         let (scrape_interval, scrape_timeout) = self.times(raw, global, &refused);
         let relabel_configs = self.rules(raw, "relabel_configs", formats.names);
@@ -212,7 +212,7 @@ impl<'a> Loader<'a> {
         let job = ScrapeConfig {
             scrape_interval,
             scrape_timeout,
-            scrape_protocols: self.protocols(raw).unwrap_or_else(|| global.protocols(&formats)),
+            scrape_protocols: self.protocols(raw).unwrap_or_else(|| global.protocols(formats)),
             fallback_scrape_protocol: fallback
                 .filter(|(name, _)| !name.is_empty())
                 .and_then(|(name, item)| self.protocol(&name, &item)),

@@ -80,7 +80,7 @@ impl ScrapeConfig {
             job_name: job_name.to_owned(),
             scrape_interval: global.scrape_interval,
             scrape_timeout: global.scrape_timeout.min(global.scrape_interval),
-            scrape_protocols: global.protocols(&global.formats),
+            scrape_protocols: global.protocols(global.formats),
             fallback_scrape_protocol: None,
             metrics_path: "/metrics".to_owned(),
             scheme: Scheme::Http,

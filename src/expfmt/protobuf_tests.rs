@@ -101,7 +101,7 @@ fn reads_what_a_text_would_hold() {
             "# HELP g_bytes About \\n it.",
             "# UNIT g_bytes bytes",
             "# TYPE g_bytes gauge",
-            r#"g_bytes -1.5 @7"#,
+            "g_bytes -1.5 @7",
             r#"g_bytes{x="y"} 0"#,
             "# HELP u.u About \\n it.",
             "# TYPE u.u unknown",

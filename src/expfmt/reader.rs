@@ -48,7 +48,7 @@ pub struct Reader<'a>(Source<'a>);
 #[derive(Debug)]
 enum Source<'a> {
     Text(Text<'a>),
-    Protobuf(Box<Protobuf<'a>>),
+    Protobuf(Protobuf<'a>),
 }
 
 #[derive(Debug)]
@@ -66,8 +66,15 @@ struct Converting<'a> {
     converter: Converter<'a>,
     /// Whether the lines that become histograms are samples, too.
     classic_too: bool,
-    /// Whether a histogram was read last; then what was read to see that it is complete.
-    held: Option<Option<(Entry<'a>, Option<Part>)>>,
+    /// What was read to see that the histogram that was read last is complete, if one was.
+    held: Option<Ahead<'a>>,
+}
+
+/// What comes next: with the part of a histogram that it is, or nothing.
+#[derive(Debug, Clone, Copy)]
+enum Ahead<'a> {
+    Entry(Entry<'a>, Option<Part>),
+    End,
 }
 
 impl<'a> Reader<'a> {
@@ -75,7 +82,7 @@ impl<'a> Reader<'a> {
     pub fn new(body: &'a [u8], encoding: Encoding, options: ReadOptions) -> Self {
         let format = match encoding {
             Encoding::Text(format) => format,
-            Encoding::Protobuf => return Self(Source::Protobuf(Box::new(Protobuf::new(body, options)))),
+            Encoding::Protobuf => return Self(Source::Protobuf(Protobuf::new(body, options))),
         };
         Self(Source::Text(Text {
             parser: Parser::new(body, format),
@@ -224,20 +231,19 @@ impl<'a> Text<'a> {
             let Some(Converting { converter, classic_too, held }) = converting.as_deref_mut() else {
                 return Ok(None);
             };
-            let next = match held.take() {
-                Some(next) => next,
-                None => {
-                    let entry = parser.next_entry(expected)?;
-                    let part = converter.part(entry.as_ref(), parser);
-                    let next = entry.map(|entry| (entry, part));
-                    if converter.complete(part) {
-                        *held = Some(next);
-                        return Ok(Some(Read::Histogram { timestamp: converter.timestamp() }));
-                    }
-                    next
+            let next = if let Some(next) = held.take() {
+                next
+            } else {
+                let entry = parser.next_entry(expected)?;
+                let part = converter.part(entry.as_ref(), parser);
+                let next = entry.map_or(Ahead::End, |entry| Ahead::Entry(entry, part));
+                if converter.complete(part) {
+                    *held = Some(next);
+                    return Ok(Some(Read::Histogram { timestamp: converter.timestamp() }));
                 }
+                next
             };
-            let Some((entry, part)) = next else { return Ok(None) };
+            let Ahead::Entry(entry, part) = next else { return Ok(None) };
             if let (Entry::Sample(sample), Some(part)) = (&entry, part) {
                 let created = || created.as_mut()?.of(parser, sample.series);
                 converter.add(part, sample, parser, created);

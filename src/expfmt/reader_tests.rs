@@ -72,7 +72,7 @@ j_count 1
 k_count 0
 "#;
     let histograms = [r#"h{a="x"} 4 5.5 [1.0, 2.0] [1.0, 2.0, 1.0] "#, r#"h{a="y"} 2 0 [1.0] [2.0]  @1000"#];
-    let others = [r#"g_bucket{le="1"} 1"#, r#"i_other 1"#, r#"j_count 1"#, r#"k 0 0 [] [] "#];
+    let others = [r#"g_bucket{le="1"} 1"#, "i_other 1", "j_count 1", "k 0 0 [] [] "];
     assert_eq!(read(body, Format::Text, CONVERT), [&histograms[..], &others].concat());
     let both = read(body, Format::Text, ReadOptions { classic_too: true, ..CONVERT });
     assert_eq!(both.len(), 5 + 1 + 2 + 1 + 1 + 2 + 2 + 1 + 1);
@@ -91,7 +91,7 @@ h_s_created 3.5
 # EOF
 "#;
     let found = read(body, Format::OpenMetrics, CONVERT);
-    assert_eq!(found, [r#"h_s 4 0 [1.0] [1.0, 3.0] s # {t="a"} 0.5 Some(12000)"#, r#"h_s_created 3.5"#]);
+    assert_eq!(found, [r#"h_s 4 0 [1.0] [1.0, 3.0] s # {t="a"} 0.5 Some(12000)"#, "h_s_created 3.5"]);
     let found = read(body, Format::OpenMetrics, ReadOptions { created: true, ..CONVERT });
     assert_eq!(found, [r#"h_s 4 0 [1.0] [1.0, 3.0] s created=3500 # {t="a"} 0.5 Some(12000)"#]);
 }
@@ -127,8 +127,8 @@ g_created 2
         r#"s{a="1", quantile="0.5"} 1 created=4000"#,
         r#"s_count{a="1"} 2 created=4000"#,
         r#"s_sum{a="1"} 3 created=4000"#,
-        r#"g 1"#,
-        r#"g_created 2"#,
+        "g 1",
+        "g_created 2",
         r#"{"q.q_total", a="b"} 1 created=3000"#,
     ];
     assert_eq!(read(body, Format::OpenMetrics, created), expected);

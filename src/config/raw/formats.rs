@@ -20,7 +20,7 @@ pub(in crate::config) struct Formats {
 
 impl Formats {
     /// Of a job: everything is said.
-    pub(super) fn of_job(formats: &FormatConfig) -> Self {
+    pub(super) fn of_job(formats: FormatConfig) -> Self {
         Self {
             scrape_native_histograms: formats.scrape_native_histograms,
             always_scrape_classic_histograms: Some(formats.always_scrape_classic_histograms),
@@ -32,7 +32,7 @@ impl Formats {
     }
 
     /// Of `global`: what is as it would be anyhow is mostly left out.
-    pub(super) fn of_global(formats: &FormatConfig) -> Self {
+    pub(super) fn of_global(formats: FormatConfig) -> Self {
         let mut out = Self::of_job(formats);
         let on = |switch: Option<bool>| switch.filter(|on| *on);
         out.always_scrape_classic_histograms = on(out.always_scrape_classic_histograms);

@@ -66,7 +66,7 @@ impl From<&GlobalConfig> for Global {
             label_value_length_limit: printed(global.limits.label_value_length_limit),
             target_limit: printed(global.limits.target_limit),
             keep_dropped_targets: printed(global.limits.keep_dropped_targets),
-            formats: Formats::of_global(&global.formats),
+            formats: Formats::of_global(global.formats),
         }
     }
 }

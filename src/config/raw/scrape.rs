@@ -84,7 +84,7 @@ impl From<&ScrapeConfig> for Scrape {
             native_histogram_bucket_limit: printed(job.native_histogram_bucket_limit),
             native_histogram_min_bucket_factor: Some(job.native_histogram_min_bucket_factor)
                 .filter(|factor| *factor != 0.0),
-            formats: Formats::of_job(&job.formats),
+            formats: Formats::of_job(job.formats),
             http: Http::from(&job.http),
             relabel_configs: list(&job.relabel_configs),
             metric_relabel_configs: list(&job.metric_relabel_configs),
