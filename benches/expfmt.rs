@@ -1,10 +1,12 @@
-//! Reading a body of classic text: every series scanned, or every series the expected one, and its labels parsed.
+//! Reading a body of classic text: every series scanned, or every series the expected one, and its labels parsed; the
+//! same through the reader of all encodings, and the same series in protobuf.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use emberkeep::expfmt::{Entry, Format, Parser, parse_series};
+use emberkeep::codec::protobuf::{put_bytes, put_float, put_varint};
+use emberkeep::expfmt::{Encoding, Entry, Format, Parser, Read, ReadOptions, Reader, parse_series};
 use emberkeep::model::LabelsBuf;
 
 /// A body like that of a web service: histograms over a few labels.
@@ -37,6 +39,49 @@ fn read(body: &str, expected: &[&[u8]]) -> usize {
     samples
 }
 
+/// The same series in delimited protobuf: histograms of ten buckets.
+fn protobuf(series: usize) -> Vec<u8> {
+    let mut family = Vec::new();
+    put_bytes(&mut family, 1, b"http_request_duration_seconds");
+    put_varint(&mut family, 3, 4);
+    for at in 0..series / 10 {
+        let mut metric = Vec::new();
+        let path = format!("/api/v1/item/{at}");
+        for (name, value) in [("method", "GET"), ("path", path.as_str()), ("code", "200")] {
+            let mut pair = Vec::new();
+            put_bytes(&mut pair, 1, name.as_bytes());
+            put_bytes(&mut pair, 2, value.as_bytes());
+            put_bytes(&mut metric, 1, &pair);
+        }
+        let mut histogram = Vec::new();
+        for bucket in 0u32..7 {
+            let mut row = Vec::new();
+            put_varint(&mut row, 1, u64::from(bucket) * 17);
+            put_float(&mut row, 2, f64::from(bucket));
+            put_bytes(&mut histogram, 3, &row);
+        }
+        put_bytes(&mut metric, 7, &histogram);
+        put_bytes(&mut family, 4, &metric);
+    }
+    let mut out = Vec::new();
+    put_bytes(&mut out, 0, &family);
+    // Without the tag: only the length stands before a family.
+    out.split_off(1)
+}
+
+/// Number of samples; `expected` holds the keys in order.
+fn read_all(body: &[u8], encoding: Encoding, expected: &[Vec<u8>]) -> usize {
+    let mut reader = Reader::new(body, encoding, ReadOptions::default());
+    let mut samples = 0;
+    while let Some(read) = reader.next(expected.get(samples).map(Vec::as_slice)).expect("valid body") {
+        if let Read::Sample { value, .. } = read {
+            black_box((value, reader.series()));
+            samples += 1;
+        }
+    }
+    samples
+}
+
 fn expfmt(criterion: &mut Criterion) {
     const SERIES: usize = 1000;
     let body = body(SERIES);
@@ -51,6 +96,12 @@ fn expfmt(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(SERIES as u64));
     group.bench_function("scan/1000", |b| b.iter(|| read(&body, &[])));
     group.bench_function("expected/1000", |b| b.iter(|| read(&body, &texts)));
+    let keys: Vec<_> = texts.iter().map(|text| text.to_vec()).collect();
+    let text = Encoding::Text(Format::Text);
+    group.bench_function("reader/1000", |b| b.iter(|| read_all(body.as_bytes(), text, &keys)));
+    let messages = protobuf(SERIES);
+    assert_eq!(read_all(&messages, Encoding::Protobuf, &[]), SERIES);
+    group.bench_function("protobuf/1000", |b| b.iter(|| read_all(&messages, Encoding::Protobuf, &[])));
     group.bench_function("labels/1000", |b| {
         let mut labels = LabelsBuf::new();
         b.iter(|| {

@@ -121,7 +121,7 @@ impl App {
         .map_err(|_| AppError::Failed("opening the database"))??;
 
         let type_and_unit_labels = settings.features.type_and_unit_labels;
-        let options = ScrapeOptions { type_and_unit_labels };
+        let options = ScrapeOptions { type_and_unit_labels, created_zeros: settings.created_zeros };
         let resolver = Arc::new(SystemResolver::new(settings.net.dns_server));
         let discovery_metrics = DiscoveryMetrics::new(&mut registry);
         let discovery =

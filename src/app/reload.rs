@@ -65,7 +65,15 @@ impl ReloadMetrics {
 /// When the file is refused.
 pub fn load(settings: &Settings, addresses: &[SocketAddr]) -> Result<Config, ReloadError> {
     if let Some(path) = &settings.config_file {
-        return Ok(config::load(path, &LoadOptions { expand_env: settings.expand_env })?);
+        return Ok(config::load(
+            path,
+            &LoadOptions {
+                expand_env: settings.expand_env,
+                // Only few texts say when counting began.
+                protobuf_first: settings.created_zeros,
+                extra_scrape_metrics: settings.extra_scrape_metrics,
+            },
+        )?);
     }
     let port = addresses.first().map_or(9090, SocketAddr::port);
     let prefix = settings.site.route_prefix();

@@ -72,6 +72,10 @@ pub struct Settings {
     pub lookback: Duration,
     /// Parts of PromQL that are off by default.
     pub features: Features,
+    /// Where a target says when counting began, a zero is stored at that time.
+    pub created_zeros: bool,
+    /// The default of the key `extra_scrape_metrics`.
+    pub extra_scrape_metrics: bool,
     /// Flags and values as the status page shows them.
     pub flags: BTreeMap<String, String>,
 }

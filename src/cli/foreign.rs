@@ -219,9 +219,7 @@ pub(super) fn feature(name: &str) -> Feature {
         | "new-service-discovery-manager"
         | "use-uncached-io"
         | "xor2-encoding" => Feature::Meaningless,
-        "created-timestamp-zero-ingestion"
-        | "extra-scrape-metrics"
-        | "old-ui"
+        "old-ui"
         | "otlp-deltatocumulative"
         | "otlp-native-delta-ingestion"
         | "search-api"

@@ -167,7 +167,8 @@ pub(super) struct ServeArgs {
           value_parser = parse_duration)]
     resend_delay: Duration,
     /// Comma-separated features to enable: promql-experimental-functions,
-    /// promql-binop-fill-modifiers, promql-extended-range-selectors, promql-delayed-name-removal, type-and-unit-labels.
+    /// promql-binop-fill-modifiers, promql-extended-range-selectors, promql-delayed-name-removal, type-and-unit-labels,
+    /// created-timestamp-zero-ingestion, extra-scrape-metrics.
     #[arg(long = "enable-feature", value_name = "FEATURES", value_delimiter = ',')]
     features: Vec<String>,
     /// Only log messages at this level or above.
@@ -271,10 +272,13 @@ pub(super) fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Sett
     let default = PathBuf::from(DEFAULT_CONFIG);
     let config_file = args.config_file.or_else(|| default.exists().then_some(default));
     let (mut features, mut auto_reload) = (Features::default(), args.auto_reload);
+    let (mut created_zeros, mut extra_scrape_metrics) = (false, false);
     for feature in &args.features {
         match feature.as_str() {
             name if features.enable(name) => {}
             "auto-reload-config" => auto_reload = true,
+            "created-timestamp-zero-ingestion" => created_zeros = true,
+            "extra-scrape-metrics" => extra_scrape_metrics = true,
             name => match foreign::feature(name) {
                 Feature::Always => {}
                 Feature::Meaningless => {
@@ -329,6 +333,8 @@ pub(super) fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Sett
         query_cache_size: args.query_cache_size,
         lookback: args.lookback,
         features,
+        created_zeros,
+        extra_scrape_metrics,
         flags,
     }
 }

@@ -1,11 +1,12 @@
 //! Bytes to numbers and back, bounds-checked; no knowledge of metrics.
 //!
 //! Read `reader` and `writer` first; `bits` serves chunk encodings, `frame` wraps log records and stored values,
-//! `envelope` wraps small control records (catalog, block meta).
+//! `envelope` wraps small control records (catalog, block meta), `protobuf` reads and writes the fields of messages.
 
 pub mod bits;
 pub mod envelope;
 pub mod frame;
+pub mod protobuf;
 pub mod reader;
 pub mod writer;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::loader::Loader;
 use super::section::Section;
 use super::{DiscoveryConfig, HttpConfig, Scheme};
+use crate::model::name::NameScheme;
 use crate::relabel::Rule;
 
 /// The `alerting` section.
@@ -51,15 +52,15 @@ impl Default for AlertmanagerConfig {
 }
 
 impl<'a> Loader<'a> {
-    pub(super) fn alerting(&self, raw: &Section<'a>) -> AlertingConfig {
+    pub(super) fn alerting(&self, raw: &Section<'a>, names: NameScheme) -> AlertingConfig {
         let managers = raw.sections("alertmanagers");
         AlertingConfig {
-            alert_relabel_configs: self.rules(raw, "alert_relabel_configs"),
-            alertmanagers: managers.iter().map(|raw| Arc::new(self.alertmanager(raw))).collect(),
+            alert_relabel_configs: self.rules(raw, "alert_relabel_configs", names),
+            alertmanagers: managers.iter().map(|raw| Arc::new(self.alertmanager(raw, names))).collect(),
         }
     }
 
-    fn alertmanager(&self, raw: &Section<'a>) -> AlertmanagerConfig {
+    fn alertmanager(&self, raw: &Section<'a>, names: NameScheme) -> AlertmanagerConfig {
         let complain = |key: &str, reason: String| {
             raw.get(key).inspect(|item| self.notes.value(item.line, &item.path, reason));
         };
@@ -70,7 +71,7 @@ impl<'a> Loader<'a> {
         if let Some(version) = raw.text("api_version").filter(|v| !matches!(v.as_str(), "" | "v2")) {
             complain("api_version", format!("must be v2, not {version:?}"));
         }
-        let relabel_configs = self.rules(raw, "relabel_configs");
+        let relabel_configs = self.rules(raw, "relabel_configs", names);
         AlertmanagerConfig {
             scheme: self.scheme(raw),
             path_prefix: raw.text("path_prefix").unwrap_or_default(),
@@ -78,7 +79,7 @@ impl<'a> Loader<'a> {
             http: self.http(raw),
             discovery: self.discovery(raw, relabel_configs.is_empty()),
             relabel_configs,
-            alert_relabel_configs: self.rules(raw, "alert_relabel_configs"),
+            alert_relabel_configs: self.rules(raw, "alert_relabel_configs", names),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::{FormatConfig, ScrapeProtocol};
 use crate::model::Labels;
 
 /// Upper bounds on what a job may bring in; 0 means none.
@@ -23,42 +24,6 @@ pub struct Limits {
     pub keep_dropped_targets: u64,
 }
 
-/// A format a target can be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ScrapeProtocol {
-    /// OpenMetrics text 1.0.0.
-    OpenMetrics1_0_0,
-    /// OpenMetrics text 0.0.1.
-    OpenMetrics0_0_1,
-    /// Classic text 1.0.0.
-    Text1_0_0,
-    /// Classic text 0.0.4.
-    Text0_0_4,
-}
-
-const PROTOCOLS: [(&str, ScrapeProtocol); 4] = [
-    ("OpenMetricsText1.0.0", ScrapeProtocol::OpenMetrics1_0_0),
-    ("OpenMetricsText0.0.1", ScrapeProtocol::OpenMetrics0_0_1),
-    ("PrometheusText1.0.0", ScrapeProtocol::Text1_0_0),
-    ("PrometheusText0.0.4", ScrapeProtocol::Text0_0_4),
-];
-
-impl ScrapeProtocol {
-    /// The order of preference where nothing is configured.
-    pub const DEFAULT_ORDER: [Self; 4] =
-        [Self::OpenMetrics1_0_0, Self::OpenMetrics0_0_1, Self::Text1_0_0, Self::Text0_0_4];
-
-    /// The protocol called `text`; the case of letters counts.
-    pub fn from_name(text: &str) -> Option<Self> {
-        PROTOCOLS.iter().find(|(name, _)| *name == text).map(|(_, protocol)| *protocol)
-    }
-
-    /// The name it has in a configuration file.
-    pub fn name(self) -> &'static str {
-        PROTOCOLS.iter().find(|(_, protocol)| *protocol == self).map_or("", |(name, _)| name)
-    }
-}
-
 /// The `global` section.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GlobalConfig {
@@ -72,6 +37,8 @@ pub struct GlobalConfig {
     pub rule_query_offset: Duration,
     /// Formats asked for, most wanted first; `None` leaves it to the jobs.
     pub scrape_protocols: Option<Vec<ScrapeProtocol>>,
+    /// How jobs read what targets expose that do not say.
+    pub formats: FormatConfig,
     /// Labels that name this server to others.
     pub external_labels: Labels,
     /// Limits of jobs that set none.
@@ -86,6 +53,7 @@ impl Default for GlobalConfig {
             evaluation_interval: Duration::from_secs(60),
             rule_query_offset: Duration::ZERO,
             scrape_protocols: None,
+            formats: FormatConfig::default(),
             external_labels: Labels::empty(),
             limits: Limits::default(),
         }
@@ -93,6 +61,15 @@ impl Default for GlobalConfig {
 }
 
 impl GlobalConfig {
+    /// The protocols of a job that names none.
+    pub(super) fn protocols(&self, formats: FormatConfig) -> Vec<ScrapeProtocol> {
+        match &self.scrape_protocols {
+            Some(protocols) => protocols.clone(),
+            None if formats.scrape_native_histograms => ScrapeProtocol::PROTOBUF_FIRST.to_vec(),
+            None => ScrapeProtocol::DEFAULT_ORDER.to_vec(),
+        }
+    }
+
     pub(super) fn with_timeout_within_interval(mut self) -> Self {
         self.scrape_timeout = self.scrape_timeout.min(self.scrape_interval);
         self

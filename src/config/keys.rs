@@ -4,7 +4,7 @@
 
 use super::client_keys::{CLIENT, HTTP_CONFIG, PROXY};
 use super::key::Below::{List, Section, Value};
-use super::key::{Keys, NONE};
+use super::key::{Below, Keys, NONE};
 use super::mechanism_keys::{DISCOVERY, OTHERS};
 
 pub(super) static FILE: Keys = Keys {
@@ -115,7 +115,7 @@ static ALERTMANAGER: Keys = Keys {
     ],
     shared: &[CLIENT, PROXY, DISCOVERY],
     unsupported: &[&["sigv4"], OTHERS],
-    harmless: HARMLESS,
+    ..NONE
 };
 
 /// As `alertmanager.yml`, and one key of our own.
@@ -360,30 +360,19 @@ static GLOBAL: Keys = Keys {
         ("target_limit", Value),
         ("keep_dropped_targets", Value),
     ],
-    unsupported: &[&[
-        "query_log_file",
-        "scrape_failure_log_file",
-        "metric_name_validation_scheme",
-        "metric_name_escaping_scheme",
-        "scrape_native_histograms",
-        "convert_classic_histograms_to_nhcb",
-        "always_scrape_classic_histograms",
-        "extra_scrape_metrics",
-    ]],
-    harmless: HARMLESS,
+    shared: &[FORMATS],
+    unsupported: &[&["query_log_file", "scrape_failure_log_file"]],
     ..NONE
 };
 
-const HARMLESS: &[(&str, &str)] = &[
-    ("rule_query_offset", "0s"),
-    ("metric_name_validation_scheme", "utf8"),
-    ("metric_name_escaping_scheme", "allow-utf-8"),
-    ("scrape_native_histograms", "false"),
-    ("convert_classic_histograms_to_nhcb", "false"),
-    ("always_scrape_classic_histograms", "false"),
-    ("extra_scrape_metrics", "false"),
-    ("native_histogram_bucket_limit", "0"),
-    ("native_histogram_min_bucket_factor", "0"),
+/// How what targets expose is read.
+const FORMATS: &[(&str, Below)] = &[
+    ("metric_name_validation_scheme", Value),
+    ("metric_name_escaping_scheme", Value),
+    ("scrape_native_histograms", Value),
+    ("convert_classic_histograms_to_nhcb", Value),
+    ("always_scrape_classic_histograms", Value),
+    ("extra_scrape_metrics", Value),
 ];
 
 static SCRAPE: Keys = Keys {
@@ -407,25 +396,14 @@ static SCRAPE: Keys = Keys {
         ("label_value_length_limit", Value),
         ("target_limit", Value),
         ("keep_dropped_targets", Value),
+        ("native_histogram_bucket_limit", Value),
+        ("native_histogram_min_bucket_factor", Value),
         ("relabel_configs", List(&RELABEL)),
         ("metric_relabel_configs", List(&RELABEL)),
     ],
-    unsupported: &[
-        &[
-            "scrape_native_histograms",
-            "always_scrape_classic_histograms",
-            "convert_classic_histograms_to_nhcb",
-            "extra_scrape_metrics",
-            "scrape_failure_log_file",
-            "native_histogram_bucket_limit",
-            "native_histogram_min_bucket_factor",
-            "metric_name_validation_scheme",
-            "metric_name_escaping_scheme",
-        ],
-        OTHERS,
-    ],
-    shared: &[CLIENT, PROXY, DISCOVERY],
-    harmless: HARMLESS,
+    unsupported: &[&["scrape_failure_log_file"], OTHERS],
+    shared: &[FORMATS, CLIENT, PROXY, DISCOVERY],
+    ..NONE
 };
 
 static RELABEL: Keys = Keys {

@@ -12,15 +12,23 @@ use super::key::{self, Keys, Path};
 use super::keys;
 use super::loader::{Loader, non_zero};
 use super::section::{Item, Notes, Section};
-use super::tree::{self, Value};
-use super::{Config, Error, GlobalConfig, Limits, ScrapeConfig, ScrapeProtocol, StorageConfig, environment};
+use super::tree;
+use super::{
+    Config, Error, FormatConfig, GlobalConfig, Limits, ScrapeConfig, ScrapeProtocol, StorageConfig,
+    environment,
+};
 use crate::model::Labels;
+use crate::model::name::NameScheme;
 
 /// How a file is read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LoadOptions {
     /// Replace `${NAME}` from the environment before the YAML is read. Off, it stays as it stands.
     pub expand_env: bool,
+    /// Targets are asked for protobuf first where the file names no protocols.
+    pub protobuf_first: bool,
+    /// The default of `extra_scrape_metrics`.
+    pub extra_scrape_metrics: bool,
 }
 
 /// Reads and validates the file at `path`.
@@ -75,9 +83,7 @@ fn parse_jobs(
 /// # Errors
 /// When anything in it is refused; all that is wrong is told.
 pub fn parse(text: &str, file_name: &str, options: &LoadOptions) -> Result<Config, Error> {
-    // The method itself is not general enough in its lifetimes.
-    #[expect(clippy::redundant_closure_for_method_calls, reason = "see above")]
-    parse_as(text, file_name, *options, &keys::FILE, |loader, file| loader.config(file))
+    parse_as(text, file_name, *options, &keys::FILE, |loader, file| loader.config(file, *options))
 }
 
 /// Reads a file with the keys `keys`; an empty one gives the default.
@@ -119,8 +125,16 @@ pub(super) fn print(file: &impl Serialize) -> String {
 }
 
 impl<'a> Loader<'a> {
-    fn config(&self, file: &Section<'a>) -> Config {
-        let global = file.section("global").map(|raw| self.global(&raw)).unwrap_or_default();
+    fn config(&self, file: &Section<'a>, options: LoadOptions) -> Config {
+        let formats =
+            FormatConfig { extra_scrape_metrics: options.extra_scrape_metrics, ..FormatConfig::default() };
+        let mut global = match file.section("global") {
+            Some(raw) => self.global(&raw, formats),
+            None => GlobalConfig { formats, ..GlobalConfig::default() },
+        };
+        if options.protobuf_first {
+            global.scrape_protocols.get_or_insert_with(|| ScrapeProtocol::PROTOBUF_FIRST.to_vec());
+        }
         let scrape_configs = self.jobs(file, &global).into_iter().map(|(job, _)| job).collect();
         let storage = file.section("storage").map(|raw| self.storage(&raw));
         if let Some(runtime) = file.section("runtime")
@@ -128,7 +142,8 @@ impl<'a> Loader<'a> {
         {
             tracing::info!("runtime.gogc has no effect: there is no Go runtime");
         }
-        let alerting = file.section("alerting").map(|raw| self.alerting(&raw)).unwrap_or_default();
+        let alerting =
+            file.section("alerting").map(|raw| self.alerting(&raw, global.formats.names)).unwrap_or_default();
         let notifications =
             file.section("notifications").and_then(|raw| self.notifications(&raw)).map(Arc::new);
         let patterns = |key| {
@@ -213,11 +228,17 @@ impl<'a> Loader<'a> {
         (interval, timeout.unwrap_or(global.scrape_timeout.min(interval)))
     }
 
-    fn global(&self, raw: &Section<'a>) -> GlobalConfig {
+    fn global(&self, raw: &Section<'a>, formats: FormatConfig) -> GlobalConfig {
         let default = GlobalConfig::default();
         let refused = "global scrape timeout greater than scrape interval";
         let (scrape_interval, scrape_timeout) = self.times(raw, &default, refused);
         let labels = self.labels(raw, "external_labels");
+        let formats = self.global_formats(raw, formats);
+        for (name, item) in raw.entries("external_labels") {
+            if formats.names == NameScheme::Legacy && !formats.names.is_label_name(name) {
+                self.notes.value(item.line, &item.path, format!("{name:?} is not a valid label name"));
+            }
+        }
         let expanded = labels.iter().map(|(name, value)| {
             let missing = |variable: &str| {
                 tracing::warn!(label = name, variable, "empty environment variable in external_labels");
@@ -232,6 +253,7 @@ impl<'a> Loader<'a> {
                 .unwrap_or(default.evaluation_interval),
             rule_query_offset: raw.duration("rule_query_offset").unwrap_or_default(),
             scrape_protocols: self.protocols(raw),
+            formats,
             external_labels: Labels::from_pairs(expanded.filter(|(_, value)| !value.is_empty())),
             limits: Self::limits(raw),
         }
@@ -245,9 +267,10 @@ impl<'a> Loader<'a> {
             self.notes.value(line, &key::with_key(&raw.path, "job_name"), "job_name is empty");
         }
         let base = ScrapeConfig::new(&job_name, global);
+        let formats = self.job_formats(raw, global.formats);
         let refused = format!("scrape timeout greater than scrape interval for job {job_name:?}");
         let (scrape_interval, scrape_timeout) = self.times(raw, global, &refused);
-        let relabel_configs = self.rules(raw, "relabel_configs");
+        let relabel_configs = self.rules(raw, "relabel_configs", formats.names);
         let (own, of) = (Self::limits(raw), &global.limits);
         let or_global = |limit: u64, global: u64| if limit > 0 { limit } else { global };
         let fallback = raw.get("fallback_scrape_protocol");
@@ -256,7 +279,7 @@ impl<'a> Loader<'a> {
         let job = ScrapeConfig {
             scrape_interval,
             scrape_timeout,
-            scrape_protocols: self.protocols(raw).unwrap_or(base.scrape_protocols),
+            scrape_protocols: self.protocols(raw).unwrap_or_else(|| global.protocols(formats)),
             fallback_scrape_protocol: fallback
                 .filter(|(name, _)| !name.is_empty())
                 .and_then(|(name, item)| self.protocol(&name, &item)),
@@ -279,46 +302,16 @@ impl<'a> Loader<'a> {
                 target_limit: or_global(own.target_limit, of.target_limit),
                 keep_dropped_targets: or_global(own.keep_dropped_targets, of.keep_dropped_targets),
             },
+            formats,
+            native_histogram_bucket_limit: raw.whole("native_histogram_bucket_limit"),
+            native_histogram_min_bucket_factor: self.bucket_factor(raw),
             http: self.http(raw),
             discovery: self.discovery(raw, relabel_configs.is_empty()),
             relabel_configs,
-            metric_relabel_configs: self.rules(raw, "metric_relabel_configs"),
+            metric_relabel_configs: self.rules(raw, "metric_relabel_configs", formats.names),
             job_name,
         };
         (!job.job_name.is_empty()).then_some(job)
-    }
-
-    fn protocol(&self, name: &str, item: &Item<'a>) -> Option<ScrapeProtocol> {
-        if name == "PrometheusProto" {
-            self.notes.unsupported(item.line, &item.path, name);
-            return None;
-        }
-        let protocol = ScrapeProtocol::from_name(name);
-        if protocol.is_none() {
-            let known = ScrapeProtocol::DEFAULT_ORDER.map(ScrapeProtocol::name).join(", ");
-            let reason = format!("unknown scrape protocol {name:?}, supported: {known}");
-            self.notes.value(item.line, &item.path, reason);
-        }
-        protocol
-    }
-
-    fn protocols(&self, raw: &Section<'a>) -> Option<Vec<ScrapeProtocol>> {
-        let item = raw.get("scrape_protocols").filter(|item| !item.node.is_null())?;
-        let names = raw.texts("scrape_protocols")?;
-        if matches!(&item.node.value, Value::List(items) if items.is_empty()) {
-            self.notes.value(item.line, &item.path, "must name at least one protocol");
-        }
-        let mut out = Vec::new();
-        for (name, item) in names {
-            let Some(protocol) = self.protocol(&name, &item) else { continue };
-            if out.contains(&protocol) {
-                let reason = format!("scrape protocol {name:?} is named twice");
-                self.notes.value(item.line, &item.path, reason);
-                continue;
-            }
-            out.push(protocol);
-        }
-        Some(out)
     }
 }
 

@@ -7,6 +7,7 @@ use super::Scheme;
 use super::key;
 use super::section::{Item, Notes, Section};
 use crate::model::Labels;
+use crate::model::name::NameScheme;
 use crate::relabel::{Action, Rule, RuleSpec};
 
 /// Turns sections into values. What is wrong is noted, and the default stands for it.
@@ -71,11 +72,11 @@ impl<'a> Loader<'a> {
         Labels::from_pairs(out)
     }
 
-    pub(super) fn rules(&self, raw: &Section<'a>, key: &str) -> Vec<Rule> {
-        raw.sections(key).iter().filter_map(|raw| self.rule(raw)).collect()
+    pub(super) fn rules(&self, raw: &Section<'a>, key: &str, names: NameScheme) -> Vec<Rule> {
+        raw.sections(key).iter().filter_map(|raw| self.rule(raw, names)).collect()
     }
 
-    fn rule(&self, raw: &Section<'a>) -> Option<Rule> {
+    fn rule(&self, raw: &Section<'a>, names: NameScheme) -> Option<Rule> {
         let default = RuleSpec::default();
         let action = match raw.text("action") {
             None => Some(Action::Replace),
@@ -105,6 +106,7 @@ impl<'a> Loader<'a> {
             target_label: raw.text("target_label").unwrap_or_default(),
             replacement: raw.text("replacement").unwrap_or(default.replacement),
             action: action?,
+            names,
         };
         Rule::new(spec)
             .map_err(|error| {

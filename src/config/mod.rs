@@ -1,6 +1,6 @@
 //! Configuration: YAML text in, one validated, compiled, immutable [`Config`] out.
 //!
-//! Read `global`, `scrape`, `http`, `discovery`, `alerting` and `notifications` (the typed sections), then `load` (text to typed: environment,
+//! Read `global`, `scrape`, `formats`, `http`, `discovery`, `alerting` and `notifications` (the typed sections), then `load` (text to typed: environment,
 //! keys, decoding, validation) with `loader` (what several sections are made of), `key`, `keys`, `client_keys` and `mechanism_keys` (which keys exist and which of them are not supported), `tree` (YAML as a tree with
 //! lines), `section` (values of it, read key by key), `raw` (the file as it is printed). Nothing here opens a socket or
 //! keeps a file open.
@@ -11,6 +11,8 @@ pub mod discovery;
 mod environment;
 pub mod error;
 mod files;
+pub mod formats;
+mod formats_loader;
 pub mod global;
 pub mod http;
 mod http_load;
@@ -41,7 +43,8 @@ pub use discovery::{
 };
 pub use error::{Error, RuleError};
 pub use files::{files_and_faults, matching_files};
-pub use global::{GlobalConfig, Limits, ScrapeProtocol};
+pub use formats::{FormatConfig, NameEscaping, ScrapeProtocol};
+pub use global::{GlobalConfig, Limits};
 pub use http::{
     Auth, HeaderConfig, HttpConfig, OAuth2Config, ProxyConfig, Scheme, Secret, Source, TlsConfig, TlsVersion,
 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{DiscoveryConfig, GlobalConfig, HttpConfig, Limits, Scheme, ScrapeProtocol};
+use super::{DiscoveryConfig, FormatConfig, GlobalConfig, HttpConfig, Limits, Scheme, ScrapeProtocol};
 use crate::relabel::Rule;
 
 /// A job: where its targets come from, and how they are scraped.
@@ -36,6 +36,12 @@ pub struct ScrapeConfig {
     pub enable_compression: bool,
     /// Limits, those of `global` filled in.
     pub limits: Limits,
+    /// How what targets expose is read, what `global` says filled in.
+    pub formats: FormatConfig,
+    /// Buckets of a native histogram at most; 0 is no limit.
+    pub native_histogram_bucket_limit: u64,
+    /// The least factor between the bounds of two buckets; 0 is none.
+    pub native_histogram_min_bucket_factor: f64,
     /// The client.
     pub http: HttpConfig,
     /// Where its targets come from.
@@ -53,10 +59,7 @@ impl ScrapeConfig {
             job_name: job_name.to_owned(),
             scrape_interval: global.scrape_interval,
             scrape_timeout: global.scrape_timeout.min(global.scrape_interval),
-            scrape_protocols: global
-                .scrape_protocols
-                .clone()
-                .unwrap_or_else(|| ScrapeProtocol::DEFAULT_ORDER.to_vec()),
+            scrape_protocols: global.protocols(global.formats),
             fallback_scrape_protocol: None,
             metrics_path: "/metrics".to_owned(),
             scheme: Scheme::Http,
@@ -66,6 +69,9 @@ impl ScrapeConfig {
             track_timestamps_staleness: false,
             enable_compression: true,
             limits: global.limits,
+            formats: global.formats,
+            native_histogram_bucket_limit: 0,
+            native_histogram_min_bucket_factor: 0.0,
             http: HttpConfig::default(),
             discovery: DiscoveryConfig::default(),
             relabel_configs: Vec::new(),

@@ -316,7 +316,9 @@ scrape_configs:
 fn a_reference_to_the_environment_stays_unless_asked_for() {
     let text = "scrape_configs:\n- job_name: a\n  static_configs: [{targets: ['${EMBERKEEP_TEST_UNSET}']}]\n";
     assert_eq!(parsed(text).scrape_configs[0].discovery.fixed[0].targets, ["${EMBERKEEP_TEST_UNSET}"]);
-    let error = parse(text, "f.yml", &LoadOptions { expand_env: true }).expect_err("unset").to_string();
+    let error = parse(text, "f.yml", &LoadOptions { expand_env: true, ..LoadOptions::default() })
+        .expect_err("unset")
+        .to_string();
     assert_eq!(error, "f.yml:3: environment variable \"EMBERKEEP_TEST_UNSET\" is not set");
 }
 

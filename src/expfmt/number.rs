@@ -18,7 +18,12 @@ pub(super) fn millis(text: &[u8]) -> Option<i64> {
 
 /// A timestamp of OpenMetrics: seconds with a fraction.
 pub(super) fn seconds_as_millis(text: &[u8]) -> Option<i64> {
-    let millis = value(text)? * 1000.0;
+    to_millis(value(text)?)
+}
+
+/// Seconds to milliseconds; `None` where that is no time.
+pub(super) fn to_millis(seconds: f64) -> Option<i64> {
+    let millis = seconds * 1000.0;
     if !millis.is_finite() || millis.abs() >= 9.2e18 {
         return None;
     }
@@ -31,8 +36,13 @@ pub(super) fn seconds_as_millis(text: &[u8]) -> Option<i64> {
 
 /// A number as label value in the form all targets agree on: `1` becomes `1.0`. `None` where nothing changes.
 pub(super) fn canonical_label(text: &str) -> Option<String> {
-    let number = value(text.as_bytes())?;
-    let canonical = if number.is_nan() {
+    let canonical = canonical_float(value(text.as_bytes())?);
+    (canonical != text).then_some(canonical)
+}
+
+/// The same of a number.
+pub(super) fn canonical_float(number: f64) -> String {
+    if number.is_nan() {
         "NaN".to_owned()
     } else if number.is_infinite() {
         if number > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() }
@@ -46,8 +56,7 @@ pub(super) fn canonical_label(text: &str) -> Option<String> {
             let plain = format!("{number}");
             if plain.contains('.') { plain } else { plain + ".0" }
         }
-    };
-    (canonical != text).then_some(canonical)
+    }
 }
 
 /// `1e+21`, with two digits of exponent at least.

@@ -129,6 +129,21 @@ impl<'a> Parser<'a> {
         self.exemplar
     }
 
+    /// The family that the last line of metadata was about; a quoted name as it stands, escapes included.
+    pub(super) fn family(&self) -> &'a [u8] {
+        self.family
+    }
+
+    /// Where in the body the line begins that was read last.
+    pub(super) fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Where in the body the first line begins that was not read yet.
+    pub(super) fn offset(&self) -> usize {
+        self.body.len() - self.rest.len()
+    }
+
     /// Number of the line that was read last, from 1. Counts all lines before it.
     pub fn line(&self) -> usize {
         memchr_iter(b'\n', self.body.get(..self.start).unwrap_or_default()).count() + 1
@@ -416,6 +431,12 @@ fn closing_quote(text: &[u8]) -> Option<usize> {
         }
         at += 2;
     }
+}
+
+/// The quoted text that `text` begins with, as it stands; empty if it does not.
+pub(super) fn quoted_start(text: &[u8]) -> &[u8] {
+    let quoted = trim_start(text).strip_prefix(b"\"").unwrap_or_default();
+    closing_quote(quoted).and_then(|end| quoted.get(..end)).unwrap_or_default()
 }
 
 fn is_name_byte(byte: u8) -> bool {

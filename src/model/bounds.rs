@@ -70,10 +70,12 @@ pub(crate) fn check_label_count(count: usize) -> Result<(), OverBound> {
 /// # Errors
 /// Saying how large it is.
 pub fn check_histogram(histogram: &Histogram) -> Result<(), OverBound> {
-    match histogram.cells() {
-        cells if cells > MAX_HISTOGRAM_CELLS => Err(OverBound::Histogram { cells }),
-        _ => Ok(()),
-    }
+    check_cells(histogram.cells())
+}
+
+/// Whether a histogram may be made of so many numbers.
+pub(crate) fn check_cells(cells: usize) -> Result<(), OverBound> {
+    if cells > MAX_HISTOGRAM_CELLS { Err(OverBound::Histogram { cells }) } else { Ok(()) }
 }
 
 #[cfg(test)]

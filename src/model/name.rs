@@ -17,6 +17,47 @@ pub fn is_plain_label_name(name: &str) -> bool {
     is_plain_metric_name(name) && !name.contains(':')
 }
 
+/// Which names of metrics and labels are valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NameScheme {
+    /// Any text.
+    #[default]
+    Utf8,
+    /// Those that need no quotes.
+    Legacy,
+}
+
+impl NameScheme {
+    /// The scheme called `text`.
+    pub fn from_name(text: &str) -> Option<Self> {
+        [Self::Utf8, Self::Legacy].into_iter().find(|scheme| scheme.name() == text)
+    }
+
+    /// The name it has in a configuration file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Utf8 => "utf8",
+            Self::Legacy => "legacy",
+        }
+    }
+
+    /// Whether `name` can be the name of a label.
+    pub fn is_label_name(self, name: &str) -> bool {
+        match self {
+            Self::Utf8 => !name.is_empty(),
+            Self::Legacy => is_plain_label_name(name),
+        }
+    }
+
+    /// Whether `name` can be the name of a metric.
+    pub fn is_metric_name(self, name: &str) -> bool {
+        match self {
+            Self::Utf8 => !name.is_empty(),
+            Self::Legacy => is_plain_metric_name(name),
+        }
+    }
+}
+
 /// Prints text in double quotes with the escapes of Go's `strconv.Quote`.
 #[derive(Debug, Clone, Copy)]
 pub struct Quoted<'a>(pub &'a str);

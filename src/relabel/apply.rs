@@ -111,8 +111,7 @@ fn replace(rule: &Rule, labels: &mut LabelsBuf) {
     let mut value = String::new();
     captures.expand(&spec.target_label, &mut name);
     captures.expand(&spec.replacement, &mut value);
-    // A name that comes out empty is no label name; anything else of valid UTF-8 is.
-    if !name.is_empty() {
+    if spec.names.is_label_name(&name) {
         labels.set(&name, &value);
     }
 }

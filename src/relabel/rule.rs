@@ -1,6 +1,7 @@
 //! `Rule`: one validated, compiled relabelling rule.
 
-use crate::model::{Anchored, RegexError, name};
+use crate::model::name::{self, NameScheme};
+use crate::model::{Anchored, RegexError};
 
 /// What a rule does with a label set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub struct RuleSpec {
     pub replacement: String,
     /// Default `replace`.
     pub action: Action,
+    /// Which label names are valid.
+    pub names: NameScheme,
 }
 
 impl Default for RuleSpec {
@@ -84,6 +87,7 @@ impl Default for RuleSpec {
             target_label: String::new(),
             replacement: "$1".to_owned(),
             action: Action::Replace,
+            names: NameScheme::Utf8,
         }
     }
 }
@@ -168,6 +172,17 @@ impl Rule {
         {
             return Err(RuleError::BadName(spec.replacement, name));
         }
+        if spec.names == NameScheme::Legacy {
+            let valid = match spec.action {
+                LabelMap => is_plain_template(&spec.replacement),
+                Replace if target_is_template => is_plain_template(&spec.target_label),
+                _ => !needs_target || name::is_plain_label_name(&spec.target_label),
+            };
+            if !valid {
+                let text = if spec.action == LabelMap { spec.replacement } else { spec.target_label };
+                return Err(RuleError::BadName(text, name));
+            }
+        }
         let extra = |differs: bool, key: &'static str| {
             if differs { Err(RuleError::ExtraField(name, key)) } else { Ok(()) }
         };
@@ -204,9 +219,69 @@ impl Rule {
     }
 }
 
+/// Whether `text` can become a plain label name once what `$` stands for is put in.
+fn is_plain_template(text: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let tail = rest.strip_prefix('$').unwrap_or(rest);
+        let (inside, end) = if first == '$'
+            && let Some(braced) = tail.strip_prefix('{')
+        {
+            (braced, Some('}'))
+        } else {
+            (tail, None)
+        };
+        let behind = inside.trim_start_matches(is_word);
+        let is_digit = rest.len() == text.len() && first.is_ascii_digit();
+        if behind.len() == inside.len() || is_digit {
+            return false;
+        }
+        rest = match end {
+            None => behind,
+            Some(end) => match behind.strip_prefix(end) {
+                Some(behind) => behind,
+                None => return false,
+            },
+        };
+    }
+    !text.is_empty()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_plain_names_are_taken_where_others_are_not_valid() {
+        let check = |action, text: &str, expected| {
+            let spec = RuleSpec {
+                target_label: if action == Action::LabelMap { String::new() } else { text.to_owned() },
+                replacement: if action == Action::LabelMap { text } else { "$1" }.to_owned(),
+                action,
+                names: NameScheme::Legacy,
+                ..RuleSpec::default()
+            };
+            assert_eq!(Rule::new(spec).is_ok(), expected, "{text}");
+        };
+        for (text, expected) in [
+            ("a_1", true),
+            ("1a", false),
+            ("a.b", false),
+            ("${1}_b$c", true),
+            ("a$1", true),
+            ("a$", false),
+            ("${1", false),
+            ("${}", false),
+            ("1$1", false),
+            ("$1.b", false),
+        ] {
+            check(Action::Replace, text, expected);
+            check(Action::LabelMap, text, expected);
+        }
+        check(Action::Lowercase, "a.b", false);
+        check(Action::Lowercase, "a", true);
+    }
 
     #[test]
     fn refuses_missing_and_superfluous_fields() {

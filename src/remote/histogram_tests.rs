@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::codec::protobuf::{put_bytes, put_float, put_varint};
 use crate::codec::reader::zigzag;
-use crate::remote::wire::{put_bytes, put_float, put_varint};
 
 fn span(offset: i32, length: u64) -> Vec<u8> {
     let mut out = Vec::new();

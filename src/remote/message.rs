@@ -5,8 +5,8 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
-use super::wire::{self, Field, Result, each_field, field};
 use crate::codec::ByteReader;
+use crate::codec::protobuf::{self as wire, Field, Result, each_field, field};
 use crate::model::{Metadata, MetricType};
 
 /// The parts of one time series.

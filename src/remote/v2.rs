@@ -4,8 +4,8 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
-use super::wire::{Field, Result, each_field, push_varints, uint32};
 use crate::codec::CodecError;
+use crate::codec::protobuf::{Field, Result, each_field, push_varints, uint32};
 
 /// A request, its series not read yet.
 #[derive(Debug, Default)]
@@ -157,8 +157,8 @@ pub fn read_exemplar(bytes: &[u8]) -> Result<ExemplarParts> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::protobuf::{put_bytes, put_float, put_varint};
     use crate::remote::message;
-    use crate::remote::wire::{put_bytes, put_float, put_varint};
     use proptest::prelude::*;
 
     fn request() -> Vec<u8> {

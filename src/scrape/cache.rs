@@ -101,6 +101,11 @@ impl Cache {
         at
     }
 
+    /// Whether relabelling drops the entry at `at`.
+    pub(super) fn is_dropped(&self, at: usize) -> bool {
+        self.entries.get(at).is_some_and(|entry| matches!(entry.known, Known::Dropped))
+    }
+
     /// The entry at `at`, which [`Cache::find`] or [`Cache::insert`] returned.
     pub(super) fn entry(&mut self, at: usize) -> &mut Entry {
         &mut self.entries[at]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::status::FamilyMetadata;
-use crate::expfmt::{Entry, Format, unescape_help};
+use crate::expfmt::{Encoding, Entry, unescape_help};
 use crate::model::MetricType;
 
 /// Scrapes for which a family that vanished is remembered.
@@ -25,15 +25,15 @@ pub(super) struct Families {
     by_name: HashMap<Vec<u8>, Family>,
     scrape: u64,
     /// Of the last scrape, which decides on the escapes in help texts.
-    format: Option<Format>,
+    encoding: Option<Encoding>,
     changed: bool,
 }
 
 impl Families {
-    /// Begins a scrape of a body in `format`.
-    pub(super) fn begin(&mut self, format: Format) {
+    /// Begins a scrape of a body in `encoding`.
+    pub(super) fn begin(&mut self, encoding: Encoding) {
         self.scrape += 1;
-        self.changed |= self.format.replace(format) != Some(format);
+        self.changed |= self.encoding.replace(encoding) != Some(encoding);
     }
 
     /// Takes note of a line that is no sample.
@@ -86,14 +86,17 @@ impl Families {
             return None;
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let format = self.format.unwrap_or(Format::Text);
         let mut all: Vec<_> = self
             .by_name
             .iter()
             .map(|(name, family)| FamilyMetadata {
                 name: text(name),
                 kind: family.kind,
-                help: unescape_help(&family.help, format),
+                help: match self.encoding {
+                    Some(Encoding::Text(format)) => unescape_help(&family.help, format),
+                    // Nothing is escaped there.
+                    Some(Encoding::Protobuf) | None => text(&family.help),
+                },
                 unit: text(&family.unit),
             })
             .collect();

@@ -7,8 +7,8 @@ use flate2::read::MultiGzDecoder;
 use futures_util::future::BoxFuture;
 
 use super::target::Target;
-use crate::config::{ScrapeConfig, ScrapeProtocol};
-use crate::expfmt::Format;
+use crate::config::{NameEscaping, ScrapeConfig, ScrapeProtocol};
+use crate::expfmt::{Encoding, Format};
 use crate::net::{HttpClient, HttpError, HttpMethod, HttpRequest};
 
 /// No body is larger than this, whatever the configuration says.
@@ -56,7 +56,7 @@ impl Fetch for HttpClient {
         body: &'a mut Vec<u8>,
     ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
         let headers = vec![
-            ("Accept", accept(&job.scrape_protocols)),
+            ("Accept", accept(&job.scrape_protocols, job.formats.escaping)),
             ("Accept-Encoding", if job.enable_compression { "gzip" } else { "identity" }.to_owned()),
             ("User-Agent", concat!("Emberkeep/", env!("CARGO_PKG_VERSION")).to_owned()),
             ("X-Prometheus-Scrape-Timeout-Seconds", target.timeout.as_secs_f64().to_string()),
@@ -90,19 +90,28 @@ fn limit_bytes(job: &ScrapeConfig) -> u64 {
 }
 
 /// The Accept header: falling weights in the order of preference.
-fn accept(protocols: &[ScrapeProtocol]) -> String {
+fn accept(protocols: &[ScrapeProtocol], escaping: NameEscaping) -> String {
     let mut out = String::new();
-    let mut weight = protocols.len() + 2;
+    // However many are asked for, the first one has the same weight.
+    let mut weight = ScrapeProtocol::PROTOBUF_FIRST.len() + 1;
     for protocol in protocols {
-        let media = match protocol {
-            ScrapeProtocol::OpenMetrics1_0_0 => {
-                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8"
-            }
-            ScrapeProtocol::OpenMetrics0_0_1 => "application/openmetrics-text;version=0.0.1",
-            ScrapeProtocol::Text1_0_0 => "text/plain;version=1.0.0;escaping=allow-utf-8",
-            ScrapeProtocol::Text0_0_4 => "text/plain;version=0.0.4",
+        // Only the newer texts can be told how to write names.
+        let (media, names) = match protocol {
+            ScrapeProtocol::Protobuf => (
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+                false,
+            ),
+            ScrapeProtocol::OpenMetrics1_0_0 => ("application/openmetrics-text;version=1.0.0", true),
+            ScrapeProtocol::OpenMetrics0_0_1 => ("application/openmetrics-text;version=0.0.1", false),
+            ScrapeProtocol::Text1_0_0 => ("text/plain;version=1.0.0", true),
+            ScrapeProtocol::Text0_0_4 => ("text/plain;version=0.0.4", false),
         };
-        let _ = write!(out, "{media};q=0.{weight},");
+        out.push_str(media);
+        if names {
+            out.push_str(";escaping=");
+            out.push_str(escaping.name());
+        }
+        let _ = write!(out, ";q=0.{weight},");
         weight -= 1;
     }
     let _ = write!(out, "*/*;q=0.{weight}");
@@ -115,7 +124,7 @@ pub(super) fn open<'a>(
     fetched: &Fetched,
     body: &'a [u8],
     inflated: &'a mut Vec<u8>,
-) -> Result<(&'a [u8], Format), FetchError> {
+) -> Result<(&'a [u8], Encoding), FetchError> {
     let limit = limit_bytes(job);
     let body = if fetched.gzip {
         inflated.clear();
@@ -129,21 +138,28 @@ pub(super) fn open<'a>(
         return Err(FetchError::TooLarge(limit));
     }
     // Nothing can be read in any format.
-    let format = if body.is_empty() { Format::Text } else { format(job, &fetched.content_type)? };
-    Ok((body, format))
+    let encoding =
+        if body.is_empty() { Encoding::Text(Format::Text) } else { encoding(job, &fetched.content_type)? };
+    Ok((body, encoding))
 }
 
-fn format(job: &ScrapeConfig, content_type: &str) -> Result<Format, FetchError> {
+fn encoding(job: &ScrapeConfig, content_type: &str) -> Result<Encoding, FetchError> {
     let media = content_type.split(';').next().unwrap_or("").trim();
     if media.eq_ignore_ascii_case("application/openmetrics-text") {
-        return Ok(Format::OpenMetrics);
+        return Ok(Encoding::Text(Format::OpenMetrics));
     }
     if media.eq_ignore_ascii_case("text/plain") {
-        return Ok(Format::Text);
+        return Ok(Encoding::Text(Format::Text));
+    }
+    if media.eq_ignore_ascii_case("application/vnd.google.protobuf") {
+        return Ok(Encoding::Protobuf);
     }
     match job.fallback_scrape_protocol {
-        Some(ScrapeProtocol::OpenMetrics0_0_1 | ScrapeProtocol::OpenMetrics1_0_0) => Ok(Format::OpenMetrics),
-        Some(ScrapeProtocol::Text0_0_4 | ScrapeProtocol::Text1_0_0) => Ok(Format::Text),
+        Some(ScrapeProtocol::Protobuf) => Ok(Encoding::Protobuf),
+        Some(ScrapeProtocol::OpenMetrics0_0_1 | ScrapeProtocol::OpenMetrics1_0_0) => {
+            Ok(Encoding::Text(Format::OpenMetrics))
+        }
+        Some(ScrapeProtocol::Text0_0_4 | ScrapeProtocol::Text1_0_0) => Ok(Encoding::Text(Format::Text)),
         None => Err(FetchError::ContentType(content_type.to_owned())),
     }
 }
@@ -157,25 +173,37 @@ mod tests {
     #[test]
     fn the_accept_header_is_the_one_targets_know() {
         assert_eq!(
-            accept(&ScrapeProtocol::DEFAULT_ORDER),
+            accept(&ScrapeProtocol::DEFAULT_ORDER, NameEscaping::AllowUtf8),
             "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
              application/openmetrics-text;version=0.0.1;q=0.5,\
              text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
         );
+        assert_eq!(
+            accept(&ScrapeProtocol::PROTOBUF_FIRST, NameEscaping::Underscores),
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,\
+             application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.5,\
+             application/openmetrics-text;version=0.0.1;q=0.4,\
+             text/plain;version=1.0.0;escaping=underscores;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+        );
+        let one = accept(&[ScrapeProtocol::Text0_0_4], NameEscaping::AllowUtf8);
+        assert_eq!(one, "text/plain;version=0.0.4;q=0.6,*/*;q=0.5");
     }
 
     #[test]
     fn the_format_follows_the_content_type() {
         let mut job = ScrapeConfig::new("j", &GlobalConfig::default());
-        let check = |job: &ScrapeConfig, text: &str, expected: Option<Format>| {
-            assert_eq!(format(job, text).ok(), expected, "{text}");
+        let check = |job: &ScrapeConfig, text: &str, expected: Option<Encoding>| {
+            assert_eq!(encoding(job, text).ok(), expected, "{text}");
         };
-        check(&job, "text/plain; version=0.0.4; charset=utf-8", Some(Format::Text));
-        check(&job, "application/openmetrics-text; version=1.0.0", Some(Format::OpenMetrics));
+        check(&job, "text/plain; version=0.0.4; charset=utf-8", Some(Encoding::Text(Format::Text)));
+        check(&job, "application/openmetrics-text; version=1.0.0", Some(Encoding::Text(Format::OpenMetrics)));
+        let protobuf =
+            "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+        check(&job, protobuf, Some(Encoding::Protobuf));
         check(&job, "", None);
         check(&job, "application/json", None);
         job.fallback_scrape_protocol = Some(ScrapeProtocol::Text0_0_4);
-        check(&job, "", Some(Format::Text));
+        check(&job, "", Some(Encoding::Text(Format::Text)));
     }
 
     #[test]

@@ -7,9 +7,11 @@ use tokio::sync::Semaphore;
 use super::super::ingest::tests::values;
 use super::super::metrics::ScrapeMetrics;
 use super::super::shared::ScrapeOptions;
+use super::super::summary::Failure;
+use super::super::target::Target;
 use super::*;
 use crate::config::{LoadOptions, parse};
-use crate::expfmt::Format;
+use crate::expfmt::{Encoding, Format};
 use crate::model::Labels;
 use crate::telemetry::Registry;
 use crate::tsdb::{Tsdb, TsdbOptions};
@@ -48,13 +50,19 @@ impl Bench {
         let config = parse(text, "f", &LoadOptions::default()).expect("valid");
         let labels = Labels::from_pairs([("instance", "h"), ("job", "j")]);
         let job = Arc::clone(&config.scrape_configs[0]);
-        let ingest = Ingest::new(job, labels, ScrapeOptions::default(), &self.shared.db);
+        let ingest = Ingest::new(
+            Arc::clone(&job),
+            &Target::plain(&job, labels),
+            ScrapeOptions::default(),
+            &self.shared.db,
+        );
         Loop { ingest: Arc::new(Mutex::new(ingest)), inbox: Arc::default() }
     }
 
     /// Has `of` scrape series `a`, or find its target down, at `seconds`.
     fn scrape(&self, of: &Loop, seconds: i64, up: bool) {
-        let body = if up { Ok((&b"a 1\n"[..], Format::Text)) } else { Err("down".to_owned()) };
+        let body =
+            if up { Ok((&b"a 1\n"[..], Encoding::Text(Format::Text))) } else { Err(Failure::new("down")) };
         let mut ingest = lock(&of.ingest);
         ingest.inherit(of.inbox.take());
         let Shared { db, metrics, .. } = &self.shared;

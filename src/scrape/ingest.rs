@@ -8,21 +8,28 @@ use std::time::Duration;
 
 use super::cache::{Cache, Known};
 use super::families::Families;
+use super::histograms::BucketLimits;
 use super::metrics::ScrapeMetrics;
 use super::report::Report;
+use super::series_labels::{merge, set_type_and_unit};
 use super::shared::ScrapeOptions;
 use super::status::{FamilyMetadata, Refused};
-use super::summary::Summary;
+use super::summary::{Failure, Summary};
+use super::target::Target;
 use crate::config::ScrapeConfig;
-use crate::expfmt::{
-    Entry, ExemplarText, Format, ParseError, Parser, Sample, SeriesError, parse_exposed, parse_labels,
-};
+use crate::expfmt::{Encoding, Read, ReadError, ReadOptions, Reader, SeriesError};
 use crate::model::bounds::{self, OverBound};
-use crate::model::{Exemplar, Labels, LabelsBuf, Metadata, MetricType, TYPE_LABEL, UNIT_LABEL, stale_nan};
+use crate::model::histogram::ResetHint;
+use crate::model::{
+    Exemplar, Histogram, Labels, LabelsBuf, METRIC_NAME, Metadata, sort_exemplars, stale_nan,
+};
 use crate::relabel;
 use crate::tsdb::chunk::open::TimelineId;
 use crate::tsdb::{CommitMode, CommitStats, DbAppender, SeriesRef, Tsdb};
 use crate::util::{brief, message};
+
+/// Exemplars that are taken of one native histogram at most.
+const MAX_EXEMPLARS: usize = 1000;
 
 /// A series that gets a stale marker when it vanishes.
 pub(super) type Live = SeriesRef;
@@ -48,13 +55,17 @@ impl Legacy {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IngestError {
     #[error(transparent)]
-    Parse(#[from] ParseError),
+    Read(#[from] ReadError),
     #[error("series line: {0}")]
     Series(#[from] SeriesError),
     #[error("metric name missing after relabelling")]
     NoName,
+    #[error("invalid metric name or label names: {0}")]
+    Names(String),
     #[error("sample limit of {0} exceeded")]
     SampleLimit(u64),
+    #[error("native histogram bucket limit of {0} exceeded")]
+    BucketLimit(u64),
     #[error("label limit exceeded: series {series} has {count} labels, the limit is {limit}")]
     Labels { series: String, count: usize, limit: u64 },
     #[error("length limit exceeded: {what} of label {label:?} has {length} bytes, the limit is {limit}")]
@@ -68,6 +79,8 @@ pub(super) struct Ingest {
     job: Arc<ScrapeConfig>,
     labels: Labels,
     options: ScrapeOptions,
+    read: ReadOptions,
+    buckets: BucketLimits,
     /// Made with the first scrape: making one may have to wait for the database.
     timeline: Option<TimelineId>,
     cache: Cache,
@@ -84,12 +97,27 @@ pub(super) struct Ingest {
 }
 
 impl Ingest {
-    pub(super) fn new(job: Arc<ScrapeConfig>, labels: Labels, options: ScrapeOptions, db: &Tsdb) -> Self {
+    pub(super) fn new(job: Arc<ScrapeConfig>, target: &Target, options: ScrapeOptions, db: &Tsdb) -> Self {
+        let report = Report::new(&job, target);
+        let read = ReadOptions { created: options.created_zeros, ..target.histograms };
+        Self::fresh(job, target.labels.clone(), options, read, report, db)
+    }
+
+    fn fresh(
+        job: Arc<ScrapeConfig>,
+        labels: Labels,
+        options: ScrapeOptions,
+        read: ReadOptions,
+        report: Report,
+        db: &Tsdb,
+    ) -> Self {
         Self {
-            report: Report::new(&labels),
+            report,
+            buckets: BucketLimits::of(&job),
             job,
             labels,
             options,
+            read,
             timeline: None,
             cache: Cache::default(),
             last_good: 0,
@@ -123,7 +151,8 @@ impl Ingest {
     /// Forgets everything but what is live, after a panic that may have left it half done.
     pub(super) fn begin_again(&mut self, db: &Tsdb) {
         let (legacy, last_ms) = (self.take_legacy(), self.last_ms);
-        *self = Self::new(Arc::clone(&self.job), self.labels.clone(), self.options, db);
+        let (job, labels, report) = (Arc::clone(&self.job), self.labels.clone(), self.report.clone());
+        *self = Self::fresh(job, labels, self.options, self.read, report, db);
         (self.inherited, self.last_ms) = (legacy, last_ms);
     }
 
@@ -133,7 +162,7 @@ impl Ingest {
         db: &Tsdb,
         metrics: &ScrapeMetrics,
         at_ms: i64,
-        body: Result<(&[u8], Format), String>,
+        body: Result<(&[u8], Encoding), Failure>,
         elapsed: impl Fn() -> Duration,
     ) -> Summary {
         let mut summary = Summary::default();
@@ -143,11 +172,18 @@ impl Ingest {
         let timeline = *self.timeline.get_or_insert_with(|| db.create_timeline());
         self.cache.begin();
         let mut appender = db.appender(Some(timeline));
-        let body = body.and_then(|body| {
+        summary.body_bytes = match &body {
+            Ok((bytes, _)) => bytes.len() as f64,
+            Err(failure) if failure.too_large => -1.0,
+            Err(_) => 0.0,
+        };
+        let body = body.map_err(|failure| failure.reason).and_then(|body| {
             let staged = self.body(&mut appender, at_ms, body, &mut summary);
             staged.map(|()| body).map_err(|error| {
-                if matches!(error, IngestError::SampleLimit(_)) {
-                    metrics.over_sample_limit.inc();
+                match error {
+                    IngestError::SampleLimit(_) => drop(metrics.over_sample_limit.inc()),
+                    IngestError::BucketLimit(_) => drop(metrics.over_bucket_limit.inc()),
+                    _ => {}
                 }
                 error.to_string()
             })
@@ -209,7 +245,7 @@ impl Ingest {
         db: &Tsdb,
         metrics: &ScrapeMetrics,
         at_ms: i64,
-        body: Option<(&[u8], Format)>,
+        body: Option<(&[u8], Encoding)>,
         summary: &mut Summary,
     ) {
         self.forget_removed(db);
@@ -274,95 +310,149 @@ impl Ingest {
         &mut self,
         appender: &mut DbAppender<'_>,
         at_ms: i64,
-        (body, format): (&[u8], Format),
+        (body, encoding): (&[u8], Encoding),
         Summary { counts, refused, .. }: &mut Summary,
     ) -> Result<(), IngestError> {
-        self.families.begin(format);
+        self.families.begin(encoding);
         if body.is_empty() {
             // In whatever format: there is nothing to be read, nor an end to be marked.
             return Ok(());
         }
-        let mut parser = Parser::new(body, format);
+        let mut reader = Reader::new(body, encoding, self.read);
         let limit = self.job.limits.sample_limit;
-        let mut limited = 0u64;
+        let (mut limited, mut over_buckets) = (0u64, false);
         let mut type_key = 0;
-        while let Some(entry) = parser.next_entry(self.cache.expected())? {
-            let Entry::Sample(sample) = entry else {
-                self.families.note(&entry);
-                if self.options.type_and_unit_labels {
-                    type_key = self.cache.type_key(parser.kind(), parser.unit());
+        while let Some(read) = reader.next(self.cache.expected())? {
+            let (value, timestamp) = match read {
+                Read::Sample { value, timestamp } => (Some(value), timestamp),
+                Read::Histogram { timestamp } => (None, timestamp),
+                Read::Metadata => {
+                    self.families.note(&reader.metadata());
+                    if self.options.type_and_unit_labels {
+                        type_key = self.cache.type_key(reader.kind(), reader.unit());
+                    }
+                    continue;
                 }
-                continue;
             };
             counts.scraped += 1;
             let within_limit = limit == 0 || limited < limit;
-            let found = self.cache.find(sample.series, type_key);
+            let found = self.cache.find(reader.series(), type_key);
             let new = found.is_none();
+            // A native histogram, if it is one; it must fit before its series is made.
+            let mut histogram = None;
+            let mut fits = true;
+            if value.is_none() && !found.is_some_and(|at| self.cache.is_dropped(at)) {
+                let mut read = reader.histogram()?;
+                fits = self.buckets.fit(&mut read).is_ok();
+                over_buckets |= !fits;
+                histogram = Some(read);
+            }
             let resolved = match found {
                 Some(at) => Some(at),
-                None => self.resolve(appender, &parser, &sample, type_key, within_limit)?,
+                None => self.resolve(appender, &reader, type_key, within_limit && fits)?,
             };
             let Some(at) = resolved else {
                 counts.kept += 1;
                 limited += 1;
                 continue;
             };
-            let timestamp = sample.timestamp.filter(|_| self.job.honor_timestamps);
+            let timestamp = timestamp.filter(|_| self.job.honor_timestamps);
             let tracked = timestamp.is_none() || self.job.track_timestamps_staleness;
             let first = self.cache.see(at, tracked);
             let Known::Series(series) = self.cache.entry(at).known else { continue };
             counts.kept += 1;
             limited += 1;
             // Past the limit the rest is counted, not stored.
-            if !within_limit {
+            if !within_limit || !fits {
                 continue;
             }
             if !first && timestamp.is_none() {
                 refused.duplicate += 1;
                 continue;
             }
-            appender.append(series, timestamp.unwrap_or(at_ms), sample.value);
-            if let Some(text) = parser.exemplar() {
-                self.exemplar(appender, series, &text, timestamp.unwrap_or(at_ms));
+            let time = timestamp.unwrap_or(at_ms);
+            if self.read.created
+                && let Some(created) = reader.created()
+            {
+                append_zero(appender, series, created, time, histogram.as_ref());
+            }
+            match (value, histogram) {
+                (Some(value), _) => {
+                    appender.append(series, time, value);
+                    if let Some(exemplar) = reader.next_exemplar(&mut self.buffer) {
+                        self.exemplar(appender, series, exemplar, time);
+                    }
+                }
+                (None, Some(histogram)) => {
+                    appender.append_histogram(series, time, Arc::new(histogram));
+                    self.timed_exemplars(appender, series, &mut reader);
+                }
+                // Not even read, as relabelling drops it.
+                (None, None) => {}
             }
             counts.added += u64::from(new);
         }
-        if limit > 0 && limited > limit { Err(IngestError::SampleLimit(limit)) } else { Ok(()) }
+        if limit > 0 && limited > limit {
+            return Err(IngestError::SampleLimit(limit));
+        }
+        if over_buckets {
+            return Err(IngestError::BucketLimit(self.job.native_histogram_bucket_limit));
+        }
+        Ok(())
     }
 
-    /// Stages the exemplar of a sample at `at_ms`. One whose labels make no sense is left out, as what is wrong with
-    /// exemplars never fails a scrape.
-    fn exemplar(&mut self, appender: &mut DbAppender<'_>, series: Live, text: &ExemplarText<'_>, at_ms: i64) {
-        if parse_labels(text.labels, &mut self.buffer).is_ok() {
-            let labels = self.buffer.to_labels();
-            let timestamp = text.timestamp.unwrap_or(at_ms);
-            let exemplar = Exemplar { labels, value: text.value, timestamp };
-            appender.append_exemplar(series, exemplar, text.timestamp.is_some());
+    /// Stages the exemplar of a sample at `at_ms`, whose labels are in the buffer.
+    fn exemplar(
+        &self,
+        appender: &mut DbAppender<'_>,
+        series: Live,
+        (value, timestamp): (f64, Option<i64>),
+        at_ms: i64,
+    ) {
+        let labels = self.buffer.to_labels();
+        let exemplar = Exemplar { labels, value, timestamp: timestamp.unwrap_or(at_ms) };
+        appender.append_exemplar(series, exemplar, timestamp.is_some());
+    }
+
+    /// Stages the exemplars of a native histogram that have a time of their own. Others are left out: nobody could tell
+    /// the same one from the next.
+    fn timed_exemplars(&mut self, appender: &mut DbAppender<'_>, series: Live, reader: &mut Reader<'_>) {
+        let mut exemplars = Vec::new();
+        while let Some((value, timestamp)) = reader.next_exemplar(&mut self.buffer) {
+            if let Some(timestamp) = timestamp
+                && exemplars.len() < MAX_EXEMPLARS
+            {
+                exemplars.push(Exemplar { labels: self.buffer.to_labels(), value, timestamp });
+            }
+        }
+        sort_exemplars(&mut exemplars);
+        for exemplar in exemplars {
+            appender.append_exemplar(series, exemplar, true);
         }
     }
 
-    /// A series text that is not in the cache: labels, relabelling, limits, and a place in the database. Without
-    /// `store` a series that would be kept gets no place, so that a limit bounds the database too.
+    /// A series that is not in the cache: labels, relabelling, limits, and a place in the database. Without `store` a
+    /// series that would be kept gets no place, so that a limit bounds the database too.
     fn resolve(
         &mut self,
         appender: &mut DbAppender<'_>,
-        parser: &Parser<'_>,
-        sample: &Sample<'_>,
+        reader: &Reader<'_>,
         type_key: u32,
         store: bool,
     ) -> Result<Option<usize>, IngestError> {
         let buffer = &mut self.buffer;
-        parse_exposed(sample.series, parser.kind(), buffer)?;
+        reader.labels(buffer)?;
         if self.options.type_and_unit_labels {
-            set_type_and_unit(buffer, parser.kind(), parser.unit())?;
+            set_type_and_unit(buffer, reader.kind(), reader.unit())?;
         }
         merge(buffer, &self.labels, self.job.honor_labels);
         if !relabel::apply(&self.job.metric_relabel_configs, buffer) || buffer.is_empty() {
-            return Ok(Some(self.cache.insert(sample.series, type_key, Known::Dropped)));
+            return Ok(Some(self.cache.insert(reader.series(), type_key, Known::Dropped)));
         }
         if buffer.metric_name().is_empty() {
             return Err(IngestError::NoName);
         }
+        self.check_names()?;
         self.check_limits()?;
         if !store {
             return Ok(None);
@@ -371,7 +461,14 @@ impl Ingest {
         bounds::check_labels(&labels)
             .map_err(|fault| IngestError::Bounds { series: brief(&labels), fault })?;
         let series = appender.series(&labels);
-        Ok(Some(self.cache.insert(sample.series, type_key, Known::Series(series))))
+        Ok(Some(self.cache.insert(reader.series(), type_key, Known::Series(series))))
+    }
+
+    fn check_names(&self) -> Result<(), IngestError> {
+        let names = self.job.formats.names;
+        let valid = names.is_metric_name(self.buffer.metric_name())
+            && self.buffer.iter().all(|(name, _)| name == METRIC_NAME || names.is_label_name(name));
+        if valid { Ok(()) } else { Err(IngestError::Names(brief(self.buffer.to_labels()))) }
     }
 
     fn check_limits(&self) -> Result<(), IngestError> {
@@ -399,6 +496,34 @@ impl Ingest {
     }
 }
 
+/// Stages a zero at the time when counting began, unless the series has newer samples, as it has but for the first one
+/// after that.
+fn append_zero(
+    appender: &mut DbAppender<'_>,
+    series: Live,
+    created: i64,
+    time: i64,
+    histogram: Option<&Histogram>,
+) {
+    if created >= time || !appender.is_next(series, created) {
+        return;
+    }
+    match histogram {
+        None => appender.append(series, created, 0.0),
+        Some(Histogram { schema, zero_threshold, custom_values, integer, .. }) => {
+            let zero = Histogram {
+                schema: *schema,
+                zero_threshold: *zero_threshold,
+                custom_values: custom_values.clone(),
+                integer: *integer,
+                reset_hint: ResetHint::Reset,
+                ..Histogram::default()
+            };
+            appender.append_histogram(series, created, Arc::new(zero));
+        }
+    }
+}
+
 /// Counts what the database did not take.
 fn count(stats: &CommitStats, metrics: &ScrapeMetrics, refused: &mut Refused) {
     metrics.out_of_order.inc_by(stats.out_of_order as u64);
@@ -410,46 +535,10 @@ fn count(stats: &CommitStats, metrics: &ScrapeMetrics, refused: &mut Refused) {
     refused.too_far_ahead += stats.too_far_ahead as u64;
 }
 
-/// Makes labels of what a family says of itself; they replace those of the target. What it does not say leaves them.
-fn set_type_and_unit(buffer: &mut LabelsBuf, kind: MetricType, unit: &[u8]) -> Result<(), SeriesError> {
-    if kind != MetricType::Unknown {
-        buffer.set(TYPE_LABEL, kind.name());
-    }
-    if !unit.is_empty() {
-        buffer.set(UNIT_LABEL, std::str::from_utf8(unit).map_err(|_| SeriesError::Utf8)?);
-    }
-    Ok(())
-}
-
-/// Adds the labels of the target; where both have one, `honor` says who wins. An exposed label that is empty wins as any
-/// other, so that a gateway can say that a series has none.
-fn merge(buffer: &mut LabelsBuf, target: &Labels, honor: bool) {
-    if !honor {
-        buffer.drop_empty();
-    }
-    let mut conflicts: Vec<(String, String)> = Vec::new();
-    for (name, value) in target {
-        match buffer.get(name) {
-            Some(_) if honor => {}
-            Some(exposed) => {
-                conflicts.push((name.to_owned(), exposed.to_owned()));
-                buffer.set(name, value);
-            }
-            None => buffer.set(name, value),
-        }
-    }
-    // Shortest first, so that `a` cannot take the name that `exported_a` must move to.
-    conflicts.sort_by_key(|(name, _)| name.len());
-    for (name, value) in conflicts {
-        let mut moved = format!("exported_{name}");
-        while buffer.get(&moved).is_some() {
-            moved.insert_str(0, "exported_");
-        }
-        buffer.set(&moved, &value);
-    }
-    buffer.drop_empty();
-}
-
 #[cfg(test)]
 #[path = "ingest_tests.rs"]
 pub(super) mod tests;
+
+#[cfg(test)]
+#[path = "format_tests.rs"]
+mod format_tests;

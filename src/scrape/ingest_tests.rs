@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::{LoadOptions, parse};
+use crate::expfmt::Format;
 use crate::model::{MatchOp, Matcher, Samples, TimeRange, is_stale};
 use crate::scrape::summary::Counts;
 use crate::storage::{Queryable as _, SelectRequest, Watch};
@@ -10,19 +11,19 @@ use crate::tsdb::space::DiskSpace;
 use crate::tsdb::{Limits, TsdbOptions};
 use crate::util::ManualClock;
 
-const T0: i64 = 1_700_000_000_000;
+pub(super) const T0: i64 = 1_700_000_000_000;
 
-struct Bench {
-    db: Tsdb,
-    ingest: Ingest,
-    metrics: ScrapeMetrics,
-    now: i64,
+pub(super) struct Bench {
+    pub(super) db: Tsdb,
+    pub(super) ingest: Ingest,
+    pub(super) metrics: ScrapeMetrics,
+    pub(super) now: i64,
     clock: Arc<ManualClock>,
     dir: tempfile::TempDir,
 }
 
 impl Bench {
-    fn new(job: &str) -> Self {
+    pub(super) fn new(job: &str) -> Self {
         Self::open(job, |_| {})
     }
 
@@ -41,21 +42,22 @@ impl Bench {
         let text = format!("scrape_configs:\n- job_name: j\n{job}");
         let config = parse(&text, "f", &LoadOptions::default()).expect("valid");
         let labels = Labels::from_pairs([("instance", "h"), ("job", "j")]);
-        let ingest =
-            Ingest::new(Arc::clone(&config.scrape_configs[0]), labels, ScrapeOptions::default(), &db);
+        let job = &config.scrape_configs[0];
+        let target = Target::plain(job, labels);
+        let ingest = Ingest::new(Arc::clone(job), &target, ScrapeOptions::default(), &db);
         Self { db, ingest, metrics: ScrapeMetrics::new(&mut registry), now: T0, clock, dir }
     }
 
-    fn scrape(&mut self, body: &str) -> Summary {
-        self.feed(Ok((body.as_bytes(), Format::Text)))
+    pub(super) fn scrape(&mut self, body: &str) -> Summary {
+        self.feed(Ok((body.as_bytes(), Encoding::Text(Format::Text))))
     }
 
-    fn feed(&mut self, body: Result<(&[u8], Format), String>) -> Summary {
+    pub(super) fn feed(&mut self, body: Result<(&[u8], Encoding), Failure>) -> Summary {
         self.now += 1000;
         self.ingest.scrape(&self.db, &self.metrics, self.now, body, || Duration::from_millis(5))
     }
 
-    fn values(&self, name: &str) -> Vec<(String, String)> {
+    pub(super) fn values(&self, name: &str) -> Vec<(String, String)> {
         values(&self.db, name)
     }
 }
@@ -76,7 +78,7 @@ pub(in crate::scrape) fn values(db: &Tsdb, name: &str) -> Vec<(String, String)> 
     out
 }
 
-fn own(values: &str) -> Vec<(String, String)> {
+pub(super) fn own(values: &str) -> Vec<(String, String)> {
     vec![("{instance=\"h\", job=\"j\"}".to_owned(), values.to_owned())]
 }
 
@@ -112,8 +114,8 @@ fn series_that_vanish_are_marked_once() {
 fn a_failed_scrape_marks_everything_and_stores_nothing() {
     let mut b = Bench::new("");
     b.scrape("a 1\n");
-    b.feed(Err("connection refused".to_owned()));
-    b.feed(Err("connection refused".to_owned()));
+    b.feed(Err(Failure::new("connection refused")));
+    b.feed(Err(Failure::new("connection refused")));
     b.scrape("a 2\n");
     let broken = b.scrape("a 3\nnonsense\n");
     assert!(broken.error.expect("refused").starts_with("line 2:"));
@@ -138,12 +140,12 @@ fn families_of_scrapes_that_fail_are_forgotten_as_others_are() {
 fn an_empty_body_is_a_scrape_without_samples() {
     let mut b = Bench::new("");
     b.scrape("a 1\n");
-    assert_eq!(b.feed(Ok((b"", Format::OpenMetrics))).error, None);
+    assert_eq!(b.feed(Ok((b"", Encoding::Text(Format::OpenMetrics)))).error, None);
     assert_eq!(b.scrape("").error, None);
     assert_eq!(b.values("a"), own("1 s"));
     assert_eq!(b.values("up"), own("1 1 1"));
     // A single line end is a body, and in OpenMetrics one without its end mark.
-    assert!(b.feed(Ok((b"\n", Format::OpenMetrics))).error.is_some());
+    assert!(b.feed(Ok((b"\n", Encoding::Text(Format::OpenMetrics)))).error.is_some());
 }
 
 #[test]
@@ -154,7 +156,7 @@ fn the_text_of_a_failure_is_short_and_printable() {
         let error = b.scrape(&body).error.expect("refused");
         assert!(error.len() <= 1 << 10, "{} bytes", error.len());
     }
-    let error = b.feed(Err("\u{1b}[2J".repeat(1 << 16))).error.expect("failed");
+    let error = b.feed(Err(Failure::new("\u{1b}[2J".repeat(1 << 16)))).error.expect("failed");
     assert!(error.starts_with("\\u{1b}[2J") && error.len() < 4 << 10 && !error.contains('\u{1b}'));
 }
 
@@ -187,8 +189,8 @@ fn the_end_of_a_target_marks_reports_too() {
 fn what_another_loop_left_goes_stale_unless_it_comes_again() {
     let mut b = Bench::new("");
     b.scrape("a 1\nb 1\n");
-    let fresh =
-        Ingest::new(Arc::clone(&b.ingest.job), b.ingest.labels.clone(), ScrapeOptions::default(), &b.db);
+    let target = Target::plain(&b.ingest.job, b.ingest.labels.clone());
+    let fresh = Ingest::new(Arc::clone(&b.ingest.job), &target, ScrapeOptions::default(), &b.db);
     let mut old = std::mem::replace(&mut b.ingest, fresh);
     b.ingest.inherit(old.take_legacy());
     b.scrape("a 2\n");
@@ -328,7 +330,7 @@ fn exemplars_and_metadata_come_with_the_samples() {
     };
     let bucket = ("h_bucket".to_owned(), vec![(500, 0.25, "{n=\"1\", trace_id=\"h\"}".to_owned())]);
     for trace in ["x", "x", "y"] {
-        let summary = b.feed(Ok((body(trace).as_bytes(), Format::OpenMetrics)));
+        let summary = b.feed(Ok((body(trace).as_bytes(), Encoding::Text(Format::OpenMetrics))));
         assert_eq!(summary.error, None);
     }
     // The same again says nothing new; one without a timestamp has that of its sample.
@@ -339,7 +341,7 @@ fn exemplars_and_metadata_come_with_the_samples() {
     // A scrape that fails leaves none.
     let failed = b.feed(Ok((
         format!("c 1 # {{}} 1\n{}", body("z").replace("b 1", "b x")).as_bytes(),
-        Format::OpenMetrics,
+        Encoding::Text(Format::OpenMetrics),
     )));
     assert!(failed.error.is_some());
     assert_eq!(exemplars(&b).len(), 2);
@@ -350,7 +352,7 @@ fn typed(job: &str, bodies: &[&str]) -> Vec<String> {
     let mut b = Bench::new(job);
     b.ingest.options.type_and_unit_labels = true;
     for body in bodies {
-        let summary = b.feed(Ok((body.as_bytes(), Format::OpenMetrics)));
+        let summary = b.feed(Ok((body.as_bytes(), Encoding::Text(Format::OpenMetrics))));
         assert_eq!(summary.error, None, "{body}");
     }
     let names = ["a_seconds", "b_total", "c", "d", "h_bucket", "up"];
@@ -436,7 +438,7 @@ fn what_vanished_while_nothing_could_be_stored_goes_stale_afterwards() {
     let failed = b.scrape(&format!("{told}a 2\nc 2\nd 2\n"));
     assert!(failed.error.expect("disk is full").contains("nearly full"));
     // What fails twice is not live either.
-    b.feed(Err("connection refused".to_owned()));
+    b.feed(Err(Failure::new("connection refused")));
     b.set_full(false);
     assert_eq!(b.scrape(&format!("{told}a 3\n")).error, None);
     b.scrape("a 4\n");
@@ -463,7 +465,7 @@ fn a_series_that_is_removed_while_it_is_scraped_is_made_again() {
     appender.commit(CommitMode::Each).expect("stored");
     b.now = T0 + 12 * 3_600_000;
     let body: &[u8] = b"a 3\nb 3\nnew 3\n";
-    let summary = b.ingest.scrape(&b.db, &b.metrics, b.now, Ok((body, Format::Text)), || {
+    let summary = b.ingest.scrape(&b.db, &b.metrics, b.now, Ok((body, Encoding::Text(Format::Text))), || {
         b.db.maintain().expect("cuts");
         Duration::from_millis(5)
     });

@@ -10,6 +10,7 @@ type ByName<M> = Family<Vec<(String, String)>, M>;
 pub(super) struct ScrapeMetrics {
     pub(super) over_sample_limit: Counter,
     pub(super) over_body_limit: Counter,
+    pub(super) over_bucket_limit: Counter,
     pub(super) out_of_order: Counter,
     pub(super) duplicates: Counter,
     pub(super) out_of_bounds: Counter,
@@ -26,6 +27,7 @@ impl ScrapeMetrics {
         let m = Self {
             over_sample_limit: Counter::default(),
             over_body_limit: Counter::default(),
+            over_bucket_limit: Counter::default(),
             out_of_order: Counter::default(),
             duplicates: Counter::default(),
             out_of_bounds: Counter::default(),
@@ -49,6 +51,11 @@ impl ScrapeMetrics {
             "scrapes_exceeded_body_size_limit",
             "Scrapes that failed for the size of their body",
             m.over_body_limit.clone(),
+        );
+        r.register(
+            "scrapes_exceeded_native_histogram_bucket_limit",
+            "Scrapes that failed for native histograms with too many buckets",
+            m.over_bucket_limit.clone(),
         );
         r.register(
             "scrapes_sample_out_of_order",

@@ -2,19 +2,21 @@
 //!
 //! Read [`manager`] (the door: jobs, reload, stop), then `pool` (one job), `target` (what is scraped), `scrape_loop`
 //! (one target over time), `timing` (when), `fetch` (how a body is got), `ingest` (body to samples) with `cache`,
-//! `report` and `families`, `handover` (what a loop leaves to others), and [`status`] (what the API shows).
+//! `series_labels`, `histograms`, `report` and `families`, `handover` (what a loop leaves to others), and [`status`] (what the API shows).
 
 mod cache;
 pub mod error;
 mod families;
 mod fetch;
 mod handover;
+mod histograms;
 mod ingest;
 pub mod manager;
 mod metrics;
 mod pool;
 mod report;
 mod scrape_loop;
+mod series_labels;
 mod shared;
 pub mod status;
 mod summary;

@@ -124,7 +124,7 @@ impl Pool {
         let state = Arc::new(TargetState::new(target));
         let inbox = Arc::<Inbox>::default();
         let Shared { db, options, .. } = &*self.shared;
-        let ingest = Ingest::new(Arc::clone(&self.job), state.target.labels.clone(), *options, db);
+        let ingest = Ingest::new(Arc::clone(&self.job), &state.target, *options, db);
         let ingest = Arc::new(Mutex::new(ingest));
         let (run, watch) = watch::channel(Run::On);
         let task = ScrapeLoop {

@@ -1,32 +1,46 @@
 //! `up` and the other series the server writes about each scrape, whether it worked or not.
 
 use super::summary::Summary;
+use super::target::Target;
+use crate::config::ScrapeConfig;
 use crate::model::{Labels, LabelsBuf, METRIC_NAME, stale_nan};
 use crate::tsdb::DbAppender;
 
-const NAMES: [&str; 5] = [
+/// What is written about every target, then what is written where more is wanted.
+const NAMES: [&str; 8] = [
     "up",
     "scrape_duration_seconds",
     "scrape_samples_scraped",
     "scrape_samples_post_metric_relabeling",
     "scrape_series_added",
+    "scrape_timeout_seconds",
+    "scrape_sample_limit",
+    "scrape_body_size_bytes",
 ];
+const ALWAYS: usize = 5;
 
 /// The report series of one target.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Report {
     series: Vec<Labels>,
+    timeout_s: f64,
+    sample_limit: f64,
 }
 
 impl Report {
-    pub(super) fn new(target: &Labels) -> Self {
+    pub(super) fn new(job: &ScrapeConfig, target: &Target) -> Self {
         let mut buffer = LabelsBuf::new();
-        buffer.reset_to(target);
-        let series = NAMES.map(|name| {
+        buffer.reset_to(&target.labels);
+        let count = if job.formats.extra_scrape_metrics { NAMES.len() } else { ALWAYS };
+        let series = NAMES.iter().take(count).map(|name| {
             buffer.set(METRIC_NAME, name);
             buffer.to_labels()
         });
-        Self { series: series.into() }
+        Self {
+            series: series.collect(),
+            timeout_s: target.timeout.as_secs_f64(),
+            sample_limit: job.limits.sample_limit as f64,
+        }
     }
 
     /// Writes the report of a scrape at `at_ms`.
@@ -41,16 +55,19 @@ impl Report {
                 counts.scraped as f64,
                 counts.kept as f64,
                 counts.added as f64,
+                self.timeout_s,
+                self.sample_limit,
+                summary.body_bytes,
             ],
         );
     }
 
     /// Marks the report series stale.
     pub(super) fn end(&self, appender: &mut DbAppender<'_>, at_ms: i64) {
-        self.append(appender, at_ms, [stale_nan(); 5]);
+        self.append(appender, at_ms, [stale_nan(); NAMES.len()]);
     }
 
-    fn append(&self, appender: &mut DbAppender<'_>, at_ms: i64, values: [f64; 5]) {
+    fn append(&self, appender: &mut DbAppender<'_>, at_ms: i64, values: [f64; NAMES.len()]) {
         for (labels, value) in self.series.iter().zip(values) {
             let series = appender.series(labels);
             appender.append(series, at_ms, value);

@@ -12,9 +12,10 @@ use tokio::time::Instant;
 use super::fetch::{self, Fetch};
 use super::handover::{Inbox, Leaving};
 use super::ingest::Ingest;
+use super::metrics::ScrapeMetrics;
 use super::shared::Shared;
 use super::status::{Health, Refused, TargetState};
-use super::summary::Summary;
+use super::summary::{Failure, Summary};
 use crate::config::ScrapeConfig;
 use crate::model::format_duration;
 use crate::util::Slots;
@@ -111,7 +112,7 @@ impl ScrapeLoop {
             if let Some(end) = ended(run, work).await {
                 return end;
             }
-            let fetched = fetched.unwrap_or_else(|| Err("scrape was abandoned".to_owned()));
+            let fetched = fetched.unwrap_or_else(|| Err(Failure::new("scrape was abandoned")));
             // Closing the semaphore is not something anybody does.
             let permit = self.shared.threads.acquire().await;
             let (shared, job) = (Arc::clone(&self.shared), Arc::clone(&self.job));
@@ -119,12 +120,8 @@ impl ScrapeLoop {
             let blocking = tokio::task::spawn_blocking(move || {
                 let Buffers { body, inflated } = &mut buffers;
                 let opened = fetched.and_then(|fetched| {
-                    fetch::open(&job, &fetched, body, inflated).map_err(|error| {
-                        if matches!(error, fetch::FetchError::TooLarge(_)) {
-                            shared.metrics.over_body_limit.inc();
-                        }
-                        error.to_string()
-                    })
+                    fetch::open(&job, &fetched, body, inflated)
+                        .map_err(|error| failure(&shared.metrics, &error))
                 });
                 let mut ingest = lock(&ingest);
                 ingest.inherit(inbox.take());
@@ -141,21 +138,19 @@ impl ScrapeLoop {
     }
 
     /// The body, or why there is none.
-    async fn fetch(&self, body: &mut Vec<u8>) -> Result<fetch::Fetched, String> {
+    async fn fetch(&self, body: &mut Vec<u8>) -> Result<fetch::Fetched, Failure> {
         body.clear();
         if let Some(reason) = &*lock(&self.forbidden) {
-            return Err(reason.clone());
+            return Err(Failure::new(reason.as_str()));
         }
         let target = &self.state.target;
         match tokio::time::timeout(target.timeout, self.fetch.fetch(&self.job, target, body)).await {
             Ok(Ok(fetched)) => Ok(fetched),
-            Ok(Err(error)) => {
-                if matches!(error, fetch::FetchError::TooLarge(_)) {
-                    self.shared.metrics.over_body_limit.inc();
-                }
-                Err(error.to_string())
+            Ok(Err(error)) => Err(failure(&self.shared.metrics, &error)),
+            Err(_) => {
+                let timeout = format_duration(target.timeout);
+                Err(Failure::new(format!("no complete answer within {timeout}")))
             }
-            Err(_) => Err(format!("no complete answer within {}", format_duration(target.timeout))),
         }
     }
 
@@ -216,6 +211,15 @@ impl Buffers {
             buffer.shrink_to(MAX_KEPT_BYTES);
         }
     }
+}
+
+/// What a failure to get a body means for the scrape.
+fn failure(metrics: &ScrapeMetrics, error: &fetch::FetchError) -> Failure {
+    let too_large = matches!(error, fetch::FetchError::TooLarge(_));
+    if too_large {
+        metrics.over_body_limit.inc();
+    }
+    Failure { too_large, ..Failure::new(error.to_string()) }
 }
 
 fn is_end(run: &Run) -> bool {

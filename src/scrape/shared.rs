@@ -13,6 +13,8 @@ use crate::util::Clock;
 pub struct ScrapeOptions {
     /// What a family says of its type and unit becomes labels of its series: `__type__`, `__unit__`.
     pub type_and_unit_labels: bool,
+    /// Where a target says when counting began, a zero is stored at that time.
+    pub created_zeros: bool,
 }
 
 /// What all loops share.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::timing::stable_hash;
 use crate::config::ScrapeConfig;
 use crate::discovery::TargetGroup;
+use crate::expfmt::ReadOptions;
 use crate::model::{Labels, LabelsBuf, format_duration, parse_duration};
 use crate::net::http_url;
 use crate::relabel;
@@ -15,6 +16,9 @@ const SCHEME: &str = "__scheme__";
 const PATH: &str = "__metrics_path__";
 const INTERVAL: &str = "__scrape_interval__";
 const TIMEOUT: &str = "__scrape_timeout__";
+const NATIVE: &str = "__scrape_native_histograms__";
+const CLASSIC_TOO: &str = "__always_scrape_classic_histograms__";
+const CONVERT: &str = "__convert_classic_histograms_to_nhcb__";
 const PARAM: &str = "__param_";
 
 /// A target as it is scraped.
@@ -30,6 +34,8 @@ pub(super) struct Target {
     pub(super) interval: Duration,
     /// At most the interval.
     pub(super) timeout: Duration,
+    /// What is made of its histograms.
+    pub(super) histograms: ReadOptions,
     /// Of labels and URL; two targets of a job with the same hash are one.
     pub(super) hash: u64,
 }
@@ -52,6 +58,8 @@ pub(super) enum BuildError {
     BadAddress(String),
     #[error("cannot read {name}: {value:?}")]
     BadDuration { name: &'static str, value: String },
+    #[error("cannot read {name}: {value:?} is neither true nor false")]
+    BadSwitch { name: &'static str, value: String },
     #[error("scrape timeout is greater than the scrape interval")]
     TimeoutAboveInterval,
 }
@@ -77,6 +85,14 @@ pub(super) fn build(
     set(TIMEOUT, &format_duration(job.scrape_timeout));
     set(PATH, &job.metrics_path);
     set(SCHEME, job.scheme.name());
+    let formats = &job.formats;
+    for (name, on) in [
+        (CONVERT, formats.convert_classic_histograms_to_nhcb),
+        (CLASSIC_TOO, formats.always_scrape_classic_histograms),
+        (NATIVE, formats.scrape_native_histograms),
+    ] {
+        set(name, if on { "true" } else { "false" });
+    }
     for (name, values) in &job.params {
         if let Some(first) = values.first() {
             set(&format!("{PARAM}{name}"), first);
@@ -96,6 +112,12 @@ pub(super) fn build(
     if timeout > interval {
         return Err(BuildError::TimeoutAboveInterval);
     }
+    let histograms = ReadOptions {
+        native_histograms: switch(labels, NATIVE, formats.scrape_native_histograms)?,
+        classic_too: switch(labels, CLASSIC_TOO, formats.always_scrape_classic_histograms)?,
+        convert_classic: switch(labels, CONVERT, formats.convert_classic_histograms_to_nhcb)?,
+        created: false,
+    };
     let url = target_url(job, labels, &address);
     if labels.get("instance").is_none() {
         labels.set("instance", &address);
@@ -103,7 +125,7 @@ pub(super) fn build(
     labels.remove_where(|name, _| name.starts_with("__"));
     let labels = labels.to_labels();
     let hash = stable_hash(&labels, &url);
-    Ok(Built::Active(Box::new(Target { discovered, labels, url, interval, timeout, hash })))
+    Ok(Built::Active(Box::new(Target { discovered, labels, url, interval, timeout, histograms, hash })))
 }
 
 fn duration(labels: &LabelsBuf, name: &'static str) -> Result<Duration, BuildError> {
@@ -112,6 +134,16 @@ fn duration(labels: &LabelsBuf, name: &'static str) -> Result<Duration, BuildErr
         .ok()
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| BuildError::BadDuration { name, value: text.to_owned() })
+}
+
+/// A switch that rules may have set; without a value it is as the job has it.
+fn switch(labels: &LabelsBuf, name: &'static str, of_job: bool) -> Result<bool, BuildError> {
+    match labels.get(name) {
+        None => Ok(of_job),
+        Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
+        Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
+        Some(value) => Err(BuildError::BadSwitch { name, value: value.to_owned() }),
+    }
 }
 
 fn target_url(job: &ScrapeConfig, labels: &LabelsBuf, address: &str) -> String {
@@ -129,6 +161,28 @@ fn target_url(job: &ScrapeConfig, labels: &LabelsBuf, address: &str) -> String {
     let params = params.iter().flat_map(|(name, values)| values.iter().map(|value| (*name, *value)));
     let scheme = labels.get(SCHEME).unwrap_or("http");
     http_url::write(scheme, address, labels.get(PATH).unwrap_or(""), params)
+}
+
+#[cfg(test)]
+impl Target {
+    /// A target of `job` with `labels`, for tests that go nowhere.
+    pub(super) fn plain(job: &ScrapeConfig, labels: Labels) -> Self {
+        let formats = &job.formats;
+        Self {
+            discovered: Labels::empty(),
+            labels,
+            url: String::new(),
+            interval: job.scrape_interval,
+            timeout: job.scrape_timeout,
+            histograms: ReadOptions {
+                native_histograms: formats.scrape_native_histograms,
+                classic_too: formats.always_scrape_classic_histograms,
+                convert_classic: formats.convert_classic_histograms_to_nhcb,
+                created: false,
+            },
+            hash: 0,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -170,6 +224,27 @@ mod tests {
             "http://k:1/metrics?a=z",
             &[("env", "x"), ("instance", "i"), ("job", "j"), ("own", "group")],
         );
+    }
+
+    #[test]
+    fn rules_decide_on_histograms() {
+        let job = "  scrape_native_histograms: true\n  relabel_configs:\n  \
+                   - {target_label: __convert_classic_histograms_to_nhcb__, replacement: 'T'}\n  \
+                   - {target_label: __scrape_native_histograms__, source_labels: [own]}";
+        let check = |own: &str, native_histograms| {
+            let Ok(Built::Active(target)) = built(job, &[(ADDRESS, "h"), ("own", own)]) else {
+                panic!("{own}: {:?}", built(job, &[(ADDRESS, "h"), ("own", own)]))
+            };
+            let expected =
+                ReadOptions { native_histograms, classic_too: false, convert_classic: true, created: false };
+            assert_eq!(target.histograms, expected);
+            assert_eq!(target.discovered.get(NATIVE), Some("true"));
+            assert_eq!(target.discovered.get(CLASSIC_TOO), Some("false"));
+        };
+        check("false", false);
+        check("1", true);
+        let bad = built(job, &[(ADDRESS, "h"), ("own", "maybe")]);
+        assert_eq!(bad, Err(BuildError::BadSwitch { name: NATIVE, value: "maybe".to_owned() }));
     }
 
     #[test]

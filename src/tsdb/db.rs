@@ -264,6 +264,11 @@ impl DbAppender<'_> {
         self.inner.append_histogram(series, timestamp, histogram);
     }
 
+    /// See [`Appender::is_next`].
+    pub fn is_next(&self, series: SeriesRef, timestamp: i64) -> bool {
+        self.inner.is_next(series, timestamp)
+    }
+
     /// See [`Appender::append_exemplar`].
     pub fn append_exemplar(&mut self, series: SeriesRef, exemplar: Exemplar, timed: bool) {
         self.inner.append_exemplar(series, exemplar, timed);

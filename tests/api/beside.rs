@@ -1,6 +1,6 @@
 //! What stands beside samples: exemplars and metadata pushed over HTTP and asked for.
 
-use emberkeep::remote::wire::{put_bytes, put_float, put_varint};
+use emberkeep::codec::protobuf::{put_bytes, put_float, put_varint};
 use serde_json::json;
 
 use crate::{get, newest, send, start};

@@ -17,6 +17,7 @@ mod beside;
 mod clocks;
 mod connections;
 mod cost;
+mod exposed;
 mod framing;
 mod histograms;
 mod lanes;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use emberkeep::remote::wire::{put_bytes, put_float, put_varint};
+use emberkeep::codec::protobuf::{put_bytes, put_float, put_varint};
 
 use crate::support::Random;
 use crate::{INTERVAL_MS, SCRAPES};

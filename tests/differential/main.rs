@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use emberkeep::codec::protobuf::put_bytes;
 use emberkeep::model::stale_nan;
 use emberkeep::remote::message;
-use emberkeep::remote::wire::put_bytes;
 use histograms::HistogramSeries;
 use serde_json::Value;
 use support::Random;

@@ -75,7 +75,7 @@ fn captured_bodies_are_read_to_their_end() {
 #[test]
 fn the_sample_configuration_loads() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/image-gallery.yml");
-    let config = load(&path, &LoadOptions { expand_env: false }).expect("valid configuration");
+    let config = load(&path, &LoadOptions::default()).expect("valid configuration");
     let jobs: Vec<&str> = config.scrape_configs.iter().map(|job| job.job_name.as_str()).collect();
     assert_eq!(jobs, ["image-gallery", "iotd-api", "access-log", "docker"]);
     assert_eq!(config.scrape_configs[2].scrape_interval.as_secs(), 3);

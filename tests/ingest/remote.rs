@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use emberkeep::codec::protobuf::{put_bytes, put_float, put_varint};
 use emberkeep::model::histogram::{Buckets, ResetHint, Span};
 use emberkeep::model::{Exemplar, Histogram, Labels, Matcher, MetricType, Samples, TimeRange};
 use emberkeep::remote::message::put_series;
-use emberkeep::remote::wire::{put_bytes, put_float, put_varint};
 use emberkeep::remote::{ReceiveError, Receiver, Written};
 use emberkeep::storage::{Queryable as _, SelectRequest, Watch};
 use emberkeep::telemetry::Registry;

@@ -39,7 +39,7 @@ pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
     for file in &args.files {
         output::line(&format!("Checking {}", file.display()));
         verdict.files += 1;
-        match config::load(file, &LoadOptions { expand_env: args.expand_env }) {
+        match config::load(file, &LoadOptions { expand_env: args.expand_env, ..LoadOptions::default() }) {
             Ok(config) => check(file, &config, args, &mut verdict),
             Err(error) => verdict.refuse(&error),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Size, Time};
+use super::{Formats, Size, Time};
 use crate::config::{GlobalConfig, ScrapeProtocol};
 
 /// See [`GlobalConfig`].
@@ -33,6 +33,8 @@ pub(in crate::config) struct Global {
     pub(in crate::config) target_limit: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) keep_dropped_targets: Option<u64>,
+    #[serde(flatten)]
+    pub(in crate::config) formats: Formats,
 }
 
 /// A limit as printed: one that is off is left out.
@@ -64,6 +66,7 @@ impl From<&GlobalConfig> for Global {
             label_value_length_limit: printed(global.limits.label_value_length_limit),
             target_limit: printed(global.limits.target_limit),
             keep_dropped_targets: printed(global.limits.keep_dropped_targets),
+            formats: Formats::of_global(global.formats),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The file as it is printed: serde structs that leave out what says nothing, one file per section.
 
 mod alerting;
+mod formats;
 mod global;
 mod http;
 mod notifications;
@@ -12,6 +13,7 @@ mod storage;
 use serde::Serialize;
 
 pub(super) use alerting::Alerting;
+pub(super) use formats::Formats;
 pub(super) use global::Global;
 pub(super) use http::{Http, client, url};
 pub(super) use relabel::Relabel;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::global::{printed, protocol_names};
-use super::{Http, Relabel, Size, Time, list};
+use super::{Formats, Http, Relabel, Size, Time, list};
 use crate::config::ScrapeConfig;
 
 /// See [`ScrapeConfig`].
@@ -41,6 +41,12 @@ pub(in crate::config) struct Scrape {
     pub(in crate::config) target_limit: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) keep_dropped_targets: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) native_histogram_bucket_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) native_histogram_min_bucket_factor: Option<f64>,
+    #[serde(flatten)]
+    pub(in crate::config) formats: Formats,
     #[serde(flatten)]
     pub(in crate::config) http: Http,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,6 +79,10 @@ impl From<&ScrapeConfig> for Scrape {
             label_value_length_limit: printed(job.limits.label_value_length_limit),
             target_limit: printed(job.limits.target_limit),
             keep_dropped_targets: printed(job.limits.keep_dropped_targets),
+            native_histogram_bucket_limit: printed(job.native_histogram_bucket_limit),
+            native_histogram_min_bucket_factor: Some(job.native_histogram_min_bucket_factor)
+                .filter(|factor| *factor != 0.0),
+            formats: Formats::of_job(job.formats),
             http: Http::from(&job.http),
             relabel_configs: list(&job.relabel_configs),
             metric_relabel_configs: list(&job.metric_relabel_configs),

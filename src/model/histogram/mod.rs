@@ -4,17 +4,19 @@
 //! Counts are absolute (not cumulative over buckets, not differences) 64-bit floats, whole numbers where the
 //! histogram is one of integers; up to 2^53 that is exact.
 //!
-//! Read this, then `bounds`, `buckets`, `layout` and `reset`. Arithmetic is in the query engine.
+//! Read this, then `bounds`, `buckets`, `layout`, `reset` and `unchecked` (how one comes in). Arithmetic is in the query engine.
 
 mod bounds;
 mod buckets;
 mod layout;
 mod reset;
+mod unchecked;
 
 pub use bounds::exponential as exponential_bound;
 pub use buckets::{Bucket, Numbered};
 pub use layout::coarser_number;
 pub use reset::common_bounds;
+pub use unchecked::{HistogramFault, Unchecked, UncheckedBuckets};
 
 use super::stale::is_stale;
 

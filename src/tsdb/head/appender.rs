@@ -27,7 +27,7 @@ use crate::tsdb::record::exemplars::LoggedExemplar;
 use crate::tsdb::record::histograms::LoggedHistogram;
 use crate::tsdb::wal::Wal;
 use crate::tsdb::{AppendOutcome, SeriesRef};
-use crate::util::lock::{lock, write};
+use crate::util::lock::{lock, read, write};
 
 /// What to do with the good samples of a commit that holds refused ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,6 +165,15 @@ impl<'a> Appender<'a> {
     /// Stages one native histogram.
     pub fn append_histogram(&mut self, series: SeriesRef, timestamp: i64, histogram: Arc<Histogram>) {
         self.histograms.push((series, timestamp, histogram));
+    }
+
+    /// Whether a sample at `timestamp` (milliseconds) would be taken and be the newest of its series, as things stand;
+    /// what is staged does not count.
+    pub fn is_next(&self, series: SeriesRef, timestamp: i64) -> bool {
+        let limits = self.limits();
+        let newest = |series: &MemSeries| series.last_time;
+        (limits.min..=limits.max).contains(&timestamp)
+            && read(&self.head.table).get(series).is_some_and(|series| timestamp > newest(series))
     }
 
     /// Stages one exemplar. `timed` says that it came with a timestamp of its own, not that of its sample.

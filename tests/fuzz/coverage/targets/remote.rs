@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use arbitrary::{Result, Unstructured};
 use emberkeep::model::{Samples, TimeRange};
-use emberkeep::remote::{Receiver, histogram, message, v2, wire};
+use emberkeep::codec::protobuf as wire;
+use emberkeep::remote::{Receiver, histogram, message, v2};
 use emberkeep::storage::{Queryable as _, SelectRequest};
 use emberkeep::telemetry::Registry;
 use emberkeep::tsdb::{Limits, SyncPolicy, Tsdb, TsdbOptions};

@@ -2,8 +2,8 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
-use crate::codec::reader::unzigzag;
-use crate::codec::{ByteReader, ByteWriter as _, CodecError};
+use super::reader::unzigzag;
+use super::{ByteReader, ByteWriter as _, CodecError};
 
 /// Outcome of reading a message.
 pub type Result<T> = std::result::Result<T, CodecError>;
@@ -80,13 +80,13 @@ pub fn push_varints(value: Field<'_>, mut push: impl FnMut(u64)) -> Result<()> {
 ///
 /// # Errors
 /// When it is cut or of another form.
-pub fn push_floats(value: Field<'_>, out: &mut Vec<f64>) -> Result<()> {
+pub fn push_floats(value: Field<'_>, mut push: impl FnMut(f64)) -> Result<()> {
     match value {
-        Field::Fixed64(bits) => out.push(f64::from_bits(bits)),
+        Field::Fixed64(bits) => push(f64::from_bits(bits)),
         Field::Bytes(packed) => {
             let mut reader = ByteReader::new(packed);
             while !reader.is_empty() {
-                out.push(reader.f64()?);
+                push(reader.f64()?);
             }
         }
         _ => return Err(CodecError::Invalid { what: "protobuf field", at: 0 }),
@@ -140,12 +140,12 @@ mod tests {
         let (mut numbers, mut floats) = (Vec::new(), Vec::new());
         each_field(&message, |number, value| match number {
             9 => push_varints(value, |n| numbers.push(unzigzag(n))),
-            _ => push_floats(value, &mut floats),
+            _ => push_floats(value, |float| floats.push(float)),
         })
         .expect("own output");
         assert_eq!(numbers, [-3, 2, 75]);
         assert_eq!(floats, [0.5, 1.0, 2.0]);
-        assert!(push_floats(Field::Bytes(&[0; 9]), &mut floats).is_err());
+        assert!(push_floats(Field::Bytes(&[0; 9]), |_| {}).is_err());
         assert!(push_varints(Field::Fixed64(1), |_| {}).is_err());
         assert_eq!((sint32(zigzag(-53)), uint32(1 << 32 | 7)), (-53, 7));
     }
