@@ -184,6 +184,8 @@ impl App {
             rules: rules.handle(),
             query_timeout: settings.query_timeout,
             scrape: scrape.handle(),
+            discovery: Arc::clone(&discovery),
+            alertmanager_discovery: Arc::clone(&alertmanagers),
             notify: notify.handle(),
             receivers: receivers.handle(),
             config: ArcSwap::from_pointee(first),

@@ -27,3 +27,4 @@ pub use error::Error;
 pub use manager::{Prepared, ScrapeManager};
 pub use shared::ScrapeOptions;
 pub use status::ScrapeHandle;
+pub use target::set_defaults;

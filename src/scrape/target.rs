@@ -64,22 +64,13 @@ pub(super) enum BuildError {
     TimeoutAboveInterval,
 }
 
-/// Builds the target that `own` of `group` stands for in `job`.
-pub(super) fn build(
-    job: &ScrapeConfig,
-    group: &TargetGroup,
-    own: &Labels,
-    labels: &mut LabelsBuf,
-) -> Result<Built, BuildError> {
-    labels.reset_to(own);
+/// Adds the labels that each target of `job` has before its rules, unless they are there.
+pub fn set_defaults(job: &ScrapeConfig, labels: &mut LabelsBuf) {
     let mut set = |name: &str, value: &str| {
         if labels.get(name).is_none() {
             labels.set(name, value);
         }
     };
-    for (name, value) in &group.labels {
-        set(name, value);
-    }
     set("job", &job.job_name);
     set(INTERVAL, &format_duration(job.scrape_interval));
     set(TIMEOUT, &format_duration(job.scrape_timeout));
@@ -98,6 +89,22 @@ pub(super) fn build(
             set(&format!("{PARAM}{name}"), first);
         }
     }
+}
+
+/// Builds the target that `own` of `group` stands for in `job`.
+pub(super) fn build(
+    job: &ScrapeConfig,
+    group: &TargetGroup,
+    own: &Labels,
+    labels: &mut LabelsBuf,
+) -> Result<Built, BuildError> {
+    labels.reset_to(own);
+    for (name, value) in &group.labels {
+        if labels.get(name).is_none() {
+            labels.set(name, value);
+        }
+    }
+    set_defaults(job, labels);
     let discovered = labels.to_labels();
     if !relabel::apply(&job.relabel_configs, labels) {
         return Ok(Built::Dropped(discovered));
@@ -113,9 +120,9 @@ pub(super) fn build(
         return Err(BuildError::TimeoutAboveInterval);
     }
     let histograms = ReadOptions {
-        native_histograms: switch(labels, NATIVE, formats.scrape_native_histograms)?,
-        classic_too: switch(labels, CLASSIC_TOO, formats.always_scrape_classic_histograms)?,
-        convert_classic: switch(labels, CONVERT, formats.convert_classic_histograms_to_nhcb)?,
+        native_histograms: switch(labels, NATIVE, job.formats.scrape_native_histograms)?,
+        classic_too: switch(labels, CLASSIC_TOO, job.formats.always_scrape_classic_histograms)?,
+        convert_classic: switch(labels, CONVERT, job.formats.convert_classic_histograms_to_nhcb)?,
         created: false,
     };
     let url = target_url(job, labels, &address);

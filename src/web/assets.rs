@@ -19,12 +19,15 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'uns
      img-src 'self' data:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'";
 
 /// Where the page is found; its own table of routes has the same paths.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 13] = [
     "query",
     "alerts",
     "silences",
     "notifications",
     "rules",
+    "lab",
+    "timeline",
+    "service-discovery",
     "targets",
     "status",
     "tsdb-status",
@@ -164,6 +167,18 @@ mod tests {
         let index = String::from_utf8_lossy(&index.data);
         assert!(index.contains("<title>Emberkeep</title>"), "{index}");
         assert!(index.contains("<meta name=\"root\" content=\"./\""), "{index}");
+    }
+
+    #[test]
+    fn the_page_and_the_server_know_the_same_pages() {
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/web/ui/src/shell/App.tsx");
+        let text = std::fs::read_to_string(source).expect("the table of routes");
+        let routes = text.split("<Route path=\"/").skip(1).filter_map(|rest| rest.split('"').next());
+        let mut routes: Vec<&str> = routes.filter(|route| !matches!(*route, "" | "graph")).collect();
+        routes.sort_unstable();
+        let mut pages = PAGES;
+        pages.sort_unstable();
+        assert_eq!(routes, pages);
     }
 
     #[test]

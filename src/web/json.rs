@@ -3,6 +3,11 @@
 use super::number::{write_float, write_timestamp};
 use crate::model::{Histogram, Labels};
 
+/// Labels as an object.
+pub(super) fn labels_json(labels: &Labels) -> serde_json::Value {
+    labels.iter().map(|(n, v)| (n.to_owned(), v.into())).collect::<serde_json::Map<_, _>>().into()
+}
+
 /// Appends timestamp and histogram of a sample.
 pub(super) fn write_histogram_pair(timestamp: i64, histogram: &Histogram, out: &mut Vec<u8>) {
     out.push(b'[');

@@ -142,6 +142,8 @@ fn routes(state: &Arc<ApiState>) -> Router {
         .route("/label/{name}/values", read(api::series::label_values))
         .route("/metadata", read(api::targets::metadata))
         .route("/targets", read(api::targets::targets))
+        .route("/targets/relabel_steps", read(api::discovery::relabel_steps))
+        .route("/discovery", read(api::discovery::discovery))
         .route("/targets/metadata", read(api::targets::target_metadata))
         .route("/scrape_pools", read(api::targets::scrape_pools))
         .route("/rules", read(api::rules::rules))

@@ -14,6 +14,7 @@ use super::replay_end::ReplayEnd;
 use super::reply::ApiError;
 use super::site::Site;
 use crate::config::Config;
+use crate::discovery::DiscoveryManager;
 use crate::lanes::Lanes;
 use crate::notify::NotifyHandle;
 use crate::promql::Engine;
@@ -53,6 +54,10 @@ pub struct ApiState {
     pub query_timeout: Duration,
     /// Targets and their metadata.
     pub scrape: ScrapeHandle,
+    /// Where targets come from.
+    pub discovery: Arc<DiscoveryManager>,
+    /// Where Alertmanagers come from.
+    pub alertmanager_discovery: Arc<DiscoveryManager>,
     /// Rules and alerts.
     pub rules: RulesHandle,
     /// The Alertmanagers.

@@ -17,6 +17,7 @@ mod beside;
 mod clocks;
 mod connections;
 mod cost;
+mod discovery;
 mod exposed;
 mod framing;
 mod histograms;

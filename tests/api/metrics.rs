@@ -28,7 +28,8 @@ fn refuse_everything() -> SocketAddr {
 fn the_page_names_every_metric_with_its_type_and_no_other() {
     let dir = tempfile::tempdir().expect("dir");
     let file = dir.path().join("f.yml");
-    let config = "scrape_configs: [{job_name: a, scrape_interval: 1s, static_configs: [{targets: ['127.0.0.1:1']}]}]\n\
+    let config = "scrape_configs: [{job_name: a, scrape_interval: 1s, static_configs: [{targets: ['127.0.0.1:1']}], \
+                  file_sd_configs: [{files: [t.json]}, {files: [broken.json]}]}]\n\
                   alerting: {alertmanagers: [{static_configs: [{targets: ['127.0.0.1:1']}]}]}\n\
                   rule_files: [rules.yml]\n";
     let refusing = refuse_everything();
@@ -39,6 +40,8 @@ fn the_page_names_every_metric_with_its_type_and_no_other() {
     std::fs::write(&file, format!("{config}{receivers}")).expect("write");
     let rules = "groups: [{name: g, interval: 100ms, rules: [{alert: A, expr: vector(1)}]}]";
     std::fs::write(file.with_file_name("rules.yml"), rules).expect("write");
+    std::fs::write(file.with_file_name("t.json"), "[]").expect("write");
+    std::fs::write(file.with_file_name("broken.json"), "[").expect("write");
     let config = format!("--config.file={}", file.display());
     let server = start(&dir, &[&config, "--rules.alert.resend-delay=1ms"]);
     // A family of metrics with labels is there once one of them is.
@@ -48,6 +51,8 @@ fn the_page_names_every_metric_with_its_type_and_no_other() {
         let families = [
             "prometheus_target_interval_length_seconds",
             "prometheus_rule_group_last_restore_duration_seconds",
+            "prometheus_sd_refresh_failures_total",
+            "prometheus_sd_last_update_timestamp_seconds",
             "alertmanager_notifications_failed_total",
         ];
         families.iter().all(|name| text.contains(&format!("# TYPE {name}"))).then_some(text)

@@ -4,6 +4,7 @@
 //! Without chromium and chromedriver the test says so and passes, unless `EMBERKEEP_REQUIRE_ALL` is set.
 
 mod alerts;
+mod discovery;
 mod lab;
 mod page;
 mod relay;
@@ -211,7 +212,10 @@ async fn narrow_windows(browser: &Browser, url: &str) {
             "silences",
             "notifications",
             "rules",
+            "lab",
+            "timeline",
             "targets",
+            "service-discovery",
             "status",
             "tsdb-status",
             "flags",

@@ -2,6 +2,7 @@
 
 mod config;
 mod metrics;
+mod relabel;
 mod rules;
 
 use clap::Subcommand;
@@ -14,6 +15,8 @@ pub(super) enum CheckCommand {
     Config(config::ConfigArgs),
     /// Check the exposition of a target, read from standard input.
     Metrics(metrics::MetricsArgs),
+    /// Show what each relabelling rule of a job makes of labels.
+    Relabel(relabel::RelabelArgs),
     /// Check rule files.
     Rules(rules::RulesArgs),
 }
@@ -22,6 +25,7 @@ pub(super) fn run(command: CheckCommand) -> Result<(), Failure> {
     match command {
         CheckCommand::Config(args) => config::run(&args),
         CheckCommand::Metrics(args) => metrics::run(&args),
+        CheckCommand::Relabel(args) => relabel::run(&args),
         CheckCommand::Rules(args) => rules::run(&args),
     }
 }

@@ -6,10 +6,11 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use crate::model::{Exemplar, Labels};
+use crate::model::Exemplar;
 use crate::promql;
 use crate::storage::Watch;
 use crate::tsdb::exemplars::MAX_ANSWER;
+use crate::web::json::labels_json;
 use crate::web::number::write_float;
 use crate::web::params::Params;
 use crate::web::reply::{ApiError, Success, json_response, no_content};
@@ -57,8 +58,4 @@ fn exemplar_json(exemplar: &Exemplar) -> Value {
         "value": String::from_utf8_lossy(&value).trim_matches('"'),
         "timestamp": seconds,
     })
-}
-
-fn labels_json(labels: &Labels) -> Value {
-    labels.iter().map(|(n, v)| (n.to_owned(), Value::from(v))).collect::<serde_json::Map<_, _>>().into()
 }

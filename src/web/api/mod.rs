@@ -6,6 +6,7 @@ pub mod admin;
 pub mod alertmanager;
 pub mod alertmanagers;
 mod cost;
+pub mod discovery;
 pub mod exemplars;
 pub mod lab;
 pub mod notifications;

@@ -8,20 +8,16 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::lanes::Turn;
-use crate::model::Labels;
 use crate::promql;
 use crate::scrape::status::{ActiveTarget, Health, Refused};
 use crate::storage::StorageError;
+use crate::web::json::labels_json;
 use crate::web::params::Params;
 use crate::web::reply::{ApiError, Reply, Success};
 use crate::web::site::Site;
 use crate::web::state::ApiState;
 
 type Shared = State<Arc<ApiState>>;
-
-fn labels_json(labels: &Labels) -> Value {
-    labels.iter().map(|(n, v)| (n.to_owned(), Value::from(v))).collect::<serde_json::Map<_, _>>().into()
-}
 
 fn duration(ms: u64) -> String {
     crate::model::format_duration(std::time::Duration::from_millis(ms))

@@ -7,6 +7,7 @@ import './shell/app.css';
 import './graph/graph.css';
 import './rules/rules.css';
 import './notifications/notifications.css';
+import './discovery/discovery.css';
 import './shell/narrow.css';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';

@@ -74,6 +74,28 @@ export interface TargetsData {
   droppedTargetCounts?: Record<string, number> | null;
 }
 
+export interface MechanismStatus {
+  mechanism: string;
+  what: string;
+  targets: number;
+  lastRefresh: string | null;
+  lastDuration: number | null;
+  nextRefresh: string | null;
+  lastError: string | null;
+  lastErrorTime: string | null;
+  changes: { at: string; added: number; removed: number }[];
+}
+
+export interface SetStatus {
+  name: string;
+  mechanisms: MechanismStatus[];
+}
+
+export interface DiscoveryData {
+  jobs: SetStatus[];
+  alertmanagers: SetStatus[];
+}
+
 export type AlertState = 'pending' | 'firing';
 
 export interface Alert {

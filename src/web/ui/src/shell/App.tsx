@@ -11,6 +11,7 @@ import { PageTitle } from './PageTitle';
 import {
   AlertsPage,
   ConfigPage,
+  DiscoveryPage,
   FlagsPage,
   LabPage,
   NotificationsPage,
@@ -78,6 +79,7 @@ export function App() {
               <Route path="/lab" element={<LabPage />} />
               <Route path="/timeline" element={<TimelinePage />} />
               <Route path="/targets" element={<TargetsPage />} />
+              <Route path="/service-discovery" element={<DiscoveryPage />} />
               <Route path="/status" element={<StatusPage />} />
               <Route path="/tsdb-status" element={<TsdbPage />} />
               <Route path="/flags" element={<FlagsPage />} />

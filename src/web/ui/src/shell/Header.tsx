@@ -11,6 +11,7 @@ import { Mark } from './Mark';
 import { Preferences } from './Preferences';
 
 const STATUS_PAGES = [
+  { path: '/service-discovery', label: 'Service discovery' },
   { path: '/notifications', label: 'Notifications' },
   { path: '/status', label: 'Runtime and build' },
   { path: '/tsdb-status', label: 'TSDB status' },

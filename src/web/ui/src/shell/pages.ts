@@ -12,6 +12,7 @@ export const RulesPage = deferred(() => import('../rules/RulesPage'));
 export const LabPage = deferred(() => import('../lab/LabPage'));
 export const TimelinePage = deferred(() => import('../timeline/TimelinePage'));
 export const TargetsPage = deferred(() => import('../targets/TargetsPage'));
+export const DiscoveryPage = deferred(() => import('../discovery/DiscoveryPage'));
 export const StatusPage = deferred(() => import('../status/StatusPage'));
 export const TsdbPage = deferred(() => import('../status/TsdbPage'));
 export const FlagsPage = deferred(() => import('../status/FlagsPage'));
@@ -39,6 +40,8 @@ function partsFor(pathname: string, search: string) {
       return [TimelinePage];
     case 'targets':
       return [TargetsPage];
+    case 'service-discovery':
+      return [DiscoveryPage];
     case 'status':
       return [StatusPage];
     case 'tsdb-status':

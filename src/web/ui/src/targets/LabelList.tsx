@@ -3,7 +3,7 @@ import { UnstyledButton } from '@mantine/core';
 import { useState } from 'react';
 import type { Labels } from '../lib/series';
 
-function Pairs({ labels }: { labels: Labels }) {
+export function Pairs({ labels }: { labels: Labels }) {
   return (
     <span className="ek-label-list">
       {Object.keys(labels).map((name) => (
