@@ -8,6 +8,7 @@ use super::classic::Classic;
 use super::number;
 use super::parser::{Entry, ExemplarText, Parser, Sample};
 use super::series::{SeriesError, parse_exposed};
+use crate::model::bounds::MAX_HISTOGRAM_CELLS;
 use crate::model::{Histogram, LabelsBuf, METRIC_NAME, MetricType};
 use crate::util::brief;
 
@@ -109,7 +110,9 @@ impl<'a> Converter<'a> {
             self.created = created();
         }
         self.timestamp = sample.timestamp;
-        self.exemplars.extend(parser.exemplar());
+        if self.exemplars.len() < MAX_HISTOGRAM_CELLS {
+            self.exemplars.extend(parser.exemplar());
+        }
         match part {
             Part::Bucket(bound) => self.classic.bucket(bound, sample.value),
             Part::Sum => self.classic.sum(sample.value),

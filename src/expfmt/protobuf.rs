@@ -27,8 +27,9 @@ const NAME_END: u8 = 0xff;
 const VALUE: u8 = 0;
 const COUNT: u8 = 1;
 const SUM: u8 = 2;
-const ROW: u8 = 3;
-const NATIVE: u8 = 4;
+const QUANTILE: u8 = 3;
+const BUCKET: u8 = 4;
+const NATIVE: u8 = 5;
 
 /// A body that cannot be read.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -234,7 +235,7 @@ impl<'a> Protobuf<'a> {
                 },
                 Step::Infinity => {
                     self.step = self.after_classic();
-                    self.put_part(ROW, Some(f64::INFINITY));
+                    self.put_part(BUCKET, Some(f64::INFINITY));
                     return Ok(Some(Item::Sample(self.metric.totals.count())));
                 }
                 Step::Converted => {
@@ -373,7 +374,7 @@ impl<'a> Protobuf<'a> {
                 }
                 Ok(())
             })?;
-            self.put_part(ROW, Some(quantile));
+            self.put_part(QUANTILE, Some(quantile));
             return Ok(Item::Sample(number));
         }
         let bucket = native::ClassicBucket::read(row)?;
@@ -382,7 +383,7 @@ impl<'a> Protobuf<'a> {
         if bucket.bound == f64::INFINITY {
             self.step = self.after_classic();
         }
-        self.put_part(ROW, Some(bucket.bound));
+        self.put_part(BUCKET, Some(bucket.bound));
         Ok(Item::Sample(bucket.count))
     }
 
@@ -440,7 +441,7 @@ impl<'a> Protobuf<'a> {
         let suffix = match self.key.get(self.stem) {
             Some(&COUNT) => "_count",
             Some(&SUM) => "_sum",
-            Some(&ROW) if kind != MetricType::Summary => "_bucket",
+            Some(&BUCKET) => "_bucket",
             _ => "",
         };
         if suffix.is_empty() {

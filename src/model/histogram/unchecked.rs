@@ -140,7 +140,7 @@ impl Unchecked {
     pub fn check(self) -> Result<Histogram, HistogramFault> {
         // Before anything is done for each of its parts.
         let side = |side: &UncheckedBuckets| side.deltas.len().max(side.counts.len()) + 2 * side.spans.len();
-        bounds::check_cells(side(&self.positive) + side(&self.negative) + self.custom_values.len())?;
+        bounds::check_cells(3 + side(&self.positive) + side(&self.negative) + self.custom_values.len())?;
         let histogram = self.into_histogram()?;
         bounds::check_histogram(&histogram)?;
         Ok(histogram)
