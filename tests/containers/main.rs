@@ -10,12 +10,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::server::{Client, wait_for};
+use serde_json::Value;
+use support::prometheus::{Prometheus, program};
+use support::server::{Client, Server, wait_for};
 
 /// What the test needs, and Debian's packages with it.
 const TOOLS: [(&str, &str); 4] = [
@@ -155,6 +157,65 @@ fn write_files(dir: &Path, port: u16) {
     std::fs::write(dir.join("compose/local.yml"), local).expect("write");
 }
 
+/// The section by which the engine is asked for one service of the gallery.
+fn engine_job(engine: &Engine, more: &str) -> String {
+    format!(
+        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+scrape_configs:
+- job_name: engine
+  docker_sd_configs: [{{host: '{}'{more}}}]
+  relabel_configs:
+  - {{source_labels: [__meta_docker_container_label_com_docker_compose_service], regex: accesslog, action: keep}}
+",
+        engine.socket
+    )
+}
+
+/// A server on this machine, outside of all containers, that follows what the engine tells.
+fn follow_engine(engine: &Engine, dir: &Path) -> Server {
+    let file = dir.join("engine.yml");
+    let job = engine_job(engine, ", refresh_interval: 1h, match_first_network: false");
+    std::fs::write(&file, job).expect("write");
+    Server::start(&dir.join("host"), &[&format!("--config.file={}", file.display())], &[])
+}
+
+fn scraped(client: &Client, url: &str) -> Vec<Value> {
+    let targets = client.api(url, "targets", &[("state", "active")]);
+    targets["activeTargets"].as_array().expect("targets").clone()
+}
+
+/// What a Prometheus finds in the engine is found here, too, with the labels it has.
+fn same_as_prometheus(engine: &Engine, dir: &Path, client: &Client, url: &str) {
+    let Some(program) = program("PROMETHEUS_DOCKER_BIN", "prometheus") else { return };
+    let config = engine_job(engine, ", refresh_interval: 1s");
+    let prometheus = Prometheus::start(&program, dir, &dir.join("prometheus"), &config, &[], client);
+    let found = |url: &str| {
+        let targets = client.api(url, "targets", &[("state", "any")]);
+        let (active, dropped) = (&targets["activeTargets"], &targets["droppedTargets"]);
+        let all = [active, dropped].into_iter().flat_map(|list| list.as_array().expect("a list").clone());
+        let is_of_engine = |name: &String| name == "__address__" || name.starts_with("__meta_docker_");
+        let labels = all.map(|target| {
+            let labels = target["discoveredLabels"].as_object().expect("labels").clone();
+            labels.into_iter().filter(|(name, _)| is_of_engine(name)).collect::<BTreeMap<String, Value>>()
+        });
+        labels.collect::<Vec<_>>()
+    };
+    let theirs = wait_for("the targets of Prometheus", || {
+        let theirs = found(&prometheus.url);
+        (theirs.len() >= 6).then_some(theirs)
+    });
+    let ours = found(url);
+    assert_eq!(ours.len(), theirs.len(), "{ours:#?} {theirs:#?}");
+    for target in &theirs {
+        // Older versions know fewer labels.
+        let has_all = |own: &&BTreeMap<String, Value>| {
+            target.iter().all(|(name, value)| own.get(name) == Some(value) || value == "")
+        };
+        assert!(ours.iter().find(has_all).is_some(), "{target:#?} is not among {ours:#?}");
+    }
+    println!("{} targets have the labels that Prometheus finds", theirs.len());
+}
+
 #[test]
 fn the_image_gallery_in_containers() {
     if !is_wanted() {
@@ -200,11 +261,25 @@ fn the_image_gallery_in_containers() {
     assert_eq!(up("{job=\"docker\"}")[0].0["instance"], "DOCKER_HOST:9323");
     assert_eq!(client.vector(&url, "engine_daemon_engine_info").len(), 1);
     assert_eq!(client.vector(&url, "iotd_requests_total").len(), 1);
+    let host = follow_engine(&engine, dir);
+    let found = || scraped(&client, &host.url);
+    wait_for("three containers", || (found().len() == 3).then_some(()));
+    same_as_prometheus(&engine, dir, &client, &host.url);
     // A refresh every five seconds and a scrape every three, and some time for the machine.
     let patience = Duration::from_secs(5 + 3 + 4);
     for instances in [5, 1] {
         engine.scale(instances);
         let scaled = Instant::now();
+        wait_for("the containers that the engine tells of", || {
+            (found().len() == usize::from(instances)).then_some(())
+        });
+        println!("{instances} containers are known {:?} after compose is done", scaled.elapsed());
+        // The engine tells of them; the next look without that is an hour away.
+        assert!(
+            scaled.elapsed() < Duration::from_secs(5),
+            "{instances} containers after {:?}",
+            scaled.elapsed()
+        );
         wait_for("the scaled service", || {
             (up("{job=\"access-log\"}").len() == usize::from(instances)).then_some(())
         });
