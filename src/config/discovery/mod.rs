@@ -1,6 +1,6 @@
 //! The sections that say where targets come from, one file for each: its type, how it is read and how it is printed.
 //!
-//! A new one is a file here, a variant of [`MechanismConfig`], a row in `mechanism_keys` and in [`Loader::discovery`],
+//! A new one is a file here, a variant of [`MechanismConfig`], a row in `mechanism_keys` and in `Loader::discovery`,
 //! and a discoverer.
 
 mod consul;
