@@ -68,6 +68,7 @@ const COMMANDS: &[Row] = &[
         MANY,
     ),
     row(&["check", "metrics"], &[Flag("extended", Same), Flag("lint=", Same)], 0),
+    row(&["check", "web-config"], &[], MANY),
     row(
         &["test", "rules"],
         &[
@@ -435,6 +436,7 @@ mod tests {
             "tsdb dump --format=lines --match={a=\"b\"} -- d",
         );
         check("tsdb dump-openmetrics --max-time=5 d", "tsdb dump --format=openmetrics --max-time=5 -- d");
+        check("check web-config a b", "check web-config -- a b");
         check("check metrics --lint none --extended", "check metrics --lint=none --extended --");
         check("tsdb create-blocks-from openmetrics in", "tsdb import openmetrics -- in data/");
         check(
@@ -456,8 +458,8 @@ mod tests {
             assert!(refused.contains(part), "{theirs}: {refused}");
         };
         check(
-            "check web-config f",
-            "\"promtool check web-config f\" is not supported; commands of promtool that this program answers: check config",
+            "check healthy",
+            "\"promtool check healthy\" is not supported; commands of promtool that this program answers: check config",
         );
         check("push metrics http://s", "promtool push metrics");
         check("check config --agent a", "flag --agent of \"promtool check config\"");

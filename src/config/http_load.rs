@@ -61,7 +61,12 @@ impl<'a> Loader<'a> {
     }
 
     /// What stands under `key`, or in the file that stands under `file_key`.
-    fn source(&self, raw: &Section<'a>, key: &'static str, file_key: &'static str) -> Option<Source> {
+    pub(super) fn source(
+        &self,
+        raw: &Section<'a>,
+        key: &'static str,
+        file_key: &'static str,
+    ) -> Option<Source> {
         let given = self.one_of(raw, &[key, file_key])?;
         let text = raw.text(given)?;
         Some(if given == key { Source::Text(Secret::new(text)) } else { Source::File(self.file(&text)) })

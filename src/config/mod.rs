@@ -32,6 +32,7 @@ pub mod storage;
 pub mod target_file;
 mod tree;
 pub mod unit_test_file;
+pub mod web_config;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +65,8 @@ pub use target_file::{parse_targets_json, parse_targets_yaml};
 pub use unit_test_file::{
     AlertTest, ExpectedAlert, ExpectedSample, InputSeries, QueryTest, UnitTest, UnitTestFile, load_unit_tests,
 };
+
+pub use web_config::{WebConfig, load_web_config};
 
 /// The whole configuration. Two equal values mean the same server.
 #[derive(Debug, Clone, PartialEq, Default)]

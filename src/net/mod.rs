@@ -15,7 +15,9 @@ pub mod system;
 pub use api::{ApiClient, is_url, shown as shown_url};
 pub use dial::{DialError, Dialer};
 pub use files::ResolverFiles;
-pub use http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse, read_file, read_source};
+pub use http::{
+    HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse, check_server_tls, read_file, read_source,
+};
 pub use http_url::{HttpUrl, UrlError};
 pub use post::{PostError, post_json};
 pub use resolver::{DnsError, DnsRecord, RecordKind, Resolver};

@@ -57,9 +57,21 @@ fn under_the_name_promtool_its_command_lines_work() {
     check(&["test", "rules", "--run", "correct", "promtool/rules_run.yml"], 0, "  SUCCESS\n");
     check(&["promql", "--experimental", "format", "sum( up )by(job)"], 0, "sum by (job) (up)\n");
     check(&["query", "instant", "127.0.0.1:1", "up"], 1, "request to http://127.0.0.1:1/api/v1/query");
-    check(&["check", "web-config", "f"], 2, "\"promtool check web-config f\" is not supported");
+    check(&["check", "healthy"], 2, "\"promtool check healthy\" is not supported");
+    let web = bin.path().join("web.yml");
+    std::fs::write(&web, "basic_auth_users: {a: b}").expect("written");
+    check(&["check", "web-config", &web.to_string_lossy()], 1, "web.yml FAILED: ");
+    let tls = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/tls");
+    let pair = |cert: &str, key: &str| {
+        let text = format!("tls_server_config: {{cert_file: {tls}/{cert}, key_file: {tls}/{key}}}");
+        std::fs::write(&web, text).expect("written");
+    };
+    pair("server.pem", "server.key");
+    check(&["check", "web-config", &web.to_string_lossy()], 0, "web.yml SUCCESS");
+    pair("server.pem", "client.key");
+    check(&["check", "web-config", &web.to_string_lossy()], 1, "web.yml FAILED: ");
     check(&["--version"], 0, "emberkeep ");
-    check(&["--help"], 0, "check config, check rules, check metrics, test rules, ");
+    check(&["--help"], 0, "check config, check rules, check metrics, check web-config, test rules, ");
 }
 
 /// Runs the command against a server that answers one request with `data`; the request, the exit code, what was said.

@@ -4,6 +4,7 @@ mod config;
 mod metrics;
 mod relabel;
 mod rules;
+mod web_config;
 
 use clap::Subcommand;
 
@@ -19,6 +20,8 @@ pub(super) enum CheckCommand {
     Relabel(relabel::RelabelArgs),
     /// Check rule files.
     Rules(rules::RulesArgs),
+    /// Check files that say how a server is served over HTTP.
+    WebConfig(web_config::WebConfigArgs),
 }
 
 pub(super) fn run(command: CheckCommand) -> Result<(), Failure> {
@@ -27,5 +30,6 @@ pub(super) fn run(command: CheckCommand) -> Result<(), Failure> {
         CheckCommand::Metrics(args) => metrics::run(&args),
         CheckCommand::Relabel(args) => relabel::run(&args),
         CheckCommand::Rules(args) => rules::run(&args),
+        CheckCommand::WebConfig(args) => web_config::run(&args),
     }
 }

@@ -27,6 +27,7 @@ use self::transport::Transport;
 use super::dial::Dialer;
 use crate::config::HttpConfig;
 
+pub use self::tls::check_server_tls;
 pub(super) use self::tls::provider;
 
 /// A client; clones share connections.

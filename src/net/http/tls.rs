@@ -157,6 +157,21 @@ impl Tls {
     }
 }
 
+/// Whether a server can be served with the certificate and the key of `config`, and its authorities can be read.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn check_server_tls(config: &TlsConfig) -> Result<(), HttpError> {
+    Tls {
+        offer_http2: false,
+        settings: Arc::new(config.clone()),
+        files: Arc::default(),
+        made: Arc::default(),
+    }
+    .make()
+    .map(|_| ())
+}
+
 fn pem(source: &Source) -> Result<Vec<u8>, HttpError> {
     match source {
         Source::Text(text) => Ok(text.reveal().as_bytes().to_vec()),
