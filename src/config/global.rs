@@ -1,5 +1,6 @@
 //! The `global` section: defaults for all jobs.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{FormatConfig, ScrapeProtocol};
@@ -39,6 +40,8 @@ pub struct GlobalConfig {
     pub scrape_protocols: Option<Vec<ScrapeProtocol>>,
     /// How jobs read what targets expose that do not say.
     pub formats: FormatConfig,
+    /// Where jobs that do not say log scrapes that failed.
+    pub scrape_failure_log_file: Option<PathBuf>,
     /// Labels that name this server to others.
     pub external_labels: Labels,
     /// Limits of jobs that set none.
@@ -54,6 +57,7 @@ impl Default for GlobalConfig {
             rule_query_offset: Duration::ZERO,
             scrape_protocols: None,
             formats: FormatConfig::default(),
+            scrape_failure_log_file: None,
             external_labels: Labels::empty(),
             limits: Limits::default(),
         }

@@ -60,6 +60,11 @@ impl<'a> Loader<'a> {
         folder.map_or_else(|| text.into(), |folder| folder.join(text))
     }
 
+    /// The file that stands under `key`, if there is one.
+    pub(super) fn file_at(&self, raw: &Section<'a>, key: &str) -> Option<PathBuf> {
+        raw.text(key).filter(|text| !text.is_empty()).map(|text| self.file(&text))
+    }
+
     /// What stands under `key`, or in the file that stands under `file_key`.
     pub(super) fn source(
         &self,

@@ -352,6 +352,7 @@ static GLOBAL: Keys = Keys {
         ("rule_query_offset", Value),
         ("scrape_protocols", Value),
         ("external_labels", Value),
+        ("scrape_failure_log_file", Value),
         ("body_size_limit", Value),
         ("sample_limit", Value),
         ("label_limit", Value),
@@ -361,7 +362,7 @@ static GLOBAL: Keys = Keys {
         ("keep_dropped_targets", Value),
     ],
     shared: &[FORMATS],
-    unsupported: &[&["query_log_file", "scrape_failure_log_file"]],
+    unsupported: &[&["query_log_file"]],
     ..NONE
 };
 
@@ -389,6 +390,7 @@ static SCRAPE: Keys = Keys {
         ("honor_timestamps", Value),
         ("track_timestamps_staleness", Value),
         ("enable_compression", Value),
+        ("scrape_failure_log_file", Value),
         ("body_size_limit", Value),
         ("sample_limit", Value),
         ("label_limit", Value),
@@ -401,7 +403,7 @@ static SCRAPE: Keys = Keys {
         ("relabel_configs", List(&RELABEL)),
         ("metric_relabel_configs", List(&RELABEL)),
     ],
-    unsupported: &[&["scrape_failure_log_file"], OTHERS],
+    unsupported: &[OTHERS],
     shared: &[FORMATS, CLIENT, PROXY, DISCOVERY],
     ..NONE
 };

@@ -254,6 +254,7 @@ impl<'a> Loader<'a> {
             rule_query_offset: raw.duration("rule_query_offset").unwrap_or_default(),
             scrape_protocols: self.protocols(raw),
             formats,
+            scrape_failure_log_file: self.file_at(raw, "scrape_failure_log_file"),
             external_labels: Labels::from_pairs(expanded.filter(|(_, value)| !value.is_empty())),
             limits: Self::limits(raw),
         }
@@ -290,6 +291,9 @@ impl<'a> Loader<'a> {
             honor_timestamps: raw.boolean("honor_timestamps", true),
             track_timestamps_staleness: raw.boolean("track_timestamps_staleness", false),
             enable_compression: raw.boolean("enable_compression", true),
+            scrape_failure_log_file: self
+                .file_at(raw, "scrape_failure_log_file")
+                .or(base.scrape_failure_log_file),
             limits: Limits {
                 body_size_limit: or_global(own.body_size_limit, of.body_size_limit),
                 sample_limit: or_global(own.sample_limit, of.sample_limit),

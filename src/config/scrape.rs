@@ -1,6 +1,7 @@
 //! One entry of `scrape_configs`: a job.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{DiscoveryConfig, FormatConfig, GlobalConfig, HttpConfig, Limits, Scheme, ScrapeProtocol};
@@ -34,6 +35,8 @@ pub struct ScrapeConfig {
     pub track_timestamps_staleness: bool,
     /// Ask for gzip. Default true.
     pub enable_compression: bool,
+    /// Where scrapes that failed are logged.
+    pub scrape_failure_log_file: Option<PathBuf>,
     /// Limits, those of `global` filled in.
     pub limits: Limits,
     /// How what targets expose is read, what `global` says filled in.
@@ -68,6 +71,7 @@ impl ScrapeConfig {
             honor_timestamps: true,
             track_timestamps_staleness: false,
             enable_compression: true,
+            scrape_failure_log_file: global.scrape_failure_log_file.clone(),
             limits: global.limits,
             formats: global.formats,
             native_histogram_bucket_limit: 0,

@@ -1,6 +1,7 @@
 //! What can go wrong when scraping is set up. A target that fails is no error: it is down.
 
 use crate::net::HttpError;
+use crate::telemetry::JsonLogError;
 
 /// Errors of setting up scraping.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +15,9 @@ pub enum Error {
         /// Why.
         source: HttpError,
     },
+    /// The file for scrapes that failed cannot be written.
+    #[error("scrape_failure_log_file: {0}")]
+    FailureLog(#[from] JsonLogError),
     /// The client of a discovery cannot be set up.
     #[error("discovery: {0}")]
     Discovery(HttpError),

@@ -41,7 +41,8 @@ impl Bench {
         let metrics = ScrapeMetrics::new(&mut registry);
         let options = ScrapeOptions::default();
         let threads = Semaphore::new(1);
-        let shared = Shared { db: Arc::new(db), clock, metrics, options, threads, seed: 0 };
+        let failure_logs = Arc::default();
+        let shared = Shared { db: Arc::new(db), clock, metrics, options, failure_logs, threads, seed: 0 };
         Self { shared, _dir: dir }
     }
 

@@ -108,8 +108,15 @@ impl Bench {
         let metrics = ScrapeMetrics::new(&mut registry);
         let options = ScrapeOptions::default();
         let threads = Semaphore::new(2);
-        let shared =
-            Shared { db, clock: Arc::<TokioClock>::clone(&clock), metrics, options, threads, seed: 0 };
+        let shared = Shared {
+            db,
+            clock: Arc::<TokioClock>::clone(&clock),
+            metrics,
+            options,
+            failure_logs: Arc::default(),
+            threads,
+            seed: 0,
+        };
         let shared = Arc::new(shared);
         let script = Arc::new(Script { steps: Mutex::new(steps.into()), said: Mutex::default() });
         let pool = Pool::new(Arc::clone(&shared), job(""), script.clone());

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
@@ -22,7 +23,7 @@ use super::timing::stable_hash;
 use crate::config::{Config, HttpConfig};
 use crate::discovery::{DiscoveryManager, PreparedSets, SetConfig, TargetSets};
 use crate::net::{Dialer, HttpClient};
-use crate::telemetry::Registry;
+use crate::telemetry::{JsonLogs, Registry};
 use crate::tsdb::Tsdb;
 use crate::util::Clock;
 
@@ -37,6 +38,7 @@ pub struct Prepared {
     config: Config,
     clients: Clients,
     sets: PreparedSets,
+    failure_logs: JsonLogs,
 }
 
 /// The clients of the jobs, by name; each has connections of its own.
@@ -91,6 +93,7 @@ impl ScrapeManager {
             pools: BTreeMap::new(),
             tasks: JoinSet::new(),
             handle: handle.clone(),
+            failure_logs: Arc::default(),
         };
         let task = tokio::spawn(coordinator.run(receiver));
         Self { dialer, discovery, handle, commands, task }
@@ -113,7 +116,9 @@ impl ScrapeManager {
             clients.insert(job.job_name.clone(), (job.http.clone(), Arc::new(client)));
         }
         let sets = self.discovery.prepare(SetConfig::of_jobs(config)).map_err(Error::Discovery)?;
-        Ok(Prepared { config: config.clone(), clients, sets })
+        let logs = config.scrape_configs.iter().filter_map(|job| job.scrape_failure_log_file.as_ref());
+        let failure_logs = JsonLogs::open(logs)?;
+        Ok(Prepared { config: config.clone(), clients, sets, failure_logs })
     }
 
     /// Switches to what was prepared; returns when discovery and the loops have been told.
@@ -149,6 +154,8 @@ struct Coordinator {
     pools: BTreeMap<String, Pool>,
     tasks: JoinSet<()>,
     handle: ScrapeHandle,
+    /// Opened anew with each configuration, so that a file that was moved away is followed by a new one.
+    failure_logs: Arc<ArcSwap<JsonLogs>>,
 }
 
 impl Coordinator {
@@ -198,11 +205,13 @@ impl Coordinator {
                 clock: Arc::clone(&self.clock),
                 metrics: self.metrics.clone(),
                 options: self.options,
+                failure_logs: Arc::clone(&self.failure_logs),
                 threads: Semaphore::new(self.threads),
                 seed,
             }),
         };
         self.shared = Some(Arc::clone(&shared));
+        self.failure_logs.store(Arc::new(prepared.failure_logs));
         self.discovery.commit(prepared.sets);
         let sets = Arc::clone(&self.targets.borrow_and_update());
         // A client that is in use stays, and with it its connections.

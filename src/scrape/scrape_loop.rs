@@ -154,7 +154,23 @@ impl ScrapeLoop {
         }
     }
 
+    /// Logs in a file of its own why a scrape failed, if the job has such a file.
+    fn log_failure(&self, error: &str) {
+        let Some(path) = &self.job.scrape_failure_log_file else { return };
+        let logs = self.shared.failure_logs.load();
+        let Some(log) = logs.get(path) else { return };
+        let time = jiff::Timestamp::from_millisecond(self.shared.clock.now_ms())
+            .map_or_else(|_| String::new(), |time| time.to_string());
+        log.log(&serde_json::json!({
+            "time": time, "level": "ERROR", "msg": error, "job_name": self.job.job_name,
+            "target": self.state.target.url,
+        }));
+    }
+
     fn note(&self, start_ms: i64, summary: Summary) {
+        if let Some(error) = &summary.error {
+            self.log_failure(error);
+        }
         let mut last = lock(&self.state.last);
         let health = if summary.error.is_none() { Health::Up } else { Health::Down };
         let error = summary.error.unwrap_or_default();

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
 use super::metrics::ScrapeMetrics;
+use crate::telemetry::JsonLogs;
 use crate::tsdb::Tsdb;
 use crate::util::Clock;
 
@@ -23,6 +25,8 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: ScrapeMetrics,
     pub(super) options: ScrapeOptions,
+    /// Where scrapes that failed are logged.
+    pub(super) failure_logs: Arc<ArcSwap<JsonLogs>>,
     /// Bodies that may be parsed at once.
     pub(super) threads: Semaphore,
     /// Differs between servers, so that two of them scrape at different moments.

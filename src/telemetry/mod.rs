@@ -2,10 +2,12 @@
 
 pub mod classic;
 pub mod counted;
+mod json_log;
 pub mod log;
 pub mod metrics;
 pub mod process;
 pub mod restarts;
 
+pub use json_log::{JsonLog, JsonLogError, JsonLogs};
 pub use metrics::Registry;
 pub use restarts::Restarts;

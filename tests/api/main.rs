@@ -23,6 +23,7 @@ mod framing;
 mod histograms;
 mod lanes;
 mod load;
+mod logs;
 mod long;
 mod metrics;
 mod replay;

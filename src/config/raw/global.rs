@@ -1,6 +1,7 @@
 //! `global` as printed.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -17,6 +18,8 @@ pub(in crate::config) struct Global {
     pub(in crate::config) evaluation_interval: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) rule_query_offset: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) scrape_failure_log_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) external_labels: Option<BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +55,7 @@ impl From<&GlobalConfig> for Global {
         let labels: BTreeMap<_, _> =
             global.external_labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
         Self {
+            scrape_failure_log_file: global.scrape_failure_log_file.clone(),
             scrape_interval: Some(Time(global.scrape_interval)),
             scrape_timeout: Some(Time(global.scrape_timeout)),
             scrape_protocols: global.scrape_protocols.as_deref().map(protocol_names),

@@ -1,6 +1,7 @@
 //! One entry of `scrape_configs` as printed.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -27,6 +28,8 @@ pub(in crate::config) struct Scrape {
     pub(in crate::config) metrics_path: Option<String>,
     pub(in crate::config) scheme: Option<String>,
     pub(in crate::config) enable_compression: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) scrape_failure_log_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) body_size_limit: Option<Size>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +75,7 @@ impl From<&ScrapeConfig> for Scrape {
             metrics_path: Some(job.metrics_path.clone()),
             scheme: Some(job.scheme.name().to_owned()),
             enable_compression: Some(job.enable_compression),
+            scrape_failure_log_file: job.scrape_failure_log_file.clone(),
             body_size_limit: printed(job.limits.body_size_limit).map(Size),
             sample_limit: printed(job.limits.sample_limit),
             label_limit: printed(job.limits.label_limit),
