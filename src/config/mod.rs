@@ -16,6 +16,7 @@ pub mod http;
 mod http_load;
 mod key;
 mod keys;
+pub mod kubeconfig;
 pub mod load;
 mod loader;
 mod mechanism_keys;
@@ -37,7 +38,9 @@ use std::time::Duration;
 pub use alerting::{AlertingConfig, AlertmanagerConfig};
 pub use discovery::{
     ConsulSdConfig, DiscoveryConfig, DnsRecordType, DnsSdConfig, DockerFilter, DockerSdConfig,
-    DockerSwarmRole, DockerSwarmSdConfig, FileSdConfig, HttpSdConfig, MechanismConfig, StaticConfig,
+    DockerSwarmRole, DockerSwarmSdConfig, FileSdConfig, HttpSdConfig, KubernetesMetadata,
+    KubernetesNamespaces, KubernetesRole, KubernetesSdConfig, KubernetesSelector, MechanismConfig,
+    StaticConfig,
 };
 pub use error::{Error, RuleError};
 pub use files::{files_and_faults, matching_files};
@@ -45,6 +48,7 @@ pub use global::{GlobalConfig, Limits, ScrapeProtocol};
 pub use http::{
     Auth, HeaderConfig, HttpConfig, OAuth2Config, ProxyConfig, Scheme, Secret, Source, TlsConfig, TlsVersion,
 };
+pub use kubeconfig::{Kubeconfig, KubeconfigError};
 pub use load::{LoadOptions, load, parse};
 pub use notifications::{
     EmailConfig, GroupBy, InhibitRuleConfig, IntegrationConfig, NotificationsConfig, ReceiverConfig,
@@ -107,8 +111,8 @@ impl Config {
         let jobs = self.scrape_configs.iter().map(|job| (&job.http, &job.discovery));
         let alertmanagers = self.alerting.alertmanagers.iter().map(|group| (&group.http, &group.discovery));
         let clients = jobs.chain(alertmanagers).flat_map(|(http, discovery)| {
-            let mechanisms = discovery.mechanisms.iter().filter_map(|mechanism| mechanism.http());
-            std::iter::once(http).chain(mechanisms).flat_map(HttpConfig::files)
+            let mechanisms = discovery.mechanisms.iter().flat_map(MechanismConfig::files);
+            http.files().into_iter().chain(mechanisms)
         });
         let own = self.notifications.iter().flat_map(|own| &own.receivers);
         let receivers = own.flat_map(|receiver| receiver.integrations.iter().flat_map(|one| one.files()));
