@@ -155,8 +155,13 @@ impl Kubeconfig {
             false if tls == TlsConfig::default() => format!("http://{server}"),
             false => format!("https://{server}"),
         };
-        let http =
-            HttpConfig { headers: headers(&user), auth: auth(folder, user)?, tls, proxy, ..HttpConfig::default() };
+        let http = HttpConfig {
+            headers: headers(&user),
+            auth: auth(folder, user)?,
+            tls,
+            proxy,
+            ..HttpConfig::default()
+        };
         Ok(Self { server, http })
     }
 
@@ -302,7 +307,10 @@ mod tests {
             ("{current-context: c}".to_owned(), "context \"c\" is missing"),
             ("[".to_owned(), "cannot read it: "),
             ("{contexts: 5}".to_owned(), "cannot read it: "),
-            ("{current-context: c, contexts: [{name: c, context: {cluster: k}}]}".to_owned(), "cluster \"k\" is"),
+            (
+                "{current-context: c, contexts: [{name: c, context: {cluster: k}}]}".to_owned(),
+                "cluster \"k\" is",
+            ),
             (file("", ""), "server of cluster \"k\" is missing"),
             (file("server: k", "exec: {command: x}"), "exec is not supported: no programs are run"),
             (file("server: k", "auth-provider: {name: gcp}"), "auth-provider is not supported"),

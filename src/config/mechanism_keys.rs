@@ -125,7 +125,8 @@ static KUBERNETES: Keys = Keys {
     ..NONE
 };
 
-static KUBERNETES_NAMESPACES: Keys = Keys { supported: &[("own_namespace", Value), ("names", Value)], ..NONE };
+static KUBERNETES_NAMESPACES: Keys =
+    Keys { supported: &[("own_namespace", Value), ("names", Value)], ..NONE };
 
 static KUBERNETES_SELECTOR: Keys =
     Keys { supported: &[("role", Value), ("label", Value), ("field", Value)], ..NONE };

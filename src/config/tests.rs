@@ -1,8 +1,8 @@
 //! Tests of loading: what is accepted, what is refused and with which words, what is printed.
 
 use super::*;
-use crate::config::{KubernetesRole, MechanismConfig};
 use crate::config::{Auth, GroupBy, IntegrationConfig, Scheme, Secret, Source};
+use crate::config::{KubernetesRole, MechanismConfig};
 
 fn parsed(text: &str) -> Config {
     parse(text, "f.yml", &LoadOptions::default()).map_err(|e| e.to_string()).expect(text)
@@ -608,7 +608,7 @@ fn kubernetes_is_configured_as_in_prometheus() {
   kubernetes_sd_configs:
   - role: pod
   - role: endpoints
-    api_server: 'https://u:geheim@k:6443'
+    api_server: 'https://u:geheim@k:6443/'
     bearer_token_file: token
     namespaces: {names: [a, b]}
     selectors: [{role: pod, label: 'app in (x, y)'}, {role: service, field: 'metadata.name=s'}]
@@ -616,8 +616,11 @@ fn kubernetes_is_configured_as_in_prometheus() {
   - {role: node, kubeconfig_file: kube.yml, follow_redirects: true}
 ";
     let config = parse(text, "/etc/f.yml", &LoadOptions::default()).expect("valid");
-    let [MechanismConfig::Kubernetes(first), MechanismConfig::Kubernetes(second), MechanismConfig::Kubernetes(third)] =
-        &config.scrape_configs[0].discovery.mechanisms[..]
+    let [
+        MechanismConfig::Kubernetes(first),
+        MechanismConfig::Kubernetes(second),
+        MechanismConfig::Kubernetes(third),
+    ] = &config.scrape_configs[0].discovery.mechanisms[..]
     else {
         panic!("three mechanisms: {config:?}")
     };

@@ -242,8 +242,9 @@ impl<'a> Loader<'a> {
                     let allowed: Vec<_> = role.selectable().iter().map(|role| role.name()).collect();
                     let allowed = allowed.join(", ");
                     let role = role.name();
-                    let reason =
-                        format!("the role {role} takes only selectors with the roles {allowed}, not {name:?}");
+                    let reason = format!(
+                        "the role {role} takes only selectors with the roles {allowed}, not {name:?}"
+                    );
                     self.complain(&raw, "role", reason);
                 }
                 Some(of) if selectors.iter().any(|known| known.role == of) => {

@@ -19,8 +19,10 @@ const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 pub(super) enum AccessError {
     #[error("{}: {source}", path.display())]
     Kubeconfig { path: PathBuf, source: KubeconfigError },
-    #[error("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: not in a cluster, and neither \
-             api_server nor kubeconfig_file is configured")]
+    #[error(
+        "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: not in a cluster, and neither \
+             api_server nor kubeconfig_file is configured"
+    )]
     NotInCluster,
     #[error("cannot tell the own namespace: {0} is empty")]
     NoNamespace(PathBuf),
@@ -81,9 +83,7 @@ impl Access {
     /// When it is not known.
     pub(super) fn open(&self) -> Result<Opened, AccessError> {
         match self {
-            Self::Configured(api, _) => {
-                Ok(Opened { api: (**api).clone(), own_namespace: None, file: None })
-            }
+            Self::Configured(api, _) => Ok(Opened { api: (**api).clone(), own_namespace: None, file: None }),
             Self::Kubeconfig(path, dialer) => {
                 // Looked at before it is read: a change in between is seen the next time.
                 let stamp = Stamp::of(path);
@@ -159,7 +159,10 @@ mod tests {
         assert_eq!(of("fd00::1", "6443").expect("a server").0, "https://[fd00::1]:6443");
         for (host, port) in [("", "443"), ("10.0.0.1", "")] {
             let error = of(host, port).expect_err("no server").to_string();
-            assert!(error.starts_with("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set"), "{error}");
+            assert!(
+                error.starts_with("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set"),
+                "{error}"
+            );
         }
         let path = folder.path().join("namespace");
         assert!(matches!(own_namespace(folder.path()), Err(AccessError::Http(_))));

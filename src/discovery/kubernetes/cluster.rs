@@ -89,7 +89,9 @@ impl Cluster {
     }
 
     fn count(&self, kind: Kind, event: &str) {
-        if kind != Kind::NodesOfOthers && let Some(role) = kind.role() {
+        if kind != Kind::NodesOfOthers
+            && let Some(role) = kind.role()
+        {
             self.metrics.kubernetes_event(role.name(), event);
         }
     }

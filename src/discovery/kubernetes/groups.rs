@@ -183,8 +183,7 @@ impl<'a> Maker<'a> {
             node.into_iter().for_each(|node| add(&mut target, node));
             if let Some((name, pod)) = pod {
                 let known = pods.entry(name);
-                let (_, of_pod, ports) =
-                    known.or_insert_with(|| (pod, self.pod_labels(pod), Vec::new()));
+                let (_, of_pod, ports) = known.or_insert_with(|| (pod, self.pod_labels(pod), Vec::new()));
                 add(&mut target, of_pod);
                 ports.push(backend.port);
                 for container in &pod.containers {

@@ -7,6 +7,8 @@
 mod access;
 mod backends;
 mod cluster;
+#[cfg(test)]
+mod fake_api;
 mod groups;
 mod kind;
 mod metadata;
@@ -183,5 +185,7 @@ impl Discoverer for KubernetesDiscoverer {
     }
 }
 
+#[cfg(test)]
+mod roles_tests;
 #[cfg(test)]
 mod tests;

@@ -242,7 +242,9 @@ fn told<W: Wire>(line: &[u8]) -> Result<Told, serde_json::Error> {
         WireEvent::Deleted(wire) => {
             Told::Gone { version: wire.metadata().resource_version.clone(), placed: wire.placed() }
         }
-        WireEvent::Bookmark(OnlyMetadata { metadata }) => Told::Bookmark { version: metadata.resource_version },
+        WireEvent::Bookmark(OnlyMetadata { metadata }) => {
+            Told::Bookmark { version: metadata.resource_version }
+        }
         WireEvent::Error(Status { code, message, reason }) => {
             Told::Error { code, message: if message.is_empty() { reason } else { message } }
         }
