@@ -182,12 +182,19 @@ impl Found {
 
     /// Why the first mechanism does not know what there is, once that is so.
     pub(super) async fn error(&self) -> String {
+        self.error_with("").await
+    }
+
+    /// The same, once the reason contains `part`.
+    pub(super) async fn error_with(&self, part: &str) -> String {
         for _ in 0..3000 {
-            if let Some(error) = &self.manager.status()["j"][0].health.last_error {
+            if let Some(error) = &self.manager.status()["j"][0].health.last_error
+                && error.contains(part)
+            {
                 return error.clone();
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
-        panic!("nothing failed");
+        panic!("nothing failed with {part:?}: {:?}", self.manager.status());
     }
 }

@@ -48,9 +48,4 @@ impl Parts {
     pub(super) fn gone(&self, part: &str) {
         lock(&self.failing).remove(part);
     }
-
-    /// Whether a part is not well.
-    pub(super) fn is_failing(&self) -> bool {
-        !lock(&self.failing).is_empty()
-    }
 }

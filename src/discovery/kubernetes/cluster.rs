@@ -106,6 +106,11 @@ impl Cluster {
         self.dirty.extend(about.into_iter().flatten().cloned());
     }
 
+    /// Whether there are groups to be made anew.
+    pub(super) fn has_changed(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
     /// The groups that changed since they were asked for last; those that are no more have no targets.
     pub(super) fn changed(&mut self) -> Vec<TargetGroup> {
         let dirty = std::mem::take(&mut self.dirty);

@@ -151,3 +151,49 @@ impl Watched {
         Self { kind, namespace: namespace.map(str::to_owned), path, selector, name }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{LoadOptions, MechanismConfig, parse};
+
+    fn names(config: &str, own: Option<&str>) -> Vec<String> {
+        let text = format!("scrape_configs: [{{job_name: j, kubernetes_sd_configs: [{{{config}}}]}}]");
+        let config = parse(&text, "f", &LoadOptions::default()).expect("valid");
+        let [MechanismConfig::Kubernetes(config)] = &config.scrape_configs[0].discovery.mechanisms[..] else {
+            panic!("one mechanism: {config:?}")
+        };
+        Watched::all(config, own).into_iter().map(|watched| watched.path).collect()
+    }
+
+    #[test]
+    fn no_more_is_watched_than_is_needed() {
+        let all =
+            "attach_metadata: {node: true, namespace: true, deployment: true, job: true, cronjob: true}";
+        let (nodes, namespaces) = ("/api/v1/nodes", "/api/v1/namespaces");
+        assert_eq!(names("role: pod", None), ["/api/v1/pods"]);
+        assert_eq!(names("role: pod, attach_metadata: {job: true}", None), ["/api/v1/pods"]);
+        assert_eq!(
+            names(&format!("role: pod, {all}"), None),
+            ["/api/v1/pods", nodes, namespaces, "/apis/apps/v1/replicasets", "/apis/batch/v1/jobs"]
+        );
+        let services = "/api/v1/services";
+        assert_eq!(names(&format!("role: service, {all}"), None), [services, namespaces]);
+        assert_eq!(names(&format!("role: node, {all}"), None), [nodes]);
+        let ingresses = "/apis/networking.k8s.io/v1/ingresses";
+        assert_eq!(names(&format!("role: ingress, {all}"), None), [ingresses, namespaces]);
+        assert_eq!(names("role: endpoints", None), ["/api/v1/endpoints", "/api/v1/pods", services]);
+        let slices = "/apis/discovery.k8s.io/v1/endpointslices";
+        assert_eq!(names("role: endpointslice", None), [slices, "/api/v1/pods", services]);
+    }
+
+    #[test]
+    fn the_own_namespace_is_one_of_those_that_are_named() {
+        let mine = "/api/v1/namespaces/mine/pods";
+        assert_eq!(names("role: pod, namespaces: {own_namespace: true}", Some("mine")), [mine]);
+        assert_eq!(
+            names("role: pod, namespaces: {own_namespace: true, names: [a b, mine]}", Some("mine")),
+            ["/api/v1/namespaces/a%20b/pods", mine]
+        );
+    }
+}

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use self::access::{Access, Opened};
 use self::cluster::{Cluster, MAX_OBJECTS};
@@ -37,6 +37,8 @@ use crate::net::{Dialer, HttpError};
 
 /// News that wait at most; reflectors wait with more.
 const MAX_NEWS: usize = 256;
+/// Changes are gathered for so long before groups are put in place, since that costs the same for one as for many.
+const GATHER: Duration = Duration::from_millis(100);
 /// Pause before it is looked again where the server is.
 const RETRY: Duration = Duration::from_secs(10);
 /// What the way to the server is called among the parts.
@@ -109,47 +111,46 @@ impl KubernetesDiscoverer {
         // Nothing is said of the cluster before all of it is known.
         let mut unknown: Vec<bool> = vec![true; watched.len()];
         let mut is_known = false;
-        while let Some(first) = news.recv().await {
-            // What waits is taken together: putting groups in place costs the same for one as for many.
-            let mut batch = vec![first];
-            while batch.len() < MAX_NEWS
-                && let Ok(more) = news.try_recv()
-            {
-                batch.push(more);
+        let mut due: Option<Instant> = None;
+        loop {
+            if due.is_some_and(|due| Instant::now() >= due) {
+                due = None;
+                parts.groups().put(cluster.changed());
             }
-            let mut healths = Vec::new();
-            for News { from, what } in batch {
-                let watched = &watched[from];
-                let health = match what {
-                    What::All(objects, took) => {
-                        unknown[from] = false;
-                        fits(cluster.replace(watched, objects), watched).map(|()| Some(took))
-                    }
-                    What::Told(told) => take(&mut cluster, watched, told),
-                    What::Well => Ok(None),
-                    What::Failed(reason, pause) => Err((reason, Some(pause))),
-                };
-                healths.push((watched, health));
-            }
+            let next = match due {
+                None => news.recv().await,
+                Some(due) => match timeout_at(due, news.recv()).await {
+                    Ok(next) => next,
+                    Err(_) => continue,
+                },
+            };
+            let Some(News { from, what }) = next else { return };
+            let watched = &watched[from];
+            let went = match what {
+                What::All(objects, took) => {
+                    unknown[from] = false;
+                    fits(cluster.replace(watched, objects), watched).map(|()| Some(took))
+                }
+                What::Told(told) => take(&mut cluster, watched, told),
+                What::Well => Ok(None),
+                What::Failed(reason, pause) => Err((reason, Some(pause))),
+            };
             let all_known = !unknown.contains(&true);
-            if is_known {
-                let changed = cluster.changed();
-                if !changed.is_empty() {
-                    parts.groups().put(changed);
-                }
-            } else if all_known {
-                parts.groups().replace(cluster.changed());
+            if all_known && !is_known {
                 is_known = true;
+                parts.groups().replace(cluster.changed());
+            } else if is_known && cluster.has_changed() {
+                due.get_or_insert_with(|| Instant::now() + GATHER);
             }
-            for (watched, health) in healths {
-                match health {
-                    Err((reason, pause)) => parts.failed(&watched.name, &reason, pause),
-                    Ok(took) if all_known => parts.succeeded(&watched.name, took, None),
-                    Ok(_) => parts.gone(&watched.name),
+            match went {
+                Err((reason, pause)) => {
+                    parts.failed(&watched.name, &reason, pause);
+                    if opened.is_outdated() {
+                        return;
+                    }
                 }
-            }
-            if parts.is_failing() && opened.is_outdated() {
-                return;
+                Ok(took) if all_known => parts.succeeded(&watched.name, took, None),
+                Ok(_) => parts.gone(&watched.name),
             }
         }
     }

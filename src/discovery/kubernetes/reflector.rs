@@ -219,8 +219,13 @@ impl Reflector<'_> {
                 Told::Error { code, message } => {
                     return Err(Fault::Ended { code: *code, message: brief(message) });
                 }
-                Told::Put { version: now, .. } | Told::Gone { version: now, .. } => version.clone_from(now),
-                Told::Bookmark { version: now } => version.clone_from(now),
+                Told::Put { version: now, .. }
+                | Told::Gone { version: now, .. }
+                | Told::Bookmark { version: now } => {
+                    if !now.is_empty() {
+                        version.clone_from(now);
+                    }
+                }
             }
             let is_ours = match &told {
                 Told::Put { placed, .. } | Told::Gone { placed, .. } => self.is_ours(placed),
