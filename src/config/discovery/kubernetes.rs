@@ -91,6 +91,7 @@ pub struct KubernetesSelector {
 
 /// Labels of other objects that targets get. All are off by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct KubernetesMetadata {
     /// Of the node they run on.
     pub node: bool,

@@ -16,7 +16,7 @@ pub(super) struct Backends {
     pub(super) family: Option<String>,
     /// Labels of all of them.
     pub(super) labels: Labels,
-    pub(super) backends: Vec<Backend>,
+    pub(super) each: Vec<Backend>,
 }
 
 /// One address and port.
@@ -84,14 +84,15 @@ struct Address {
 #[serde(default)]
 struct Port {
     name: String,
-    port: i64,
+    #[serde(rename = "port")]
+    number: i64,
     protocol: String,
 }
 
 impl Address {
     fn backend(&self, port: &Port, ready: &str) -> Backend {
         let mut labels = LabelsBuf::new();
-        labels.set("__address__", &host_port(&self.ip, port.port));
+        labels.set("__address__", &host_port(&self.ip, port.number));
         set(&mut labels, "endpoint_port_name", &port.name);
         set(&mut labels, "endpoint_port_protocol", &port.protocol);
         set(&mut labels, "endpoint_ready", ready);
@@ -104,7 +105,7 @@ impl Address {
         }
         Backend {
             labels: labels.to_labels(),
-            port: Some(port.port),
+            port: Some(port.number),
             protocol: Some(port.protocol.clone()),
             pod: target.and_then(TargetRef::pod),
             node: self.node_name.clone().or_else(|| target.and_then(TargetRef::node)),
@@ -130,7 +131,7 @@ impl From<WireEndpoints> for Backends {
             family: None,
             labels: labels.to_labels(),
             namespace: metadata.namespace,
-            backends,
+            each: backends,
         }
     }
 }
@@ -234,7 +235,7 @@ impl From<WireSlice> for Backends {
             family: Some(address_type),
             labels: labels.to_labels(),
             namespace: metadata.namespace,
-            backends,
+            each: backends,
         }
     }
 }

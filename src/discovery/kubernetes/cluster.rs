@@ -59,24 +59,24 @@ impl Cluster {
         let mut has_room = true;
         for Placed { key, object, .. } in all {
             let is_new = self.objects.get(kind, &key).is_none();
-            has_room &= self.put(kind, key, object, is_new);
+            has_room &= self.put(kind, &key, object, is_new);
         }
         has_room
     }
 
     /// Takes a new object, or a change of one. Says false where there are too many.
     #[must_use]
-    pub(super) fn put(&mut self, kind: Kind, key: Key, object: Object, is_new: bool) -> bool {
+    pub(super) fn put(&mut self, kind: Kind, key: &Key, object: Object, is_new: bool) -> bool {
         self.count(kind, if is_new { "add" } else { "update" });
         let known = self.objects.of(kind);
-        if known.get(&key) == Some(&object) {
+        if known.get(key) == Some(&object) {
             return true;
         }
-        if known.len() >= MAX_OBJECTS && !known.contains_key(&key) {
+        if known.len() >= MAX_OBJECTS && !known.contains_key(key) {
             return false;
         }
-        known.insert(Key::clone(&key), object);
-        self.touch(kind, &key);
+        known.insert(Key::clone(key), object);
+        self.touch(kind, key);
         true
     }
 

@@ -145,9 +145,8 @@ impl FakeApi {
             lock(&self.state).requests.iter().filter(|request| request.contains(part)).count() >= times
         };
         let wait = tokio::time::timeout(std::time::Duration::from_secs(30), count.wait_for(has_come));
-        if wait.await.is_err() {
-            panic!("{part} did not come {times} times: {:?}", lock(&self.state).requests);
-        }
+        let has_come = wait.await.is_ok();
+        assert!(has_come, "{part} did not come {times} times: {:?}", lock(&self.state).requests);
     }
 
     fn answer(&self, request: &Request) -> Reply {

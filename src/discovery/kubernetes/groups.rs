@@ -165,7 +165,7 @@ impl<'a> Maker<'a> {
         let mut targets = Vec::new();
         // The pods that have an address here, with the ports that they have it for.
         let mut pods: BTreeMap<&Key, (&Pod, Labels, Vec<Option<i64>>)> = BTreeMap::new();
-        for backend in &all.backends {
+        for backend in &all.each {
             let node = backend.node.as_deref().filter(|_| self.attach.node);
             let node = node.and_then(|name| self.labels_of(Kind::NodesOfOthers, name));
             let pod = match &backend.pod {

@@ -163,7 +163,7 @@ type Went = Result<Option<Duration>, (String, Option<Duration>)>;
 fn take(cluster: &mut Cluster, watched: &Watched, told: Told) -> Went {
     match told {
         Told::Put { placed, is_new, .. } => {
-            fits(cluster.put(watched.kind, placed.key, placed.object, is_new), watched)?;
+            fits(cluster.put(watched.kind, &placed.key, placed.object, is_new), watched)?;
         }
         Told::Gone { placed, .. } => cluster.remove(watched.kind, &placed.key),
         Told::Bookmark { .. } | Told::Error { .. } => {}
