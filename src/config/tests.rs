@@ -639,6 +639,7 @@ fn kubernetes_is_configured_as_in_prometheus() {
     for (text, expected) in [
         ("{}", "kubernetes_sd_configs[0].role: role missing: pod, service"),
         ("{role: pods}", "role: unknown role \"pods\": pod"),
+        ("{role: pod, api_server: 'a b'}", "api_server: not a URL"),
         ("{role: pod, api_server: 'ftp://x'}", "api_server: the scheme of the URL must be http or https"),
         (
             "{role: pod, api_server: 'http://x', kubeconfig_file: f}",

@@ -217,7 +217,8 @@ impl<'a> Loader<'a> {
     /// The URL of the API server; `http://` may be left out.
     fn api_server(&self, raw: &Section<'a>) -> String {
         let text = raw.text("api_server").unwrap_or_default();
-        if text.contains("://") { self.server_url(raw, "api_server") } else { format!("http://{text}") }
+        let text = if text.contains("://") { text } else { format!("http://{text}") };
+        self.checked_url(raw, "api_server", text)
     }
 
     /// The selectors, checked against the role whose they are, if that is known.

@@ -166,7 +166,11 @@ impl<'a> Loader<'a> {
 
     /// The URL of a server to ask.
     fn server_url(&self, raw: &Section<'a>, key: &'static str) -> String {
-        let text = raw.text(key).unwrap_or_default();
+        self.checked_url(raw, key, raw.text(key).unwrap_or_default())
+    }
+
+    /// The same where the URL is `text`.
+    fn checked_url(&self, raw: &Section<'a>, key: &'static str, text: String) -> String {
         let reason = match url::Url::parse(&text) {
             _ if text.is_empty() => Some(format!("{key} is missing")),
             Err(error) => Some(format!("not a URL: {error}")),

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::budget::Budget;
 use super::metadata::{Key, Metadata, key, set, set_some};
 use crate::discovery::api::{host_port, or_default, set_all};
 use crate::model::{Labels, LabelsBuf};
@@ -10,6 +11,7 @@ use crate::model::{Labels, LabelsBuf};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Backends {
     pub(super) namespace: String,
+    pub(super) name: String,
     /// The service whose addresses these are.
     pub(super) service: Option<Key>,
     /// Such as `IPv4`; none of endpoints, which do not say.
@@ -118,20 +120,23 @@ impl From<WireEndpoints> for Backends {
         let mut labels = LabelsBuf::new();
         set(&mut labels, "namespace", &metadata.namespace);
         metadata.name_and_describe(&mut labels, "endpoints");
-        let mut backends = Vec::new();
-        for subset in &subsets {
-            for port in &subset.ports {
-                backends.extend(subset.addresses.iter().map(|one| one.backend(port, "true")));
-                backends.extend(subset.not_ready_addresses.iter().map(|one| one.backend(port, "false")));
-            }
-        }
+        let mut budget = Budget::new();
+        let all = subsets.iter().flat_map(|subset| {
+            subset.ports.iter().flat_map(move |port| {
+                let ready = subset.addresses.iter().map(|one| one.backend(port, "true"));
+                ready.chain(subset.not_ready_addresses.iter().map(|one| one.backend(port, "false")))
+            })
+        });
+        let each = all.take_while(|one| budget.take(&one.labels)).collect();
+        budget.finish("endpoints", &metadata.namespace, &metadata.name);
         Self {
             // They have the name of their service.
             service: Some(metadata.key()),
             family: None,
             labels: labels.to_labels(),
             namespace: metadata.namespace,
-            each: backends,
+            name: metadata.name,
+            each,
         }
     }
 }
@@ -223,19 +228,22 @@ impl From<WireSlice> for Backends {
         set(&mut labels, "namespace", &metadata.namespace);
         set(&mut labels, "endpointslice_address_type", &address_type);
         metadata.name_and_describe(&mut labels, "endpointslice");
-        let mut backends = Vec::new();
-        for endpoint in &endpoints {
-            for port in &ports {
-                backends.extend(endpoint.addresses.iter().map(|address| endpoint.backend(address, port)));
-            }
-        }
+        let mut budget = Budget::new();
+        let all = endpoints.iter().flat_map(|endpoint| {
+            let of_port =
+                move |port| endpoint.addresses.iter().map(move |address| endpoint.backend(address, port));
+            ports.iter().flat_map(of_port)
+        });
+        let each = all.take_while(|one| budget.take(&one.labels)).collect();
+        budget.finish("endpointslice", &metadata.namespace, &metadata.name);
         let service = metadata.labels.get("kubernetes.io/service-name");
         Self {
             service: service.map(|name| key(&metadata.namespace, name)),
             family: Some(address_type),
             labels: labels.to_labels(),
             namespace: metadata.namespace,
-            each: backends,
+            name: metadata.name,
+            each,
         }
     }
 }

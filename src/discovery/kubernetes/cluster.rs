@@ -9,14 +9,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::groups::Maker;
 use super::kind::{Kind, Watched};
 use super::metadata::Key;
-use super::object::{Object, Objects, Placed};
+use super::object::{MAX_OBJECTS, Object, Objects, Placed};
 use crate::config::{KubernetesMetadata, KubernetesSdConfig};
 use crate::discovery::TargetGroup;
 use crate::discovery::metrics::DiscoveryMetrics;
 use crate::model::Labels;
-
-/// More objects of a kind than a cluster has.
-pub(super) const MAX_OBJECTS: usize = 1_000_000;
 
 /// The mirror of a cluster.
 #[derive(Debug)]

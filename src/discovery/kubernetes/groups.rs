@@ -1,12 +1,13 @@
 //! How the group of targets of an object is made, of itself and of those that it refers to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::backends::Backends;
+use super::backends::{Backend, Backends};
+use super::budget::Budget;
 use super::kind::Kind;
-use super::metadata::{Key, key, set};
+use super::metadata::{Key, PREFIX, key, set};
 use super::object::{Object, Objects};
-use super::pod::{Controller, Pod};
+use super::pod::{Container, ContainerPort, Controller, Pod};
 use crate::config::KubernetesMetadata;
 use crate::discovery::api::host_port;
 use crate::model::{Labels, LabelsBuf};
@@ -26,6 +27,13 @@ fn add(labels: &mut LabelsBuf, more: &Labels) {
     for (name, value) in more {
         labels.set(name, value);
     }
+}
+
+/// Labels and more of them.
+fn with(labels: &Labels, more: &Labels) -> Labels {
+    let mut labels = buffer(labels);
+    add(&mut labels, more);
+    labels.to_labels()
 }
 
 fn buffer(labels: &Labels) -> LabelsBuf {
@@ -83,10 +91,7 @@ impl<'a> Maker<'a> {
     fn with_namespace(&mut self, labels: &Labels, namespace: &str) -> Labels {
         let of_namespace = (self.attach.namespace && !namespace.is_empty())
             .then(|| self.labels_of(Kind::NamespacesOfOthers, namespace));
-        let Some(more) = of_namespace.flatten() else { return labels.clone() };
-        let mut labels = buffer(labels);
-        add(&mut labels, more);
-        labels.to_labels()
+        of_namespace.flatten().map_or_else(|| labels.clone(), |more| with(labels, more))
     }
 
     /// What a pod is, and what manages it.
@@ -120,94 +125,127 @@ impl<'a> Maker<'a> {
         if pod.ip.is_empty() {
             return nothing;
         }
-        let mut labels = buffer(&self.pod_labels(pod));
-        set(&mut labels, "namespace", &pod.namespace);
+        let mut labels = self.pod_labels(pod);
         if self.attach.node {
             // Pods on nodes that were not chosen are not either.
             let Some(node) = self.labels_of(Kind::NodesOfOthers, &pod.node) else { return nothing };
-            add(&mut labels, node);
+            labels = with(&labels, node);
         }
-        let labels = self.with_namespace(&labels.to_labels(), &pod.namespace);
-        let mut targets = Vec::new();
-        for container in &pod.containers {
-            let mut common = LabelsBuf::new();
-            container.describe(&mut common);
-            set(&mut common, "pod_container_id", &container.id);
-            if container.ports.is_empty() {
-                // The port is left to relabelling.
-                common.set("__address__", &pod.ip);
-                targets.push(common.to_labels());
-                continue;
-            }
-            for port in &container.ports {
-                let mut target = common.clone();
-                target.set("__address__", &host_port(&pod.ip, port.number));
-                port.describe(&mut target, &port.protocol);
-                targets.push(target.to_labels());
-            }
-        }
+        let labels = self.with_namespace(&labels, &pod.namespace);
+        let mut budget = Budget::new();
+        let targets = pod.containers.iter().flat_map(|container| container_targets(pod, container));
+        let targets = targets.take_while(|target| budget.take(target)).collect();
+        budget.finish("pod", &pod.namespace, &pod.name);
         (labels, targets)
     }
 
     fn backends(&mut self, all: &Backends) -> Made {
-        let mut labels = buffer(&all.labels);
+        let mut labels = all.labels.clone();
         let service = all.service.as_ref().and_then(|key| self.find(Kind::ServicesOfOthers, Key::clone(key)));
         if let Some(Object::Service { labels: of_service, primary_family }) = service {
-            add(&mut labels, of_service);
             // The addresses of the other kind lead to the same pods.
             if let Some(family) = &all.family
                 && primary_family.as_ref().is_some_and(|primary| primary != family)
             {
                 return (Labels::empty(), Vec::new());
             }
+            labels = with(&labels, of_service);
         }
-        let labels = self.with_namespace(&labels.to_labels(), &all.namespace);
+        let labels = self.with_namespace(&labels, &all.namespace);
+        let mut budget = Budget::new();
         let mut targets = Vec::new();
-        // The pods that have an address here, with the ports that they have it for.
-        let mut pods: BTreeMap<&Key, (&Pod, Labels, Vec<Option<i64>>)> = BTreeMap::new();
+        let mut pods: BTreeMap<&Key, SeenPod<'_>> = BTreeMap::new();
         for backend in &all.each {
             let node = backend.node.as_deref().filter(|_| self.attach.node);
             let node = node.and_then(|name| self.labels_of(Kind::NodesOfOthers, name));
-            let pod = match &backend.pod {
-                Some(name) => match self.find(Kind::Pods, Key::clone(name)) {
-                    Some(Object::Pod(pod)) => Some((name, pod)),
-                    _ => None,
-                },
-                None => None,
-            };
-            if node.is_none() && pod.is_none() {
-                targets.push(backend.labels.clone());
-                continue;
+            let mut target = node.map_or_else(|| backend.labels.clone(), |node| with(&backend.labels, node));
+            if let Some(name) = &backend.pod
+                && let Some(Object::Pod(pod)) = self.find(Kind::Pods, Key::clone(name))
+            {
+                let seen = pods.entry(name).or_insert_with(|| SeenPod::new(pod, self.pod_labels(pod)));
+                target = seen.target(&target, backend);
             }
-            let mut target = buffer(&backend.labels);
-            node.into_iter().for_each(|node| add(&mut target, node));
-            if let Some((name, pod)) = pod {
-                let known = pods.entry(name);
-                let (_, of_pod, ports) = known.or_insert_with(|| (pod, self.pod_labels(pod), Vec::new()));
-                add(&mut target, of_pod);
-                ports.push(backend.port);
-                for container in &pod.containers {
-                    let mut ports = container.ports.iter();
-                    if let Some(port) = ports.find(|port| backend.port == Some(port.number)) {
-                        container.describe(&mut target);
-                        port.describe(&mut target, backend.protocol.as_ref().unwrap_or(&port.protocol));
-                    }
-                }
+            if !budget.take(&target) {
+                break;
             }
-            targets.push(target.to_labels());
+            targets.push(target);
         }
         // Ports of the pods that the service does not have are targets too.
-        for (pod, of_pod, ports) in pods.values().filter(|(pod, ..)| !pod.ip.is_empty()) {
-            for container in &pod.containers {
-                for port in container.ports.iter().filter(|port| !ports.contains(&Some(port.number))) {
-                    let mut target = buffer(of_pod);
-                    target.set("__address__", &host_port(&pod.ip, port.number));
-                    container.describe(&mut target);
-                    port.describe(&mut target, &port.protocol);
-                    targets.push(target.to_labels());
-                }
-            }
-        }
+        let others = pods.values().flat_map(SeenPod::other_targets);
+        targets.extend(others.take_while(|target| budget.take(target)));
+        budget.finish(
+            if all.family.is_some() { "endpointslice" } else { "endpoints" },
+            &all.namespace,
+            &all.name,
+        );
         (labels, targets)
+    }
+}
+
+/// The targets in a container: its ports, or the pod where it has none.
+fn container_targets<'a>(pod: &'a Pod, container: &'a Container) -> impl Iterator<Item = Labels> + 'a {
+    let mut common = LabelsBuf::new();
+    container.describe(&mut common);
+    set(&mut common, "pod_container_id", &container.id);
+    // Without one, the port is left to relabelling.
+    common.set("__address__", &pod.ip);
+    let alone = container.ports.is_empty().then(|| common.to_labels());
+    let at_port = move |port: &ContainerPort| {
+        let mut target = common.clone();
+        target.set("__address__", &host_port(&pod.ip, port.number));
+        port.describe(&mut target, &port.protocol);
+        target.to_labels()
+    };
+    alone.into_iter().chain(container.ports.iter().map(at_port))
+}
+
+/// A pod that has an address among others.
+struct SeenPod<'a> {
+    pod: &'a Pod,
+    labels: Labels,
+    /// Whose each port is.
+    ports: HashMap<i64, (&'a Container, &'a ContainerPort)>,
+    /// Ports that it has the address for.
+    served: HashSet<i64>,
+}
+
+impl<'a> SeenPod<'a> {
+    fn new(pod: &'a Pod, labels: Labels) -> Self {
+        let mut ports = HashMap::new();
+        for container in &pod.containers {
+            // The first port of the last container.
+            ports.extend(container.ports.iter().rev().map(|port| (port.number, (container, port))));
+        }
+        // Targets have the namespace of their group.
+        let labels = labels.without(|name| name.strip_prefix(PREFIX) == Some("namespace"));
+        Self { pod, labels, ports, served: HashSet::new() }
+    }
+
+    /// What `target` is with what the pod says.
+    fn target(&mut self, target: &Labels, backend: &Backend) -> Labels {
+        let mut labels = buffer(target);
+        add(&mut labels, &self.labels);
+        self.served.extend(backend.port);
+        if let Some((container, port)) = backend.port.and_then(|number| self.ports.get(&number)) {
+            container.describe(&mut labels);
+            port.describe(&mut labels, backend.protocol.as_ref().unwrap_or(&port.protocol));
+        }
+        labels.to_labels()
+    }
+
+    /// Targets at the ports that were not served.
+    fn other_targets(&self) -> impl Iterator<Item = Labels> + '_ {
+        // A pod that begins or was evicted has no address.
+        let containers = self.pod.containers.iter().filter(|_| !self.pod.ip.is_empty());
+        let ports =
+            containers.flat_map(|container| container.ports.iter().map(move |port| (container, port)));
+        let others = ports.filter(|(_, port)| !self.served.contains(&port.number));
+        others.map(|(container, port)| {
+            let mut target = buffer(&self.labels);
+            target.set("__address__", &host_port(&self.pod.ip, port.number));
+            container.describe(&mut target);
+            port.describe(&mut target, &port.protocol);
+            target.to_labels()
+        })
     }
 }

@@ -1,11 +1,12 @@
 //! A Kubernetes cluster: what it consists of is listed once and then watched, so that a change counts at once.
 //!
 //! Read `access` (where the API server is), `kind` (what is watched there), `metadata`, `pod`, `standalone` and
-//! `backends` (what is kept of each object) with `object` (all of them), `reflector` (lists and watches), `cluster` (what
+//! `backends` (what is kept of each object, within a `budget`) with `object` (all of them), `reflector` (lists and watches), `cluster` (what
 //! is known, and what a change is about) with `groups` (how targets are made), then this file, which runs them.
 
 mod access;
 mod backends;
+mod budget;
 mod cluster;
 #[cfg(test)]
 mod fake_api;
@@ -25,9 +26,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use self::access::{Access, Opened};
-use self::cluster::{Cluster, MAX_OBJECTS};
+use self::cluster::Cluster;
 use self::kind::Watched;
-use self::object::Told;
+use self::object::{MAX_OBJECTS, Told};
 use self::reflector::{News, Reflector, What};
 use super::metrics::DiscoveryMetrics;
 use super::parts::Parts;

@@ -1,17 +1,21 @@
 //! What is kept of the objects of a cluster, and how it is read from what the API says.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::backends::{Backends, WireEndpoints, WireSlice};
 use super::kind::Kind;
 use super::metadata::{Key, Metadata};
 use super::pod::{Pod, WirePod};
 use super::standalone::{Standalone, WireIngress, WireNode, WireService};
-use crate::discovery::api::or_default;
 use crate::model::{Labels, LabelsBuf};
+
+/// More objects of a kind than a cluster has.
+pub(super) const MAX_OBJECTS: usize = 1_000_000;
 
 /// What is kept of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,12 +195,49 @@ impl Reader {
 }
 
 #[derive(Deserialize)]
-#[serde(bound = "W: Deserialize<'de>")]
+#[serde(bound = "W: Wire")]
 struct WireList<W> {
     #[serde(default)]
     metadata: ListMetadata,
-    #[serde(default = "Vec::new", deserialize_with = "or_default")]
-    items: Vec<W>,
+    #[serde(default)]
+    items: Items<W>,
+}
+
+/// The items of a list, each turned at once into what is kept of it.
+struct Items<W>(Vec<Placed>, PhantomData<W>);
+
+impl<W> Default for Items<W> {
+    fn default() -> Self {
+        Self(Vec::new(), PhantomData)
+    }
+}
+
+impl<'de, W: Wire> Deserialize<'de> for Items<W> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self::default())
+    }
+}
+
+impl<'de, W: Wire> Visitor<'de> for Items<W> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of objects")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<Self, A::Error> {
+        while let Some(wire) = items.next_element::<W>()? {
+            if self.0.len() == MAX_OBJECTS {
+                return Err(A::Error::custom(format_args!("more than {MAX_OBJECTS} objects")));
+            }
+            self.0.push(wire.placed());
+        }
+        Ok(self)
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -210,7 +251,7 @@ struct ListMetadata {
 fn page<W: Wire>(body: &[u8]) -> Result<Page, serde_json::Error> {
     let list: WireList<W> = serde_json::from_slice(body)?;
     let ListMetadata { resource_version: version, next } = list.metadata;
-    Ok(Page { objects: list.items.into_iter().map(Wire::placed).collect(), version, next })
+    Ok(Page { objects: list.items.0, version, next })
 }
 
 #[derive(Deserialize)]

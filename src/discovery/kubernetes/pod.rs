@@ -10,7 +10,8 @@ use crate::model::{Labels, LabelsBuf};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pod {
     pub(super) namespace: String,
-    /// Labels that say what it is, without those that say where.
+    pub(super) name: String,
+    /// What it says of itself. Groups share them where they add nothing.
     pub(super) labels: Labels,
     /// Empty until it has one.
     pub(super) ip: String,
@@ -133,6 +134,7 @@ impl From<WirePod> for Pod {
         let ready = status.conditions.iter().find(|condition| condition.kind == "Ready");
         let ready = ready.map_or_else(|| "unknown".to_owned(), |ready| ready.status.to_lowercase());
         let mut labels = LabelsBuf::new();
+        set(&mut labels, "namespace", &metadata.namespace);
         metadata.name_and_describe(&mut labels, "pod");
         for (name, value) in [
             ("pod_ip", &status.pod_ip),
@@ -161,6 +163,7 @@ impl From<WirePod> for Pod {
         let first = first.map(|wire| container(wire, &status.init_container_statuses, true));
         Self {
             namespace: metadata.namespace,
+            name: metadata.name,
             labels: labels.to_labels(),
             containers: running.chain(first).collect(),
             ip: status.pod_ip,

@@ -9,9 +9,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::cluster::MAX_OBJECTS;
 use super::kind::Watched;
-use super::object::{Page, Placed, Reader, Told};
+use super::object::{MAX_OBJECTS, Page, Placed, Reader, Told};
 use crate::discovery::api::{Api, ApiError, parameter};
 use crate::discovery::metrics::DiscoveryMetrics;
 use crate::net::HttpResponse;

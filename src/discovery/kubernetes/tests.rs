@@ -334,3 +334,35 @@ async fn a_kubeconfig_says_where_the_server_is_and_is_read_again() {
     assert_eq!(found.error().await, format!("{}: context \"other\" is missing", path.display()));
     found.manager.stop().await;
 }
+
+#[tokio::test]
+async fn small_objects_do_not_make_endless_groups() {
+    let api = FakeApi::start().await;
+    let many = |key: &str, value: Value| -> Vec<Value> { vec![json!({key: value}); 300] };
+    let subsets = json!([{"addresses": many("ip", "10.0.0.1".into()), "ports": many("port", 80.into())}]);
+    api.put(ENDPOINTS, json!({"metadata": {"name": "e", "namespace": "a"}, "subsets": subsets}));
+    let mut found = start(&api, "role: endpoints");
+    let groups = found.until(|groups| groups.len() == 1).await;
+    assert_eq!(groups[0].targets.len(), 50_000);
+    found.manager.stop().await;
+}
+
+#[tokio::test]
+async fn a_changed_section_keeps_targets_until_all_is_known() {
+    let api = FakeApi::start().await;
+    api.put(PODS, pod("p", "10.0.0.1"));
+    let mut found = start(&api, "role: pod");
+    found.is(&["10.0.0.1:80"]).await;
+    let text = format!(
+        "scrape_configs: [{{job_name: j, kubernetes_sd_configs: [{{api_server: 'http://{}', role: pod, \
+         selectors: [{{role: pod, label: x}}]}}]}}]",
+        api.address
+    );
+    let config = crate::config::parse(&text, "f", &crate::config::LoadOptions::default()).expect("valid");
+    let sets = crate::discovery::SetConfig::of_jobs(&config);
+    found.manager.commit(found.manager.prepare(sets).expect("a client"));
+    assert_eq!(found.manager.status()["j"][0].targets, 1, "nothing is lost at first");
+    api.delete(PODS, &pod("p", ""));
+    found.is(&[]).await;
+    found.manager.stop().await;
+}
