@@ -10,7 +10,7 @@ use super::groups::Maker;
 use super::kind::{Kind, Watched};
 use super::metadata::Key;
 use super::object::{MAX_OBJECTS, Object, Objects, Placed};
-use crate::config::{KubernetesMetadata, KubernetesSdConfig};
+use crate::config::KubernetesSdConfig;
 use crate::discovery::TargetGroup;
 use crate::discovery::metrics::DiscoveryMetrics;
 use crate::model::Labels;
@@ -18,8 +18,8 @@ use crate::model::Labels;
 /// The mirror of a cluster.
 #[derive(Debug)]
 pub(super) struct Cluster {
+    config: KubernetesSdConfig,
     main: Kind,
-    attach: KubernetesMetadata,
     metrics: DiscoveryMetrics,
     objects: Objects,
     /// What was looked for when the group of an object was made.
@@ -34,7 +34,7 @@ impl Cluster {
     pub(super) fn new(config: &KubernetesSdConfig, metrics: DiscoveryMetrics) -> Self {
         Self {
             main: Kind::of_role(config.role),
-            attach: config.attach_metadata,
+            config: config.clone(),
             metrics,
             objects: Objects::default(),
             seen: HashMap::new(),
@@ -116,7 +116,7 @@ impl Cluster {
 
     fn make(&mut self, key: Key) -> TargetGroup {
         let source = self.main.source(&key);
-        let mut maker = Maker::new(&self.objects, self.attach);
+        let mut maker = Maker::new(&self.objects, &self.config);
         let object = self.objects.get(self.main, &key);
         let (labels, targets) = object.map_or_else(|| (Labels::empty(), Vec::new()), |one| maker.make(one));
         let seen = maker.seen();

@@ -8,7 +8,7 @@ use super::kind::Kind;
 use super::metadata::{Key, PREFIX, key, set};
 use super::object::{Object, Objects};
 use super::pod::{Container, ContainerPort, Controller, Pod};
-use crate::config::KubernetesMetadata;
+use crate::config::{KubernetesMetadata, KubernetesSdConfig};
 use crate::discovery::api::host_port;
 use crate::model::{Labels, LabelsBuf};
 
@@ -19,6 +19,8 @@ pub(super) type Made = (Labels, Vec<Labels>);
 pub(super) struct Maker<'a> {
     objects: &'a Objects,
     attach: KubernetesMetadata,
+    /// Whether backends know only pods of their own namespace, as they do where namespaces are named.
+    is_confined: bool,
     seen: Vec<(Kind, Key)>,
 }
 
@@ -43,8 +45,10 @@ fn buffer(labels: &Labels) -> LabelsBuf {
 }
 
 impl<'a> Maker<'a> {
-    pub(super) fn new(objects: &'a Objects, attach: KubernetesMetadata) -> Self {
-        Self { objects, attach, seen: Vec::new() }
+    pub(super) fn new(objects: &'a Objects, config: &KubernetesSdConfig) -> Self {
+        let namespaces = &config.namespaces;
+        let is_confined = namespaces.own_namespace || !namespaces.names.is_empty();
+        Self { objects, attach: config.attach_metadata, is_confined, seen: Vec::new() }
     }
 
     /// What `object` makes; nothing if it makes no targets.
@@ -161,6 +165,7 @@ impl<'a> Maker<'a> {
             let mut target = node.map_or_else(|| backend.labels.clone(), |node| with(&backend.labels, node));
             if let Some(name) = &backend.pod
                 && let Some(Object::Pod(pod)) = self.find(Kind::Pods, Key::clone(name))
+                && (!self.is_confined || pod.namespace == all.namespace)
             {
                 let seen = pods.entry(name).or_insert_with(|| SeenPod::new(pod, self.pod_labels(pod)));
                 target = seen.target(&target, backend);
