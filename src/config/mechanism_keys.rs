@@ -1,7 +1,7 @@
 //! Which keys the ways to find targets have, and which ways this server does not know.
 
 use super::client_keys::{CLIENT, PROXY};
-use super::key::Below::{List, Value};
+use super::key::Below::{List, Section, Value};
 use super::key::{Below, Keys, NONE};
 
 /// Sections that say where targets come from.
@@ -13,6 +13,7 @@ pub(super) const DISCOVERY: &[(&str, Below)] = &[
     ("dockerswarm_sd_configs", List(&DOCKER_SWARM)),
     ("file_sd_configs", List(&FILE)),
     ("http_sd_configs", List(&HTTP)),
+    ("kubernetes_sd_configs", List(&KUBERNETES)),
 ];
 
 /// Those that this server does not know.
@@ -27,7 +28,6 @@ pub(super) const OTHERS: &[&str] = &[
     "gce_sd_configs",
     "hetzner_sd_configs",
     "ionos_sd_configs",
-    "kubernetes_sd_configs",
     "kuma_sd_configs",
     "lightsail_sd_configs",
     "linode_sd_configs",
@@ -109,5 +109,35 @@ static CONSUL: Keys = Keys {
         ("health_filter", Value),
     ],
     shared: &[CLIENT, PROXY],
+    ..NONE
+};
+
+static KUBERNETES: Keys = Keys {
+    supported: &[
+        ("api_server", Value),
+        ("role", Value),
+        ("kubeconfig_file", Value),
+        ("namespaces", Section(&KUBERNETES_NAMESPACES)),
+        ("selectors", List(&KUBERNETES_SELECTOR)),
+        ("attach_metadata", Section(&KUBERNETES_METADATA)),
+    ],
+    shared: &[CLIENT, PROXY],
+    ..NONE
+};
+
+static KUBERNETES_NAMESPACES: Keys =
+    Keys { supported: &[("own_namespace", Value), ("names", Value)], ..NONE };
+
+static KUBERNETES_SELECTOR: Keys =
+    Keys { supported: &[("role", Value), ("label", Value), ("field", Value)], ..NONE };
+
+static KUBERNETES_METADATA: Keys = Keys {
+    supported: &[
+        ("node", Value),
+        ("namespace", Value),
+        ("deployment", Value),
+        ("job", Value),
+        ("cronjob", Value),
+    ],
     ..NONE
 };

@@ -2,7 +2,7 @@
 //!
 //! Read `global`, `scrape`, `formats`, `http`, `discovery`, `alerting` and `notifications` (the typed sections), then `load` (text to typed: environment,
 //! keys, decoding, validation) with `loader` (what several sections are made of), `key`, `keys`, `client_keys` and `mechanism_keys` (which keys exist and which of them are not supported), `tree` (YAML as a tree with
-//! lines), `section` (values of it, read key by key), `raw` (the file as it is printed). Nothing here opens a socket or
+//! lines), `section` (values of it, read key by key), `raw` (the file as it is printed). `kubeconfig` reads files of another kind. Nothing here opens a socket or
 //! keeps a file open.
 
 pub mod alerting;
@@ -18,6 +18,7 @@ pub mod http;
 mod http_load;
 mod key;
 mod keys;
+pub mod kubeconfig;
 pub mod load;
 mod loader;
 mod mechanism_keys;
@@ -40,7 +41,9 @@ use std::time::Duration;
 pub use alerting::{AlertingConfig, AlertmanagerConfig};
 pub use discovery::{
     ConsulSdConfig, DiscoveryConfig, DnsRecordType, DnsSdConfig, DockerFilter, DockerSdConfig,
-    DockerSwarmRole, DockerSwarmSdConfig, FileSdConfig, HttpSdConfig, MechanismConfig, StaticConfig,
+    DockerSwarmRole, DockerSwarmSdConfig, FileSdConfig, HttpSdConfig, KubernetesMetadata,
+    KubernetesNamespaces, KubernetesRole, KubernetesSdConfig, KubernetesSelector, MechanismConfig,
+    StaticConfig,
 };
 pub use error::{Error, RuleError};
 pub use files::{files_and_faults, matching_files};
@@ -49,6 +52,7 @@ pub use global::{GlobalConfig, Limits};
 pub use http::{
     Auth, HeaderConfig, HttpConfig, OAuth2Config, ProxyConfig, Scheme, Secret, Source, TlsConfig, TlsVersion,
 };
+pub use kubeconfig::{Kubeconfig, KubeconfigError};
 pub use load::{LoadOptions, load, parse};
 pub use notifications::{
     EmailConfig, GroupBy, InhibitRuleConfig, IntegrationConfig, NotificationsConfig, ReceiverConfig,
@@ -113,8 +117,8 @@ impl Config {
         let jobs = self.scrape_configs.iter().map(|job| (&job.http, &job.discovery));
         let alertmanagers = self.alerting.alertmanagers.iter().map(|group| (&group.http, &group.discovery));
         let clients = jobs.chain(alertmanagers).flat_map(|(http, discovery)| {
-            let mechanisms = discovery.mechanisms.iter().filter_map(|mechanism| mechanism.http());
-            std::iter::once(http).chain(mechanisms).flat_map(HttpConfig::files)
+            let mechanisms = discovery.mechanisms.iter().flat_map(MechanismConfig::files);
+            http.files().into_iter().chain(mechanisms)
         });
         let own = self.notifications.iter().flat_map(|own| &own.receivers);
         let receivers = own.flat_map(|receiver| receiver.integrations.iter().flat_map(|one| one.files()));

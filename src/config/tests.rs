@@ -1,8 +1,8 @@
 //! Tests of loading: what is accepted, what is refused and with which words, what is printed.
 
 use super::*;
-use crate::config::MechanismConfig;
 use crate::config::{Auth, GroupBy, IntegrationConfig, Scheme, Secret, Source};
+use crate::config::{KubernetesRole, MechanismConfig};
 
 fn parsed(text: &str) -> Config {
     parse(text, "f.yml", &LoadOptions::default()).map_err(|e| e.to_string()).expect(text)
@@ -122,8 +122,8 @@ fn refuses_with_file_line_and_key() {
         "f.yml:3: alerting.alertmanagers[0]: \"sigv4\" is not supported yet",
     );
     check(
-        &format!("{manager}kubernetes_sd_configs: [{{role: pod}}]"),
-        "\"kubernetes_sd_configs\" is not supported yet",
+        &format!("{manager}nomad_sd_configs: [{{server: x}}]"),
+        "\"nomad_sd_configs\" is not supported yet",
     );
     check(
         &format!("{manager}static_configs: [{{targets: ['http://a:9093']}}]"),
@@ -601,4 +601,80 @@ fn jobs_stand_in_further_files_too() {
         "{error}"
     );
     assert!(error.contains("jobs/2.yml:1: configuration: unknown key \"global\""), "{error}");
+}
+
+#[test]
+fn kubernetes_is_configured_as_in_prometheus() {
+    let text = "scrape_configs:
+- job_name: a
+  kubernetes_sd_configs:
+  - role: pod
+  - role: endpoints
+    api_server: 'https://u:geheim@k:6443/'
+    bearer_token_file: token
+    namespaces: {names: [a, b]}
+    selectors: [{role: pod, label: 'app in (x, y)'}, {role: service, field: 'metadata.name=s'}]
+    attach_metadata: {node: true, cronjob: true}
+  - {role: node, kubeconfig_file: kube.yml, follow_redirects: true}
+";
+    let config = parse(text, "/etc/f.yml", &LoadOptions::default()).expect("valid");
+    let [
+        MechanismConfig::Kubernetes(first),
+        MechanismConfig::Kubernetes(second),
+        MechanismConfig::Kubernetes(third),
+    ] = &config.scrape_configs[0].discovery.mechanisms[..]
+    else {
+        panic!("three mechanisms: {config:?}")
+    };
+    assert_eq!((first.role, first.api_server.as_str()), (KubernetesRole::Pod, ""));
+    assert_eq!(second.namespaces.names, ["a", "b"]);
+    assert_eq!(second.selectors.len(), 2);
+    assert!(second.attach_metadata.node && second.attach_metadata.cronjob && !second.attach_metadata.job);
+    assert_eq!(third.kubeconfig_file.as_deref(), Some(std::path::Path::new("/etc/kube.yml")));
+    assert_eq!(config.files(), [std::path::Path::new("/etc/token"), std::path::Path::new("/etc/kube.yml")]);
+    let printed = config.to_yaml();
+    assert!(!printed.contains("geheim"), "{printed}");
+    let hidden = text.replace("geheim", "xxxxx");
+    let again = parse(&hidden, "/etc/f.yml", &LoadOptions::default()).expect("valid");
+    assert_eq!(parse(&printed, "/etc/f.yml", &LoadOptions::default()).expect(&printed), again);
+    let client = "bearer_token: x";
+    for (text, expected) in [
+        ("{}", "kubernetes_sd_configs[0].role: role missing: pod, service"),
+        ("{role: pods}", "role: unknown role \"pods\": pod"),
+        ("{role: pod, api_server: 'a b'}", "api_server: not a URL"),
+        ("{role: pod, api_server: 'ftp://x'}", "api_server: the scheme of the URL must be http or https"),
+        (
+            "{role: pod, api_server: 'http://x', kubeconfig_file: f}",
+            "kubeconfig_file: cannot be used together with api_server",
+        ),
+        (
+            &format!("{{role: pod, kubeconfig_file: f, {client}}}"),
+            "bearer_token: client settings cannot be used together with kubeconfig_file",
+        ),
+        (
+            "{role: pod, follow_redirects: false}",
+            "follow_redirects: client settings can be used only with an explicit api_server",
+        ),
+        (
+            "{role: pod, api_server: 'http://x', namespaces: {own_namespace: true}}",
+            "api_server: cannot be used together with namespaces.own_namespace",
+        ),
+        (
+            "{role: pod, kubeconfig_file: f, namespaces: {own_namespace: true}}",
+            "kubeconfig_file: cannot be used together with namespaces.own_namespace",
+        ),
+        (
+            "{role: node, selectors: [{role: pod}]}",
+            "selectors[0].role: the role node takes only selectors with the roles node, not \"pod\"",
+        ),
+        ("{role: pod, selectors: [{role: pod}, {role: pod}]}", "selectors[1].role: there are two selectors"),
+        ("{role: pod, selectors: [{role: pod, label: 'a,'}]}", "selectors[0].label: invalid label selector"),
+        ("{role: pod, selectors: [{role: pod, field: a}]}", "selectors[0].field: invalid field selector"),
+        ("{role: pod, namespaces: {name: a}}", "namespaces: unknown key \"name\""),
+        ("{role: pod, attach_metadata: {pod: true}}", "attach_metadata: unknown key \"pod\""),
+    ] {
+        let text = format!("scrape_configs:\n- job_name: a\n  kubernetes_sd_configs: [{text}]");
+        let error = parse(&text, "f.yml", &LoadOptions::default()).map(|_| ()).expect_err(&text).to_string();
+        assert!(error.contains(expected), "{error} does not contain {expected}");
+    }
 }

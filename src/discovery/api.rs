@@ -1,5 +1,6 @@
 //! What discoveries ask HTTP servers for: JSON, and bodies that go on for ever.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
@@ -74,7 +75,7 @@ impl Api {
         let mut reason = Vec::new();
         // What came before it broke off or grew too long says enough.
         let _ = response.read_body(MAX_REASON_BYTES, &mut reason).await;
-        let reason = brief(String::from_utf8_lossy(&reason).trim());
+        let reason = brief(said(&reason).trim());
         let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
         Err(ApiError::Status { code, text, reason })
     }
@@ -94,6 +95,18 @@ impl Api {
     /// The answer to a GET, as JSON.
     pub(super) async fn json<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
         Ok(serde_json::from_slice(&self.bytes(path).await?)?)
+    }
+}
+
+/// What the body of a refusal says to people: its `message`, where it is JSON with one, or else all of it.
+fn said(body: &[u8]) -> Cow<'_, str> {
+    #[derive(serde::Deserialize)]
+    struct Refusal {
+        message: String,
+    }
+    match serde_json::from_slice(body) {
+        Ok(Refusal { message }) => message.into(),
+        Err(_) => String::from_utf8_lossy(body),
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Reply {
 
 pub(super) enum Body {
     Whole(String),
-    /// Pieces that come when they come; the end of the channel is that of the body.
+    /// Pieces that come when they come; the end of the channel is that of the body. At an empty one, the connection breaks.
     Pieces(mpsc::UnboundedReceiver<String>),
 }
 
@@ -113,6 +113,9 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(stream: S, handler: Handler) 
                 head.push_str("Transfer-Encoding: chunked\r\n\r\n");
                 stream.write_all(head.as_bytes()).await.ok()?;
                 while let Some(piece) = pieces.recv().await {
+                    if piece.is_empty() {
+                        return None;
+                    }
                     let chunk = format!("{:x}\r\n{piece}\r\n", piece.len());
                     stream.write_all(chunk.as_bytes()).await.ok()?;
                 }
@@ -179,12 +182,19 @@ impl Found {
 
     /// Why the first mechanism does not know what there is, once that is so.
     pub(super) async fn error(&self) -> String {
+        self.error_with("").await
+    }
+
+    /// The same, once the reason contains `part`.
+    pub(super) async fn error_with(&self, part: &str) -> String {
         for _ in 0..3000 {
-            if let Some(error) = &self.manager.status()["j"][0].health.last_error {
+            if let Some(error) = &self.manager.status()["j"][0].health.last_error
+                && error.contains(part)
+            {
                 return error.clone();
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
-        panic!("nothing failed");
+        panic!("nothing failed with {part:?}: {:?}", self.manager.status());
     }
 }

@@ -8,6 +8,7 @@ use super::dns::DnsDiscoverer;
 use super::docker::{Containers, Engine, Following};
 use super::file::FileDiscoverer;
 use super::http::HttpSource;
+use super::kubernetes::KubernetesDiscoverer;
 use super::metrics::DiscoveryMetrics;
 use super::swarm::Swarm;
 use super::{Discoverer, discoverer::Polling};
@@ -52,6 +53,9 @@ impl Environment {
             MechanismConfig::Http(config) => {
                 let source = HttpSource { client: client(&config.http)?, config: config.clone(), metrics };
                 polling(source, config.refresh_interval, config.refresh_interval)
+            }
+            MechanismConfig::Kubernetes(config) => {
+                Box::new(KubernetesDiscoverer::new((**config).clone(), &self.dialer, metrics)?)
             }
         })
     }

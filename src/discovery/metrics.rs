@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::KubernetesRole;
 use crate::telemetry::metrics::{Counter, Family, FloatGauge, Gauge, Histogram};
 use crate::telemetry::{Registry, Restarts};
 
@@ -23,6 +24,8 @@ pub struct DiscoveryMetrics {
     pub(super) file_read_errors: Counter,
     pub(super) file_mtime: Family<SetLabels, FloatGauge>,
     pub(super) http_failures: Counter,
+    pub(super) kubernetes_failures: Counter,
+    kubernetes_events: Family<SetLabels, Counter>,
     pub(super) discovered: Family<SetLabels, Gauge>,
     failures: Family<SetLabels, Counter>,
     took: Family<SetLabels, Histogram>,
@@ -38,6 +41,8 @@ impl Default for DiscoveryMetrics {
             file_read_errors: Counter::default(),
             file_mtime: Family::default(),
             http_failures: Counter::default(),
+            kubernetes_failures: Counter::default(),
+            kubernetes_events: Family::default(),
             discovered: Family::default(),
             failures: Family::default(),
             took: Family::new_with_constructor(took),
@@ -51,6 +56,10 @@ fn of(mechanism: &str, set: &str) -> SetLabels {
     vec![("mechanism".to_owned(), mechanism.to_owned()), ("config".to_owned(), set.to_owned())]
 }
 
+fn of_event(role: &str, event: &str) -> SetLabels {
+    vec![("role".to_owned(), role.to_owned()), ("event".to_owned(), event.to_owned())]
+}
+
 impl DiscoveryMetrics {
     /// Registers them.
     pub fn new(registry: &mut Registry) -> Self {
@@ -62,6 +71,18 @@ impl DiscoveryMetrics {
         let help = "When a file of targets that is in use was changed, seconds since the epoch";
         r.register("file_mtime_seconds", help, m.file_mtime.clone());
         r.register("http_failures", "Requests of HTTP discovery that failed", m.http_failures.clone());
+        r.register(
+            "kubernetes_failures",
+            "Requests of Kubernetes discovery that failed",
+            m.kubernetes_failures.clone(),
+        );
+        for role in KubernetesRole::ALL {
+            for event in ["add", "update", "delete"] {
+                drop(m.kubernetes_events.get_or_create(&of_event(role.name(), event)));
+            }
+        }
+        let help = "Changes that Kubernetes told, by the role of what changed";
+        r.register("kubernetes_events", help, m.kubernetes_events.clone());
         r.register("discovered_targets", "Targets found, by set and who wants them", m.discovered.clone());
         r.register("refresh_failures", "Times it was not found out what there is", m.failures.clone());
         let help = "How long it took to find out what there is, in seconds";
@@ -74,6 +95,11 @@ impl DiscoveryMetrics {
             m.panics.counter(),
         );
         m
+    }
+
+    /// A change of an object of `role` was told.
+    pub(super) fn kubernetes_event(&self, role: &str, event: &str) {
+        self.kubernetes_events.get_or_create(&of_event(role, event)).inc();
     }
 
     pub(super) fn failed(&self, mechanism: &str, set: &str) {

@@ -2,7 +2,7 @@
 //! find them.
 //!
 //! Read `set` (what is wanted) and `group` (what is found), `discoverer` (the seam), `mechanism` (those there are, each in
-//! a file of its own: `consul`, `dns`, `docker`, `swarm`, `file`, `http`; those that ask servers do so by `api`), then `store` (what all have found, with `health`) and `manager` (runs them).
+//! a file or folder of its own: `consul`, `dns`, `docker`, `swarm`, `file`, `http`, `kubernetes`; those that ask servers do so by `api`), then `store` (what all have found, with `health`) and `manager` (runs them).
 
 mod api;
 mod consul;
@@ -15,6 +15,7 @@ mod file;
 mod group;
 mod health;
 mod http;
+mod kubernetes;
 mod manager;
 mod mechanism;
 mod metrics;

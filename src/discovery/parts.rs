@@ -24,19 +24,24 @@ impl Parts {
         &self.groups
     }
 
-    /// `part` is well; it was asked, which took so long, and will be again after `pause`.
-    pub(super) fn succeeded(&self, part: &str, took: Duration, pause: Duration) {
+    /// `part` is well; if it was asked, it took so long, and it will be again after `pause` unless it tells by itself.
+    pub(super) fn succeeded(
+        &self,
+        part: &str,
+        took: impl Into<Option<Duration>>,
+        pause: impl Into<Option<Duration>>,
+    ) {
         let mut failing = lock(&self.failing);
         failing.remove(part);
         if failing.is_empty() {
-            self.groups.succeeded(Some(took), Some(pause));
+            self.groups.succeeded(took.into(), pause.into());
         }
     }
 
-    /// `part` is not well; it will be asked again after `pause`.
-    pub(super) fn failed(&self, part: &str, reason: &str, pause: Duration) {
+    /// `part` is not well; it will be asked again after `pause`, if that is known.
+    pub(super) fn failed(&self, part: &str, reason: &str, pause: impl Into<Option<Duration>>) {
         lock(&self.failing).insert(part.to_owned(), reason.to_owned());
-        self.groups.failed(reason, Some(pause));
+        self.groups.failed(reason, pause.into());
     }
 
     /// Nobody asks for `part` any more.

@@ -9,8 +9,11 @@ mod docker;
 mod file;
 mod fixed;
 mod http;
+mod kubernetes;
+mod selector;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use consul::ConsulSdConfig;
@@ -19,6 +22,9 @@ pub use docker::{DockerFilter, DockerSdConfig, DockerSwarmRole, DockerSwarmSdCon
 pub use file::FileSdConfig;
 pub use fixed::StaticConfig;
 pub use http::HttpSdConfig;
+pub use kubernetes::{
+    KubernetesMetadata, KubernetesNamespaces, KubernetesRole, KubernetesSdConfig, KubernetesSelector,
+};
 
 use super::HttpConfig;
 use super::loader::{Loader, non_zero};
@@ -48,6 +54,8 @@ pub enum MechanismConfig {
     File(FileSdConfig),
     /// `http_sd_configs`
     Http(Box<HttpSdConfig>),
+    /// `kubernetes_sd_configs`
+    Kubernetes(Box<KubernetesSdConfig>),
 }
 
 impl MechanismConfig {
@@ -60,6 +68,7 @@ impl MechanismConfig {
             Self::DockerSwarm(_) => "dockerswarm",
             Self::File(_) => "file",
             Self::Http(_) => "http",
+            Self::Kubernetes(_) => "kubernetes",
         }
     }
 
@@ -70,8 +79,18 @@ impl MechanismConfig {
             Self::Docker(config) => Some(&config.http),
             Self::DockerSwarm(config) => Some(&config.http),
             Self::Http(config) => Some(&config.http),
+            Self::Kubernetes(config) => Some(&config.http),
             Self::Dns(_) | Self::File(_) => None,
         }
+    }
+
+    /// The files it reads when they are needed.
+    pub(super) fn files(&self) -> Vec<&PathBuf> {
+        let own = match self {
+            Self::Kubernetes(config) => config.kubeconfig_file.as_ref(),
+            _ => None,
+        };
+        own.into_iter().chain(self.http().into_iter().flat_map(HttpConfig::files)).collect()
     }
 
     fn printed(&self) -> serde_yaml::Value {
@@ -82,6 +101,7 @@ impl MechanismConfig {
             Self::DockerSwarm(config) => serde_yaml::to_value(config),
             Self::File(config) => serde_yaml::to_value(config),
             Self::Http(config) => serde_yaml::to_value(config),
+            Self::Kubernetes(config) => serde_yaml::to_value(config),
         };
         // Texts, numbers and mappings with text as keys can always be printed.
         printed.unwrap_or_default()
@@ -120,6 +140,9 @@ impl<'a> Loader<'a> {
             }),
             all("file_sd_configs", &|raw| MechanismConfig::File(self.file_sd(raw))),
             all("http_sd_configs", &|raw| MechanismConfig::Http(Box::new(self.http_sd(raw)))),
+            all("kubernetes_sd_configs", &|raw| {
+                MechanismConfig::Kubernetes(Box::new(self.kubernetes_sd(raw)))
+            }),
         ];
         DiscoveryConfig {
             fixed: raw
@@ -143,7 +166,11 @@ impl<'a> Loader<'a> {
 
     /// The URL of a server to ask.
     fn server_url(&self, raw: &Section<'a>, key: &'static str) -> String {
-        let text = raw.text(key).unwrap_or_default();
+        self.checked_url(raw, key, raw.text(key).unwrap_or_default())
+    }
+
+    /// The same where the URL is `text`.
+    fn checked_url(&self, raw: &Section<'a>, key: &'static str, text: String) -> String {
         let reason = match url::Url::parse(&text) {
             _ if text.is_empty() => Some(format!("{key} is missing")),
             Err(error) => Some(format!("not a URL: {error}")),
