@@ -11,6 +11,7 @@ pub(super) const DISCOVERY: &[(&str, Below)] = &[
     ("dns_sd_configs", List(&DNS)),
     ("docker_sd_configs", List(&DOCKER)),
     ("dockerswarm_sd_configs", List(&DOCKER_SWARM)),
+    ("ec2_sd_configs", List(&EC2)),
     ("file_sd_configs", List(&FILE)),
     ("http_sd_configs", List(&HTTP)),
 ];
@@ -20,7 +21,6 @@ pub(super) const OTHERS: &[&str] = &[
     "aws_sd_configs",
     "azure_sd_configs",
     "digitalocean_sd_configs",
-    "ec2_sd_configs",
     "ecs_sd_configs",
     "elasticache_sd_configs",
     "eureka_sd_configs",
@@ -65,7 +65,7 @@ static DOCKER: Keys = Keys {
     supported: &[
         ("host", Value),
         ("port", Value),
-        ("filters", List(&DOCKER_FILTER)),
+        ("filters", List(&NAMED_VALUES)),
         ("host_networking_host", Value),
         ("refresh_interval", Value),
         ("match_first_network", Value),
@@ -79,14 +79,31 @@ static DOCKER_SWARM: Keys = Keys {
         ("host", Value),
         ("role", Value),
         ("port", Value),
-        ("filters", List(&DOCKER_FILTER)),
+        ("filters", List(&NAMED_VALUES)),
         ("refresh_interval", Value),
     ],
     shared: &[CLIENT, PROXY],
     ..NONE
 };
 
-static DOCKER_FILTER: Keys = Keys { supported: &[("name", Value), ("values", Value)], ..NONE };
+static NAMED_VALUES: Keys = Keys { supported: &[("name", Value), ("values", Value)], ..NONE };
+
+static EC2: Keys = Keys {
+    supported: &[
+        ("endpoint", Value),
+        ("region", Value),
+        ("access_key", Value),
+        ("secret_key", Value),
+        ("profile", Value),
+        ("role_arn", Value),
+        ("external_id", Value),
+        ("refresh_interval", Value),
+        ("port", Value),
+        ("filters", List(&NAMED_VALUES)),
+    ],
+    shared: &[CLIENT, PROXY],
+    ..NONE
+};
 
 static CONSUL: Keys = Keys {
     supported: &[

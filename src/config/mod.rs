@@ -39,7 +39,8 @@ use std::time::Duration;
 pub use alerting::{AlertingConfig, AlertmanagerConfig};
 pub use discovery::{
     ConsulSdConfig, DiscoveryConfig, DnsRecordType, DnsSdConfig, DockerFilter, DockerSdConfig,
-    DockerSwarmRole, DockerSwarmSdConfig, FileSdConfig, HttpSdConfig, MechanismConfig, StaticConfig,
+    DockerSwarmRole, DockerSwarmSdConfig, Ec2Filter, Ec2SdConfig, FileSdConfig, HttpSdConfig,
+    MechanismConfig, StaticConfig,
 };
 pub use error::{Error, RuleError};
 pub use files::{files_and_faults, matching_files};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::aws::Ec2Source;
 use super::consul::ConsulDiscoverer;
 use super::dns::DnsDiscoverer;
 use super::docker::{Containers, Engine, Following};
@@ -47,6 +48,10 @@ impl Environment {
                 let engine = Engine::new(&config.host, &config.http, &config.filters, &self.dialer)?;
                 let pace = config.refresh_interval;
                 Box::new(Following { source: Swarm((**config).clone()), engine, pace })
+            }
+            MechanismConfig::Ec2(config) => {
+                let source = Ec2Source::new(config.clone(), &self.dialer)?;
+                polling(source, config.refresh_interval, config.refresh_interval)
             }
             MechanismConfig::File(config) => Box::new(FileDiscoverer::new(config.clone(), metrics)),
             MechanismConfig::Http(config) => {

@@ -2,9 +2,10 @@
 //! find them.
 //!
 //! Read `set` (what is wanted) and `group` (what is found), `discoverer` (the seam), `mechanism` (those there are, each in
-//! a file of its own: `consul`, `dns`, `docker`, `swarm`, `file`, `http`; those that ask servers do so by `api`), then `store` (what all have found, with `health`) and `manager` (runs them).
+//! a file or folder of its own: `aws`, `consul`, `dns`, `docker`, `swarm`, `file`, `http`; those that ask servers do so by `api`), then `store` (what all have found, with `health`) and `manager` (runs them).
 
 mod api;
+mod aws;
 mod consul;
 mod discoverer;
 mod dns;
@@ -22,6 +23,7 @@ mod parts;
 mod set;
 mod store;
 mod swarm;
+mod xml;
 
 pub use discoverer::{Discoverer, Refresh};
 pub use group::{TargetGroup, TargetSets};

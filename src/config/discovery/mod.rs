@@ -6,6 +6,7 @@
 mod consul;
 mod dns;
 mod docker;
+mod ec2;
 mod file;
 mod fixed;
 mod http;
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub use consul::ConsulSdConfig;
 pub use dns::{DnsRecordType, DnsSdConfig};
 pub use docker::{DockerFilter, DockerSdConfig, DockerSwarmRole, DockerSwarmSdConfig};
+pub use ec2::{Ec2Filter, Ec2SdConfig};
 pub use file::FileSdConfig;
 pub use fixed::StaticConfig;
 pub use http::HttpSdConfig;
@@ -44,6 +46,8 @@ pub enum MechanismConfig {
     Docker(Box<DockerSdConfig>),
     /// `dockerswarm_sd_configs`
     DockerSwarm(Box<DockerSwarmSdConfig>),
+    /// `ec2_sd_configs`
+    Ec2(Box<Ec2SdConfig>),
     /// `file_sd_configs`
     File(FileSdConfig),
     /// `http_sd_configs`
@@ -58,6 +62,7 @@ impl MechanismConfig {
             Self::Dns(_) => "dns",
             Self::Docker(_) => "docker",
             Self::DockerSwarm(_) => "dockerswarm",
+            Self::Ec2(_) => "ec2",
             Self::File(_) => "file",
             Self::Http(_) => "http",
         }
@@ -69,6 +74,7 @@ impl MechanismConfig {
             Self::Consul(config) => Some(&config.http),
             Self::Docker(config) => Some(&config.http),
             Self::DockerSwarm(config) => Some(&config.http),
+            Self::Ec2(config) => Some(&config.http),
             Self::Http(config) => Some(&config.http),
             Self::Dns(_) | Self::File(_) => None,
         }
@@ -80,6 +86,7 @@ impl MechanismConfig {
             Self::Dns(config) => serde_yaml::to_value(config),
             Self::Docker(config) => serde_yaml::to_value(config),
             Self::DockerSwarm(config) => serde_yaml::to_value(config),
+            Self::Ec2(config) => serde_yaml::to_value(config),
             Self::File(config) => serde_yaml::to_value(config),
             Self::Http(config) => serde_yaml::to_value(config),
         };
@@ -118,6 +125,7 @@ impl<'a> Loader<'a> {
             all("dockerswarm_sd_configs", &|raw| {
                 MechanismConfig::DockerSwarm(Box::new(self.docker_swarm_sd(raw)))
             }),
+            all("ec2_sd_configs", &|raw| MechanismConfig::Ec2(Box::new(self.ec2_sd(raw)))),
             all("file_sd_configs", &|raw| MechanismConfig::File(self.file_sd(raw))),
             all("http_sd_configs", &|raw| MechanismConfig::Http(Box::new(self.http_sd(raw)))),
         ];
