@@ -205,3 +205,26 @@ impl Found {
         panic!("nothing failed");
     }
 }
+
+/// The API of the server at `address`, asked with a token.
+pub(super) fn api(address: &str, token: &str) -> super::api::Api {
+    let resolver = Arc::new(crate::net::SystemResolver::new(None));
+    let dialer = Arc::new(crate::net::Dialer::new(resolver));
+    let credentials = Some(crate::config::Source::Text(crate::config::Secret::new(token)));
+    let auth = Some(crate::config::Auth::Header { kind: "Bearer".to_owned(), credentials });
+    let http = crate::config::HttpConfig { auth, ..crate::config::HttpConfig::default() };
+    super::api::Api::new(format!("http://{address}"), &http, &dialer).expect("a client")
+}
+
+/// The labels of a target as lines, without what the names of most begin with.
+pub(super) fn lines(target: &crate::model::Labels, prefix: &str) -> Vec<String> {
+    let line = |(name, value): (&str, &str)| format!("{}={value}", name.strip_prefix(prefix).unwrap_or(name));
+    target.iter().map(line).collect()
+}
+
+/// What is wrong with the configuration of a job that has the section `section`.
+pub(super) fn fault(section: &str) -> String {
+    let text = format!("scrape_configs:\n- job_name: j\n  {section}\n");
+    let options = crate::config::LoadOptions::default();
+    crate::config::parse(&text, "f", &options).expect_err(section).to_string()
+}

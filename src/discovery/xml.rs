@@ -34,6 +34,13 @@ pub(super) fn text<'a>(node: Node<'a, '_>, name: &str) -> &'a str {
     child(node, name).and_then(|child| child.text()).unwrap_or_default().trim()
 }
 
+/// What stands between the tags of `node`, as it is written in `document`.
+pub(super) fn inner<'a>(node: Node<'_, '_>, document: &'a str) -> &'a str {
+    let (first, last) = (node.first_child(), node.last_child());
+    let place = first.zip(last).map(|(first, last)| first.range().start..last.range().end);
+    place.and_then(|place| document.get(place)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +64,10 @@ mod tests {
         let root = document.root_element();
         assert_eq!((text(root, "x"), text(root, "y")), ("a", ""));
         let list = child(root, "l").expect("there");
+        let text = "<r><m>a &amp;<b>c</b></m><n/></r>";
+        let document = parse(text).expect("well-formed");
+        let inners: Vec<&str> = document.root_element().children().map(|node| inner(node, text)).collect();
+        assert_eq!(inners, ["a &amp;<b>c</b>", ""]);
         assert_eq!(children(list, "i").filter_map(|i| i.text()).collect::<Vec<_>>(), ["1", "2"]);
     }
 }

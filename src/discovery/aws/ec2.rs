@@ -11,7 +11,7 @@ use super::query::{CallError, Service};
 use super::surroundings::Surroundings;
 use crate::config::http::shown_url;
 use crate::config::{Ec2SdConfig, HttpConfig};
-use crate::discovery::api::{host_port, sanitized};
+use crate::discovery::api::{host_port, list, sanitized};
 use crate::discovery::{Refresh, TargetGroup, xml};
 use crate::model::{Labels, LabelsBuf};
 use crate::net::{Dialer, HttpClient, HttpError};
@@ -200,10 +200,10 @@ impl Ec2Source {
         set("instance_lifecycle", text("instanceLifecycle"));
         set("instance_state", below("instanceState", "name"));
         set("instance_type", text("instanceType"));
-        set("ipv6_addresses", &list(&ipv6.all));
+        set("ipv6_addresses", &list(&ipv6.all, ","));
         set("owner_id", owner);
         set("platform", text("platform"));
-        set("primary_ipv6_addresses", &list(&ipv6.primary));
+        set("primary_ipv6_addresses", &list(&ipv6.primary, ","));
         set("private_dns_name", text("privateDnsName"));
         set("private_ip", private);
         set("region", region);
@@ -269,11 +269,6 @@ impl Ipv6 {
 /// The items of the list called `name`.
 fn items<'a, 'input>(node: xml::Node<'a, 'input>, name: &str) -> impl Iterator<Item = xml::Node<'a, 'input>> {
     xml::child(node, name).into_iter().flat_map(|list| xml::children(list, "item"))
-}
-
-/// With commas around all, so that expressions need not care where one is; nothing for none.
-fn list(texts: &[String]) -> String {
-    if texts.is_empty() { String::new() } else { format!(",{},", texts.join(",")) }
 }
 
 #[cfg(test)]
