@@ -11,6 +11,12 @@ pub(super) const DISCOVERY: &[(&str, Below)] = &[
     ("dns_sd_configs", List(&DNS)),
     ("docker_sd_configs", List(&DOCKER)),
     ("dockerswarm_sd_configs", List(&DOCKER_SWARM)),
+    ("ec2_sd_configs", List(&EC2)),
+    ("digitalocean_sd_configs", List(&DIGITALOCEAN)),
+    ("eureka_sd_configs", List(&EUREKA)),
+    ("hetzner_sd_configs", List(&HETZNER)),
+    ("linode_sd_configs", List(&LINODE)),
+    ("nomad_sd_configs", List(&NOMAD)),
     ("file_sd_configs", List(&FILE)),
     ("http_sd_configs", List(&HTTP)),
     ("kubernetes_sd_configs", List(&KUBERNETES)),
@@ -20,21 +26,15 @@ pub(super) const DISCOVERY: &[(&str, Below)] = &[
 pub(super) const OTHERS: &[&str] = &[
     "aws_sd_configs",
     "azure_sd_configs",
-    "digitalocean_sd_configs",
-    "ec2_sd_configs",
     "ecs_sd_configs",
     "elasticache_sd_configs",
-    "eureka_sd_configs",
     "gce_sd_configs",
-    "hetzner_sd_configs",
     "ionos_sd_configs",
     "kuma_sd_configs",
     "lightsail_sd_configs",
-    "linode_sd_configs",
     "marathon_sd_configs",
     "msk_sd_configs",
     "nerve_sd_configs",
-    "nomad_sd_configs",
     "oci_sd_configs",
     "openstack_sd_configs",
     "outscale_sd_configs",
@@ -65,7 +65,7 @@ static DOCKER: Keys = Keys {
     supported: &[
         ("host", Value),
         ("port", Value),
-        ("filters", List(&DOCKER_FILTER)),
+        ("filters", List(&NAMED_VALUES)),
         ("host_networking_host", Value),
         ("refresh_interval", Value),
         ("match_first_network", Value),
@@ -79,14 +79,65 @@ static DOCKER_SWARM: Keys = Keys {
         ("host", Value),
         ("role", Value),
         ("port", Value),
-        ("filters", List(&DOCKER_FILTER)),
+        ("filters", List(&NAMED_VALUES)),
         ("refresh_interval", Value),
     ],
     shared: &[CLIENT, PROXY],
     ..NONE
 };
 
-static DOCKER_FILTER: Keys = Keys { supported: &[("name", Value), ("values", Value)], ..NONE };
+static NAMED_VALUES: Keys = Keys { supported: &[("name", Value), ("values", Value)], ..NONE };
+
+static EC2: Keys = Keys {
+    supported: &[
+        ("endpoint", Value),
+        ("region", Value),
+        ("access_key", Value),
+        ("secret_key", Value),
+        ("profile", Value),
+        ("role_arn", Value),
+        ("external_id", Value),
+        ("refresh_interval", Value),
+        ("port", Value),
+        ("filters", List(&NAMED_VALUES)),
+    ],
+    shared: &[CLIENT, PROXY],
+    ..NONE
+};
+
+static DIGITALOCEAN: Keys = Keys {
+    supported: &[("refresh_interval", Value), ("port", Value), ("role", Value)],
+    shared: &[CLIENT, PROXY],
+    ..NONE
+};
+
+static EUREKA: Keys =
+    Keys { supported: &[("server", Value), ("refresh_interval", Value)], shared: &[CLIENT, PROXY], ..NONE };
+
+static HETZNER: Keys = Keys {
+    supported: &[("refresh_interval", Value), ("port", Value), ("role", Value), ("label_selector", Value)],
+    shared: &[CLIENT, PROXY],
+    ..NONE
+};
+
+static LINODE: Keys = Keys {
+    supported: &[("refresh_interval", Value), ("port", Value), ("tag_separator", Value), ("region", Value)],
+    shared: &[CLIENT, PROXY],
+    ..NONE
+};
+
+static NOMAD: Keys = Keys {
+    supported: &[
+        ("allow_stale", Value),
+        ("namespace", Value),
+        ("refresh_interval", Value),
+        ("region", Value),
+        ("server", Value),
+        ("tag_separator", Value),
+    ],
+    shared: &[CLIENT, PROXY],
+    ..NONE
+};
 
 static CONSUL: Keys = Keys {
     supported: &[

@@ -40,10 +40,11 @@ use std::time::Duration;
 
 pub use alerting::{AlertingConfig, AlertmanagerConfig};
 pub use discovery::{
-    ConsulSdConfig, DiscoveryConfig, DnsRecordType, DnsSdConfig, DockerFilter, DockerSdConfig,
-    DockerSwarmRole, DockerSwarmSdConfig, FileSdConfig, HttpSdConfig, KubernetesMetadata,
-    KubernetesNamespaces, KubernetesRole, KubernetesSdConfig, KubernetesSelector, MechanismConfig,
-    StaticConfig,
+    ConsulSdConfig, DigitalOceanRole, DigitalOceanSdConfig, DiscoveryConfig, DnsRecordType, DnsSdConfig,
+    DockerFilter, DockerSdConfig, DockerSwarmRole, DockerSwarmSdConfig, Ec2Filter, Ec2SdConfig,
+    EurekaSdConfig, FileSdConfig, HetznerRole, HetznerSdConfig, HttpSdConfig, KubernetesMetadata,
+    KubernetesNamespaces, KubernetesRole, KubernetesSdConfig, KubernetesSelector, LinodeSdConfig,
+    MechanismConfig, NomadSdConfig, StaticConfig,
 };
 pub use error::{Error, RuleError};
 pub use files::{files_and_faults, matching_files};

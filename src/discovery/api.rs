@@ -36,6 +36,8 @@ pub(super) enum ApiError {
     Status { code: u16, text: String, reason: String },
     #[error("cannot read the answer: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("there are more than {0} pages")]
+    Pages(u64),
 }
 
 impl Api {
@@ -54,6 +56,11 @@ impl Api {
     pub(super) fn behind(socket: &str, dialer: &Arc<Dialer>) -> Result<Self, HttpError> {
         let client = HttpClient::new(&HttpConfig::default(), Arc::clone(dialer))?.over_socket(socket);
         Ok(Self { client, base: "http://localhost".to_owned(), headers: Vec::new() })
+    }
+
+    /// What the URL of each request begins with.
+    pub(super) fn base(&self) -> &str {
+        &self.base
     }
 
     /// The same with one more header.
@@ -136,6 +143,11 @@ pub(super) fn set_all<'a>(
 /// Adds `&name=value` to the query of a path.
 pub(super) fn parameter(query: &mut String, name: &str, value: &str) {
     query.extend(["&", name, "=", &query_escaped(value)]);
+}
+
+/// Texts with `separator` between and around them, so that expressions need not care where one is; nothing for none.
+pub(super) fn list(texts: &[String], separator: &str) -> String {
+    if texts.is_empty() { String::new() } else { format!("{separator}{}{separator}", texts.join(separator)) }
 }
 
 /// `host:port`, with brackets around an address of IPv6.

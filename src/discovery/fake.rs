@@ -5,17 +5,29 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 
 /// What was asked for.
 #[derive(Debug)]
 pub(super) struct Request {
+    pub(super) method: String,
     /// With its query.
     pub(super) path: String,
     /// Lines of the head after the first, as they came.
     pub(super) head: Vec<String>,
+    pub(super) body: String,
+}
+
+impl Request {
+    /// The value of a header.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let pairs = self.head.iter().filter_map(|line| line.split_once(':'));
+        pairs.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+    }
 }
 
 /// What is answered.
@@ -89,7 +101,7 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(stream: S, handler: Handler) 
     loop {
         let mut line = String::new();
         stream.read_line(&mut line).await.ok().filter(|read| *read > 0)?;
-        let path = line.split(' ').nth(1)?.to_owned();
+        let (method, path) = (line.split(' ').next()?.to_owned(), line.split(' ').nth(1)?.to_owned());
         let mut head = Vec::new();
         loop {
             let mut line = String::new();
@@ -99,7 +111,12 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(stream: S, handler: Handler) 
             }
             head.push(line.trim_end().to_owned());
         }
-        let Reply { status, headers, body } = handler(Request { path, head }).await;
+        let mut request = Request { method, path, head, body: String::new() };
+        let length = request.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await.ok()?;
+        request.body = String::from_utf8(body).ok()?;
+        let Reply { status, headers, body } = handler(request).await;
         let mut head = format!("HTTP/1.1 {status}\r\n");
         for (name, value) in headers {
             head.extend([name, ": ", &value, "\r\n"]);
@@ -197,4 +214,27 @@ impl Found {
         }
         panic!("nothing failed with {part:?}: {:?}", self.manager.status());
     }
+}
+
+/// The API of the server at `address`, asked with a token.
+pub(super) fn api(address: &str, token: &str) -> super::api::Api {
+    let resolver = Arc::new(crate::net::SystemResolver::new(None));
+    let dialer = Arc::new(crate::net::Dialer::new(resolver));
+    let credentials = Some(crate::config::Source::Text(crate::config::Secret::new(token)));
+    let auth = Some(crate::config::Auth::Header { kind: "Bearer".to_owned(), credentials });
+    let http = crate::config::HttpConfig { auth, ..crate::config::HttpConfig::default() };
+    super::api::Api::new(format!("http://{address}"), &http, &dialer).expect("a client")
+}
+
+/// The labels of a target as lines, without what the names of most begin with.
+pub(super) fn lines(target: &crate::model::Labels, prefix: &str) -> Vec<String> {
+    let line = |(name, value): (&str, &str)| format!("{}={value}", name.strip_prefix(prefix).unwrap_or(name));
+    target.iter().map(line).collect()
+}
+
+/// What is wrong with the configuration of a job that has the section `section`.
+pub(super) fn fault(section: &str) -> String {
+    let text = format!("scrape_configs:\n- job_name: j\n  {section}\n");
+    let options = crate::config::LoadOptions::default();
+    crate::config::parse(&text, "f", &options).expect_err(section).to_string()
 }

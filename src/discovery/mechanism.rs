@@ -3,13 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::api::Api;
+use super::aws::Ec2Source;
 use super::consul::ConsulDiscoverer;
+use super::digitalocean::{self, DigitalOcean};
 use super::dns::DnsDiscoverer;
 use super::docker::{Containers, Engine, Following};
+use super::eureka::Eureka;
 use super::file::FileDiscoverer;
+use super::hetzner::{self, Hetzner};
 use super::http::HttpSource;
 use super::kubernetes::KubernetesDiscoverer;
+use super::linode::{self, Linode};
 use super::metrics::DiscoveryMetrics;
+use super::nomad::Nomad;
 use super::swarm::Swarm;
 use super::{Discoverer, discoverer::Polling};
 use crate::config::MechanismConfig;
@@ -29,6 +36,7 @@ impl Environment {
     /// When its HTTP client cannot be set up.
     pub(super) fn discoverer(&self, config: &MechanismConfig) -> Result<Box<dyn Discoverer>, HttpError> {
         let client = |http| HttpClient::new(http, Arc::clone(&self.dialer));
+        let api = |url: &str, http| Api::new(url.trim_end_matches('/').to_owned(), http, &self.dialer);
         let metrics = self.metrics.clone();
         Ok(match config {
             MechanismConfig::Consul(config) => {
@@ -48,6 +56,32 @@ impl Environment {
                 let engine = Engine::new(&config.host, &config.http, &config.filters, &self.dialer)?;
                 let pace = config.refresh_interval;
                 Box::new(Following { source: Swarm((**config).clone()), engine, pace })
+            }
+            MechanismConfig::Ec2(config) => {
+                let source = Ec2Source::new(config.clone(), &self.dialer)?;
+                polling(source, config.refresh_interval, config.refresh_interval)
+            }
+            MechanismConfig::DigitalOcean(config) => {
+                let api = api(digitalocean::URL, &config.http)?;
+                let source = DigitalOcean { api, config: config.clone() };
+                polling(source, config.refresh_interval, config.refresh_interval)
+            }
+            MechanismConfig::Eureka(config) => {
+                let source = Eureka { api: api(&config.server, &config.http)? };
+                polling(source, config.refresh_interval, config.refresh_interval)
+            }
+            MechanismConfig::Hetzner(config) => {
+                let api = api(hetzner::url(config.role), &config.http)?;
+                let source = Hetzner { api, config: config.clone() };
+                polling(source, config.refresh_interval, config.refresh_interval)
+            }
+            MechanismConfig::Linode(config) => {
+                let source = Linode::new(api(linode::URL, &config.http)?, config.clone());
+                polling(source, config.refresh_interval, config.refresh_interval)
+            }
+            MechanismConfig::Nomad(config) => {
+                let source = Nomad { api: api(&config.server, &config.http)?, config: config.clone() };
+                polling(source, config.refresh_interval, config.refresh_interval)
             }
             MechanismConfig::File(config) => Box::new(FileDiscoverer::new(config.clone(), metrics)),
             MechanismConfig::Http(config) => {

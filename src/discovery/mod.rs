@@ -2,27 +2,36 @@
 //! find them.
 //!
 //! Read `set` (what is wanted) and `group` (what is found), `discoverer` (the seam), `mechanism` (those there are, each in
-//! a file or folder of its own: `consul`, `dns`, `docker`, `swarm`, `file`, `http`, `kubernetes`; those that ask servers do so by `api`), then `store` (what all have found, with `health`) and `manager` (runs them).
+//! a file or folder of its own: `aws`, `consul`, `dns`, `docker`, `swarm`, `digitalocean`, `eureka`, `file`,
+//! `hetzner`, `http`, `kubernetes`, `linode`, `nomad`; those that ask servers do so by `api`), then `store` (what all have
+//! found, with `health`) and `manager` (runs them).
 
 mod api;
+mod aws;
 mod consul;
+mod digitalocean;
 mod discoverer;
 mod dns;
 mod docker;
+mod eureka;
 #[cfg(test)]
 mod fake;
 mod file;
 mod group;
 mod health;
+mod hetzner;
 mod http;
 mod kubernetes;
+mod linode;
 mod manager;
 mod mechanism;
 mod metrics;
+mod nomad;
 mod parts;
 mod set;
 mod store;
 mod swarm;
+mod xml;
 
 pub use discoverer::{Discoverer, Refresh};
 pub use group::{TargetGroup, TargetSets};

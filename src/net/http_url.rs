@@ -156,6 +156,11 @@ impl HttpUrl {
         if host.contains(':') { format!("[{host}]:{}", self.port) } else { format!("{host}:{}", self.port) }
     }
 
+    /// The path, as it is sent.
+    pub fn path(&self) -> &str {
+        self.path_and_query.split('?').next().unwrap_or_default()
+    }
+
     /// Name and password in the URL.
     pub(super) fn user(&self) -> Option<(String, Secret)> {
         let (name, password) = {
@@ -171,7 +176,7 @@ impl HttpUrl {
     }
 
     /// What the Host header says: no zone, since it means nothing elsewhere.
-    pub(super) fn host_header(&self) -> String {
+    pub fn host_header(&self) -> String {
         match (self.authority.starts_with('['), self.authority.find('%'), self.authority.find(']')) {
             (true, Some(zone), Some(end)) if zone < end => {
                 format!("{}{}", &self.authority[..zone], &self.authority[end..])

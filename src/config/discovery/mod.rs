@@ -3,28 +3,34 @@
 //! A new one is a file here, a variant of [`MechanismConfig`], a row in `mechanism_keys` and in `Loader::discovery`,
 //! and a discoverer.
 
+mod clouds;
 mod consul;
 mod dns;
 mod docker;
+mod ec2;
 mod file;
 mod fixed;
 mod http;
 mod kubernetes;
+mod registries;
 mod selector;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use clouds::{DigitalOceanRole, DigitalOceanSdConfig, HetznerRole, HetznerSdConfig, LinodeSdConfig};
 pub use consul::ConsulSdConfig;
 pub use dns::{DnsRecordType, DnsSdConfig};
 pub use docker::{DockerFilter, DockerSdConfig, DockerSwarmRole, DockerSwarmSdConfig};
+pub use ec2::{Ec2Filter, Ec2SdConfig};
 pub use file::FileSdConfig;
 pub use fixed::StaticConfig;
 pub use http::HttpSdConfig;
 pub use kubernetes::{
     KubernetesMetadata, KubernetesNamespaces, KubernetesRole, KubernetesSdConfig, KubernetesSelector,
 };
+pub use registries::{EurekaSdConfig, NomadSdConfig};
 
 use super::HttpConfig;
 use super::loader::{Loader, non_zero};
@@ -50,6 +56,18 @@ pub enum MechanismConfig {
     Docker(Box<DockerSdConfig>),
     /// `dockerswarm_sd_configs`
     DockerSwarm(Box<DockerSwarmSdConfig>),
+    /// `ec2_sd_configs`
+    Ec2(Box<Ec2SdConfig>),
+    /// `digitalocean_sd_configs`
+    DigitalOcean(Box<DigitalOceanSdConfig>),
+    /// `eureka_sd_configs`
+    Eureka(Box<EurekaSdConfig>),
+    /// `hetzner_sd_configs`
+    Hetzner(Box<HetznerSdConfig>),
+    /// `linode_sd_configs`
+    Linode(Box<LinodeSdConfig>),
+    /// `nomad_sd_configs`
+    Nomad(Box<NomadSdConfig>),
     /// `file_sd_configs`
     File(FileSdConfig),
     /// `http_sd_configs`
@@ -66,6 +84,12 @@ impl MechanismConfig {
             Self::Dns(_) => "dns",
             Self::Docker(_) => "docker",
             Self::DockerSwarm(_) => "dockerswarm",
+            Self::Ec2(_) => "ec2",
+            Self::DigitalOcean(_) => "digitalocean",
+            Self::Eureka(_) => "eureka",
+            Self::Hetzner(_) => "hetzner",
+            Self::Linode(_) => "linode",
+            Self::Nomad(_) => "nomad",
             Self::File(_) => "file",
             Self::Http(_) => "http",
             Self::Kubernetes(_) => "kubernetes",
@@ -78,6 +102,12 @@ impl MechanismConfig {
             Self::Consul(config) => Some(&config.http),
             Self::Docker(config) => Some(&config.http),
             Self::DockerSwarm(config) => Some(&config.http),
+            Self::Ec2(config) => Some(&config.http),
+            Self::DigitalOcean(config) => Some(&config.http),
+            Self::Eureka(config) => Some(&config.http),
+            Self::Hetzner(config) => Some(&config.http),
+            Self::Linode(config) => Some(&config.http),
+            Self::Nomad(config) => Some(&config.http),
             Self::Http(config) => Some(&config.http),
             Self::Kubernetes(config) => Some(&config.http),
             Self::Dns(_) | Self::File(_) => None,
@@ -99,6 +129,12 @@ impl MechanismConfig {
             Self::Dns(config) => serde_yaml::to_value(config),
             Self::Docker(config) => serde_yaml::to_value(config),
             Self::DockerSwarm(config) => serde_yaml::to_value(config),
+            Self::Ec2(config) => serde_yaml::to_value(config),
+            Self::DigitalOcean(config) => serde_yaml::to_value(config),
+            Self::Eureka(config) => serde_yaml::to_value(config),
+            Self::Hetzner(config) => serde_yaml::to_value(config),
+            Self::Linode(config) => serde_yaml::to_value(config),
+            Self::Nomad(config) => serde_yaml::to_value(config),
             Self::File(config) => serde_yaml::to_value(config),
             Self::Http(config) => serde_yaml::to_value(config),
             Self::Kubernetes(config) => serde_yaml::to_value(config),
@@ -138,6 +174,14 @@ impl<'a> Loader<'a> {
             all("dockerswarm_sd_configs", &|raw| {
                 MechanismConfig::DockerSwarm(Box::new(self.docker_swarm_sd(raw)))
             }),
+            all("ec2_sd_configs", &|raw| MechanismConfig::Ec2(Box::new(self.ec2_sd(raw)))),
+            all("digitalocean_sd_configs", &|raw| {
+                MechanismConfig::DigitalOcean(Box::new(self.digitalocean_sd(raw)))
+            }),
+            all("eureka_sd_configs", &|raw| MechanismConfig::Eureka(Box::new(self.eureka_sd(raw)))),
+            all("hetzner_sd_configs", &|raw| MechanismConfig::Hetzner(Box::new(self.hetzner_sd(raw)))),
+            all("linode_sd_configs", &|raw| MechanismConfig::Linode(Box::new(self.linode_sd(raw)))),
+            all("nomad_sd_configs", &|raw| MechanismConfig::Nomad(Box::new(self.nomad_sd(raw)))),
             all("file_sd_configs", &|raw| MechanismConfig::File(self.file_sd(raw))),
             all("http_sd_configs", &|raw| MechanismConfig::Http(Box::new(self.http_sd(raw)))),
             all("kubernetes_sd_configs", &|raw| {

@@ -94,9 +94,10 @@ impl Connection {
     ) -> Result<(Parts, Incoming), HttpError> {
         let mut request = match method {
             HttpMethod::Get => Request::new(Payload(None)),
-            HttpMethod::Post(body) => {
+            HttpMethod::Post(body) | HttpMethod::Put(body) => {
                 let mut request = Request::new(Payload(Some(body.clone())));
-                *request.method_mut() = Method::POST;
+                let is_post = matches!(method, HttpMethod::Post(_));
+                *request.method_mut() = if is_post { Method::POST } else { Method::PUT };
                 request
             }
         };

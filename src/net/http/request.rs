@@ -9,6 +9,8 @@ pub enum HttpMethod {
     Get,
     /// To take this body. It may arrive twice, when a connection breaks before anything is answered.
     Post(Bytes),
+    /// To have this body there, however often it arrives.
+    Put(Bytes),
 }
 
 /// A request.

@@ -82,7 +82,7 @@ impl Transport {
             let response = self.send_once(&url, &method, &headers, &all).await?;
             match response.redirect().filter(|_| self.follow_redirects) {
                 Some(location) => {
-                    if !matches!(response.status(), 307 | 308) && matches!(method, HttpMethod::Post(_)) {
+                    if !matches!(response.status(), 307 | 308) && !matches!(method, HttpMethod::Get) {
                         method = HttpMethod::Get;
                         headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));
                     }
