@@ -1,7 +1,7 @@
 //! Files that say where the API server of a Kubernetes cluster is and who asks it, as kubectl writes them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::Engine as _;
 use serde::Deserialize;
@@ -164,11 +164,6 @@ impl Kubeconfig {
         };
         Ok(Self { server, http })
     }
-
-    /// The files that were named in it.
-    pub fn files(&self) -> Vec<&PathBuf> {
-        self.http.files()
-    }
 }
 
 fn tls(folder: &Path, cluster: &ClusterOf, user: &UserOf) -> Result<TlsConfig, KubeconfigError> {
@@ -289,7 +284,7 @@ mod tests {
         let expected =
             [("Impersonate-Extra-x", "y"), ("Impersonate-Group", "a,b"), ("Impersonate-User", "me")];
         assert_eq!(headers, expected.map(|(name, values)| (name, values.to_owned())));
-        assert_eq!(found.files().len(), 3);
+        assert_eq!(found.http.files().len(), 3);
 
         let found = parse(&file("server: k:1, insecure-skip-tls-verify: true", "username: u, password: p"));
         let found = found.expect("valid");

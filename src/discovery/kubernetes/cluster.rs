@@ -148,3 +148,39 @@ impl Cluster {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{LoadOptions, MechanismConfig, parse};
+    use crate::telemetry::Registry;
+    use crate::telemetry::metrics::encode;
+
+    #[test]
+    fn changes_are_counted_by_role_and_one_that_changes_nothing_makes_no_group() {
+        let text = "scrape_configs: [{job_name: j, kubernetes_sd_configs: [{role: service}]}]";
+        let config = parse(text, "f", &LoadOptions::default()).expect("valid");
+        let [MechanismConfig::Kubernetes(config)] = &config.scrape_configs[0].discovery.mechanisms[..] else {
+            panic!("one mechanism: {config:?}")
+        };
+        let mut registry = Registry::default();
+        let mut cluster = Cluster::new(config, DiscoveryMetrics::new(&mut registry));
+        let (kind, key): (Kind, Key) = (Kind::Services, "a/s".into());
+        let object = || Object::Labels(Labels::empty());
+        assert!(cluster.put(kind, &key, object(), true));
+        assert_eq!(cluster.changed().len(), 1);
+        assert!(cluster.put(kind, &key, object(), false) && cluster.put(kind, &key, object(), false));
+        assert!(!cluster.has_changed());
+        cluster.remove(kind, &key);
+        let gone = cluster.changed();
+        assert_eq!((gone.len(), gone[0].source.as_str(), gone[0].targets.len()), (1, "svc/a/s", 0));
+        let text = encode(&registry);
+        for (role, event, count) in
+            [("service", "add", 1), ("service", "update", 2), ("service", "delete", 1), ("pod", "add", 0)]
+        {
+            let line = format!("sd_kubernetes_events_total{{role=\"{role}\",event=\"{event}\"}} {count}\n");
+            assert!(text.contains(&line), "{line} is not in {text}");
+        }
+        assert!(text.contains("sd_kubernetes_failures_total 0\n"), "{text}");
+    }
+}

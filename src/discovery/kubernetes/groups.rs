@@ -167,7 +167,7 @@ impl<'a> Maker<'a> {
                 && let Some(Object::Pod(pod)) = self.find(Kind::Pods, Key::clone(name))
                 && (!self.is_confined || pod.namespace == all.namespace)
             {
-                let seen = pods.entry(name).or_insert_with(|| SeenPod::new(pod, self.pod_labels(pod)));
+                let seen = pods.entry(name).or_insert_with(|| SeenPod::new(pod, &self.pod_labels(pod)));
                 target = seen.target(&target, backend);
             }
             if !budget.take(&target) {
@@ -215,7 +215,7 @@ struct SeenPod<'a> {
 }
 
 impl<'a> SeenPod<'a> {
-    fn new(pod: &'a Pod, labels: Labels) -> Self {
+    fn new(pod: &'a Pod, labels: &Labels) -> Self {
         let mut ports = HashMap::new();
         for container in &pod.containers {
             // The first port of the last container.

@@ -132,7 +132,7 @@ impl KubernetesDiscoverer {
                     unknown[from] = false;
                     fits(cluster.replace(watched, objects), watched).map(|()| Some(took))
                 }
-                What::Told(told) => take(&mut cluster, watched, told),
+                What::Told(told) => take(&mut cluster, watched, *told),
                 What::Well => Ok(None),
                 What::Failed(reason, pause) => Err((reason, Some(pause))),
             };

@@ -49,7 +49,7 @@ pub(super) enum What {
     /// These are all objects there are; it took so long to find out.
     All(Vec<Placed>, Duration),
     /// What a watch told.
-    Told(Told),
+    Told(Box<Told>),
     /// A watch is open.
     Well,
     /// The server is not heard; it is asked again after the pause.
@@ -231,7 +231,7 @@ impl Reflector<'_> {
                 _ => true,
             };
             if is_ours {
-                self.tell(What::Told(told)).await;
+                self.tell(What::Told(Box::new(told))).await;
             }
         }
         Ok(())
