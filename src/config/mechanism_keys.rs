@@ -17,6 +17,7 @@ pub(super) const DISCOVERY: &[(&str, Below)] = &[
     ("hetzner_sd_configs", List(&HETZNER)),
     ("linode_sd_configs", List(&LINODE)),
     ("nomad_sd_configs", List(&NOMAD)),
+    ("gce_sd_configs", List(&GCE)),
     ("file_sd_configs", List(&FILE)),
     ("http_sd_configs", List(&HTTP)),
 ];
@@ -27,7 +28,6 @@ pub(super) const OTHERS: &[&str] = &[
     "azure_sd_configs",
     "ecs_sd_configs",
     "elasticache_sd_configs",
-    "gce_sd_configs",
     "ionos_sd_configs",
     "kubernetes_sd_configs",
     "kuma_sd_configs",
@@ -136,6 +136,18 @@ static NOMAD: Keys = Keys {
         ("tag_separator", Value),
     ],
     shared: &[CLIENT, PROXY],
+    ..NONE
+};
+
+static GCE: Keys = Keys {
+    supported: &[
+        ("project", Value),
+        ("zone", Value),
+        ("filter", Value),
+        ("refresh_interval", Value),
+        ("port", Value),
+        ("tag_separator", Value),
+    ],
     ..NONE
 };
 

@@ -40,7 +40,7 @@ pub use alerting::{AlertingConfig, AlertmanagerConfig};
 pub use discovery::{
     ConsulSdConfig, DigitalOceanRole, DigitalOceanSdConfig, DiscoveryConfig, DnsRecordType, DnsSdConfig,
     DockerFilter, DockerSdConfig, DockerSwarmRole, DockerSwarmSdConfig, Ec2Filter, Ec2SdConfig,
-    EurekaSdConfig, FileSdConfig, HetznerRole, HetznerSdConfig, HttpSdConfig, LinodeSdConfig,
+    EurekaSdConfig, FileSdConfig, GceSdConfig, HetznerRole, HetznerSdConfig, HttpSdConfig, LinodeSdConfig,
     MechanismConfig, NomadSdConfig, StaticConfig,
 };
 pub use error::{Error, RuleError};

@@ -11,6 +11,7 @@ use super::dns::DnsDiscoverer;
 use super::docker::{Containers, Engine, Following};
 use super::eureka::Eureka;
 use super::file::FileDiscoverer;
+use super::google::GceSource;
 use super::hetzner::{self, Hetzner};
 use super::http::HttpSource;
 use super::linode::{self, Linode};
@@ -67,6 +68,10 @@ impl Environment {
             }
             MechanismConfig::Eureka(config) => {
                 let source = Eureka { api: api(&config.server, &config.http)? };
+                polling(source, config.refresh_interval, config.refresh_interval)
+            }
+            MechanismConfig::Gce(config) => {
+                let source = GceSource::new(config.clone(), &self.dialer)?;
                 polling(source, config.refresh_interval, config.refresh_interval)
             }
             MechanismConfig::Hetzner(config) => {

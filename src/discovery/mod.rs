@@ -2,8 +2,8 @@
 //! find them.
 //!
 //! Read `set` (what is wanted) and `group` (what is found), `discoverer` (the seam), `mechanism` (those there are, each in
-//! a file or folder of its own: `aws`, `consul`, `dns`, `docker`, `swarm`, `digitalocean`, `eureka`, `file`,
-//! `hetzner`, `http`, `linode`, `nomad`; those that ask servers do so by `api`), then `store` (what all have found, with `health`) and `manager` (runs them).
+//! a file or folder of its own: `aws`, `consul`, `dns`, `docker`, `swarm`, `digitalocean`, `eureka`, `file`, `google`,
+//! `hetzner`, `http`, `linode`, `nomad`; those that ask servers do so by `api`; what the process has around it is `surroundings`), then `store` (what all have found, with `health`) and `manager` (runs them).
 
 mod api;
 mod aws;
@@ -16,6 +16,7 @@ mod eureka;
 #[cfg(test)]
 mod fake;
 mod file;
+mod google;
 mod group;
 mod health;
 mod hetzner;
@@ -28,6 +29,7 @@ mod nomad;
 mod parts;
 mod set;
 mod store;
+mod surroundings;
 mod swarm;
 mod xml;
 

@@ -16,7 +16,9 @@ mod registries;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use clouds::{DigitalOceanRole, DigitalOceanSdConfig, HetznerRole, HetznerSdConfig, LinodeSdConfig};
+pub use clouds::{
+    DigitalOceanRole, DigitalOceanSdConfig, GceSdConfig, HetznerRole, HetznerSdConfig, LinodeSdConfig,
+};
 pub use consul::ConsulSdConfig;
 pub use dns::{DnsRecordType, DnsSdConfig};
 pub use docker::{DockerFilter, DockerSdConfig, DockerSwarmRole, DockerSwarmSdConfig};
@@ -62,6 +64,8 @@ pub enum MechanismConfig {
     Linode(Box<LinodeSdConfig>),
     /// `nomad_sd_configs`
     Nomad(Box<NomadSdConfig>),
+    /// `gce_sd_configs`
+    Gce(Box<GceSdConfig>),
     /// `file_sd_configs`
     File(FileSdConfig),
     /// `http_sd_configs`
@@ -82,6 +86,7 @@ impl MechanismConfig {
             Self::Hetzner(_) => "hetzner",
             Self::Linode(_) => "linode",
             Self::Nomad(_) => "nomad",
+            Self::Gce(_) => "gce",
             Self::File(_) => "file",
             Self::Http(_) => "http",
         }
@@ -100,7 +105,7 @@ impl MechanismConfig {
             Self::Linode(config) => Some(&config.http),
             Self::Nomad(config) => Some(&config.http),
             Self::Http(config) => Some(&config.http),
-            Self::Dns(_) | Self::File(_) => None,
+            Self::Dns(_) | Self::File(_) | Self::Gce(_) => None,
         }
     }
 
@@ -116,6 +121,7 @@ impl MechanismConfig {
             Self::Hetzner(config) => serde_yaml::to_value(config),
             Self::Linode(config) => serde_yaml::to_value(config),
             Self::Nomad(config) => serde_yaml::to_value(config),
+            Self::Gce(config) => serde_yaml::to_value(config),
             Self::File(config) => serde_yaml::to_value(config),
             Self::Http(config) => serde_yaml::to_value(config),
         };
@@ -162,6 +168,7 @@ impl<'a> Loader<'a> {
             all("hetzner_sd_configs", &|raw| MechanismConfig::Hetzner(Box::new(self.hetzner_sd(raw)))),
             all("linode_sd_configs", &|raw| MechanismConfig::Linode(Box::new(self.linode_sd(raw)))),
             all("nomad_sd_configs", &|raw| MechanismConfig::Nomad(Box::new(self.nomad_sd(raw)))),
+            all("gce_sd_configs", &|raw| MechanismConfig::Gce(Box::new(self.gce_sd(raw)))),
             all("file_sd_configs", &|raw| MechanismConfig::File(self.file_sd(raw))),
             all("http_sd_configs", &|raw| MechanismConfig::Http(Box::new(self.http_sd(raw)))),
         ];
