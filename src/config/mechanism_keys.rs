@@ -20,6 +20,7 @@ pub(super) const DISCOVERY: &[(&str, Below)] = &[
     ("gce_sd_configs", List(&GCE)),
     ("file_sd_configs", List(&FILE)),
     ("http_sd_configs", List(&HTTP)),
+    ("vultr_sd_configs", List(&VULTR)),
 ];
 
 /// Those that this server does not know.
@@ -46,7 +47,6 @@ pub(super) const OTHERS: &[&str] = &[
     "stackit_sd_configs",
     "triton_sd_configs",
     "uyuni_sd_configs",
-    "vultr_sd_configs",
 ];
 
 pub(super) static STATIC: Keys = Keys { supported: &[("targets", Value), ("labels", Value)], ..NONE };
@@ -150,6 +150,9 @@ static GCE: Keys = Keys {
     ],
     ..NONE
 };
+
+static VULTR: Keys =
+    Keys { supported: &[("refresh_interval", Value), ("port", Value)], shared: &[CLIENT, PROXY], ..NONE };
 
 static CONSUL: Keys = Keys {
     supported: &[

@@ -41,7 +41,7 @@ pub use discovery::{
     ConsulSdConfig, DigitalOceanRole, DigitalOceanSdConfig, DiscoveryConfig, DnsRecordType, DnsSdConfig,
     DockerFilter, DockerSdConfig, DockerSwarmRole, DockerSwarmSdConfig, Ec2Filter, Ec2SdConfig,
     EurekaSdConfig, FileSdConfig, GceSdConfig, HetznerRole, HetznerSdConfig, HttpSdConfig, LinodeSdConfig,
-    MechanismConfig, NomadSdConfig, StaticConfig,
+    MechanismConfig, NomadSdConfig, StaticConfig, VultrSdConfig,
 };
 pub use error::{Error, RuleError};
 pub use files::{files_and_faults, matching_files};

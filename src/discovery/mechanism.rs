@@ -18,6 +18,7 @@ use super::linode::{self, Linode};
 use super::metrics::DiscoveryMetrics;
 use super::nomad::Nomad;
 use super::swarm::Swarm;
+use super::vultr::{self, Vultr};
 use super::{Discoverer, discoverer::Polling};
 use crate::config::MechanismConfig;
 use crate::net::{Dialer, HttpClient, HttpError, Resolver};
@@ -88,6 +89,10 @@ impl Environment {
                 polling(source, config.refresh_interval, config.refresh_interval)
             }
             MechanismConfig::File(config) => Box::new(FileDiscoverer::new(config.clone(), metrics)),
+            MechanismConfig::Vultr(config) => {
+                let source = Vultr { api: api(vultr::URL, &config.http)?, config: config.clone() };
+                polling(source, config.refresh_interval, config.refresh_interval)
+            }
             MechanismConfig::Http(config) => {
                 let source = HttpSource { client: client(&config.http)?, config: config.clone(), metrics };
                 polling(source, config.refresh_interval, config.refresh_interval)

@@ -3,7 +3,7 @@
 //!
 //! Read `set` (what is wanted) and `group` (what is found), `discoverer` (the seam), `mechanism` (those there are, each in
 //! a file or folder of its own: `aws`, `consul`, `dns`, `docker`, `swarm`, `digitalocean`, `eureka`, `file`, `google`,
-//! `hetzner`, `http`, `linode`, `nomad`; those that ask servers do so by `api`; what the process has around it is `surroundings`), then `store` (what all have found, with `health`) and `manager` (runs them).
+//! `hetzner`, `http`, `linode`, `nomad`, `vultr`; those that ask servers do so by `api`; what the process has around it is `surroundings`), then `store` (what all have found, with `health`) and `manager` (runs them).
 
 mod api;
 mod aws;
@@ -31,6 +31,7 @@ mod set;
 mod store;
 mod surroundings;
 mod swarm;
+mod vultr;
 mod xml;
 
 pub use discoverer::{Discoverer, Refresh};

@@ -99,6 +99,19 @@ pub struct LinodeSdConfig {
     pub region: String,
 }
 
+/// Targets at Vultr.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VultrSdConfig {
+    /// The client; its bearer token says who asks.
+    #[serde(flatten, serialize_with = "client")]
+    pub http: HttpConfig,
+    /// How often to ask. Default 60s.
+    #[serde(serialize_with = "time")]
+    pub refresh_interval: Duration,
+    /// Port of the targets. Default 80.
+    pub port: u16,
+}
+
 impl<'a> Loader<'a> {
     pub(super) fn digitalocean_sd(&self, raw: &Section<'a>) -> DigitalOceanSdConfig {
         let roles = [("droplets", DigitalOceanRole::Droplets), ("databases", DigitalOceanRole::Databases)];
@@ -149,6 +162,14 @@ impl<'a> Loader<'a> {
             port: Self::port_or(raw, 80),
             tag_separator: raw.text("tag_separator").unwrap_or_else(|| ",".to_owned()),
             region: raw.text("region").unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn vultr_sd(&self, raw: &Section<'a>) -> VultrSdConfig {
+        VultrSdConfig {
+            http: self.http(raw),
+            refresh_interval: Self::pace(raw, 60),
+            port: Self::port_or(raw, 80),
         }
     }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 pub use clouds::{
     DigitalOceanRole, DigitalOceanSdConfig, GceSdConfig, HetznerRole, HetznerSdConfig, LinodeSdConfig,
+    VultrSdConfig,
 };
 pub use consul::ConsulSdConfig;
 pub use dns::{DnsRecordType, DnsSdConfig};
@@ -70,6 +71,8 @@ pub enum MechanismConfig {
     File(FileSdConfig),
     /// `http_sd_configs`
     Http(Box<HttpSdConfig>),
+    /// `vultr_sd_configs`
+    Vultr(Box<VultrSdConfig>),
 }
 
 impl MechanismConfig {
@@ -89,6 +92,7 @@ impl MechanismConfig {
             Self::Gce(_) => "gce",
             Self::File(_) => "file",
             Self::Http(_) => "http",
+            Self::Vultr(_) => "vultr",
         }
     }
 
@@ -105,6 +109,7 @@ impl MechanismConfig {
             Self::Linode(config) => Some(&config.http),
             Self::Nomad(config) => Some(&config.http),
             Self::Http(config) => Some(&config.http),
+            Self::Vultr(config) => Some(&config.http),
             Self::Dns(_) | Self::File(_) | Self::Gce(_) => None,
         }
     }
@@ -124,6 +129,7 @@ impl MechanismConfig {
             Self::Gce(config) => serde_yaml::to_value(config),
             Self::File(config) => serde_yaml::to_value(config),
             Self::Http(config) => serde_yaml::to_value(config),
+            Self::Vultr(config) => serde_yaml::to_value(config),
         };
         // Texts, numbers and mappings with text as keys can always be printed.
         printed.unwrap_or_default()
@@ -170,6 +176,7 @@ impl<'a> Loader<'a> {
             all("nomad_sd_configs", &|raw| MechanismConfig::Nomad(Box::new(self.nomad_sd(raw)))),
             all("gce_sd_configs", &|raw| MechanismConfig::Gce(Box::new(self.gce_sd(raw)))),
             all("file_sd_configs", &|raw| MechanismConfig::File(self.file_sd(raw))),
+            all("vultr_sd_configs", &|raw| MechanismConfig::Vultr(Box::new(self.vultr_sd(raw)))),
             all("http_sd_configs", &|raw| MechanismConfig::Http(Box::new(self.http_sd(raw)))),
         ];
         DiscoveryConfig {
