@@ -17,9 +17,11 @@ pub(super) const DISCOVERY: &[(&str, Below)] = &[
     ("hetzner_sd_configs", List(&HETZNER)),
     ("linode_sd_configs", List(&LINODE)),
     ("nomad_sd_configs", List(&NOMAD)),
+    ("gce_sd_configs", List(&GCE)),
     ("file_sd_configs", List(&FILE)),
     ("http_sd_configs", List(&HTTP)),
     ("kubernetes_sd_configs", List(&KUBERNETES)),
+    ("vultr_sd_configs", List(&VULTR)),
 ];
 
 /// Those that this server does not know.
@@ -28,7 +30,6 @@ pub(super) const OTHERS: &[&str] = &[
     "azure_sd_configs",
     "ecs_sd_configs",
     "elasticache_sd_configs",
-    "gce_sd_configs",
     "ionos_sd_configs",
     "kuma_sd_configs",
     "lightsail_sd_configs",
@@ -46,7 +47,6 @@ pub(super) const OTHERS: &[&str] = &[
     "stackit_sd_configs",
     "triton_sd_configs",
     "uyuni_sd_configs",
-    "vultr_sd_configs",
 ];
 
 pub(super) static STATIC: Keys = Keys { supported: &[("targets", Value), ("labels", Value)], ..NONE };
@@ -138,6 +138,21 @@ static NOMAD: Keys = Keys {
     shared: &[CLIENT, PROXY],
     ..NONE
 };
+
+static GCE: Keys = Keys {
+    supported: &[
+        ("project", Value),
+        ("zone", Value),
+        ("filter", Value),
+        ("refresh_interval", Value),
+        ("port", Value),
+        ("tag_separator", Value),
+    ],
+    ..NONE
+};
+
+static VULTR: Keys =
+    Keys { supported: &[("refresh_interval", Value), ("port", Value)], shared: &[CLIENT, PROXY], ..NONE };
 
 static CONSUL: Keys = Keys {
     supported: &[

@@ -42,9 +42,9 @@ pub use alerting::{AlertingConfig, AlertmanagerConfig};
 pub use discovery::{
     ConsulSdConfig, DigitalOceanRole, DigitalOceanSdConfig, DiscoveryConfig, DnsRecordType, DnsSdConfig,
     DockerFilter, DockerSdConfig, DockerSwarmRole, DockerSwarmSdConfig, Ec2Filter, Ec2SdConfig,
-    EurekaSdConfig, FileSdConfig, HetznerRole, HetznerSdConfig, HttpSdConfig, KubernetesMetadata,
-    KubernetesNamespaces, KubernetesRole, KubernetesSdConfig, KubernetesSelector, LinodeSdConfig,
-    MechanismConfig, NomadSdConfig, StaticConfig,
+    EurekaSdConfig, FileSdConfig, GceSdConfig, HetznerRole, HetznerSdConfig, HttpSdConfig,
+    KubernetesMetadata, KubernetesNamespaces, KubernetesRole, KubernetesSdConfig, KubernetesSelector,
+    LinodeSdConfig, MechanismConfig, NomadSdConfig, StaticConfig, VultrSdConfig,
 };
 pub use error::{Error, RuleError};
 pub use files::{files_and_faults, matching_files};

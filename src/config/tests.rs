@@ -42,8 +42,8 @@ fn refuses_with_file_line_and_key() {
         "f.yml:4: scrape_configs[0].basic_auth: \"username_ref\" is not supported yet",
     );
     check(
-        &format!("{job}  gce_sd_configs: [{{project: a}}]"),
-        "f.yml:3: scrape_configs[0]: \"gce_sd_configs\" is not supported yet",
+        &format!("{job}  azure_sd_configs: [{{project: a}}]"),
+        "f.yml:3: scrape_configs[0]: \"azure_sd_configs\" is not supported yet",
     );
     check(
         &format!("{job}- job_name: a"),
@@ -122,8 +122,8 @@ fn refuses_with_file_line_and_key() {
         "f.yml:3: alerting.alertmanagers[0]: \"sigv4\" is not supported yet",
     );
     check(
-        &format!("{manager}nomad_sd_configs: [{{server: x}}]"),
-        "\"nomad_sd_configs\" is not supported yet",
+        &format!("{manager}marathon_sd_configs: [{{servers: [x]}}]"),
+        "\"marathon_sd_configs\" is not supported yet",
     );
     check(
         &format!("{manager}static_configs: [{{targets: ['http://a:9093']}}]"),

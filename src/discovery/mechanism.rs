@@ -11,6 +11,7 @@ use super::dns::DnsDiscoverer;
 use super::docker::{Containers, Engine, Following};
 use super::eureka::Eureka;
 use super::file::FileDiscoverer;
+use super::google::GceSource;
 use super::hetzner::{self, Hetzner};
 use super::http::HttpSource;
 use super::kubernetes::KubernetesDiscoverer;
@@ -18,6 +19,7 @@ use super::linode::{self, Linode};
 use super::metrics::DiscoveryMetrics;
 use super::nomad::Nomad;
 use super::swarm::Swarm;
+use super::vultr::{self, Vultr};
 use super::{Discoverer, discoverer::Polling};
 use crate::config::MechanismConfig;
 use crate::net::{Dialer, HttpClient, HttpError, Resolver};
@@ -70,6 +72,10 @@ impl Environment {
                 let source = Eureka { api: api(&config.server, &config.http)? };
                 polling(source, config.refresh_interval, config.refresh_interval)
             }
+            MechanismConfig::Gce(config) => {
+                let source = GceSource::new(config.clone(), &self.dialer)?;
+                polling(source, config.refresh_interval, config.refresh_interval)
+            }
             MechanismConfig::Hetzner(config) => {
                 let api = api(hetzner::url(config.role), &config.http)?;
                 let source = Hetzner { api, config: config.clone() };
@@ -84,6 +90,10 @@ impl Environment {
                 polling(source, config.refresh_interval, config.refresh_interval)
             }
             MechanismConfig::File(config) => Box::new(FileDiscoverer::new(config.clone(), metrics)),
+            MechanismConfig::Vultr(config) => {
+                let source = Vultr { api: api(vultr::URL, &config.http)?, config: config.clone() };
+                polling(source, config.refresh_interval, config.refresh_interval)
+            }
             MechanismConfig::Http(config) => {
                 let source = HttpSource { client: client(&config.http)?, config: config.clone(), metrics };
                 polling(source, config.refresh_interval, config.refresh_interval)

@@ -2,9 +2,9 @@
 //! find them.
 //!
 //! Read `set` (what is wanted) and `group` (what is found), `discoverer` (the seam), `mechanism` (those there are, each in
-//! a file or folder of its own: `aws`, `consul`, `dns`, `docker`, `swarm`, `digitalocean`, `eureka`, `file`,
-//! `hetzner`, `http`, `kubernetes`, `linode`, `nomad`; those that ask servers do so by `api`), then `store` (what all have
-//! found, with `health`) and `manager` (runs them).
+//! a file or folder of its own: `aws`, `consul`, `dns`, `docker`, `swarm`, `digitalocean`, `eureka`, `file`, `google`,
+//! `hetzner`, `http`, `kubernetes`, `linode`, `nomad`, `vultr`; those that ask servers do so by `api`), then `store` (what
+//! all have found, with `health`) and `manager` (runs them).
 
 mod api;
 mod aws;
@@ -17,6 +17,7 @@ mod eureka;
 #[cfg(test)]
 mod fake;
 mod file;
+mod google;
 mod group;
 mod health;
 mod hetzner;
@@ -30,7 +31,9 @@ mod nomad;
 mod parts;
 mod set;
 mod store;
+mod surroundings;
 mod swarm;
+mod vultr;
 mod xml;
 
 pub use discoverer::{Discoverer, Refresh};

@@ -1,7 +1,7 @@
 //! The outside world: HTTP and DNS. The only user of hyper as a client, of reqwest and hickory-resolver.
 //!
 //! Read `resolver` (names to records), `system` with `files` (as the system does it), `dial` (names to connections),
-//! `http_url`, then `http` (the client of scrapes and of what is sent) and `post` (one body that is sent); `api` asks other servers for the command line.
+//! `http_url`, `signature` (of tokens), then `http` (the client of scrapes and of what is sent) and `post` (one body that is sent); `api` asks other servers for the command line.
 
 pub mod api;
 pub mod dial;
@@ -10,6 +10,7 @@ pub mod http;
 pub mod http_url;
 pub mod post;
 pub mod resolver;
+pub mod signature;
 pub mod system;
 
 pub use api::{ApiClient, is_url, shown as shown_url};

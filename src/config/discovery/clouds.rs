@@ -34,6 +34,25 @@ pub struct DigitalOceanSdConfig {
     pub role: DigitalOceanRole,
 }
 
+/// Targets that are instances of Google's Compute Engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GceSdConfig {
+    /// The project.
+    pub project: String,
+    /// The zone.
+    pub zone: String,
+    /// Which instances, in the language of the API; empty is all.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub filter: String,
+    /// How often to ask. Default 60s.
+    #[serde(serialize_with = "time")]
+    pub refresh_interval: Duration,
+    /// Port of the targets. Default 80.
+    pub port: u16,
+    /// What stands around each tag. Default `,`.
+    pub tag_separator: String,
+}
+
 /// What Hetzner rents out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -80,6 +99,19 @@ pub struct LinodeSdConfig {
     pub region: String,
 }
 
+/// Targets at Vultr.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VultrSdConfig {
+    /// The client; its bearer token says who asks.
+    #[serde(flatten, serialize_with = "client")]
+    pub http: HttpConfig,
+    /// How often to ask. Default 60s.
+    #[serde(serialize_with = "time")]
+    pub refresh_interval: Duration,
+    /// Port of the targets. Default 80.
+    pub port: u16,
+}
+
 impl<'a> Loader<'a> {
     pub(super) fn digitalocean_sd(&self, raw: &Section<'a>) -> DigitalOceanSdConfig {
         let roles = [("droplets", DigitalOceanRole::Droplets), ("databases", DigitalOceanRole::Databases)];
@@ -88,6 +120,23 @@ impl<'a> Loader<'a> {
             refresh_interval: Self::pace(raw, 60),
             port: Self::port_or(raw, 80),
             role: self.role(raw, &roles, Some(DigitalOceanRole::Droplets)),
+        }
+    }
+
+    pub(super) fn gce_sd(&self, raw: &Section<'a>) -> GceSdConfig {
+        let text = |key: &str| raw.text(key).unwrap_or_default();
+        for key in ["project", "zone"] {
+            if text(key).is_empty() {
+                self.complain(raw, key, format!("GCE discovery requires a {key}"));
+            }
+        }
+        GceSdConfig {
+            project: text("project"),
+            zone: text("zone"),
+            filter: text("filter"),
+            refresh_interval: Self::pace(raw, 60),
+            port: Self::port_or(raw, 80),
+            tag_separator: raw.text("tag_separator").unwrap_or_else(|| ",".to_owned()),
         }
     }
 
@@ -113,6 +162,14 @@ impl<'a> Loader<'a> {
             port: Self::port_or(raw, 80),
             tag_separator: raw.text("tag_separator").unwrap_or_else(|| ",".to_owned()),
             region: raw.text("region").unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn vultr_sd(&self, raw: &Section<'a>) -> VultrSdConfig {
+        VultrSdConfig {
+            http: self.http(raw),
+            refresh_interval: Self::pace(raw, 60),
+            port: Self::port_or(raw, 80),
         }
     }
 

@@ -19,7 +19,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use clouds::{DigitalOceanRole, DigitalOceanSdConfig, HetznerRole, HetznerSdConfig, LinodeSdConfig};
+pub use clouds::{
+    DigitalOceanRole, DigitalOceanSdConfig, GceSdConfig, HetznerRole, HetznerSdConfig, LinodeSdConfig,
+    VultrSdConfig,
+};
 pub use consul::ConsulSdConfig;
 pub use dns::{DnsRecordType, DnsSdConfig};
 pub use docker::{DockerFilter, DockerSdConfig, DockerSwarmRole, DockerSwarmSdConfig};
@@ -68,12 +71,16 @@ pub enum MechanismConfig {
     Linode(Box<LinodeSdConfig>),
     /// `nomad_sd_configs`
     Nomad(Box<NomadSdConfig>),
+    /// `gce_sd_configs`
+    Gce(Box<GceSdConfig>),
     /// `file_sd_configs`
     File(FileSdConfig),
     /// `http_sd_configs`
     Http(Box<HttpSdConfig>),
     /// `kubernetes_sd_configs`
     Kubernetes(Box<KubernetesSdConfig>),
+    /// `vultr_sd_configs`
+    Vultr(Box<VultrSdConfig>),
 }
 
 impl MechanismConfig {
@@ -90,9 +97,11 @@ impl MechanismConfig {
             Self::Hetzner(_) => "hetzner",
             Self::Linode(_) => "linode",
             Self::Nomad(_) => "nomad",
+            Self::Gce(_) => "gce",
             Self::File(_) => "file",
             Self::Http(_) => "http",
             Self::Kubernetes(_) => "kubernetes",
+            Self::Vultr(_) => "vultr",
         }
     }
 
@@ -110,7 +119,8 @@ impl MechanismConfig {
             Self::Nomad(config) => Some(&config.http),
             Self::Http(config) => Some(&config.http),
             Self::Kubernetes(config) => Some(&config.http),
-            Self::Dns(_) | Self::File(_) => None,
+            Self::Vultr(config) => Some(&config.http),
+            Self::Dns(_) | Self::File(_) | Self::Gce(_) => None,
         }
     }
 
@@ -135,9 +145,11 @@ impl MechanismConfig {
             Self::Hetzner(config) => serde_yaml::to_value(config),
             Self::Linode(config) => serde_yaml::to_value(config),
             Self::Nomad(config) => serde_yaml::to_value(config),
+            Self::Gce(config) => serde_yaml::to_value(config),
             Self::File(config) => serde_yaml::to_value(config),
             Self::Http(config) => serde_yaml::to_value(config),
             Self::Kubernetes(config) => serde_yaml::to_value(config),
+            Self::Vultr(config) => serde_yaml::to_value(config),
         };
         // Texts, numbers and mappings with text as keys can always be printed.
         printed.unwrap_or_default()
@@ -182,7 +194,9 @@ impl<'a> Loader<'a> {
             all("hetzner_sd_configs", &|raw| MechanismConfig::Hetzner(Box::new(self.hetzner_sd(raw)))),
             all("linode_sd_configs", &|raw| MechanismConfig::Linode(Box::new(self.linode_sd(raw)))),
             all("nomad_sd_configs", &|raw| MechanismConfig::Nomad(Box::new(self.nomad_sd(raw)))),
+            all("gce_sd_configs", &|raw| MechanismConfig::Gce(Box::new(self.gce_sd(raw)))),
             all("file_sd_configs", &|raw| MechanismConfig::File(self.file_sd(raw))),
+            all("vultr_sd_configs", &|raw| MechanismConfig::Vultr(Box::new(self.vultr_sd(raw)))),
             all("http_sd_configs", &|raw| MechanismConfig::Http(Box::new(self.http_sd(raw)))),
             all("kubernetes_sd_configs", &|raw| {
                 MechanismConfig::Kubernetes(Box::new(self.kubernetes_sd(raw)))

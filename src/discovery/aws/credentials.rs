@@ -10,8 +10,8 @@ use super::metadata;
 use super::profile::{self, Profile};
 use super::query::Service;
 use super::sign::Credentials;
-use super::surroundings::{Surroundings, read_text};
 use crate::config::Secret;
+use crate::discovery::surroundings::{Surroundings, read_text};
 use crate::discovery::xml;
 use crate::net::HttpClient;
 

@@ -8,10 +8,10 @@ use tokio::sync::{Mutex, OnceCell};
 
 use super::credentials::{Keeper, Login, Role};
 use super::query::{CallError, Service};
-use super::surroundings::Surroundings;
 use crate::config::http::shown_url;
 use crate::config::{Ec2SdConfig, HttpConfig};
 use crate::discovery::api::{host_port, list, sanitized};
+use crate::discovery::surroundings::Surroundings;
 use crate::discovery::{Refresh, TargetGroup, xml};
 use crate::model::{Labels, LabelsBuf};
 use crate::net::{Dialer, HttpClient, HttpError};

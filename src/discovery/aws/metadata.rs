@@ -8,8 +8,8 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::sign::Credentials;
-use super::surroundings::{Surroundings, read_text};
 use crate::discovery::api::or_default;
+use crate::discovery::surroundings::{Surroundings, read_text};
 use crate::net::{HttpMethod, HttpRequest};
 use crate::util::brief;
 

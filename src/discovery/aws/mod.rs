@@ -1,6 +1,6 @@
 //! What AWS runs. Its API wants signatures, and has many ways to say who asks.
 //!
-//! Read `sign` (signatures), `query` (calls), `surroundings` with `profile` and `metadata` (where credentials lie), `credentials`
+//! Read `sign` (signatures), `query` (calls), `profile` and `metadata` (where credentials lie), `credentials`
 //! (which of them count), then `ec2`.
 
 mod credentials;
@@ -9,6 +9,5 @@ mod metadata;
 mod profile;
 mod query;
 mod sign;
-mod surroundings;
 
 pub(super) use ec2::Ec2Source;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::surroundings::{Surroundings, read_text};
 use crate::config::Secret;
+use crate::discovery::surroundings::{Surroundings, read_text};
 
 /// The settings of one profile; the file of credentials counts before the other one.
 #[derive(Debug, Default, PartialEq, Eq)]
