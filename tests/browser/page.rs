@@ -24,18 +24,26 @@ struct Driver {
 
 impl Driver {
     fn start(program: &Path) -> Self {
-        let mut child = Command::new(program)
+        // It takes a free port of one family of addresses, then the same of the other: that one may be taken.
+        (0..5).find_map(|_| Self::try_start(program)).expect("chromedriver starts")
+    }
+
+    /// None when it ended at once.
+    fn try_start(program: &Path) -> Option<Self> {
+        let child = Command::new(program)
             .arg("--port=0")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("start chromedriver");
-        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
-        let line = lines.find(|l| l.contains("started successfully on port")).expect("chromedriver starts");
+        let mut new = Self { child, url: String::new() };
+        let mut lines = BufReader::new(new.child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+        let line = lines.find(|l| l.contains("started successfully on port"))?;
         let port: String = line.chars().filter(char::is_ascii_digit).collect();
+        new.url = format!("http://127.0.0.1:{port}");
         // The rest of its output has to go somewhere.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url: format!("http://127.0.0.1:{port}") }
+        Some(new)
     }
 }
 
