@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::document;
 use super::files::matching_files;
-use super::key::{self, Keys, Path};
+use super::key::{self, Keys};
 use super::keys;
 use super::loader::{Loader, non_zero};
-use super::section::{Item, Notes, Section};
-use super::tree;
+use super::section::{Section, UnknownKeys};
 use super::{
     Config, Error, FormatConfig, GlobalConfig, Limits, ScrapeConfig, ScrapeProtocol, StorageConfig,
     environment,
@@ -94,28 +94,14 @@ fn parse_as<T: Default>(
     keys: &'static Keys,
     read: impl for<'a> Fn(&Loader<'a>, &Section<'a>) -> T,
 ) -> Result<T, Error> {
-    // Some editors begin a file with a byte order mark.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let text = if options.expand_env {
         environment::expand(text, file_name, &|name| std::env::var(name).ok())?
     } else {
         text.into()
     };
-    let notes = Notes::new(file_name);
-    let value = match tree::read(&text) {
-        Err(fault) => {
-            notes.fault(fault);
-            T::default()
-        }
-        Ok((root, faults)) => {
-            faults.into_iter().for_each(|fault| notes.fault(fault));
-            root.map_or_else(T::default, |root| {
-                let top = Item { node: &root, line: root.line, path: Path::new() };
-                read(&Loader { notes: &notes }, &Section::open(&notes, &top, keys))
-            })
-        }
-    };
-    notes.into_result().map(|()| value)
+    document::read(&text, file_name, UnknownKeys::Refused, |notes, top| {
+        read(&Loader { notes }, &Section::open(notes, top, keys))
+    })
 }
 
 /// The text of a configuration as printed.

@@ -1,13 +1,14 @@
 //! Configuration: YAML text in, one validated, compiled, immutable [`Config`] out.
 //!
 //! Read `global`, `scrape`, `formats`, `http`, `discovery`, `alerting` and `notifications` (the typed sections), then `load` (text to typed: environment,
-//! keys, decoding, validation) with `loader` (what several sections are made of), `key`, `keys`, `client_keys` and `mechanism_keys` (which keys exist and which of them are not supported), `tree` (YAML as a tree with
+//! keys, decoding, validation) with `document` (text to its top), `loader` (what several sections are made of), `key`, `keys`, `client_keys` and `mechanism_keys` (which keys exist and which of them are not supported), `tree` (YAML as a tree with
 //! lines), `section` (values of it, read key by key), `raw` (the file as it is printed). `kubeconfig` reads files of another kind. Nothing here opens a socket or
 //! keeps a file open.
 
 pub mod alerting;
 mod client_keys;
 pub mod discovery;
+mod document;
 mod environment;
 pub mod error;
 mod files;

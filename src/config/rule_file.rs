@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path as FilePath;
 use std::time::Duration;
 
-use super::key::Path;
+use super::document;
 use super::keys;
 use super::section::{Item, Notes, Section, UnknownKeys};
-use super::tree;
 use super::{Error, RuleError};
 use crate::model::METRIC_NAME;
 
@@ -100,21 +99,10 @@ pub fn parse_rule_file(text: &str, name: &str) -> Result<RuleFile, Error> {
 /// # Errors
 /// When anything in it is refused; all that is wrong is told.
 pub fn parse_rule_file_with(text: &str, name: &str, unknown_keys: UnknownKeys) -> Result<RuleFile, Error> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let notes = Notes::new(name).with(unknown_keys);
-    let mut file = RuleFile { name: name.to_owned(), groups: Vec::new() };
-    match tree::read(text) {
-        Err(fault) => notes.fault(fault),
-        Ok((root, faults)) => {
-            faults.into_iter().for_each(|fault| notes.fault(fault));
-            if let Some(root) = root {
-                let top = Item { node: &root, line: root.line, path: Path::new() };
-                let top = Section::open(&notes, &top, &keys::RULE_FILE);
-                file.groups = groups(&notes, &top);
-            }
-        }
-    }
-    notes.into_result().map(|()| file)
+    let groups = document::read(text, name, unknown_keys, |notes, top| {
+        groups(notes, &Section::open(notes, top, &keys::RULE_FILE))
+    })?;
+    Ok(RuleFile { name: name.to_owned(), groups })
 }
 
 fn groups<'a>(notes: &Notes<'a>, file: &Section<'a>) -> Vec<RuleGroup> {

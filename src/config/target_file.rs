@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::Error;
 use super::discovery::StaticConfig;
-use super::key::Path;
+use super::document;
 use super::loader::Loader;
 use super::mechanism_keys::STATIC;
-use super::section::{Item, Notes, Section};
-use super::{Error, tree};
+use super::section::{Section, UnknownKeys};
 use crate::model::Labels;
 
 /// Reads a YAML list of `targets` and `labels`; `name` is what messages call the file.
@@ -17,22 +17,10 @@ use crate::model::Labels;
 /// # Errors
 /// When anything in it is refused; all that is wrong is told.
 pub fn parse_targets_yaml(text: &str, name: &str) -> Result<Vec<StaticConfig>, Error> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let notes = Notes::new(name);
-    let mut groups = Vec::new();
-    match tree::read(text) {
-        Err(fault) => notes.fault(fault),
-        Ok((root, faults)) => {
-            faults.into_iter().for_each(|fault| notes.fault(fault));
-            if let Some(root) = root {
-                let top = Item { node: &root, line: root.line, path: Path::new() };
-                let loader = Loader { notes: &notes };
-                let all = Section::all_of(&notes, &top, &STATIC);
-                groups = all.iter().map(|raw| loader.fixed_targets(raw, false)).collect();
-            }
-        }
-    }
-    notes.into_result().map(|()| groups)
+    document::read(text, name, UnknownKeys::Refused, |notes, top| {
+        let all = Section::all_of(notes, top, &STATIC);
+        all.iter().map(|raw| Loader { notes }.fixed_targets(raw, false)).collect()
+    })
 }
 
 /// A group as JSON.

@@ -5,11 +5,10 @@ use std::path::Path as FilePath;
 use std::time::Duration;
 
 use super::Error;
-use super::key::Path;
+use super::document;
 use super::keys;
 use super::loader::Loader;
-use super::section::{Item, Notes, Section};
-use super::tree;
+use super::section::{Notes, Section, UnknownKeys};
 use crate::model::Labels;
 
 /// What is evaluated how often when a file does not say.
@@ -127,20 +126,12 @@ pub fn load_unit_tests(path: &FilePath) -> Result<UnitTestFile, Error> {
 /// # Errors
 /// When anything in it is refused; all that is wrong is told.
 pub fn parse_unit_tests(text: &str, name: &str) -> Result<UnitTestFile, Error> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let notes = Notes::new(name);
-    let mut file = UnitTestFile { name: name.to_owned(), ..UnitTestFile::default() };
-    match tree::read(text) {
-        Err(fault) => notes.fault(fault),
-        Ok((root, faults)) => {
-            faults.into_iter().for_each(|fault| notes.fault(fault));
-            if let Some(root) = root {
-                let top = Item { node: &root, line: root.line, path: Path::new() };
-                read(&notes, &Section::open(&notes, &top, &keys::UNIT_TEST_FILE), &mut file);
-            }
-        }
-    }
-    notes.into_result().map(|()| file)
+    document::read(text, name, UnknownKeys::Refused, |notes, top| {
+        let mut file = UnitTestFile::default();
+        read(notes, &Section::open(notes, top, &keys::UNIT_TEST_FILE), &mut file);
+        file
+    })
+    .map(|file| UnitTestFile { name: name.to_owned(), ..file })
 }
 
 fn non_zero(interval: Option<Duration>, default: Duration) -> Duration {

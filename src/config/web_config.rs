@@ -2,11 +2,12 @@
 
 use std::path::Path as FilePath;
 
+use super::document;
 use super::key::Below::{Section as Below, Value};
-use super::key::{Keys, NONE, Path};
+use super::key::{Keys, NONE};
 use super::loader::Loader;
-use super::section::{Item, Notes, Section};
-use super::{Error, TlsConfig, TlsVersion, tree};
+use super::section::{Section, UnknownKeys};
+use super::{Error, TlsConfig, TlsVersion};
 
 static WEB: Keys = Keys {
     supported: &[
@@ -79,20 +80,9 @@ pub fn load_web_config(path: &FilePath) -> Result<WebConfig, Error> {
 }
 
 fn parse(text: &str, name: &str) -> Result<WebConfig, Error> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let notes = Notes::new(name);
-    let mut config = WebConfig::default();
-    match tree::read(text) {
-        Err(fault) => notes.fault(fault),
-        Ok((root, faults)) => {
-            faults.into_iter().for_each(|fault| notes.fault(fault));
-            if let Some(root) = root {
-                let top = Item { node: &root, line: root.line, path: Path::new() };
-                config = Loader { notes: &notes }.web(&Section::open(&notes, &top, &WEB));
-            }
-        }
-    }
-    notes.into_result().map(|()| config)
+    document::read(text, name, UnknownKeys::Refused, |notes, top| {
+        Loader { notes }.web(&Section::open(notes, top, &WEB))
+    })
 }
 
 impl<'a> Loader<'a> {
