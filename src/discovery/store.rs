@@ -126,15 +126,15 @@ impl Store {
     }
 
     /// Changes what the mechanism `id` has found, unless nobody wants it any more.
-    fn update(&self, id: Id, change: impl FnOnce(&mut BTreeMap<String, Arc<TargetGroup>>)) {
+    fn update(&self, id: Id, change: impl FnOnce(&mut Found) -> Changed) {
         {
             let mut state = lock(&self.state);
             let Some(found) = state.found.get_mut(&id) else { return };
-            let before = found.groups.clone();
-            change(&mut found.groups);
-            let now = self.clock.now_ms();
-            let (added, removed) = difference(&before, &found.groups);
-            found.health.changed(now, added, removed);
+            let Changed { groups, added, removed } = change(found);
+            found.health.changed(self.clock.now_ms(), added, removed);
+            if groups == 0 {
+                return;
+            }
         }
         self.merge();
     }
@@ -170,23 +170,55 @@ fn count<'a>(groups: impl Iterator<Item = &'a Arc<TargetGroup>>) -> usize {
     groups.map(|group| group.targets.len()).sum()
 }
 
-/// How many targets are new and how many are gone.
-fn difference(
-    before: &BTreeMap<String, Arc<TargetGroup>>,
-    after: &BTreeMap<String, Arc<TargetGroup>>,
-) -> (usize, usize) {
-    let missing = |here: &BTreeMap<String, Arc<TargetGroup>>, there: &BTreeMap<String, Arc<TargetGroup>>| {
-        let of_group = |(source, group): (&String, &Arc<TargetGroup>)| match there.get(source) {
-            None => group.targets.len(),
-            Some(other) if Arc::ptr_eq(group, other) => 0,
-            Some(other) => {
-                let others: HashSet<_> = other.targets.iter().collect();
-                group.targets.iter().filter(|target| !others.contains(target)).count()
+/// How many groups changed, and how many targets came and went with that.
+#[derive(Debug, Default)]
+struct Changed {
+    groups: usize,
+    added: usize,
+    removed: usize,
+}
+
+impl Found {
+    /// Puts groups in the places of those from the same sources. One that is as it was stays the same one, so that nobody
+    /// takes it for a change.
+    fn put(&mut self, groups: Vec<TargetGroup>, changed: &mut Changed) {
+        for group in groups {
+            if group.targets.is_empty() {
+                self.remove(&group.source, changed);
+                continue;
             }
-        };
-        here.iter().map(of_group).sum()
-    };
-    (missing(after, before), missing(before, after))
+            let known = self.groups.get(&group.source);
+            if known.is_some_and(|known| **known == group) {
+                continue;
+            }
+            let before: HashSet<_> = known.iter().flat_map(|known| &known.targets).collect();
+            let stay = group.targets.iter().filter(|target| before.contains(target)).count();
+            changed.groups += 1;
+            changed.added += group.targets.len() - stay;
+            changed.removed += before.len().saturating_sub(stay);
+            self.groups.insert(group.source.clone(), Arc::new(group));
+        }
+    }
+
+    fn remove(&mut self, source: &str, changed: &mut Changed) {
+        if let Some(gone) = self.groups.remove(source) {
+            changed.groups += 1;
+            changed.removed += gone.targets.len();
+        }
+    }
+
+    /// Takes away what came from other sources. From now on the groups are its own, whoever found them.
+    fn retain(&mut self, is_wanted: impl Fn(&str) -> bool, changed: &mut Changed) {
+        self.is_inherited = false;
+        self.groups.retain(|source, group| {
+            let stays = is_wanted(source);
+            if !stays {
+                changed.groups += 1;
+                changed.removed += group.targets.len();
+            }
+            stays
+        });
+    }
 }
 
 /// Where a mechanism hands what it finds to; clones are the same.
@@ -199,40 +231,34 @@ pub struct GroupSender {
 impl GroupSender {
     /// Puts `groups` in the places of those that came from the same sources; one without targets is none.
     pub fn put(&self, groups: Vec<TargetGroup>) {
-        self.store.update(self.id, |found| put(found, groups));
+        self.change(|found, changed| found.put(groups, changed));
     }
 
     /// Takes away what came from `sources`.
     pub fn remove<'a>(&self, sources: impl IntoIterator<Item = &'a str>) {
-        self.store.update(self.id, |found| {
-            for source in sources {
-                found.remove(source);
-            }
-        });
+        self.change(|found, changed| sources.into_iter().for_each(|source| found.remove(source, changed)));
     }
 
     /// `groups` are all there are.
     pub fn replace(&self, groups: Vec<TargetGroup>) {
-        self.settle();
-        self.store.update(self.id, |found| {
-            // A group that is as it was stays the same one, so that nobody takes it for a change.
-            let sources: HashSet<String> = groups.iter().map(|group| group.source.clone()).collect();
-            found.retain(|source, _| sources.contains(source));
-            put(found, groups);
+        self.change(|found, changed| {
+            let sources: HashSet<&str> = groups.iter().map(|group| group.source.as_str()).collect();
+            found.retain(|source| sources.contains(source), changed);
+            found.put(groups, changed);
         });
     }
 
     /// Takes away what came from other sources than these.
     pub fn retain(&self, is_wanted: impl Fn(&str) -> bool) {
-        self.settle();
-        self.store.update(self.id, |found| found.retain(|source, _| is_wanted(source)));
+        self.change(|found, changed| found.retain(is_wanted, changed));
     }
 
-    /// From now on the groups are its own, whoever found them.
-    fn settle(&self) {
-        if let Some(found) = lock(&self.store.state).found.get_mut(&self.id) {
-            found.is_inherited = false;
-        }
+    fn change(&self, change: impl FnOnce(&mut Found, &mut Changed)) {
+        self.store.update(self.id, |found| {
+            let mut changed = Changed::default();
+            change(found, &mut changed);
+            changed
+        });
     }
 
     /// Notes that it is known what there is, and how long it took to find out, if it was asked for. The next time will be
@@ -264,7 +290,7 @@ impl GroupSender {
             let Named { mechanism, what, set } = &found.named;
             self.store.metrics.failed(mechanism, set);
             if found.health.last_error.as_ref() != Some(&reason) {
-                tracing::warn!(mechanism, what, reason, "discovery failed; keeping the last targets");
+                tracing::warn!(mechanism, what, reason, "discovery failed; its own last targets stay");
             }
             found.health.last_error = Some(reason);
             found.health.last_error_ms = Some(now);
@@ -274,16 +300,6 @@ impl GroupSender {
         if drops {
             // They were found in another way, which is not wanted any more.
             self.retain(|_| false);
-        }
-    }
-}
-
-fn put(found: &mut BTreeMap<String, Arc<TargetGroup>>, groups: Vec<TargetGroup>) {
-    for group in groups {
-        if group.targets.is_empty() {
-            found.remove(&group.source);
-        } else if found.get(&group.source).is_none_or(|known| **known != group) {
-            found.insert(group.source.clone(), Arc::new(group));
         }
     }
 }

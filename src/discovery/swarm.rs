@@ -232,7 +232,7 @@ struct ManagerStatus {
 }
 
 impl EngineSource for Swarm {
-    const EVENTS: &'static str = r#"{"type":["service","node","network","container"]}"#;
+    const EVENTS: &'static str = r#"{"type":["service","node","network","container"],"event":["create","update","remove","start","die","destroy"]}"#;
 
     fn targets<'a>(&'a self, engine: &'a Engine) -> BoxFuture<'a, Result<TargetGroup, ApiError>> {
         Box::pin(async {
