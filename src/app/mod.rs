@@ -124,9 +124,12 @@ impl App {
         let options = ScrapeOptions { type_and_unit_labels, created_zeros: settings.created_zeros };
         let resolver = Arc::new(SystemResolver::new(settings.net.dns_server));
         let discovery_metrics = DiscoveryMetrics::new(&mut registry);
-        let discovery =
-            Arc::new(DiscoveryManager::new("scrape", resolver.clone(), discovery_metrics.clone()));
         let dialer = Arc::new(Dialer::new(resolver.clone()));
+        let manager = |user, metrics| {
+            Arc::new(DiscoveryManager::new(user, resolver.clone(), Arc::clone(&dialer), metrics))
+        };
+        let discovery = manager("scrape", discovery_metrics.clone());
+        let alertmanagers = manager("notify", discovery_metrics);
         let scrape = ScrapeManager::new(
             Arc::clone(&db),
             Arc::clone(&discovery),
@@ -135,7 +138,6 @@ impl App {
             Arc::clone(&clock),
             &mut registry,
         );
-        let alertmanagers = Arc::new(DiscoveryManager::new("notify", resolver, discovery_metrics));
         let site = web::Site::new(&settings.site, &addresses);
         let receivers = Receivers::new(
             Arc::clone(&dialer),

@@ -30,10 +30,8 @@ pub trait Refresh: Send + Sync {
 #[derive(Debug)]
 pub(super) struct Polling<R> {
     pub(super) source: R,
-    /// How often.
+    /// How often, and the longest an answer may take.
     pub(super) pace: Duration,
-    /// The longest an answer may take.
-    pub(super) patience: Duration,
 }
 
 impl<R: Refresh> Discoverer for Polling<R> {
@@ -48,14 +46,14 @@ impl<R: Refresh> Discoverer for Polling<R> {
             loop {
                 timer.tick().await;
                 let begun = Instant::now();
-                match tokio::time::timeout(self.patience, self.source.refresh()).await {
+                match tokio::time::timeout(self.pace, self.source.refresh()).await {
                     Ok(Ok(found)) => {
                         groups.replace(found);
                         groups.succeeded(Some(begun.elapsed()), Some(self.pace));
                     }
                     Ok(Err(reason)) => groups.failed(&reason, Some(self.pace)),
                     Err(_) => {
-                        groups.failed(&format!("no answer within {:?}", self.patience), Some(self.pace));
+                        groups.failed(&format!("no answer within {:?}", self.pace), Some(self.pace));
                     }
                 }
             }

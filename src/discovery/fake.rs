@@ -151,7 +151,9 @@ pub(super) struct Found {
 impl Found {
     pub(super) fn start(text: &str) -> Self {
         let resolver = Arc::new(crate::net::SystemResolver::new(None));
-        let manager = super::DiscoveryManager::new("scrape", resolver, super::DiscoveryMetrics::default());
+        let dialer = Arc::new(crate::net::Dialer::new(resolver.clone()));
+        let metrics = super::DiscoveryMetrics::default();
+        let manager = super::DiscoveryManager::new("scrape", resolver, dialer, metrics);
         let text = format!("scrape_configs:\n- job_name: j\n  {text}\n");
         let options = crate::config::LoadOptions::default();
         let config = crate::config::parse(&text, "f", &options).expect("valid");

@@ -57,8 +57,12 @@ pub struct PreparedSets {
 
 impl DiscoveryManager {
     /// A manager without sets. `user` is what metrics call who wants the targets: `scrape` or `notify`.
-    pub fn new(user: &'static str, resolver: Arc<dyn Resolver>, metrics: DiscoveryMetrics) -> Self {
-        let dialer = Arc::new(Dialer::new(Arc::clone(&resolver)));
+    pub fn new(
+        user: &'static str,
+        resolver: Arc<dyn Resolver>,
+        dialer: Arc<Dialer>,
+        metrics: DiscoveryMetrics,
+    ) -> Self {
         let store = Arc::new(Store::new(user, metrics.clone(), Arc::new(SystemClock)));
         let environment = Environment { resolver, dialer, metrics };
         Self { environment, store, running: Mutex::default() }

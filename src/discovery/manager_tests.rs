@@ -26,7 +26,8 @@ impl Resolver for Table {
 }
 
 fn manager(resolver: Arc<dyn Resolver>) -> DiscoveryManager {
-    DiscoveryManager::new("scrape", resolver, DiscoveryMetrics::default())
+    let dialer = Arc::new(Dialer::new(Arc::clone(&resolver)));
+    DiscoveryManager::new("scrape", resolver, dialer, DiscoveryMetrics::default())
 }
 
 impl DiscoveryManager {

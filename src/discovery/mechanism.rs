@@ -7,6 +7,7 @@ use super::api::Api;
 use super::aws::Ec2Source;
 use super::consul::ConsulDiscoverer;
 use super::digitalocean::{self, DigitalOcean};
+use super::discoverer::Polling;
 use super::dns::DnsDiscoverer;
 use super::docker::{Containers, Engine, Following};
 use super::eureka::Eureka;
@@ -20,7 +21,7 @@ use super::metrics::DiscoveryMetrics;
 use super::nomad::Nomad;
 use super::swarm::Swarm;
 use super::vultr::{self, Vultr};
-use super::{Discoverer, discoverer::Polling};
+use super::{Discoverer, Refresh};
 use crate::config::MechanismConfig;
 use crate::net::{Dialer, HttpClient, HttpError, Resolver};
 
@@ -61,42 +62,42 @@ impl Environment {
             }
             MechanismConfig::Ec2(config) => {
                 let source = Ec2Source::new(config.clone(), &self.dialer)?;
-                polling(source, config.refresh_interval, config.refresh_interval)
+                polling(source, config.refresh_interval)
             }
             MechanismConfig::DigitalOcean(config) => {
                 let api = api(digitalocean::URL, &config.http)?;
                 let source = DigitalOcean { api, config: config.clone() };
-                polling(source, config.refresh_interval, config.refresh_interval)
+                polling(source, config.refresh_interval)
             }
             MechanismConfig::Eureka(config) => {
                 let source = Eureka { api: api(&config.server, &config.http)? };
-                polling(source, config.refresh_interval, config.refresh_interval)
+                polling(source, config.refresh_interval)
             }
             MechanismConfig::Gce(config) => {
                 let source = GceSource::new(config.clone(), &self.dialer)?;
-                polling(source, config.refresh_interval, config.refresh_interval)
+                polling(source, config.refresh_interval)
             }
             MechanismConfig::Hetzner(config) => {
                 let api = api(hetzner::url(config.role), &config.http)?;
                 let source = Hetzner { api, config: config.clone() };
-                polling(source, config.refresh_interval, config.refresh_interval)
+                polling(source, config.refresh_interval)
             }
             MechanismConfig::Linode(config) => {
                 let source = Linode::new(api(linode::URL, &config.http)?, config.clone());
-                polling(source, config.refresh_interval, config.refresh_interval)
+                polling(source, config.refresh_interval)
             }
             MechanismConfig::Nomad(config) => {
                 let source = Nomad { api: api(&config.server, &config.http)?, config: config.clone() };
-                polling(source, config.refresh_interval, config.refresh_interval)
+                polling(source, config.refresh_interval)
             }
             MechanismConfig::File(config) => Box::new(FileDiscoverer::new(config.clone(), metrics)),
             MechanismConfig::Vultr(config) => {
                 let source = Vultr { api: api(vultr::URL, &config.http)?, config: config.clone() };
-                polling(source, config.refresh_interval, config.refresh_interval)
+                polling(source, config.refresh_interval)
             }
             MechanismConfig::Http(config) => {
                 let source = HttpSource { client: client(&config.http)?, config: config.clone(), metrics };
-                polling(source, config.refresh_interval, config.refresh_interval)
+                polling(source, config.refresh_interval)
             }
             MechanismConfig::Kubernetes(config) => {
                 Box::new(KubernetesDiscoverer::new((**config).clone(), &self.dialer, metrics)?)
@@ -105,10 +106,6 @@ impl Environment {
     }
 }
 
-fn polling<R: super::discoverer::Refresh + 'static>(
-    source: R,
-    pace: Duration,
-    patience: Duration,
-) -> Box<dyn Discoverer> {
-    Box::new(Polling { source, pace, patience })
+fn polling<R: Refresh + 'static>(source: R, pace: Duration) -> Box<dyn Discoverer> {
+    Box::new(Polling { source, pace })
 }

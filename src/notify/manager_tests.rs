@@ -39,8 +39,8 @@ fn start(options: NotifyOptions) -> Started {
     let mut registry = Registry::default();
     let names = Arc::new(Table::default());
     let metrics = DiscoveryMetrics::new(&mut registry);
-    let discovery = Arc::new(DiscoveryManager::new("notify", names.clone(), metrics));
     let dialer = Arc::new(Dialer::new(names.clone()));
+    let discovery = Arc::new(DiscoveryManager::new("notify", names.clone(), Arc::clone(&dialer), metrics));
     let notifier = Notifier::new(discovery, dialer, options, None, &mut registry);
     Started { names, notifier, registry }
 }

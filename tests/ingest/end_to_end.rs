@@ -63,8 +63,8 @@ impl Server {
         let db = Arc::new(db);
         let names = Arc::new(Names::default());
         let found = DiscoveryMetrics::new(&mut registry);
-        let discovery = Arc::new(DiscoveryManager::new("scrape", names.clone(), found));
         let dialer = Arc::new(Dialer::new(names.clone()));
+        let discovery = Arc::new(DiscoveryManager::new("scrape", names.clone(), Arc::clone(&dialer), found));
         let options = ScrapeOptions::default();
         let manager = ScrapeManager::new(Arc::clone(&db), discovery, dialer, options, clock, &mut registry);
         Self { db, names, manager, registry, _dir: dir }

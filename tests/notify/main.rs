@@ -111,8 +111,8 @@ fn two_alertmanagers_see_an_alert_fire_and_end() {
     let mut registry = Registry::default();
     let resolver = Arc::new(SystemResolver::new(None));
     let metrics = DiscoveryMetrics::new(&mut registry);
-    let discovery = Arc::new(DiscoveryManager::new("notify", resolver.clone(), metrics));
-    let dialer = Arc::new(Dialer::new(resolver));
+    let dialer = Arc::new(Dialer::new(resolver.clone()));
+    let discovery = Arc::new(DiscoveryManager::new("notify", resolver, Arc::clone(&dialer), metrics));
     let notifier = Notifier::new(discovery, dialer, NotifyOptions::default(), None, &mut registry);
     let text = format!(
         "global: {{external_labels: {{cluster: c}}}}\nalerting:\n  alertmanagers:\n  - static_configs: [{{targets: \
