@@ -108,9 +108,8 @@ impl App {
         // Listening comes first: a second server on the port must not touch the data.
         let (listeners, addresses) = bind(&settings.listen).await?;
         // Before the file is read: what changes from now on is new.
-        let mut watcher = Watcher::new(&settings);
+        let watcher = Watcher::new(&settings);
         let first = reload::load(&settings, &addresses)?;
-        watcher.follow(&first);
 
         let (mut options, db_clock) = (settings.tsdb.clone(), Arc::clone(&clock));
         options.limits = settings.limits(&first);
@@ -287,11 +286,8 @@ impl App {
 
     /// Loads the files again and applies them. What changes from here on is new.
     async fn reload(&mut self) -> Result<(), reload::ReloadError> {
-        self.watcher.look();
-        let outcome = self.reloader.reload().await;
-        // Now it may name other files.
-        self.watcher.follow(&self.state.config.load());
-        outcome
+        self.watcher.look(&self.state.config.load());
+        self.reloader.reload().await
     }
 
     /// Not ready, scraping and rules end, alerts that wait are sent, open requests finish, the database closes.

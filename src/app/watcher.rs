@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::Settings;
-use crate::config::{self, Config};
+use crate::config::{self, Config, LoadOptions};
 
 /// Watches the configuration file and those that it names: rule files and further files with jobs.
 #[derive(Debug)]
@@ -20,7 +20,8 @@ pub(super) struct Watcher(Option<Watched>);
 #[derive(Debug)]
 struct Watched {
     path: PathBuf,
-    /// Patterns of the files that the configuration names.
+    options: LoadOptions,
+    /// Patterns of the files that the configuration names: the one that applies, and the one that stands in the file.
     patterns: Vec<String>,
     /// What was in the files when they were looked at last; nothing when the first could not be read.
     seen: Option<u64>,
@@ -31,22 +32,15 @@ impl Watcher {
     /// Watches the file of `settings`, if there is one and it is to be watched.
     pub(super) fn new(settings: &Settings) -> Self {
         let watched = settings.config_file.clone().zip(settings.auto_reload);
-        Self(watched.map(|(path, every)| Watched::new(path, every)))
+        let options = LoadOptions { expand_env: settings.expand_env, ..LoadOptions::default() };
+        Self(watched.map(|(path, every)| Watched::new(path, options, every)))
     }
 
-    /// What the files say now is known.
-    pub(super) fn look(&mut self) {
+    /// What the files say now is known. They are those that `config`, which applies, names, and those that the file
+    /// names: if that is refused for one of these, they are where it is mended.
+    pub(super) fn look(&mut self, config: &Config) {
         if let Some(watched) = &mut self.0 {
-            watched.seen = watched.read();
-        }
-    }
-
-    /// From now on the files are those that `config` names.
-    pub(super) fn follow(&mut self, config: &Config) {
-        let patterns = [&config.rule_files[..], &config.scrape_config_files].concat();
-        if let Some(watched) = self.0.as_mut().filter(|watched| watched.patterns != patterns) {
-            watched.patterns = patterns;
-            watched.seen = watched.read();
+            watched.look(config);
         }
     }
 
@@ -69,12 +63,24 @@ impl Watcher {
 }
 
 impl Watched {
-    fn new(path: PathBuf, every: Duration) -> Self {
+    fn new(path: PathBuf, options: LoadOptions, every: Duration) -> Self {
         let mut every = interval(every);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut new = Self { path, patterns: Vec::new(), seen: None, every };
-        new.seen = new.read();
+        let mut new = Self { path, options, patterns: Vec::new(), seen: None, every };
+        new.look(&Config::default());
         new
+    }
+
+    fn look(&mut self, config: &Config) {
+        let of = |config: &Config| [&config.rule_files[..], &config.scrape_config_files].concat();
+        self.patterns = of(config);
+        // What is wrong with the file is told by whoever loads it.
+        if let Ok(text) = std::fs::read_to_string(&self.path)
+            && let Ok(own) = config::parse(&text, &self.path.display().to_string(), &self.options)
+        {
+            self.patterns.extend(of(&own));
+        }
+        self.seen = self.read();
     }
 
     /// A number that tells what the files say now from what they said before.
@@ -102,12 +108,12 @@ mod tests {
         let write = |text: &str| std::fs::write(&path, text).expect("write");
         write("a: 1");
         let every = Duration::from_secs(30);
-        let mut watcher = Watcher(Some(Watched::new(path.clone(), every)));
+        let mut watcher = Watcher(Some(Watched::new(path.clone(), LoadOptions::default(), every)));
         let config = Config {
             rule_files: vec![dir.path().join("*.rules").display().to_string()],
             ..Config::default()
         };
-        watcher.follow(&config);
+        watcher.look(&config);
         let mut told =
             async || tokio::time::timeout(Duration::from_secs(300), watcher.changed()).await.is_ok();
         assert!(!told().await, "nothing has changed");
@@ -123,5 +129,22 @@ mod tests {
         assert!(!told().await, "there is nothing to load");
         write("a: 2");
         assert!(told().await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn files_that_only_a_refused_configuration_names_are_where_it_is_mended() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("f.yml");
+        let rules = dir.path().join("r.yml");
+        std::fs::write(&rules, "groups: [").expect("write");
+        let every = Duration::from_secs(30);
+        std::fs::write(&path, "").expect("write");
+        let mut watcher = Watcher(Some(Watched::new(path.clone(), LoadOptions::default(), every)));
+        std::fs::write(&path, format!("rule_files: ['{}']", rules.display())).expect("write");
+        tokio::time::timeout(Duration::from_secs(300), watcher.changed()).await.expect("told");
+        // The server looks before it loads, and goes on with what it had.
+        watcher.look(&Config::default());
+        std::fs::write(&rules, "groups: []").expect("write");
+        tokio::time::timeout(Duration::from_secs(300), watcher.changed()).await.expect("told");
     }
 }

@@ -29,18 +29,13 @@ impl Scheme {
     }
 }
 
-/// A URL as it may be shown: without a password.
+/// A URL, or a host with or without its scheme, as it may be shown: without a password.
 pub fn shown_url(url: &str) -> String {
-    url::Url::parse(url).map_or_else(
-        |_| url.to_owned(),
-        |mut parsed| {
-            // A text that needs no hiding stays as it was written.
-            if parsed.password().is_none() || parsed.set_password(Some("xxxxx")).is_err() {
-                return url.to_owned();
-            }
-            parsed.to_string()
-        },
-    )
+    let begin = url.find("://").map_or(0, |at| at + 3);
+    let end = url[begin..].find(['/', '?', '#']).map_or(url.len(), |length| begin + length);
+    let Some((user, host)) = url[begin..end].rsplit_once('@') else { return url.to_owned() };
+    let Some((name, _)) = user.split_once(':') else { return url.to_owned() };
+    format!("{}{name}:xxxxx@{host}{}", &url[..begin], &url[end..])
 }
 
 impl Secret {
@@ -256,5 +251,25 @@ impl HttpConfig {
         found.extend(own.into_iter().flatten().filter_map(Source::file));
         found.extend(self.headers.iter().flat_map(|header| &header.files));
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        for (url, shown) in [
+            ("http://u:geheim@h:80/p", "http://u:xxxxx@h:80/p"),
+            ("u:geheim@h:80", "u:xxxxx@h:80"),
+            ("http://u:ge@heim@h?a=b@c", "http://u:xxxxx@h?a=b@c"),
+            ("http://u@h/p", "http://u@h/p"),
+            ("http://h:80/p@q?a:b@c", "http://h:80/p@q?a:b@c"),
+            ("localhost:8500", "localhost:8500"),
+            ("", ""),
+        ] {
+            assert_eq!(shown_url(url), shown);
+        }
     }
 }

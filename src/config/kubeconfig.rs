@@ -124,6 +124,14 @@ fn source(
     text.map(|text| Some(Source::Text(Secret::new(text)))).ok_or(KubeconfigError::Data(key))
 }
 
+/// Where something is wrong, but not what stands there: it may be a secret.
+fn place(error: &serde_yaml::Error) -> String {
+    match error.location() {
+        Some(at) => format!("line {}, column {} is not what is expected there", at.line(), at.column()),
+        None => "something is not what is expected there".to_owned(),
+    }
+}
+
 impl Kubeconfig {
     /// Reads `text`, which stands in a file in `folder`.
     ///
@@ -131,7 +139,7 @@ impl Kubeconfig {
     /// When it cannot be used.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, KubeconfigError> {
         let file: Option<File> =
-            serde_yaml::from_str(text).map_err(|error| KubeconfigError::Syntax(error.to_string()))?;
+            serde_yaml::from_str(text).map_err(|error| KubeconfigError::Syntax(place(&error)))?;
         let File { current_context, contexts, clusters, users } = file.unwrap_or_default();
         let missing = |what: &str, name: &str| KubeconfigError::Missing(format!("{what} {name:?}"));
         let current = given(current_context);
@@ -302,6 +310,7 @@ mod tests {
             ("{current-context: c}".to_owned(), "context \"c\" is missing"),
             ("[".to_owned(), "cannot read it: "),
             ("{contexts: 5}".to_owned(), "cannot read it: "),
+            ("{users: [{name: v, user: geheim}]}".to_owned(), "cannot read it: line 1, column "),
             (
                 "{current-context: c, contexts: [{name: c, context: {cluster: k}}]}".to_owned(),
                 "cluster \"k\" is",

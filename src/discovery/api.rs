@@ -117,6 +117,11 @@ fn said(body: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// Where something is wrong with JSON, but not what stands there: it may be a secret.
+pub(super) fn place(error: &serde_json::Error) -> String {
+    format!("line {}, column {} is not what is expected there", error.line(), error.column())
+}
+
 /// A value that may be `null`, which then is the default one.
 pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,

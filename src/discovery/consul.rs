@@ -2,7 +2,7 @@
 //! something has changed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -17,12 +17,13 @@ use crate::config::ConsulSdConfig;
 use crate::model::{Labels, LabelsBuf};
 use crate::net::http_url::query_escaped;
 use crate::net::{Dialer, HttpError};
+use crate::util::lock::lock;
 
 /// How long the server may wait for a change before it answers.
 const WAIT: Duration = Duration::from_secs(120);
 /// How long it may take beyond that.
 const GRACE: Duration = Duration::from_secs(15);
-/// Pause after a failure.
+/// Pause after a failure at most; it is no longer than the pace.
 const RETRY: Duration = Duration::from_secs(15);
 /// What the catalog is called among the parts; no service is called so.
 const CATALOG: &str = "";
@@ -39,6 +40,8 @@ struct Client {
     config: ConsulSdConfig,
     /// Parameters of every request.
     common: String,
+    /// The services whose instances are wanted; held while what was found of one is handed on.
+    wanted: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -135,7 +138,7 @@ impl ConsulDiscoverer {
         if config.allow_stale {
             parameter(&mut common, "stale", "");
         }
-        Ok(Self { client: Arc::new(Client { api, config, common }) })
+        Ok(Self { client: Arc::new(Client { api, config, common, wanted: Mutex::default() }) })
     }
 
     async fn follow(&self, groups: &GroupSender) {
@@ -149,9 +152,10 @@ impl ConsulDiscoverer {
             tasks.spawn(async move { client.follow_service(&name, &datacenter, &parts).await })
         };
         if !config.services.is_empty() && config.tags.is_empty() && config.filter.is_empty() {
-            let wanted: BTreeSet<&str> = config.services.iter().map(String::as_str).collect();
+            let wanted: BTreeSet<String> = config.services.iter().cloned().collect();
             groups.retain(|source| wanted.contains(source));
-            for name in wanted {
+            lock(&self.client.wanted).clone_from(&wanted);
+            for name in &wanted {
                 watch(name, &mut tasks);
             }
             while tasks.join_next().await.is_some() {}
@@ -169,11 +173,14 @@ impl ConsulDiscoverer {
             }
             let catalog: Catalog = match self.client.watch("/v1/catalog/services", &filter, &mut index).await
             {
-                Ok(None) => continue,
+                Ok(None) => {
+                    parts.succeeded(CATALOG, begun.elapsed(), config.refresh_interval);
+                    continue;
+                }
                 Ok(Some(catalog)) => catalog,
                 Err(reason) => {
-                    parts.failed(CATALOG, &reason, RETRY);
-                    sleep(RETRY).await;
+                    parts.failed(CATALOG, &reason, self.client.retry());
+                    sleep(self.client.retry()).await;
                     continue;
                 }
             };
@@ -181,18 +188,22 @@ impl ConsulDiscoverer {
                 let has = |tag: &String| tags.iter().flatten().any(|other| other == tag);
                 (config.services.is_empty() || config.services.contains(name)) && config.tags.iter().all(has)
             };
-            let wanted: BTreeSet<&String> = catalog.iter().filter(is_wanted).map(|(name, _)| name).collect();
-            services.retain(|name, task| {
-                let keep = wanted.contains(name);
-                if !keep {
-                    task.abort();
-                    parts.gone(name);
+            let names = catalog.iter().filter(is_wanted).map(|(name, _)| name.clone());
+            {
+                let mut wanted = lock(&self.client.wanted);
+                *wanted = names.collect();
+                groups.retain(|source| wanted.contains(source));
+                services.retain(|name, task| {
+                    let keep = wanted.contains(name);
+                    if !keep {
+                        task.abort();
+                        parts.gone(name);
+                    }
+                    keep
+                });
+                for name in wanted.iter() {
+                    services.entry(name.clone()).or_insert_with(|| watch(name, &mut tasks));
                 }
-                keep
-            });
-            groups.retain(|source| wanted.iter().any(|name| *name == source));
-            for name in wanted {
-                services.entry(name.clone()).or_insert_with(|| watch(name, &mut tasks));
             }
             while tasks.try_join_next().is_some() {}
             parts.succeeded(CATALOG, begun.elapsed(), config.refresh_interval);
@@ -218,6 +229,11 @@ fn pacer(pace: Duration) -> tokio::time::Interval {
 }
 
 impl Client {
+    /// Pause after a failure.
+    fn retry(&self) -> Duration {
+        RETRY.min(self.config.refresh_interval)
+    }
+
     /// The datacenter that is asked; that of the server where none is configured.
     async fn datacenter(&self, parts: &Parts) -> String {
         if !self.config.datacenter.is_empty() {
@@ -230,7 +246,7 @@ impl Client {
                 Ok(Err(error)) => parts.failed(CATALOG, &error.to_string(), RETRY),
                 Err(_) => parts.failed(CATALOG, &format!("no answer within {GRACE:?}"), RETRY),
             }
-            sleep(RETRY).await;
+            sleep(self.retry()).await;
         }
     }
 
@@ -276,14 +292,26 @@ impl Client {
             timer.tick().await;
             let begun = Instant::now();
             match self.watch::<Vec<Entry>>(&path, &more, &mut index).await {
-                Ok(None) => {}
-                Ok(Some(entries)) => {
-                    parts.groups().put(vec![self.group(name, datacenter, &entries)]);
+                Ok(found) => {
+                    let wanted = lock(&self.wanted);
+                    // It may have gone while it was asked for.
+                    if !wanted.contains(name) {
+                        return;
+                    }
+                    if let Some(entries) = found {
+                        parts.groups().put(vec![self.group(name, datacenter, &entries)]);
+                    }
                     parts.succeeded(name, begun.elapsed(), self.config.refresh_interval);
                 }
                 Err(reason) => {
-                    parts.failed(name, &format!("service {name:?}: {reason}"), RETRY);
-                    sleep(RETRY).await;
+                    {
+                        let wanted = lock(&self.wanted);
+                        if !wanted.contains(name) {
+                            return;
+                        }
+                        parts.failed(name, &format!("service {name:?}: {reason}"), self.retry());
+                    }
+                    sleep(self.retry()).await;
                 }
             }
         }

@@ -132,3 +132,41 @@ fn the_worst_check_counts() {
     assert_eq!(check(&[("_service_maintenance:x", "critical"), ("b", "critical")]), "maintenance");
     assert_eq!(check(&[("a", "odd")]), "");
 }
+
+#[tokio::test]
+async fn a_service_is_well_again_though_nothing_has_changed() {
+    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let address = serve(move |_| {
+        let number = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        std::future::ready(match number {
+            1 => Reply::status("500 Internal Server Error", "no"),
+            _ => Reply::json("[]").with("X-Consul-Index", 7),
+        })
+    })
+    .await;
+    let config = format!("{{server: '{address}', datacenter: d, services: [web], refresh_interval: 10ms}}");
+    let found = Found::start(&format!("consul_sd_configs: [{config}]"));
+    assert!(found.error().await.contains("500"));
+    found.well().await;
+}
+
+#[tokio::test]
+async fn the_token_goes_to_no_other_server() {
+    let (told, mut heads) = tokio::sync::mpsc::unbounded_channel();
+    let other = serve(move |request: Request| {
+        told.send(request.head).expect("waited for");
+        std::future::ready(Reply::json("[]"))
+    })
+    .await;
+    let address = serve(move |request| {
+        let there = format!("http://{other}{}", request.path);
+        std::future::ready(Reply::status("307 Temporary Redirect", "").with("Location", there))
+    })
+    .await;
+    let config = format!("{{server: '{address}', token: geheim, datacenter: d, services: [web]}}");
+    let found = Found::start(&format!("consul_sd_configs: [{config}]"));
+    let head = heads.recv().await.expect("a request");
+    assert!(head.iter().any(|line| line.to_lowercase().starts_with("user-agent: ")), "{head:?}");
+    assert!(!head.iter().any(|line| line.contains("geheim")), "{head:?}");
+    found.manager.stop().await;
+}

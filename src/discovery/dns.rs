@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
@@ -33,36 +34,44 @@ impl Discoverer for DnsDiscoverer {
         Box::pin(async {
             let names: BTreeSet<&str> = self.config.names.iter().map(String::as_str).collect();
             let sources: HashSet<String> = names.iter().map(|name| source(&self.config, name)).collect();
-            groups.retain(|source| sources.contains(source));
             let parts = Parts::new(groups.clone());
-            join_all(names.into_iter().map(|name| self.refresh(name, &parts))).await;
+            let unasked = AtomicUsize::new(names.len());
+            let follow = async |name: &str| {
+                let mut timer = interval(self.config.refresh_interval);
+                timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                timer.tick().await;
+                self.ask(name, &parts).await;
+                // What stood for other names goes when each of these was asked once.
+                if unasked.fetch_sub(1, Ordering::Relaxed) == 1 {
+                    groups.retain(|source| sources.contains(source));
+                }
+                loop {
+                    timer.tick().await;
+                    self.ask(name, &parts).await;
+                }
+            };
+            join_all(names.into_iter().map(follow)).await;
         })
     }
 }
 
 impl DnsDiscoverer {
     /// A definite answer replaces the group, a failure leaves it.
-    async fn refresh(&self, name: &str, parts: &Parts) {
-        let mut timer = interval(self.config.refresh_interval);
-        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            timer.tick().await;
-            self.metrics.dns_lookups.inc();
-            let begun = Instant::now();
-            let answer = timeout(LOOKUP_TIMEOUT, look_up(&*self.resolver, &self.config, name)).await;
-            let pace = self.config.refresh_interval;
-            let reason = match answer {
-                Ok(Ok(group)) => {
-                    parts.groups().put(vec![group]);
-                    parts.succeeded(name, begun.elapsed(), pace);
-                    continue;
-                }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("cannot look up {name:?}: no answer in time"),
-            };
-            self.metrics.dns_failures.inc();
-            parts.failed(name, &reason, pace);
-        }
+    async fn ask(&self, name: &str, parts: &Parts) {
+        self.metrics.dns_lookups.inc();
+        let begun = Instant::now();
+        let answer = timeout(LOOKUP_TIMEOUT, look_up(&*self.resolver, &self.config, name)).await;
+        let pace = self.config.refresh_interval;
+        let reason = match answer {
+            Ok(Ok(group)) => {
+                parts.groups().put(vec![group]);
+                return parts.succeeded(name, begun.elapsed(), pace);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("cannot look up {name:?}: no answer in time"),
+        };
+        self.metrics.dns_failures.inc();
+        parts.failed(name, &reason, pace);
     }
 }
 

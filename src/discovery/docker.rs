@@ -25,6 +25,8 @@ const MAX_PATIENCE: Duration = Duration::from_secs(60);
 const QUIET: Duration = Duration::from_millis(100);
 /// A burst that goes on for longer is not waited for.
 const MAX_BURST: Duration = Duration::from_secs(1);
+/// Lists are not asked for more often than this, nor for longer than a quarter of the time.
+const MIN_DISTANCE: Duration = Duration::from_millis(500);
 /// Pause before an engine that is gone is asked again, at first; then it doubles.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
@@ -146,8 +148,9 @@ impl<S: EngineSource> Following<S> {
     async fn follow(&self, groups: &GroupSender) {
         let patience = self.pace.min(MAX_PATIENCE);
         let mut events: Option<HttpResponse> = None;
-        let mut retry = FIRST_RETRY;
+        let (mut retry, mut earliest) = (FIRST_RETRY, Instant::now());
         loop {
+            tokio::time::sleep_until(earliest).await;
             let begun = Instant::now();
             if events.is_none() {
                 // Before the list: then nothing that comes after it is missed. Engines behind a filter tell nothing; they
@@ -174,6 +177,7 @@ impl<S: EngineSource> Following<S> {
                 sleep(pause).await;
                 continue;
             }
+            earliest = begun + MIN_DISTANCE.max(begun.elapsed() * 4).min(self.pace);
             let due = begun + self.pace;
             match &mut events {
                 None => tokio::time::sleep_until(due).await,

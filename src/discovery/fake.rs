@@ -199,6 +199,18 @@ impl Found {
         out
     }
 
+    /// Waits until the first mechanism knows what there is.
+    pub(super) async fn well(&self) {
+        for _ in 0..3000 {
+            let health = &self.manager.status()["j"][0].health;
+            if health.last_error.is_none() && health.last_refresh_ms.is_some() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("it does not get well: {:?}", self.manager.status());
+    }
+
     /// Why the first mechanism does not know what there is, once that is so.
     pub(super) async fn error(&self) -> String {
         self.error_with("").await

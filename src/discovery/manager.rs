@@ -40,6 +40,8 @@ struct Running {
     /// The mechanisms of each set, in its order.
     of_set: BTreeMap<String, Vec<Id>>,
     next: Id,
+    /// Whether there is a task that publishes what mechanisms find.
+    is_publishing: bool,
 }
 
 /// Owns the tasks of discovery for one user of targets.
@@ -98,7 +100,7 @@ impl DiscoveryManager {
     pub fn commit(&self, prepared: PreparedSets) {
         let PreparedSets { sets, made } = prepared;
         let mut running = lock(&self.running);
-        let Running { tasks, mechanisms, of_set, next } = &mut *running;
+        let Running { tasks, mechanisms, of_set, next, is_publishing } = &mut *running;
         let mut starting = BTreeMap::new();
         for (config, discoverer) in made {
             starting.insert(*next, (config, discoverer));
@@ -109,7 +111,7 @@ impl DiscoveryManager {
             known.or_else(|| starting.iter().find(|(_, (new, _))| new == config).map(|(id, _)| *id))
         };
         let mut names: BTreeMap<Id, Named> = BTreeMap::new();
-        let mut heirs: BTreeMap<Id, Id> = BTreeMap::new();
+        let mut heirs: BTreeMap<(String, Id), Id> = BTreeMap::new();
         let mut now: BTreeMap<String, Vec<Id>> = BTreeMap::new();
         let mut stored = Vec::new();
         for set in &sets {
@@ -122,7 +124,7 @@ impl DiscoveryManager {
                 if let Some((_, discoverer)) = starting.get(id) {
                     let is_of_kind = |old: &Id| mechanisms[old].config.name() == config.name();
                     if let Some(at) = over.iter().position(is_of_kind) {
-                        heirs.entry(*id).or_insert_with(|| over.remove(at));
+                        heirs.entry((set.name.clone(), *id)).or_insert_with(|| over.remove(at));
                     }
                     names.entry(*id).or_insert_with(|| Named {
                         mechanism: config.name(),
@@ -158,6 +160,15 @@ impl DiscoveryManager {
             let what = discoverer.what();
             let task = tasks.spawn(keep_running(discoverer, groups, panics));
             mechanisms.insert(id, Mechanism { config, what, task });
+        }
+        if !*is_publishing {
+            *is_publishing = true;
+            let (store, panics) = (Arc::clone(&self.store), self.environment.metrics.panics.clone());
+            tasks.spawn(async move {
+                loop {
+                    panics.guard_future("publishing of targets", store.publish_changes()).await;
+                }
+            });
         }
         // Finished tasks are taken out, so that the set does not grow with reloads.
         while tasks.try_join_next().is_some() {}

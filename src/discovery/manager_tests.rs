@@ -117,11 +117,15 @@ async fn what_comes_too_late_changes_nothing() {
     // Groups are told apart by their source, and replaced by it.
     first.put(vec![group("b", "two"), group("a", "one")]);
     first.put(vec![group("b", "three")]);
-    assert_eq!(addresses(&manager.targets().borrow()), ["one", "three"]);
+    let published = || {
+        manager.store.merge();
+        addresses(&manager.targets().borrow())
+    };
+    assert_eq!(published(), ["one", "three"]);
     sender(7).put(vec![group("c", "four")]);
-    assert_eq!(addresses(&manager.targets().borrow()), ["one", "three"]);
+    assert_eq!(published(), ["one", "three"]);
     first.remove(["a"]);
-    assert_eq!(addresses(&manager.targets().borrow()), ["three"]);
+    assert_eq!(published(), ["three"]);
     manager.switch(jobs(""));
     first.put(vec![group("a", "one")]);
     manager.switch(jobs(text));
@@ -148,11 +152,70 @@ async fn a_changed_mechanism_begins_with_what_the_one_before_it_found() {
     manager.switch(text("x", "9s"));
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(addresses(&targets.borrow_and_update()), ["10.0.0.1:80"]);
-    // Another name is another thing: what was found stands only until that is known.
+    // Another name is another thing: what was found stands only until that one was asked.
     manager.switch(text("y", "9s"));
     assert_eq!(addresses(&targets.borrow_and_update()), ["10.0.0.1:80"]);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(addresses(&targets.borrow_and_update()), [] as [String; 0]);
+    manager.stop().await;
+}
+
+/// Jobs that ask servers nobody listens at.
+fn asking(jobs_and_ports: &[(&str, u16)]) -> Vec<SetConfig> {
+    let job = |(name, port): &(&str, u16)| {
+        format!(
+            "- job_name: {name}\n  http_sd_configs: [{{url: 'http://127.0.0.1:{port}/', refresh_interval: 1h}}]\n"
+        )
+    };
+    jobs(&format!("scrape_configs:\n{}", jobs_and_ports.iter().map(job).collect::<String>()))
+}
+
+#[tokio::test]
+async fn each_set_inherits_what_it_had_itself_until_there_is_an_answer() {
+    let manager = manager(Arc::new(Table::default()));
+    let sender = |id| GroupSender { store: Arc::clone(&manager.store), id };
+    let group = |source: &str, address: &str| {
+        TargetGroup::of_addresses(source.to_owned(), &[address.to_owned()], Labels::empty())
+    };
+    let of = |job: &str| {
+        manager.store.merge();
+        let sets = Arc::clone(&manager.targets().borrow());
+        sets.groups(job)
+            .iter()
+            .map(|group| group.targets[0].get("__address__").unwrap_or("").to_owned())
+            .collect::<Vec<_>>()
+    };
+    manager.switch(asking(&[("a", 1), ("b", 2)]));
+    sender(0).replace(vec![group("s", "of-a")]);
+    sender(1).replace(vec![group("s", "of-b")]);
+    // Both change to one and the same, and a third one wants it, too.
+    manager.switch(asking(&[("a", 3), ("b", 3), ("c", 3)]));
+    assert_eq!((of("a"), of("b"), of("c")), (vec!["of-a".to_owned()], vec!["of-b".to_owned()], vec![]));
+    // That it fails, changes nothing; nor does another reload.
+    sender(2).failed("no", None);
+    manager.switch(asking(&[("a", 4), ("b", 3)]));
+    assert_eq!((of("a"), of("b")), (vec!["of-a".to_owned()], vec!["of-b".to_owned()]));
+    // An answer does.
+    sender(2).replace(vec![group("t", "new")]);
+    assert_eq!((of("a"), of("b")), (vec!["of-a".to_owned()], vec!["new".to_owned()]));
+    sender(3).put(vec![group("s", "newer")]);
+    assert_eq!(of("a"), ["newer"]);
+    manager.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_of_sets_that_are_gone_are_gone() {
+    let manager = manager(Arc::new(Table::default()));
+    manager.switch(jobs(
+        "scrape_configs:\n- job_name: a\n  dns_sd_configs: [{names: [x], type: A, port: 80}]\n",
+    ));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut registry = crate::telemetry::Registry::default();
+    registry.register("failures", "", manager.environment.metrics.failures());
+    let text = || crate::telemetry::metrics::encode(&registry);
+    assert!(text().contains("config=\"a\""), "{}", text());
+    manager.switch(jobs(""));
+    assert!(!text().contains("config=\"a\""), "{}", text());
     manager.stop().await;
 }
 

@@ -102,12 +102,25 @@ impl DiscoveryMetrics {
         self.kubernetes_events.get_or_create(&of_event(role, event)).inc();
     }
 
+    #[cfg(test)]
+    pub(super) fn failures(&self) -> Family<SetLabels, Counter> {
+        self.failures.clone()
+    }
+
     pub(super) fn failed(&self, mechanism: &str, set: &str) {
         self.failures.get_or_create(&of(mechanism, set)).inc();
     }
 
     pub(super) fn took(&self, mechanism: &str, set: &str, took: Duration) {
         self.took.get_or_create(&of(mechanism, set)).observe(took.as_secs_f64());
+    }
+
+    /// Nobody is called so any more.
+    pub(super) fn forget(&self, mechanism: &str, set: &str) {
+        let labels = of(mechanism, set);
+        self.failures.remove(&labels);
+        self.took.remove(&labels);
+        self.updated.remove(&labels);
     }
 
     pub(super) fn updated(&self, mechanism: &str, set: &str, now_ms: i64) {

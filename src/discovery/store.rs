@@ -1,15 +1,18 @@
 //! What all mechanisms have found, put together for the sets that want it and published.
 //!
 //! **Invariants**: what was found stays when a mechanism fails. What a new mechanism of a set will find is unknown at first:
-//! until it has said so, or has failed, what the one of its kind found that it replaces stands for it.
+//! until it has said so, what the one of its kind found that it replaces in that set stands for it.
 //!
-//! **Locking**: one mutex around everything, held for merging only, never across an await.
+//! **Cost**: a change costs what changes; groups are put together for all sets at most once in [`GAP`].
+//!
+//! **Locking**: one mutex around everything, never held across an await.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep};
 
 use super::health::{Health, MechanismStatus};
 use super::metrics::{DiscoveryMetrics, SetLabels};
@@ -42,13 +45,24 @@ pub(super) struct Named {
     pub(super) set: String,
 }
 
+/// Groups by their sources.
+type Groups = BTreeMap<String, Arc<TargetGroup>>;
+
+/// How long after groups were put together they are put together again.
+const GAP: Duration = Duration::from_millis(100);
+
+/// How long after a failure was logged another reason is.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
 #[derive(Debug)]
 struct Found {
     named: Named,
-    groups: BTreeMap<String, Arc<TargetGroup>>,
-    /// Whether the groups are those of another mechanism, which this one replaces.
-    is_inherited: bool,
+    groups: Groups,
+    /// What mechanisms found that this one replaces, by the name of the set, as long as it has not said what there is.
+    inherited: BTreeMap<String, Groups>,
     health: Health,
+    /// When which failure was logged last; none while all is well.
+    told: Option<(Instant, String)>,
 }
 
 #[derive(Default)]
@@ -64,13 +78,15 @@ pub(super) struct Store {
     metrics: DiscoveryMetrics,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
+    /// Something is to be put together.
+    changed: Notify,
     publish: watch::Sender<Arc<TargetSets>>,
 }
 
 impl Store {
     pub(super) fn new(user: &'static str, metrics: DiscoveryMetrics, clock: Arc<dyn Clock>) -> Self {
         let (publish, _) = watch::channel(Arc::new(TargetSets::default()));
-        Self { user, metrics, clock, state: Mutex::default(), publish }
+        Self { user, metrics, clock, state: Mutex::default(), changed: Notify::new(), publish }
     }
 
     /// The target sets; a reader sees the latest, not each.
@@ -78,27 +94,49 @@ impl Store {
         self.publish.subscribe()
     }
 
-    /// Switches to `sets`. `names` has what each of their mechanisms is called, `heirs` those that are new with those
-    /// whose place they take.
-    pub(super) fn switch(&self, sets: Vec<StoredSet>, names: BTreeMap<Id, Named>, heirs: &BTreeMap<Id, Id>) {
+    /// Switches to `sets`. `names` has what each of their mechanisms is called, `heirs` by set and new mechanism the one
+    /// whose place it takes there.
+    pub(super) fn switch(
+        &self,
+        sets: Vec<StoredSet>,
+        names: BTreeMap<Id, Named>,
+        heirs: &BTreeMap<(String, Id), Id>,
+    ) {
         {
             let mut state = lock(&self.state);
-            let mut old = std::mem::take(&mut state.found);
+            let old = std::mem::take(&mut state.found);
+            let of_set = |set: &str, id: &Id| {
+                let before = old.get(id)?;
+                // Its own groups are nearer to the truth than those that it inherited itself.
+                let mut groups = before.inherited.get(set).cloned().unwrap_or_default();
+                groups.extend(before.groups.clone());
+                Some(groups)
+            };
+            let mut inherited: BTreeMap<Id, BTreeMap<String, Groups>> = BTreeMap::new();
+            for ((set, id), before) in heirs {
+                if let Some(groups) = of_set(set, before) {
+                    inherited.entry(*id).or_default().insert(set.clone(), groups);
+                }
+            }
+            let named = |found: &Found| (found.named.mechanism, found.named.set.clone());
+            let unnamed: HashSet<_> = old.values().map(named).collect();
+            let mut old = old;
             for (id, named) in names {
                 let found = match old.remove(&id) {
                     Some(known) => Found { named, ..known },
                     None => Found {
                         named,
-                        groups: heirs
-                            .get(&id)
-                            .and_then(|before| old.get(before))
-                            .map(|before| before.groups.clone())
-                            .unwrap_or_default(),
-                        is_inherited: true,
+                        groups: Groups::new(),
+                        inherited: inherited.remove(&id).unwrap_or_default(),
                         health: Health::default(),
+                        told: None,
                     },
                 };
                 state.found.insert(id, found);
+            }
+            let still: HashSet<_> = state.found.values().map(named).collect();
+            for (mechanism, set) in unnamed.difference(&still) {
+                self.metrics.forget(mechanism, set);
             }
             let gone = |old: &&StoredSet| sets.iter().all(|new| new.name != old.name);
             for set in state.sets.iter().filter(gone) {
@@ -109,19 +147,31 @@ impl Store {
         self.merge();
     }
 
+    /// Puts changes together for as long as it runs.
+    pub(super) async fn publish_changes(&self) {
+        loop {
+            self.changed.notified().await;
+            self.merge();
+            sleep(GAP).await;
+        }
+    }
+
     /// How the mechanisms of each set fare, by the names of the sets.
     pub(super) fn status(&self) -> BTreeMap<String, Vec<MechanismStatus>> {
         let state = lock(&self.state);
-        let status = |id: &Id| {
+        let status = |id: &Id, set: &str| {
             let found = state.found.get(id)?;
             Some(MechanismStatus {
                 mechanism: found.named.mechanism,
                 what: found.named.what.clone(),
-                targets: count(found.groups.values()),
+                targets: count(found.of_set(set)),
                 health: found.health.clone(),
             })
         };
-        let of_set = |set: &StoredSet| (set.name.clone(), set.mechanisms.iter().filter_map(status).collect());
+        let of_set = |set: &StoredSet| {
+            let mechanisms = set.mechanisms.iter().filter_map(|id| status(id, &set.name));
+            (set.name.clone(), mechanisms.collect())
+        };
         state.sets.iter().map(of_set).collect()
     }
 
@@ -136,7 +186,7 @@ impl Store {
                 return;
             }
         }
-        self.merge();
+        self.changed.notify_one();
     }
 
     fn labels(&self, set: &str) -> SetLabels {
@@ -144,12 +194,12 @@ impl Store {
     }
 
     /// Puts the groups of every set together and publishes them if anything changed.
-    fn merge(&self) {
+    pub(super) fn merge(&self) {
         let state = lock(&self.state);
         let mut sets = TargetSets::default();
         for set in &state.sets {
             let found = set.mechanisms.iter().filter_map(|id| state.found.get(id));
-            let found = found.flat_map(|found| found.groups.values());
+            let found = found.flat_map(|found| found.of_set(&set.name));
             let groups: Vec<_> = set.fixed.iter().chain(found).map(Arc::clone).collect();
             let count = i64::try_from(count(groups.iter())).unwrap_or(i64::MAX);
             self.metrics.discovered.get_or_create(&self.labels(&set.name)).set(count);
@@ -179,10 +229,16 @@ struct Changed {
 }
 
 impl Found {
+    /// The groups that stand in `set`.
+    fn of_set(&self, set: &str) -> impl Iterator<Item = &Arc<TargetGroup>> {
+        self.groups.values().chain(self.inherited.get(set).into_iter().flat_map(BTreeMap::values))
+    }
+
     /// Puts groups in the places of those from the same sources. One that is as it was stays the same one, so that nobody
     /// takes it for a change.
     fn put(&mut self, groups: Vec<TargetGroup>, changed: &mut Changed) {
         for group in groups {
+            self.disinherit(|source| source != group.source, changed);
             if group.targets.is_empty() {
                 self.remove(&group.source, changed);
                 continue;
@@ -201,15 +257,16 @@ impl Found {
     }
 
     fn remove(&mut self, source: &str, changed: &mut Changed) {
+        self.disinherit(|other| other != source, changed);
         if let Some(gone) = self.groups.remove(source) {
             changed.groups += 1;
             changed.removed += gone.targets.len();
         }
     }
 
-    /// Takes away what came from other sources. From now on the groups are its own, whoever found them.
+    /// Takes away what came from other sources.
     fn retain(&mut self, is_wanted: impl Fn(&str) -> bool, changed: &mut Changed) {
-        self.is_inherited = false;
+        self.disinherit(&is_wanted, changed);
         self.groups.retain(|source, group| {
             let stays = is_wanted(source);
             if !stays {
@@ -217,6 +274,16 @@ impl Found {
                 changed.removed += group.targets.len();
             }
             stays
+        });
+    }
+
+    /// Takes away what was inherited from other sources than these.
+    fn disinherit(&mut self, is_wanted: impl Fn(&str) -> bool, changed: &mut Changed) {
+        self.inherited.retain(|_, groups| {
+            let before = groups.len();
+            groups.retain(|source, _| is_wanted(source));
+            changed.groups += before - groups.len();
+            !groups.is_empty()
         });
     }
 }
@@ -242,6 +309,7 @@ impl GroupSender {
     /// `groups` are all there are.
     pub fn replace(&self, groups: Vec<TargetGroup>) {
         self.change(|found, changed| {
+            found.disinherit(|_| false, changed);
             let sources: HashSet<&str> = groups.iter().map(|group| group.source.as_str()).collect();
             found.retain(|source| sources.contains(source), changed);
             found.put(groups, changed);
@@ -268,7 +336,8 @@ impl GroupSender {
         let mut state = lock(&self.store.state);
         let Some(found) = state.found.get_mut(&self.id) else { return };
         let Named { mechanism, what, set } = &found.named;
-        if found.health.last_error.take().is_some() {
+        found.health.last_error = None;
+        if found.told.take().is_some() {
             tracing::info!(mechanism, what, "discovery succeeded again");
         }
         found.health.last_refresh_ms = Some(now);
@@ -284,23 +353,20 @@ impl GroupSender {
     pub fn failed(&self, reason: &str, pause: Option<Duration>) {
         let reason = message(reason).into_owned();
         let now = self.store.clock.now_ms();
-        let drops = {
-            let mut state = lock(&self.store.state);
-            let Some(found) = state.found.get_mut(&self.id) else { return };
-            let Named { mechanism, what, set } = &found.named;
-            self.store.metrics.failed(mechanism, set);
-            if found.health.last_error.as_ref() != Some(&reason) {
-                tracing::warn!(mechanism, what, reason, "discovery failed; its own last targets stay");
-            }
-            found.health.last_error = Some(reason);
-            found.health.last_error_ms = Some(now);
-            found.health.next_refresh_ms = pause.map(|pause| later(now, pause));
-            std::mem::take(&mut found.is_inherited) && !found.groups.is_empty()
-        };
-        if drops {
-            // They were found in another way, which is not wanted any more.
-            self.retain(|_| false);
+        let mut state = lock(&self.store.state);
+        let Some(found) = state.found.get_mut(&self.id) else { return };
+        let Named { mechanism, what, set } = &found.named;
+        self.store.metrics.failed(mechanism, set);
+        // One that asks several things may fail for several reasons in turn.
+        let is_known =
+            found.told.as_ref().is_some_and(|(when, told)| *told == reason || when.elapsed() < TELL_AGAIN);
+        if !is_known {
+            tracing::warn!(mechanism, what, reason, "discovery failed; keeping the last targets");
+            found.told = Some((Instant::now(), reason.clone()));
         }
+        found.health.last_error = Some(reason);
+        found.health.last_error_ms = Some(now);
+        found.health.next_refresh_ms = pause.map(|pause| later(now, pause));
     }
 }
 

@@ -44,8 +44,13 @@ pub(super) fn run(args: &RelabelArgs) -> Result<(), Failure> {
     )?;
     let Some(job) = config.job(&args.job) else {
         let known: Vec<&str> = config.scrape_configs.iter().map(|job| job.job_name.as_str()).collect();
-        let file = args.config_file.display();
-        return Err(format!("{file} has no job {:?}, but {}", args.job, known.join(", ")).into());
+        return Err(format!(
+            "{} has no job {:?}, {}",
+            args.config_file.display(),
+            args.job,
+            told_jobs(&known)
+        )
+        .into());
     };
     let mut labels = LabelsBuf::new();
     args.labels.iter().for_each(|(name, value)| labels.set(name, value));
@@ -57,6 +62,16 @@ pub(super) fn run(args: &RelabelArgs) -> Result<(), Failure> {
     };
     trace(rules, labels).iter().for_each(|line| output::line(line));
     Ok(())
+}
+
+/// The jobs that there are: the first of them where they are many.
+fn told_jobs(known: &[&str]) -> String {
+    const SHOWN: usize = 20;
+    match known {
+        [] => "nor any other".to_owned(),
+        known if known.len() <= SHOWN => format!("but {}", known.join(", ")),
+        known => format!("but {} and {} more", known[..SHOWN].join(", "), known.len() - SHOWN),
+    }
 }
 
 /// What happens, line by line.
@@ -123,6 +138,13 @@ fn changes(before: &Labels, after: &Labels) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::config::parse;
+
+    #[test]
+    fn jobs_are_told_in_one_line() {
+        assert_eq!(told_jobs(&[]), "nor any other");
+        assert_eq!(told_jobs(&["a", "b"]), "but a, b");
+        assert!(told_jobs(&["a"; 30]).ends_with("a and 10 more"));
+    }
 
     #[test]
     fn each_step_is_told_until_the_labels_are_dropped() {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::sign::Credentials;
-use crate::discovery::api::or_default;
+use crate::discovery::api::{or_default, place};
 use crate::discovery::surroundings::{Surroundings, read_text};
 use crate::net::{HttpMethod, HttpRequest};
 use crate::util::brief;
@@ -122,7 +122,7 @@ fn is_trusted(url: &str) -> bool {
 
 fn given(body: &str) -> Result<Credentials, String> {
     let given: Given =
-        serde_json::from_str(body).map_err(|error| format!("cannot read credentials: {error}"))?;
+        serde_json::from_str(body).map_err(|error| format!("cannot read credentials: {}", place(&error)))?;
     if !matches!(given.code.as_str(), "" | "Success") {
         return Err(format!("no credentials: {}: {}", given.code, given.message));
     }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use crate::config::Secret;
+use crate::discovery::api::place;
 use crate::discovery::surroundings::{Surroundings, read_text};
 use crate::net::http_url::query_escaped;
 use crate::net::signature::rs256;
@@ -97,7 +98,7 @@ impl Tokens {
         };
         let shown = path.display();
         let credentials: Credentials = serde_json::from_str(&read_text(&path)?)
-            .map_err(|error| format!("cannot read credentials in {shown}: {error}"))?;
+            .map_err(|error| format!("cannot read credentials in {shown}: {}", place(&error)))?;
         let url = if credentials.token_uri.is_empty() { TOKENS } else { &credentials.token_uri };
         let form = match credentials.kind.as_str() {
             "service_account" => {

@@ -174,7 +174,9 @@ impl Reflector<'_> {
             let begun = Instant::now();
             let before = version.clone();
             let end = self.watch(&mut version).await;
-            if version != before || begun.elapsed() >= GOOD_WATCH {
+            // A server that tells something and then knows it no more is asked less and less often.
+            let is_gone = end.as_ref().is_err_and(Fault::is_gone);
+            if version != before && !is_gone || begun.elapsed() >= GOOD_WATCH {
                 *pause = FIRST_PAUSE;
             }
             match end {
@@ -182,7 +184,8 @@ impl Reflector<'_> {
                 Ok(()) => wait(pause).await,
                 Err(fault) if fault.is_passing() => self.failed(&fault, pause).await,
                 Err(fault) => {
-                    if fault.is_gone() {
+                    if is_gone {
+                        self.metrics.kubernetes_failures.inc();
                         wait(pause).await;
                     } else {
                         self.failed(&fault, pause).await;

@@ -91,6 +91,7 @@ impl Transport {
                     // Another server is not told who we are, nor is anybody that it sends us to.
                     if !next.is_same_server(&url) {
                         identity = &nobody;
+                        headers.retain(|(name, _)| is_for_anybody(name));
                     }
                     url = next;
                 }
@@ -164,6 +165,13 @@ impl Transport {
         drivers.spawn(driver);
         Ok(connection)
     }
+}
+
+/// Whether a header of a request says nothing that only the server of its URL is to know.
+fn is_for_anybody(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let beginnings = ["accept", "content-", "user-agent", "x-prometheus-"];
+    beginnings.iter().any(|beginning| name.starts_with(beginning))
 }
 
 /// A connection, and what drives it.
