@@ -28,7 +28,7 @@ use crate::promql::Engine;
 use crate::receivers::Receivers;
 use crate::remote::Receiver;
 use crate::rules::{self, DbBackend, RuleManager};
-use crate::scrape::{ScrapeManager, ScrapeOptions};
+use crate::scrape::{self, ScrapeManager, ScrapeOptions};
 use crate::telemetry::Registry;
 use crate::telemetry::log::LogCollector;
 use crate::telemetry::metrics::{Family, Gauge};
@@ -65,6 +65,9 @@ pub enum AppError {
     /// The states of alerts cannot be read.
     #[error(transparent)]
     Rules(#[from] rules::Error),
+    /// Scraping cannot be set up.
+    #[error(transparent)]
+    Scrape(#[from] scrape::Error),
     /// A signal handler cannot be installed, or a task failed.
     #[error("cannot {action}: {source}")]
     Io {
@@ -136,7 +139,7 @@ impl App {
             options,
             Arc::clone(&clock),
             &mut registry,
-        );
+        )?;
         let site = web::Site::new(&settings.site, &addresses);
         let receivers = Receivers::new(
             Arc::clone(&dialer),

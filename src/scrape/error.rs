@@ -15,6 +15,9 @@ pub enum Error {
         /// Why.
         source: HttpError,
     },
+    /// The system gives no thread to scrape on.
+    #[error("cannot start a thread to scrape on: {0}")]
+    Threads(#[from] std::io::Error),
     /// The file for scrapes that failed cannot be written.
     #[error("scrape_failure_log_file: {0}")]
     FailureLog(#[from] JsonLogError),

@@ -1,12 +1,12 @@
 //! How a body is got: the seam, the HTTP implementation, and the choice of a format for what came back.
 
 use std::fmt::Write as _;
-use std::io::Read as _;
 
-use flate2::read::MultiGzDecoder;
 use futures_util::future::BoxFuture;
 
+use super::inflate;
 use super::target::Target;
+use super::threads::place;
 use crate::config::{NameEscaping, ScrapeConfig, ScrapeProtocol};
 use crate::expfmt::{Encoding, Format};
 use crate::net::{HttpClient, HttpError, HttpMethod, HttpRequest};
@@ -48,7 +48,17 @@ pub(super) trait Fetch: Send + Sync {
     ) -> BoxFuture<'a, Result<Fetched, FetchError>>;
 }
 
-impl Fetch for HttpClient {
+/// The clients of a job: one for each thread, so that none has connections that another one drives.
+pub(super) struct ThreadClients(Vec<HttpClient>);
+
+impl ThreadClients {
+    /// `client` for each of `threads`.
+    pub(super) fn new(client: &HttpClient, threads: usize) -> Self {
+        Self((0..threads).map(|_| client.clone().with_own_connections()).collect())
+    }
+}
+
+impl Fetch for ThreadClients {
     fn fetch<'a>(
         &'a self,
         job: &'a ScrapeConfig,
@@ -62,8 +72,9 @@ impl Fetch for HttpClient {
             ("X-Prometheus-Scrape-Timeout-Seconds", target.timeout.as_secs_f64().to_string()),
         ];
         let request = HttpRequest { method: HttpMethod::Get, url: target.url.clone(), headers };
+        let client = &self.0[place(target.hash, self.0.len())];
         Box::pin(async move {
-            let response = self.send(request).await?;
+            let response = client.send(request).await?;
             if response.status() != 200 {
                 let status = response.status_text();
                 response.discard().await;
@@ -118,29 +129,27 @@ fn accept(protocols: &[ScrapeProtocol], escaping: NameEscaping) -> String {
     out
 }
 
-/// Inflates `body` into `inflated` if it is compressed, and chooses the format. Returns the bytes to parse.
-pub(super) fn open<'a>(
+/// Lets `work` have what is to be parsed: `body`, inflated if it is compressed, and its format.
+pub(super) fn with_opened<T>(
     job: &ScrapeConfig,
     fetched: &Fetched,
-    body: &'a [u8],
-    inflated: &'a mut Vec<u8>,
-) -> Result<(&'a [u8], Encoding), FetchError> {
+    body: &[u8],
+    work: impl FnOnce(Result<(&[u8], Encoding), FetchError>) -> T,
+) -> T {
     let limit = limit_bytes(job);
-    let body = if fetched.gzip {
-        inflated.clear();
-        // Stops at the limit, so that a small body cannot fill the memory.
-        MultiGzDecoder::new(body).take(limit).read_to_end(inflated).map_err(FetchError::Inflate)?;
-        inflated
-    } else {
-        body
+    let opened = |body: &[u8]| {
+        if body.len() as u64 >= limit {
+            return Err(FetchError::TooLarge(limit));
+        }
+        // Nothing can be read in any format.
+        if body.is_empty() { Ok(Encoding::Text(Format::Text)) } else { encoding(job, &fetched.content_type) }
     };
-    if body.len() as u64 >= limit {
-        return Err(FetchError::TooLarge(limit));
+    if !fetched.gzip {
+        return work(opened(body).map(|encoding| (body, encoding)));
     }
-    // Nothing can be read in any format.
-    let encoding =
-        if body.is_empty() { Encoding::Text(Format::Text) } else { encoding(job, &fetched.content_type)? };
-    Ok((body, encoding))
+    inflate::with_inflated(body, limit, |inflated| {
+        work(inflated.map_err(FetchError::Inflate).and_then(|body| Ok((body, opened(body)?))))
+    })
 }
 
 fn encoding(job: &ScrapeConfig, content_type: &str) -> Result<Encoding, FetchError> {
@@ -215,11 +224,12 @@ mod tests {
         let small = encoder.finish().expect("to memory");
         assert!(small.len() < 1000);
         let fetched = Fetched { content_type: "text/plain".to_owned(), gzip: true };
-        let mut inflated = Vec::new();
-        assert!(matches!(open(&job, &fetched, &small, &mut inflated), Err(FetchError::TooLarge(1000))));
-        assert_eq!(inflated.len(), 1000);
+        let open = |job: &ScrapeConfig, body: &[u8]| {
+            with_opened(job, &fetched, body, |opened| opened.map(|(body, _)| body.len()))
+        };
+        assert!(matches!(open(&job, &small), Err(FetchError::TooLarge(1000))));
         job.limits.body_size_limit = 0;
-        assert_eq!(open(&job, &fetched, &small, &mut inflated).expect("fits").0.len(), 100_000);
-        assert!(matches!(open(&job, &fetched, b"not gzip", &mut inflated), Err(FetchError::Inflate(_))));
+        assert_eq!(open(&job, &small).expect("fits"), 100_000);
+        assert!(matches!(open(&job, b"not gzip"), Err(FetchError::Inflate(_))));
     }
 }

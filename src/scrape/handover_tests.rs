@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::super::families::Families;
 use super::super::ingest::tests::values;
 use super::super::metrics::ScrapeMetrics;
 use super::super::shared::ScrapeOptions;
 use super::super::summary::Failure;
 use super::super::target::Target;
+use super::super::threads::ScrapeThreads;
 use super::*;
 use crate::config::{LoadOptions, parse};
 use crate::expfmt::{Encoding, Format};
@@ -40,9 +42,17 @@ impl Bench {
             Tsdb::open(options, Arc::<ManualClock>::clone(&clock), &mut registry).expect("database opens");
         let metrics = ScrapeMetrics::new(&mut registry);
         let options = ScrapeOptions::default();
-        let threads = Semaphore::new(1);
-        let failure_logs = Arc::default();
-        let shared = Shared { db: Arc::new(db), clock, metrics, options, failure_logs, threads, seed: 0 };
+        let shared = Shared {
+            db: Arc::new(db),
+            clock,
+            metrics,
+            options,
+            failure_logs: Arc::default(),
+            families: Arc::default(),
+            threads: Arc::new(ScrapeThreads::current()),
+            elsewhere: Semaphore::new(1),
+            seed: 0,
+        };
         Self { shared, _dir: dir }
     }
 
@@ -55,6 +65,7 @@ impl Bench {
             Arc::clone(&job),
             &Target::plain(&job, labels),
             ScrapeOptions::default(),
+            Families::new(&self.shared.families),
             &self.shared.db,
         );
         Loop { ingest: Arc::new(Mutex::new(ingest)), inbox: Arc::default() }

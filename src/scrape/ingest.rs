@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cache::{Cache, Known};
+use super::cache::Cache;
 use super::families::Families;
 use super::histograms::BucketLimits;
 use super::metrics::ScrapeMetrics;
@@ -97,10 +97,16 @@ pub(super) struct Ingest {
 }
 
 impl Ingest {
-    pub(super) fn new(job: Arc<ScrapeConfig>, target: &Target, options: ScrapeOptions, db: &Tsdb) -> Self {
+    pub(super) fn new(
+        job: Arc<ScrapeConfig>,
+        target: &Target,
+        options: ScrapeOptions,
+        families: Families,
+        db: &Tsdb,
+    ) -> Self {
         let report = Report::new(&job, target);
         let read = ReadOptions { created: options.created_zeros, ..target.histograms };
-        Self::fresh(job, target.labels.clone(), options, read, report, db)
+        Self::fresh(job, target.labels.clone(), options, read, report, families, db)
     }
 
     fn fresh(
@@ -109,6 +115,7 @@ impl Ingest {
         options: ScrapeOptions,
         read: ReadOptions,
         report: Report,
+        families: Families,
         db: &Tsdb,
     ) -> Self {
         Self {
@@ -121,7 +128,7 @@ impl Ingest {
             timeline: None,
             cache: Cache::default(),
             last_good: 0,
-            families: Families::default(),
+            families,
             buffer: LabelsBuf::new(),
             inherited: Legacy::default(),
             last_ms: None,
@@ -152,7 +159,8 @@ impl Ingest {
     pub(super) fn begin_again(&mut self, db: &Tsdb) {
         let (legacy, last_ms) = (self.take_legacy(), self.last_ms);
         let (job, labels, report) = (Arc::clone(&self.job), self.labels.clone(), self.report.clone());
-        *self = Self::fresh(job, labels, self.options, self.read, report, db);
+        let families = self.families.begun_again();
+        *self = Self::fresh(job, labels, self.options, self.read, report, families, db);
         (self.inherited, self.last_ms) = (legacy, last_ms);
     }
 
@@ -200,7 +208,7 @@ impl Ingest {
         } else {
             families = self.families.changed();
             for family in families.iter().flat_map(|families| families.iter()) {
-                let FamilyMetadata { name, kind, help, unit } = family.clone();
+                let FamilyMetadata { name, kind, help, unit } = FamilyMetadata::clone(family);
                 appender.set_metadata(&name, Metadata { kind, unit, help });
             }
         }
@@ -341,7 +349,7 @@ impl Ingest {
             // A native histogram, if it is one; it must fit before its series is made.
             let mut histogram = None;
             let mut fits = true;
-            if value.is_none() && !found.is_some_and(|at| self.cache.is_dropped(at)) {
+            if value.is_none() && found.is_none_or(|at| self.cache.series(at).is_some()) {
                 let mut read = reader.histogram()?;
                 fits = self.buckets.fit(&mut read).is_ok();
                 over_buckets |= !fits;
@@ -359,7 +367,7 @@ impl Ingest {
             let timestamp = timestamp.filter(|_| self.job.honor_timestamps);
             let tracked = timestamp.is_none() || self.job.track_timestamps_staleness;
             let first = self.cache.see(at, tracked);
-            let Known::Series(series) = self.cache.entry(at).known else { continue };
+            let Some(series) = self.cache.series(at) else { continue };
             counts.kept += 1;
             limited += 1;
             // Past the limit the rest is counted, not stored.
@@ -447,7 +455,7 @@ impl Ingest {
         }
         merge(buffer, &self.labels, self.job.honor_labels);
         if !relabel::apply(&self.job.metric_relabel_configs, buffer) || buffer.is_empty() {
-            return Ok(Some(self.cache.insert(reader.series(), type_key, Known::Dropped)));
+            return Ok(Some(self.cache.insert(reader.series(), type_key, None)));
         }
         if buffer.metric_name().is_empty() {
             return Err(IngestError::NoName);
@@ -461,7 +469,7 @@ impl Ingest {
         bounds::check_labels(&labels)
             .map_err(|fault| IngestError::Bounds { series: brief(&labels), fault })?;
         let series = appender.series(&labels);
-        Ok(Some(self.cache.insert(reader.series(), type_key, Known::Series(series))))
+        Ok(Some(self.cache.insert(reader.series(), type_key, Some(series))))
     }
 
     fn check_names(&self) -> Result<(), IngestError> {

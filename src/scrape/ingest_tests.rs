@@ -44,7 +44,13 @@ impl Bench {
         let labels = Labels::from_pairs([("instance", "h"), ("job", "j")]);
         let job = &config.scrape_configs[0];
         let target = Target::plain(job, labels);
-        let ingest = Ingest::new(Arc::clone(job), &target, ScrapeOptions::default(), &db);
+        let ingest = Ingest::new(
+            Arc::clone(job),
+            &target,
+            ScrapeOptions::default(),
+            Families::new(&Arc::default()),
+            &db,
+        );
         Self { db, ingest, metrics: ScrapeMetrics::new(&mut registry), now: T0, clock, dir }
     }
 
@@ -190,7 +196,13 @@ fn what_another_loop_left_goes_stale_unless_it_comes_again() {
     let mut b = Bench::new("");
     b.scrape("a 1\nb 1\n");
     let target = Target::plain(&b.ingest.job, b.ingest.labels.clone());
-    let fresh = Ingest::new(Arc::clone(&b.ingest.job), &target, ScrapeOptions::default(), &b.db);
+    let fresh = Ingest::new(
+        Arc::clone(&b.ingest.job),
+        &target,
+        ScrapeOptions::default(),
+        Families::new(&Arc::default()),
+        &b.db,
+    );
     let mut old = std::mem::replace(&mut b.ingest, fresh);
     b.ingest.inherit(old.take_legacy());
     b.scrape("a 2\n");

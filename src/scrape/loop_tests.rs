@@ -17,6 +17,7 @@ use crate::discovery::TargetGroup;
 use crate::model::Labels;
 use crate::scrape::metrics::ScrapeMetrics;
 use crate::scrape::shared::ScrapeOptions;
+use crate::scrape::threads::ScrapeThreads;
 use crate::telemetry::Registry;
 use crate::tsdb::Tsdb;
 use crate::tsdb::TsdbOptions;
@@ -107,14 +108,15 @@ impl Bench {
         let db = Arc::new(Tsdb::open(options, TokioClock::new(), &mut registry).expect("database opens"));
         let metrics = ScrapeMetrics::new(&mut registry);
         let options = ScrapeOptions::default();
-        let threads = Semaphore::new(2);
         let shared = Shared {
             db,
             clock: Arc::<TokioClock>::clone(&clock),
             metrics,
             options,
             failure_logs: Arc::default(),
-            threads,
+            families: Arc::default(),
+            threads: Arc::new(ScrapeThreads::current()),
+            elsewhere: Semaphore::new(2),
             seed: 0,
         };
         let shared = Arc::new(shared);
@@ -321,14 +323,4 @@ async fn a_job_that_gets_another_name_leaves_no_gap_where_its_labels_stay() {
     b.until_settled(1).await;
     tokio::time::sleep(Duration::from_secs(25)).await;
     assert!(!b.values("a")[0].contains('s') && !b.values("up")[0].contains('s'), "{:?}", b.values("a"));
-}
-
-#[test]
-fn the_buffers_of_a_large_body_are_given_back() {
-    let mut buffers = Buffers::default();
-    for (size, kept) in [(60 << 20, MAX_KEPT_BYTES), (100_000, MAX_KEPT_BYTES)] {
-        buffers.body.resize(size, 0);
-        buffers.give_back();
-        assert_eq!((buffers.body.len(), buffers.body.capacity()), (0, kept));
-    }
 }

@@ -14,11 +14,13 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::Error;
-use super::fetch::Fetch;
+use super::families::FamilyTexts;
+use super::fetch::{Fetch, ThreadClients};
 use super::metrics::ScrapeMetrics;
 use super::pool::{Pool, settle};
 use super::shared::{ScrapeOptions, Shared};
 use super::status::ScrapeHandle;
+use super::threads::ScrapeThreads;
 use super::timing::stable_hash;
 use crate::config::{Config, HttpConfig};
 use crate::discovery::{DiscoveryManager, PreparedSets, SetConfig, TargetSets};
@@ -60,6 +62,7 @@ pub struct ScrapeManager {
     dialer: Arc<Dialer>,
     discovery: Arc<DiscoveryManager>,
     handle: ScrapeHandle,
+    threads: Arc<ScrapeThreads>,
     commands: mpsc::Sender<Command>,
     task: JoinHandle<()>,
 }
@@ -67,6 +70,9 @@ pub struct ScrapeManager {
 impl ScrapeManager {
     /// Starts without jobs. Must be called within the runtime. `discovery` gets the configurations from here, and
     /// belongs to the caller.
+    ///
+    /// # Errors
+    /// When the system gives no threads to scrape on.
     pub fn new(
         db: Arc<Tsdb>,
         discovery: Arc<DiscoveryManager>,
@@ -74,17 +80,17 @@ impl ScrapeManager {
         options: ScrapeOptions,
         clock: Arc<dyn Clock>,
         registry: &mut Registry,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let metrics = ScrapeMetrics::new(registry);
         let handle = ScrapeHandle::new(metrics.panics.clone());
-        let threads = std::thread::available_parallelism().map_or(2, usize::from) * 2;
+        let threads = Arc::new(ScrapeThreads::start()?);
         let (commands, receiver) = mpsc::channel(4);
         let coordinator = Coordinator {
             db,
             clock,
             metrics,
             options,
-            threads,
+            threads: Arc::clone(&threads),
             shared: None,
             targets: discovery.targets(),
             discovery: Arc::clone(&discovery),
@@ -94,9 +100,10 @@ impl ScrapeManager {
             tasks: JoinSet::new(),
             handle: handle.clone(),
             failure_logs: Arc::default(),
+            families: Arc::default(),
         };
         let task = tokio::spawn(coordinator.run(receiver));
-        Self { dialer, discovery, handle, commands, task }
+        Ok(Self { dialer, discovery, handle, threads, commands, task })
     }
 
     /// Reads the status from anywhere.
@@ -113,7 +120,8 @@ impl ScrapeManager {
         for job in &config.scrape_configs {
             let client = HttpClient::new(&job.http, Arc::clone(&self.dialer))
                 .map_err(|source| Error::Client { job: job.job_name.clone(), source })?;
-            clients.insert(job.job_name.clone(), (job.http.clone(), Arc::new(client)));
+            let client = Arc::new(ThreadClients::new(&client, self.threads.count()));
+            clients.insert(job.job_name.clone(), (job.http.clone(), client));
         }
         let sets = self.discovery.prepare(SetConfig::of_jobs(config)).map_err(Error::Discovery)?;
         let logs = config.scrape_configs.iter().filter_map(|job| job.scrape_failure_log_file.as_ref());
@@ -144,7 +152,7 @@ struct Coordinator {
     clock: Arc<dyn Clock>,
     metrics: ScrapeMetrics,
     options: ScrapeOptions,
-    threads: usize,
+    threads: Arc<ScrapeThreads>,
     /// Made by the first configuration; a new one only when the seed changes.
     shared: Option<Arc<Shared>>,
     discovery: Arc<DiscoveryManager>,
@@ -156,6 +164,7 @@ struct Coordinator {
     handle: ScrapeHandle,
     /// Opened anew with each configuration, so that a file that was moved away is followed by a new one.
     failure_logs: Arc<ArcSwap<JsonLogs>>,
+    families: Arc<FamilyTexts>,
 }
 
 impl Coordinator {
@@ -206,7 +215,9 @@ impl Coordinator {
                 metrics: self.metrics.clone(),
                 options: self.options,
                 failure_logs: Arc::clone(&self.failure_logs),
-                threads: Semaphore::new(self.threads),
+                families: Arc::clone(&self.families),
+                threads: Arc::clone(&self.threads),
+                elsewhere: Semaphore::new(2 * self.threads.count()),
                 seed,
             }),
         };

@@ -1,7 +1,7 @@
 //! Scraping: targets from discovery, bodies over HTTP, samples into the database.
 //!
 //! Read [`manager`] (the door: jobs, reload, stop), then `pool` (one job), `target` (what is scraped), `scrape_loop`
-//! (one target over time), `timing` (when), `fetch` (how a body is got), `ingest` (body to samples) with `cache`,
+//! (one target over time) on `threads`, `timing` (when), `fetch` and `inflate` (how a body is got), `ingest` (body to samples) with `cache`,
 //! `series_labels`, `histograms`, `report` and `families`, `handover` (what a loop leaves to others), and [`status`] (what the API shows).
 
 mod cache;
@@ -10,6 +10,7 @@ mod families;
 mod fetch;
 mod handover;
 mod histograms;
+mod inflate;
 mod ingest;
 pub mod manager;
 mod metrics;
@@ -21,6 +22,7 @@ mod shared;
 pub mod status;
 mod summary;
 mod target;
+mod threads;
 mod timing;
 
 pub use error::Error;

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::families::Families;
 use super::fetch::Fetch;
 use super::handover::{Inbox, Leaving};
 use super::ingest::Ingest;
-use super::scrape_loop::{Run, ScrapeLoop};
+use super::scrape_loop::{Intake, Run, ScrapeLoop};
 use super::shared::Shared;
 use super::status::{PoolView, TargetState};
 use super::target::{Built, Target, build};
@@ -123,20 +124,23 @@ impl Pool {
     fn start(&self, target: Target, tasks: &mut JoinSet<()>) -> Running {
         let state = Arc::new(TargetState::new(target));
         let inbox = Arc::<Inbox>::default();
-        let Shared { db, options, .. } = &*self.shared;
-        let ingest = Ingest::new(Arc::clone(&self.job), &state.target, *options, db);
+        let Shared { db, options, families, .. } = &*self.shared;
+        let families = Families::new(families);
+        let ingest = Ingest::new(Arc::clone(&self.job), &state.target, *options, families, db);
         let ingest = Arc::new(Mutex::new(ingest));
         let (run, watch) = watch::channel(Run::On);
         let task = ScrapeLoop {
-            shared: Arc::clone(&self.shared),
-            job: Arc::clone(&self.job),
+            intake: Intake {
+                shared: Arc::clone(&self.shared),
+                job: Arc::clone(&self.job),
+                ingest: Arc::clone(&ingest),
+                inbox: Arc::clone(&inbox),
+            },
             state: Arc::clone(&state),
             fetch: Arc::clone(&self.fetch),
             forbidden: Arc::clone(&self.forbidden),
-            ingest: Arc::clone(&ingest),
-            inbox: Arc::clone(&inbox),
         };
-        tasks.spawn(task.run(watch));
+        tasks.spawn_on(task.run(watch), self.shared.threads.of(state.target.hash));
         Running { state, run, inbox, ingest, fresh: true }
     }
 

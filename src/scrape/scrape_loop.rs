@@ -1,4 +1,7 @@
-//! One target: wait for its slot, fetch, hand the body to a blocking thread, note the outcome.
+//! One target: wait for its slot, fetch, store, note the outcome.
+//!
+//! A body is stored where it was read, which is a thread that only scrapes (see `threads`), as long as that is quickly
+//! done; else a blocking thread does it.
 //!
 //! A panic ends neither the server nor the target: it is logged, counted, and the loop starts again.
 
@@ -7,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::fetch::{self, Fetch};
 use super::handover::{Inbox, Leaving};
@@ -17,6 +20,7 @@ use super::shared::Shared;
 use super::status::{Health, Refused, TargetState};
 use super::summary::{Failure, Summary};
 use crate::config::ScrapeConfig;
+use crate::expfmt::Encoding;
 use crate::model::format_duration;
 use crate::util::Slots;
 use crate::util::lock::lock;
@@ -28,8 +32,12 @@ const LEAVE_ATTEMPTS: u64 = 3;
 
 /// Samples that are refused for their time are told this often for a target.
 const TELL_AGAIN: Duration = Duration::from_secs(300);
-/// Most memory for bodies that a loop keeps from one scrape to the next.
-const MAX_KEPT_BYTES: usize = 1 << 20;
+/// A body that takes longer to store may hold up other targets once, not the next time.
+const QUICK: Duration = Duration::from_millis(5);
+/// Larger bodies are not expected to be stored quickly.
+const MAX_QUICK_BYTES: usize = 256 << 10;
+/// A thread that comes so much later than it wanted to was held up: what arrived meanwhile still counts.
+const HELD_UP: Duration = Duration::from_millis(100);
 
 /// Whether a loop goes on.
 #[derive(Clone)]
@@ -44,37 +52,72 @@ pub(super) enum Run {
 
 /// One loop.
 pub(super) struct ScrapeLoop {
-    pub(super) shared: Arc<Shared>,
-    pub(super) job: Arc<ScrapeConfig>,
+    pub(super) intake: Intake,
     pub(super) state: Arc<TargetState>,
     pub(super) fetch: Arc<dyn Fetch>,
     /// Why no target of the job may be scraped, if so.
     pub(super) forbidden: Arc<Mutex<Option<String>>>,
+}
+
+/// What a loop stores with, on whatever thread.
+#[derive(Clone)]
+pub(super) struct Intake {
+    pub(super) shared: Arc<Shared>,
+    pub(super) job: Arc<ScrapeConfig>,
     /// Between two scrapes, and after them, others look into it.
     pub(super) ingest: Arc<Mutex<Ingest>>,
     pub(super) inbox: Arc<Inbox>,
+}
+
+/// What came of a request.
+struct Got {
+    fetched: Result<fetch::Fetched, Failure>,
+    body: Vec<u8>,
+    /// The time of its samples.
+    at_ms: i64,
+    started: Instant,
+}
+
+impl Intake {
+    /// Stores a body, or that there is none; says how long that took.
+    fn take(&self, got: &Got) -> (Summary, Duration) {
+        let began = std::time::Instant::now();
+        let mut ingest = lock(&self.ingest);
+        ingest.inherit(self.inbox.take());
+        let Shared { db, metrics, .. } = &*self.shared;
+        let mut scrape = |opened: Result<(&[u8], Encoding), Failure>| {
+            ingest.scrape(db, metrics, got.at_ms, opened, || got.started.elapsed())
+        };
+        let summary = match &got.fetched {
+            Ok(fetched) => fetch::with_opened(&self.job, fetched, &got.body, |opened| {
+                scrape(opened.map_err(|error| failure(metrics, &error)))
+            }),
+            Err(failure) => scrape(Err(failure.clone())),
+        };
+        (summary, began.elapsed())
+    }
 }
 
 impl ScrapeLoop {
     /// Scrapes until told otherwise, then ends as it is told.
     pub(super) async fn run(self, mut run: watch::Receiver<Run>) {
         let what = format!("scrape loop of {}", self.state.target.url);
-        let panics = &self.shared.metrics.panics;
+        let panics = &self.intake.shared.metrics.panics;
         let end = loop {
             if let Some(end) = panics.guard_future(&what, self.scrape_on(&mut run)).await {
                 break end;
             }
             lock(&self.state.last).health = Health::Down;
-            lock(&self.ingest).begin_again(&self.shared.db);
+            lock(&self.intake.ingest).begin_again(&self.intake.shared.db);
             // Whoever stops the loop ends the pause.
-            let _ = tokio::time::timeout(AFTER_PANIC, run.wait_for(is_end)).await;
+            let _ = timeout(AFTER_PANIC, run.wait_for(is_end)).await;
         };
         let Run::Leave(leaving) = end else { return };
         for attempt in 1..=LEAVE_ATTEMPTS {
             if panics.guard_future(&what, self.leave(&leaving)).await.is_some() {
                 return;
             }
-            lock(&self.ingest).begin_again(&self.shared.db);
+            lock(&self.intake.ingest).begin_again(&self.intake.shared.db);
             if attempt < LEAVE_ATTEMPTS {
                 tokio::time::sleep(AFTER_PANIC).await;
             }
@@ -83,14 +126,16 @@ impl ScrapeLoop {
 
     /// Scrapes until told otherwise; says what it was told.
     async fn scrape_on(&self, run: &mut watch::Receiver<Run>) -> Run {
-        let Shared { clock, metrics, .. } = &*self.shared;
+        let Shared { clock, metrics, .. } = &*self.intake.shared;
         let target = &self.state.target;
         let interval_ms = i64::try_from(target.interval.as_millis()).unwrap_or(i64::MAX);
-        let slots = Slots::new(interval_ms, target.hash ^ self.shared.seed);
+        let slots = Slots::new(interval_ms, target.hash ^ self.intake.shared.seed);
         let length = metrics
             .interval_length
             .get_or_create_owned(&vec![("interval".to_owned(), format_duration(target.interval))]);
-        let mut buffers = Buffers::default();
+        // The first body makes series, and may find the database busy.
+        let mut is_quick = false;
+        let mut last_bytes = 0;
         let mut last_start: Option<Instant> = None;
         let mut last_slot = None;
         loop {
@@ -107,46 +152,45 @@ impl ScrapeLoop {
             if let Some(last) = last_start.replace(started) {
                 length.observe((started - last).as_secs_f64());
             }
+            // Between two scrapes nobody needs it, and there are many targets.
+            let mut body = Vec::with_capacity(last_bytes);
             let mut fetched = None;
-            let work = async { fetched = Some(self.fetch(&mut buffers.body).await) };
+            let work = async { fetched = Some(self.fetch(&mut body).await) };
             if let Some(end) = ended(run, work).await {
                 return end;
             }
             let fetched = fetched.unwrap_or_else(|| Err(Failure::new("scrape was abandoned")));
-            // Closing the semaphore is not something anybody does.
-            let permit = self.shared.threads.acquire().await;
-            let (shared, job) = (Arc::clone(&self.shared), Arc::clone(&self.job));
-            let (ingest, inbox) = (Arc::clone(&self.ingest), Arc::clone(&self.inbox));
-            let blocking = tokio::task::spawn_blocking(move || {
-                let Buffers { body, inflated } = &mut buffers;
-                let opened = fetched.and_then(|fetched| {
-                    fetch::open(&job, &fetched, body, inflated)
-                        .map_err(|error| failure(&shared.metrics, &error))
-                });
-                let mut ingest = lock(&ingest);
-                ingest.inherit(inbox.take());
-                let summary = ingest.scrape(&shared.db, &shared.metrics, at_ms, opened, || started.elapsed());
-                drop(ingest);
-                buffers.give_back();
-                (buffers, summary)
-            });
-            let summary;
-            (buffers, summary) = finished(blocking.await);
-            drop(permit);
+            last_bytes = body.len();
+            let got = Got { fetched, body, at_ms, started };
+            let (summary, took) = if is_quick && last_bytes <= MAX_QUICK_BYTES {
+                self.intake.take(&got)
+            } else {
+                // Closing the semaphore is not something anybody does.
+                let _permit = self.intake.shared.elsewhere.acquire().await;
+                let intake = self.intake.clone();
+                finished(tokio::task::spawn_blocking(move || intake.take(&got)).await)
+            };
+            is_quick = took < QUICK;
             self.note(start_ms, summary);
         }
     }
 
     /// The body, or why there is none.
     async fn fetch(&self, body: &mut Vec<u8>) -> Result<fetch::Fetched, Failure> {
-        body.clear();
         if let Some(reason) = &*lock(&self.forbidden) {
             return Err(Failure::new(reason.as_str()));
         }
         let target = &self.state.target;
-        match tokio::time::timeout(target.timeout, self.fetch.fetch(&self.job, target, body)).await {
+        let metrics = &self.intake.shared.metrics;
+        let due = Instant::now() + target.timeout;
+        let mut fetching = self.fetch.fetch(&self.intake.job, target, body);
+        let outcome = match timeout_at(due, &mut fetching).await {
+            Err(_) if due.elapsed() > HELD_UP => timeout(HELD_UP, fetching).await,
+            outcome => outcome,
+        };
+        match outcome {
             Ok(Ok(fetched)) => Ok(fetched),
-            Ok(Err(error)) => Err(failure(&self.shared.metrics, &error)),
+            Ok(Err(error)) => Err(failure(metrics, &error)),
             Err(_) => {
                 let timeout = format_duration(target.timeout);
                 Err(Failure::new(format!("no complete answer within {timeout}")))
@@ -156,13 +200,13 @@ impl ScrapeLoop {
 
     /// Logs in a file of its own why a scrape failed, if the job has such a file.
     fn log_failure(&self, error: &str) {
-        let Some(path) = &self.job.scrape_failure_log_file else { return };
-        let logs = self.shared.failure_logs.load();
+        let Some(path) = &self.intake.job.scrape_failure_log_file else { return };
+        let logs = self.intake.shared.failure_logs.load();
         let Some(log) = logs.get(path) else { return };
-        let time = jiff::Timestamp::from_millisecond(self.shared.clock.now_ms())
+        let time = jiff::Timestamp::from_millisecond(self.intake.shared.clock.now_ms())
             .map_or_else(|_| String::new(), |time| time.to_string());
         log.log(&serde_json::json!({
-            "time": time, "level": "ERROR", "msg": error, "job_name": self.job.job_name,
+            "time": time, "level": "ERROR", "msg": error, "job_name": self.intake.job.job_name,
             "target": self.state.target.url,
         }));
     }
@@ -187,7 +231,7 @@ impl ScrapeLoop {
             last.logged_at = Some(Instant::now());
             let Refused { out_of_order, duplicate, too_old, too_far_ahead } = summary.refused;
             tracing::warn!(
-                job = self.job.job_name,
+                job = self.intake.job.job_name,
                 url = self.state.target.url,
                 out_of_order,
                 duplicate,
@@ -202,30 +246,13 @@ impl ScrapeLoop {
     }
 
     async fn leave(&self, leaving: &Arc<Leaving>) {
-        let leaving = Arc::clone(leaving);
-        let (shared, ingest, inbox) =
-            (Arc::clone(&self.shared), Arc::clone(&self.ingest), Arc::clone(&self.inbox));
+        let (leaving, intake) = (Arc::clone(leaving), self.intake.clone());
         // Thousands may leave at once; they take no more threads than scrapes do.
-        let _permit = self.shared.threads.acquire().await;
-        let blocking = tokio::task::spawn_blocking(move || leaving.carry_out(&shared, &ingest, &inbox));
+        let _permit = self.intake.shared.elsewhere.acquire().await;
+        let blocking = tokio::task::spawn_blocking(move || {
+            leaving.carry_out(&intake.shared, &intake.ingest, &intake.inbox);
+        });
         finished(blocking.await);
-    }
-}
-
-/// Buffers that go to the blocking thread and come back.
-#[derive(Default)]
-struct Buffers {
-    body: Vec<u8>,
-    inflated: Vec<u8>,
-}
-
-impl Buffers {
-    /// Gives back what large bodies took: between two scrapes nobody needs it, and there are many targets.
-    fn give_back(&mut self) {
-        for buffer in [&mut self.body, &mut self.inflated] {
-            buffer.clear();
-            buffer.shrink_to(MAX_KEPT_BYTES);
-        }
     }
 }
 

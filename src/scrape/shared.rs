@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
+use super::families::FamilyTexts;
 use super::metrics::ScrapeMetrics;
+use super::threads::ScrapeThreads;
 use crate::telemetry::JsonLogs;
 use crate::tsdb::Tsdb;
 use crate::util::Clock;
@@ -27,8 +29,12 @@ pub(super) struct Shared {
     pub(super) options: ScrapeOptions,
     /// Where scrapes that failed are logged.
     pub(super) failure_logs: Arc<ArcSwap<JsonLogs>>,
-    /// Bodies that may be parsed at once.
-    pub(super) threads: Semaphore,
+    /// What targets say of their families.
+    pub(super) families: Arc<FamilyTexts>,
+    /// Where loops run.
+    pub(super) threads: Arc<ScrapeThreads>,
+    /// Bodies that may be stored at once elsewhere.
+    pub(super) elsewhere: Semaphore,
     /// Differs between servers, so that two of them scrape at different moments.
     pub(super) seed: u64,
 }

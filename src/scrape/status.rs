@@ -85,7 +85,7 @@ pub struct ScrapeStatus {
 }
 
 /// What a target says about one of its metric families.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FamilyMetadata {
     /// Name of the family.
     pub name: String,
@@ -103,7 +103,7 @@ pub struct TargetMetadata {
     /// Labels of the target.
     pub labels: Labels,
     /// In name order.
-    pub families: Arc<Vec<FamilyMetadata>>,
+    pub families: Arc<[Arc<FamilyMetadata>]>,
 }
 
 /// What a loop writes and the API reads about one target.
@@ -122,7 +122,7 @@ pub(super) struct LastScrape {
     pub(super) refused: Refused,
     /// When refused samples were last logged.
     pub(super) logged_at: Option<Instant>,
-    pub(super) families: Arc<Vec<FamilyMetadata>>,
+    pub(super) families: Arc<[Arc<FamilyMetadata>]>,
 }
 
 impl TargetState {

@@ -43,5 +43,5 @@ pub(super) struct Summary {
     /// Samples that were not taken for their time.
     pub(super) refused: Refused,
     /// The families of the target, when they changed.
-    pub(super) families: Option<Arc<Vec<FamilyMetadata>>>,
+    pub(super) families: Option<Arc<[Arc<FamilyMetadata>]>>,
 }

@@ -66,7 +66,8 @@ impl Server {
         let dialer = Arc::new(Dialer::new(names.clone()));
         let discovery = Arc::new(DiscoveryManager::new("scrape", names.clone(), Arc::clone(&dialer), found));
         let options = ScrapeOptions::default();
-        let manager = ScrapeManager::new(Arc::clone(&db), discovery, dialer, options, clock, &mut registry);
+        let manager = ScrapeManager::new(Arc::clone(&db), discovery, dialer, options, clock, &mut registry)
+            .expect("threads");
         Self { db, names, manager, registry, _dir: dir }
     }
 

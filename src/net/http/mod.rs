@@ -47,6 +47,12 @@ impl HttpClient {
         Ok(Self { identity, transport: Transport::new(config, dialer)? })
     }
 
+    /// The same client with connections of its own.
+    #[must_use]
+    pub fn with_own_connections(self) -> Self {
+        Self { transport: self.transport.with_own_connections(), ..self }
+    }
+
     /// The same with connections of its own, which all lead to the Unix socket at `path`, whatever the URL says.
     #[must_use]
     pub fn over_socket(self, path: &str) -> Self {

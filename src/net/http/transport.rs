@@ -138,9 +138,14 @@ impl Transport {
         Ok(give_back((head, body, fresh)))
     }
 
+    /// The same with connections of its own.
+    pub(super) fn with_own_connections(self) -> Self {
+        Self { pool: Arc::default(), drivers: Arc::default(), ..self }
+    }
+
     /// The same with connections of its own, which all lead to a Unix socket.
     pub(super) fn over_socket(self, path: &str) -> Self {
-        Self { socket: Some(path.into()), pool: Arc::default(), ..self }
+        Self { socket: Some(path.into()), ..self.with_own_connections() }
     }
 
     async fn connect(&self, url: &HttpUrl) -> Result<Connection, HttpError> {
