@@ -236,7 +236,8 @@ pub async fn post_silence(State(state): Shared, headers: HeaderMap, body: Body) 
     posted::check_type(&headers)?;
     let (bytes, _counted) = bodies::read(body, MAX_SILENCE_BYTES, &state.forms).await?;
     let request = posted::silence(&bytes)?;
-    let silence = state.look_up(move |state, _| Ok(state.receivers.set_silence(request))).await??;
+    let lane = &state.lanes.silences;
+    let silence = state.look_up_in(lane, move |state, _| Ok(state.receivers.set_silence(request))).await??;
     Ok(answer(&json!({ "silenceID": silence.id })))
 }
 
@@ -293,7 +294,8 @@ pub async fn silence(State(state): Shared, Path(id): Path<String>) -> Answer {
 pub async fn expire_silence(State(state): Shared, Path(id): Path<String>) -> Answer {
     state.receivers.config()?;
     posted::silence_id(&id)?;
-    match state.look_up(move |state, _| Ok(state.receivers.expire_silence(&id))).await? {
+    let lane = &state.lanes.silences;
+    match state.look_up_in(lane, move |state, _| Ok(state.receivers.expire_silence(&id))).await? {
         Ok(_) | Err(ChangeError::Silence(SilenceError::Over)) => Ok(StatusCode::OK.into_response()),
         Err(ChangeError::Silence(SilenceError::NotFound)) => Err(Refusal::not_found()),
         Err(error) => Err(error.into()),
