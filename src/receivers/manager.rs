@@ -186,10 +186,7 @@ impl Receivers {
         }
         let config = state.as_ref().map(|active| Arc::clone(active.engine.config()));
         drop(state);
-        lock(&self.shared.history).retain(|name, place| {
-            let receiver = config.as_ref().and_then(|config| config.receiver(name));
-            receiver.is_some_and(|receiver| place < receiver.integrations.len())
-        });
+        lock(&self.shared.history).retain(config.as_deref());
         self.shared.wake.notify_one();
     }
 

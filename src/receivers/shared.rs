@@ -1,7 +1,7 @@
 //! What the task, the API and whoever hands alerts in have in common.
 //!
-//! **Locking**: `changes` or `surveying`, then `state` or the mutex of the store, never both of these. No lock is held while
-//! a receiver is told, `state` not while the disk is waited for, and `changes` not while alerts are matched.
+//! **Locking**: `changes`, `surveying` or `history`, then `state` or the mutex of the store, never both of these. No lock is
+//! held while a receiver is told, `state` not while the disk is waited for, and `changes` not while alerts are matched.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -251,7 +251,7 @@ impl Shared {
         let is_sent = |told: &&ToldAlert| integration.send_resolved() || !told.resolved;
         let sent = || job.alerts.iter().filter(is_sent);
         let resolved = sent().filter(|told| told.resolved).count();
-        lock(&self.history).push(Delivered {
+        let delivered = Delivered {
             at_ms: self.clock.now_ms(),
             receiver: job.receiver.name.clone(),
             integration: kind,
@@ -264,7 +264,16 @@ impl Shared {
             took,
             attempts,
             is_test: false,
-        });
+        };
+        self.remember(delivered, &job.receiver);
+    }
+
+    /// Notes a delivery for people. The configuration is looked at with the history in hand: a reload switches, then takes
+    /// the history to forget what has changed.
+    fn remember(&self, delivered: Delivered, receiver: &Arc<ReceiverConfig>) {
+        let mut history = lock(&self.history);
+        let config = lock(&self.state).as_ref().map(|active| Arc::clone(active.engine.config()));
+        history.push(delivered, receiver, config.as_deref());
     }
 
     /// A job ended in a panic.
@@ -416,7 +425,7 @@ impl Shared {
                 attempts: outcome.attempts,
                 is_test: true,
             };
-            lock(&self.history).push(delivered.clone());
+            self.remember(delivered.clone(), &receiver);
             done.push(Arc::new(delivered));
         }
         Some(done)
