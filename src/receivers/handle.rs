@@ -104,7 +104,7 @@ impl ReceiversHandle {
     }
 
     /// Makes or changes a silence, durably. Waits for the disk.
-    pub(crate) fn set_silence(&self, request: SilenceRequest) -> Result<Silence, ChangeError> {
+    pub(crate) fn set_silence(&self, request: &SilenceRequest) -> Result<Silence, ChangeError> {
         self.0.set_silence(request)
     }
 
@@ -247,7 +247,7 @@ mod tests {
             created_by: "me".to_owned(),
             comment: "why".to_owned(),
         };
-        handle.set_silence(silence("1")).expect("kept");
+        handle.set_silence(&silence("1")).expect("kept");
         let named = |names: std::ops::Range<u32>| names.map(|number| alert(&number.to_string())).collect();
         let unknown = || handle.alerts().expect("on").iter().filter(|view| !view.is_known).count();
         handle.post(named(0..10)).expect("taken");
@@ -258,7 +258,7 @@ mod tests {
         handle.0.survey_all();
         handle.0.end_surveys();
         assert!(unknown() == 0 && !handle.0.begins_surveys());
-        handle.set_silence(silence("2")).expect("kept");
+        handle.set_silence(&silence("2")).expect("kept");
         assert_eq!(handle.alerts().expect("on").iter().filter(|view| view.is_suppressed()).count(), 2);
     }
 
@@ -283,7 +283,7 @@ mod tests {
         let changing = lock(&handle.0.changes);
         let setting = std::thread::spawn({
             let handle = handle.clone();
-            move || done.send(handle.set_silence(request).map(|silence| silence.id))
+            move || done.send(handle.set_silence(&request).map(|silence| silence.id))
         });
         let refused =
             ends.recv_timeout(std::time::Duration::from_secs(60)).expect("it does not wait for that");

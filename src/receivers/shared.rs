@@ -328,8 +328,8 @@ impl Shared {
     }
 
     /// Makes or changes a silence, durably; gives it as it is then. Waits for the disk.
-    pub(super) fn set_silence(&self, request: SilenceRequest) -> Result<Silence, ChangeError> {
-        self.change_silences(|engine, now| engine.silences.plan(&request, now))
+    pub(super) fn set_silence(&self, request: &SilenceRequest) -> Result<Silence, ChangeError> {
+        self.change_silences(|engine, now| engine.silences.plan(request, now))
     }
 
     /// Ends a silence, durably. Waits for the disk.

@@ -88,9 +88,9 @@ impl Elsewhere {
             })?;
             judge(status, &body, &self.url)
         };
-        let reply = self.runtime.block_on(attempts(ask)).map_err(|trouble| match trouble.is_unreached {
-            true => Unanswered::Unreached(trouble.reason),
-            false => Unanswered::Failed(trouble.reason),
+        let reply = self.runtime.block_on(attempts(ask)).map_err(|trouble| {
+            let of = if trouble.is_unreached { Unanswered::Unreached } else { Unanswered::Failed };
+            of(trouble.reason)
         })?;
         for warning in reply["warnings"].as_array().into_iter().flatten() {
             output::note(&format!("warning: {}", warning.as_str().unwrap_or_default()));

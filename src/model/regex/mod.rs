@@ -117,7 +117,7 @@ impl Anchored {
         let has_engine = budget.admit(&self.source, self.program_bytes, self.engine_bytes)?;
         let compiled =
             if self.has_engine && !has_engine { Arc::default() } else { Arc::clone(&self.compiled) };
-        Ok(Self { has_engine, compiled, ..self.clone() })
+        Ok(Self { compiled, has_engine, ..self.clone() })
     }
 
     /// Takes from `budget` what it has.

@@ -237,7 +237,7 @@ pub async fn post_silence(State(state): Shared, headers: HeaderMap, body: Body) 
     let (bytes, _counted) = bodies::read(body, MAX_SILENCE_BYTES, &state.forms).await?;
     let request = posted::silence(&bytes)?;
     let lane = &state.lanes.silences;
-    let silence = state.look_up_in(lane, move |state, _| Ok(state.receivers.set_silence(request))).await??;
+    let silence = state.look_up_in(lane, move |state, _| Ok(state.receivers.set_silence(&request))).await??;
     Ok(answer(&json!({ "silenceID": silence.id })))
 }
 
