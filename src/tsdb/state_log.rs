@@ -174,7 +174,7 @@ mod tests {
     use crate::codec::ByteWriter as _;
     use crate::codec::frame::put_record;
 
-    const FILE: StateFile = StateFile { name: "state.log", header: *b"EKSTATE\x01", what: "state" };
+    const FILE: StateFile = StateFile { name: "state.log", header: *b"TESTING\x01", what: "state" };
 
     fn record(text: &str) -> Vec<u8> {
         let mut out = Vec::new();
