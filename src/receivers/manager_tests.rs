@@ -43,11 +43,8 @@ async fn what_is_written_late_is_in_the_file_after_notification_was_off() {
         let state = lock(&bench.receivers.shared.state);
         Arc::clone(&state.as_ref().expect("on").store)
     };
-    bench.load("");
-    // What has begun before ends when notification is on again.
-    bench.load(ON);
-    let silence = Silence {
-        id: "late".to_owned(),
+    let silence = |id: &str| Silence {
+        id: id.to_owned(),
         matchers: vec![Matcher::equal("a", "b")],
         starts_at_ms: 0,
         ends_at_ms: i64::MAX,
@@ -55,7 +52,11 @@ async fn what_is_written_late_is_in_the_file_after_notification_was_off() {
         created_by: String::new(),
         comment: String::new(),
     };
-    store.silences(&[silence]).expect("written");
+    store.silences(&[silence("early")]).expect("written");
+    bench.load("");
+    // What has begun before ends when notification is on again.
+    bench.load(ON);
+    store.silences(&[silence("late")]).expect("written");
     bench.load("");
     bench.load(ON);
     assert!(bench.receivers.handle().silence("late").expect("on").is_some());
