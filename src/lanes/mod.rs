@@ -19,6 +19,9 @@ const METADATA_PLACES: usize = 8;
 /// Places for what operators ask: status, deletion, snapshots.
 const ADMINISTRATION_PLACES: usize = 4;
 
+/// Places for who makes, changes or ends silences: each may look at all alerts for some seconds.
+const SILENCE_PLACES: usize = 2;
+
 /// Places for whoever scrapes this server.
 const METRICS_PLACES: usize = 2;
 
@@ -46,6 +49,8 @@ pub struct Lanes {
     pub rules: Lane,
     /// Labels, exemplars, metadata, and the text of queries.
     pub metadata: Lane,
+    /// Changes of silences.
+    pub silences: Lane,
     /// Status and administration.
     pub administration: Lane,
     /// The server's own metrics.
@@ -62,6 +67,7 @@ impl Lanes {
             groups: Lane::new("rule", queries),
             rules: Lane::new("rule", rules),
             metadata: Lane::new("request", METADATA_PLACES),
+            silences: Lane::new("request", SILENCE_PLACES),
             administration: Lane::new("request", ADMINISTRATION_PLACES),
             metrics: Lane::new("request", METRICS_PLACES),
         }

@@ -30,8 +30,8 @@ impl MatchOp {
     }
 }
 
-/// One condition on one label. A label that is absent has the empty value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One condition on one label. A label that is absent has the empty value. Equal are those of equal text.
+#[derive(Debug, Clone)]
 pub struct Matcher {
     name: String,
     op: MatchOp,
@@ -64,6 +64,28 @@ impl Matcher {
             MatchOp::Regex | MatchOp::NotRegex => Some(Anchored::within(&value, budget)?),
         };
         Ok(Self { name: name.into(), op, value, regex })
+    }
+
+    /// The same within another budget; see [`Anchored::admitted`].
+    ///
+    /// # Errors
+    /// When there is no room for its expression.
+    pub fn admitted(&self, budget: &mut RegexBudget) -> Result<Self, RegexError> {
+        let regex = self.regex.as_ref().map(|regex| regex.admitted(budget)).transpose()?;
+        Ok(Self { regex, ..self.text() })
+    }
+
+    /// Takes from `budget` what its expression has.
+    pub fn charge(&self, budget: &mut RegexBudget) {
+        if let Some(regex) = &self.regex {
+            regex.charge(budget);
+        }
+    }
+
+    /// The same without its expression, for those who only show it: no value passes one that would need it.
+    #[must_use]
+    pub fn text(&self) -> Self {
+        Self { name: self.name.clone(), op: self.op, value: self.value.clone(), regex: None }
     }
 
     /// The matcher `name="value"`.
@@ -128,6 +150,14 @@ impl Matcher {
         self.matches(labels.get(&self.name).unwrap_or(""))
     }
 }
+
+impl PartialEq for Matcher {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, self.op, &self.value) == (&other.name, other.op, &other.value)
+    }
+}
+
+impl Eq for Matcher {}
 
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

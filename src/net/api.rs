@@ -1,13 +1,16 @@
 //! A small client of Prometheus' HTTP API: what the command line asks with.
 
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use rustls::crypto::CryptoProvider;
 
-/// Requests that take longer are given up.
+/// Requests that take longer are given up, and connections that take longer to make.
 const TIMEOUT: Duration = Duration::from_secs(150);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A request that failed.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +18,26 @@ const TIMEOUT: Duration = Duration::from_secs(150);
 pub struct ApiError {
     url: String,
     source: reqwest::Error,
+}
+
+impl ApiError {
+    /// Whether the server was not reached at all: nobody is there, or no connection can be made.
+    pub fn is_unreached(&self) -> bool {
+        self.source.is_connect() || self.source.is_builder()
+    }
+
+    /// Whether the same request may succeed later: not where the URL is none, or TLS refuses the server.
+    pub fn may_pass(&self) -> bool {
+        !self.source.is_builder() && !is_of_tls(&self.source)
+    }
+}
+
+/// Whether an error or one of its causes is one of TLS.
+fn is_of_tls(error: &(dyn Error + 'static)) -> bool {
+    let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || inside.is_some_and(|inside| is_of_tls(inside))
+        || error.source().is_some_and(is_of_tls)
 }
 
 /// A URL without name and password.
@@ -49,7 +72,7 @@ impl ApiClient {
     pub fn new() -> Result<Self, ApiError> {
         // The first call of the process wins; later ones find the same provider in place.
         let _ = CryptoProvider::clone(&super::http::provider()).install_default();
-        let client = reqwest::Client::builder().timeout(TIMEOUT).build();
+        let client = reqwest::Client::builder().timeout(TIMEOUT).connect_timeout(CONNECT_TIMEOUT).build();
         let remote_write_headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf")),
             (CONTENT_ENCODING, HeaderValue::from_static("snappy")),
@@ -100,5 +123,35 @@ impl ApiClient {
         let reply = request.send().await.map_err(failed)?;
         let status = reply.status().as_u16();
         Ok((status, reply.text().await.map_err(failed)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn errors_say_whether_it_may_help_to_ask_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let client = ApiClient::new().expect("a client");
+        let error = async |url: &str| client.ask_form(url, String::new()).await.expect_err(url);
+        // One that does not speak TLS.
+        let plain = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            let _ = stream.read(&mut [0; 1024]).await;
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        });
+        let refused = error(&format!("https://{address}/")).await;
+        assert!(refused.is_unreached() && !refused.may_pass(), "{refused:?}");
+        plain.await.expect("ended");
+        // By now nobody listens there.
+        let nobody = error(&format!("http://{address}/")).await;
+        assert!(nobody.is_unreached() && nobody.may_pass(), "{nobody:?}");
+        let malformed = error("http://[").await;
+        assert!(malformed.is_unreached() && !malformed.may_pass(), "{malformed:?}");
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use super::alert::{HeldAlert, fingerprint, order};
 use super::log::{LogEntry, LogKey, NotificationLog, needs_update};
-use super::matched::{Matched, Survey, Surveyed};
+use super::matched::{Matched, SURVEY_TIME, Survey, Surveyed, Unknown};
 use super::muting::{Kept, Muting};
 use super::places::PlaceSet;
 use super::route::{Route, Routes};
@@ -174,7 +174,7 @@ pub(super) struct Engine {
     routes: Arc<Routes>,
     alerts: HashMap<Labels, Kept>,
     /// Those of them of which it is not known what silences them.
-    unknown: HashSet<Labels>,
+    unknown: Unknown,
     /// Bytes of all alerts.
     bytes: usize,
     groups: BTreeMap<GroupId, Group>,
@@ -199,7 +199,7 @@ impl Engine {
             routes: Arc::new(Routes::new(&config.route)),
             config,
             alerts: HashMap::new(),
-            unknown: HashSet::new(),
+            unknown: Unknown::default(),
             bytes: 0,
             groups: BTreeMap::new(),
             log,
@@ -322,7 +322,7 @@ impl Engine {
         } else {
             let silences = (self.silences.len() == 0).then(PlaceSet::default);
             if silences.is_none() {
-                self.unknown.insert(alert.labels.clone());
+                self.unknown.insert(&alert.labels);
             }
             let kept = Kept::new(Arc::clone(&alert), &self.config, &self.routes, silences);
             self.alerts.insert(alert.labels.clone(), kept);
@@ -441,6 +441,7 @@ impl Engine {
             let bound = now.saturating_sub(RESOLVED_RETENTION_MS);
             self.drop_alerts(|alert| alert.resolved_at(bound) && !needed.contains(&alert.labels));
             let swept = self.log.sweep(now, &self.group_keys());
+            self.silences.drop_expressions(now);
             self.has_swept |= self.silences.sweep(now) || swept;
         }
         let mut jobs = Vec::new();
@@ -476,7 +477,9 @@ impl Engine {
         }
         let Some(id) = self.flights.get(&job.flight) else { return };
         let Some(group) = self.groups.get_mut(id) else { return };
-        let Some(flight) = &mut group.flight else { return };
+        // Numbers begin anew with another engine, which has other receivers.
+        let is_its = |flight: &&mut Flight| Arc::ptr_eq(&flight.receiver, &job.receiver);
+        let Some(flight) = group.flight.as_mut().filter(is_its) else { return };
         flight.pending = flight.pending.saturating_sub(1);
         flight.failed |= !delivered;
         if flight.pending > 0 {
@@ -503,16 +506,16 @@ impl Engine {
 
     /// Finds out what silences alerts of which that is not known: what to run, for some of them. Give what comes of it to
     /// [`Engine::surveyed`].
-    pub(super) fn survey(&self) -> Option<Survey> {
+    pub(super) fn survey(&self, now: i64) -> Option<Survey> {
         if self.unknown.is_empty() {
             return None;
         }
-        Survey::new(self.unknown.iter(), self.silences.placed())
+        Survey::new(self.unknown.iter(), self.silences.placed(now))
     }
 
     /// Notes what was found.
-    pub(super) fn surveyed(&mut self, mut found: Surveyed) {
-        found.catch_up(&self.silences.placed());
+    pub(super) fn surveyed(&mut self, mut found: Surveyed, now: i64) {
+        found.catch_up(&self.silences.placed(now), SURVEY_TIME);
         for (labels, places) in found.alerts {
             self.unknown.remove(&labels);
             if let Some(kept) = self.alerts.get_mut(&labels) {
@@ -530,7 +533,8 @@ impl Engine {
         }
     }
 
-    /// Puts a silence in the place of that of the same name, with the alerts it matches.
+    /// Puts a silence in the place of that of the same name, with the alerts it matches. Alerts about which it was not asked
+    /// are surveyed anew.
     pub(super) fn put_silence(&mut self, silence: Silence, matched: &Matched) {
         let old = self.silences.get(&silence.id);
         let place = self.silences.put(silence);
@@ -539,8 +543,13 @@ impl Engine {
             return;
         }
         for (labels, kept) in &mut self.alerts {
-            if let Some(places) = &mut kept.silences {
-                places.set(place, matched.of(silence, labels));
+            match (&mut kept.silences, matched.of(labels)) {
+                (Some(places), Some(is_matched)) => places.set(place, is_matched),
+                (Some(_), None) => {
+                    kept.silences = None;
+                    self.unknown.insert(labels);
+                }
+                (None, _) => {}
             }
         }
     }

@@ -82,13 +82,15 @@ impl Bench {
 
     /// Finds out what silences alerts.
     fn survey(&mut self) {
-        while let Some(survey) = self.engine.survey() {
-            self.engine.surveyed(survey.run());
+        let now = self.now * 1000;
+        while let Some(survey) = self.engine.survey(now) {
+            self.engine.surveyed(survey.run(SURVEY_TIME), now);
         }
     }
 
     fn put(&mut self, silence: Silence) {
-        let matched = Matched::new(&silence, self.engine.to_match(&silence));
+        let alerts = self.engine.to_match(&silence);
+        let matched = Matched::new(&silence, alerts, SURVEY_TIME * 100).expect("quick");
         self.engine.put_silence(silence, &matched);
     }
 
@@ -127,7 +129,7 @@ impl Bench {
             created_by: "me".to_owned(),
             comment: "why".to_owned(),
         };
-        let silences = self.engine.silences.plan(request, now).expect("a silence");
+        let silences = self.engine.silences.plan(&request, now).expect("a silence");
         let id = silences[0].id.clone();
         silences.into_iter().for_each(|silence| self.put(silence));
         id
@@ -285,7 +287,10 @@ fn nobody_is_told_before_it_is_known_what_is_silenced() {
     let mut bench = Bench::new(CONFIG);
     bench.fires("alertname=B instance=b");
     bench.silence("instance=~\"a|x\"", 100_000);
-    assert!(bench.engine.survey().is_none(), "a new silence was asked about all alerts there were");
+    assert!(
+        bench.engine.survey(bench.now * 1000).is_none(),
+        "a new silence was asked about all alerts there were"
+    );
     for instance in ["a", "b"] {
         let alert = held(&format!("alertname=A instance={instance}"), bench.now, bench.now + 3600);
         bench.engine.take(alert, bench.now * 1000).expect("room");
@@ -296,10 +301,10 @@ fn nobody_is_told_before_it_is_known_what_is_silenced() {
     assert_eq!(jobs.iter().map(show).collect::<Vec<_>>(), ["all/webhook/0 B: b"], "others do not wait");
     assert!(next > (bench.now + 30) * 1000, "it is not asked again and again meanwhile");
     // A silence that is made meanwhile is seen to as well.
-    let survey = bench.engine.survey().expect("two alerts");
+    let survey = bench.engine.survey(bench.now * 1000).expect("two alerts");
     let id = bench.silence("instance=b", 100);
-    bench.engine.surveyed(survey.run());
-    assert!(bench.engine.survey().is_none());
+    bench.engine.surveyed(survey.run(SURVEY_TIME), bench.now * 1000);
+    assert!(bench.engine.survey(bench.now * 1000).is_none());
     let known = AlertCounts { active: 0, suppressed: 3, unprocessed: 0 };
     assert_eq!(bench.engine.count(bench.now * 1000), known);
     let ended = bench.engine.silences.plan_end(&id, bench.now * 1000).expect("active");
@@ -358,7 +363,7 @@ fn a_silence_changes_in_place_or_gives_way_to_another() {
         created_by: String::new(),
         comment: String::new(),
     };
-    let plan = |request| bench.engine.silences.plan(request, now + 1000);
+    let plan = |request| bench.engine.silences.plan(&request, now + 1000);
     let longer = plan(request("instance=a", now + 900_000)).expect("longer");
     assert_eq!((longer.len(), &longer[0].id), (1, &id));
     let other = plan(request("instance=b", now + 900_000)).expect("another");
@@ -759,7 +764,7 @@ fn silences_that_are_over_make_room() {
         created_by: String::new(),
         comment: String::new(),
     };
-    assert!(bench.engine.silences.plan(request(), now).is_err());
+    assert!(bench.engine.silences.plan(&request(), now).is_err());
     bench.now += 30;
     bench.silence("instance=b", 1000);
     assert!(bench.engine.silences.get(&first).is_none() && bench.engine.silences.get(&second).is_some());

@@ -104,7 +104,7 @@ impl ReceiversHandle {
     }
 
     /// Makes or changes a silence, durably. Waits for the disk.
-    pub(crate) fn set_silence(&self, request: SilenceRequest) -> Result<Silence, ChangeError> {
+    pub(crate) fn set_silence(&self, request: &SilenceRequest) -> Result<Silence, ChangeError> {
         self.0.set_silence(request)
     }
 
@@ -206,7 +206,8 @@ mod tests {
         let shared = Shared::new(ReceiverMetrics::new(&mut Registry::default()), Arc::new(SystemClock));
         let handle = ReceiversHandle(Arc::new(shared));
         let folder = tempfile::tempdir().expect("a folder");
-        let (store, log, silences) = Store::open(folder.path()).expect("opens");
+        let store = Store::open(folder.path()).expect("opens");
+        let (log, silences) = store.known(0);
         let text = "notifications: {route: {receiver: a}, receivers: [{name: a}]}";
         let config = crate::config::parse(text, "f.yml", &crate::config::LoadOptions::default());
         let config = config.expect("a configuration").notifications.expect("the section");
@@ -246,7 +247,7 @@ mod tests {
             created_by: "me".to_owned(),
             comment: "why".to_owned(),
         };
-        handle.set_silence(silence("1")).expect("kept");
+        handle.set_silence(&silence("1")).expect("kept");
         let named = |names: std::ops::Range<u32>| names.map(|number| alert(&number.to_string())).collect();
         let unknown = || handle.alerts().expect("on").iter().filter(|view| !view.is_known).count();
         handle.post(named(0..10)).expect("taken");
@@ -257,7 +258,38 @@ mod tests {
         handle.0.survey_all();
         handle.0.end_surveys();
         assert!(unknown() == 0 && !handle.0.begins_surveys());
-        handle.set_silence(silence("2")).expect("kept");
+        handle.set_silence(&silence("2")).expect("kept");
         assert_eq!(handle.alerts().expect("on").iter().filter(|view| view.is_suppressed()).count(), 2);
+    }
+
+    #[test]
+    fn a_silence_that_takes_long_to_match_is_refused_without_keeping_others_waiting() {
+        use crate::model::parse_matchers;
+        use crate::receivers::silence::{SilenceError, SilenceRequest};
+        let (handle, _folder) = handle();
+        let labels = Labels::from_pairs([("alertname", "A"), ("l", &"a".repeat(14 << 10))]);
+        handle.post(vec![PostedAlert { labels, ..alert("A") }]).expect("taken");
+        let now = handle.0.clock.now_ms();
+        let request = SilenceRequest {
+            id: None,
+            matchers: parse_matchers("l=~\"(.*a){1000}\"").expect("matchers"),
+            starts_at_ms: now,
+            ends_at_ms: now + 3_600_000,
+            created_by: "me".to_owned(),
+            comment: "why".to_owned(),
+        };
+        let (done, ends) = std::sync::mpsc::channel();
+        // Another change is under way.
+        let changing = lock(&handle.0.changes);
+        let setting = std::thread::spawn({
+            let handle = handle.clone();
+            move || done.send(handle.set_silence(&request).map(|silence| silence.id))
+        });
+        let refused =
+            ends.recv_timeout(std::time::Duration::from_secs(60)).expect("it does not wait for that");
+        assert!(matches!(refused, Err(ChangeError::Silence(SilenceError::TooSlow))), "{refused:?}");
+        drop(changing);
+        setting.join().expect("ends").expect("somebody listens");
+        assert!(handle.silences().expect("on").is_empty());
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::{NotificationsConfig, ReceiverConfig};
 use crate::model::Labels;
 
 /// Deliveries that are remembered.
@@ -55,17 +56,33 @@ impl Delivered {
 #[derive(Debug, Default)]
 pub(super) struct History {
     all: VecDeque<Arc<Delivered>>,
-    /// By receiver and place.
-    last: HashMap<(String, usize), Arc<Delivered>>,
+    /// By receiver and place, with the receiver as it was then.
+    last: HashMap<(String, usize), (Arc<ReceiverConfig>, Arc<Delivered>)>,
+}
+
+/// Whether an integration of a receiver is in `config` as it was.
+fn is_same(config: Option<&NotificationsConfig>, receiver: &ReceiverConfig, place: usize) -> bool {
+    let now = config.and_then(|config| config.receiver(&receiver.name));
+    let now = now.and_then(|receiver| receiver.integrations.get(place));
+    now.is_some() && now == receiver.integrations.get(place)
 }
 
 impl History {
-    pub(super) fn push(&mut self, delivered: Delivered) {
+    /// Notes a delivery to an integration of `receiver`: the last one of that, unless it is no longer in `config` as it was.
+    pub(super) fn push(
+        &mut self,
+        delivered: Delivered,
+        receiver: &Arc<ReceiverConfig>,
+        config: Option<&NotificationsConfig>,
+    ) {
         if self.all.len() >= MAX_DELIVERIES {
             self.all.pop_front();
         }
         let delivered = Arc::new(delivered);
-        self.last.insert((delivered.receiver.clone(), delivered.place), Arc::clone(&delivered));
+        if is_same(config, receiver, delivered.place) {
+            let key = (delivered.receiver.clone(), delivered.place);
+            self.last.insert(key, (Arc::clone(receiver), Arc::clone(&delivered)));
+        }
         self.all.push_back(delivered);
     }
 
@@ -76,13 +93,13 @@ impl History {
 
     /// What became of the last delivery to an integration of that kind.
     pub(super) fn last(&self, receiver: &str, place: usize, kind: &str) -> Option<Arc<Delivered>> {
-        let last = self.last.get(&(receiver.to_owned(), place))?;
+        let (_, last) = self.last.get(&(receiver.to_owned(), place))?;
         (last.integration == kind).then(|| Arc::clone(last))
     }
 
-    /// Forgets the last deliveries to receivers that are no longer there.
-    pub(super) fn retain(&mut self, is_there: impl Fn(&str, usize) -> bool) {
-        self.last.retain(|(receiver, place), _| is_there(receiver, *place));
+    /// Forgets the last deliveries to integrations that are not in `config` as they were.
+    pub(super) fn retain(&mut self, config: Option<&NotificationsConfig>) {
+        self.last.retain(|(_, place), (receiver, _)| is_same(config, receiver, *place));
     }
 }
 
@@ -106,10 +123,22 @@ mod tests {
             attempts: 1,
             is_test: false,
         };
+        let config = |urls: &[&str]| {
+            let one = |url: &&str| format!("{{url: 'http://{url}/'}}");
+            let urls: Vec<String> = urls.iter().map(one).collect();
+            let text = format!(
+                "notifications: {{route: {{receiver: a}}, receivers: [{{name: a, webhook_configs: [{}]}}]}}",
+                urls.join(", ")
+            );
+            let config = crate::config::parse(&text, "f", &crate::config::LoadOptions::default());
+            config.expect("a configuration").notifications.expect("the section")
+        };
         let mut history = History::default();
-        history.push(delivered(0, Some("refused")));
+        let before = config(&["h", "i"]);
+        let receiver = before.receiver("a").expect("there");
+        history.push(delivered(0, Some("refused")), receiver, Some(&before));
         for _ in 0..MAX_DELIVERIES {
-            history.push(delivered(1, None));
+            history.push(delivered(1, None), receiver, Some(&before));
         }
         let error = |history: &History, place, kind| {
             history.last("a", place, kind).map(|last| last.error.clone().unwrap_or_default())
@@ -121,8 +150,16 @@ mod tests {
             "however often others are told"
         );
         assert_eq!(error(&history, 1, "webhook").as_deref(), Some(""));
-        assert_eq!(error(&history, 0, "slack"), None, "it was another one");
-        history.retain(|_, place| place == 1);
+        // Another one in its place begins with none, also where a delivery to the old one ends later.
+        let after = config(&["other", "i"]);
+        history.retain(Some(&after));
+        history.push(delivered(0, Some("late")), receiver, Some(&after));
         assert_eq!(error(&history, 0, "webhook"), None);
+        assert_eq!(error(&history, 1, "webhook").as_deref(), Some(""), "that one is the same");
+        assert_eq!(history.newest()[0].error.as_deref(), Some("late"));
+        history.retain(Some(&config(&["i"])));
+        assert_eq!(error(&history, 1, "webhook"), None);
+        history.push(delivered(0, None), receiver, None);
+        assert_eq!(error(&history, 0, "webhook"), None, "notification is off");
     }
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -59,8 +59,8 @@ pub struct ReceiverOptions {
 pub struct Prepared {
     config: Option<Arc<NotificationsConfig>>,
     is_silent: bool,
-    /// What is on disk, where it was not open before.
-    opened: Option<(Store, NotificationLog, Silences)>,
+    /// What is on disk, where notification was off before.
+    opened: Option<(Arc<Store>, NotificationLog, Silences)>,
     outside: Outside,
     /// Time in which all rules have sent what fires, in milliseconds.
     hold_ms: i64,
@@ -77,6 +77,9 @@ pub struct Receivers {
     shared: Arc<Shared>,
     dialer: Arc<Dialer>,
     options: ReceiverOptions,
+    /// Opened by the first configuration with the section, and kept: what is under way while notification is switched off
+    /// and on is written to the same file.
+    store: Mutex<Option<Arc<Store>>>,
     task: JoinHandle<()>,
 }
 
@@ -92,7 +95,7 @@ impl Receivers {
         register_counts(&shared, registry);
         let stopped = shared.stopped.subscribe();
         let task = tokio::spawn(run(Arc::clone(&shared), stopped));
-        Self { shared, dialer, options, task }
+        Self { shared, dialer, options, store: Mutex::default(), task }
     }
 
     /// What the API may ask and do.
@@ -117,7 +120,8 @@ impl Receivers {
             .is_some_and(|own| !own.alongside_alertmanagers && !config.alerting.alertmanagers.is_empty());
         let is_open = lock(&self.shared.state).is_some();
         let opened = if notifications.is_some() && !is_open {
-            let (store, log, silences) = Store::open(&self.options.folder)?;
+            let store = self.store()?;
+            let (log, silences) = store.known(self.shared.clock.now_ms());
             Some((store, log, silences))
         } else {
             None
@@ -134,6 +138,16 @@ impl Receivers {
         let hold = hold(self.options.resend_delay, longest_interval);
         let hold_ms = i64::try_from(hold.as_millis()).unwrap_or(i64::MAX);
         Ok(Prepared { config: notifications, is_silent, opened, outside, hold_ms })
+    }
+
+    fn store(&self) -> Result<Arc<Store>, Error> {
+        let mut kept = lock(&self.store);
+        let store = match &*kept {
+            Some(store) => Arc::clone(store),
+            None => Arc::new(Store::open(&self.options.folder)?),
+        };
+        *kept = Some(Arc::clone(&store));
+        Ok(store)
     }
 
     /// Switches to what was prepared.
@@ -166,16 +180,13 @@ impl Receivers {
                 *none = opened.map(|(store, log, silences)| {
                     let mut engine = Engine::new(config, log, silences);
                     engine.hold(now, hold_ms);
-                    Active::new(engine, Arc::new(store), outside, is_silent)
+                    Active::new(engine, store, outside, is_silent)
                 });
             }
         }
         let config = state.as_ref().map(|active| Arc::clone(active.engine.config()));
         drop(state);
-        lock(&self.shared.history).retain(|name, place| {
-            let receiver = config.as_ref().and_then(|config| config.receiver(name));
-            receiver.is_some_and(|receiver| place < receiver.integrations.len())
-        });
+        lock(&self.shared.history).retain(config.as_deref());
         self.shared.wake.notify_one();
     }
 
@@ -272,3 +283,7 @@ async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
         deliveries.shutdown().await;
     }
 }
+
+#[cfg(test)]
+#[path = "manager_tests.rs"]
+mod tests;

@@ -4,19 +4,73 @@
 //! it comes in ([`Survey`]), for a silence when it is made ([`Matched`]). Both take long where there are many, so both are
 //! done without a lock, on what was copied before.
 //!
+//! Neither asks silences that are over, and both are bounded by time: a survey hands back what it has found until then, a
+//! silence that takes longer is refused.
+//!
 //! **Cost**: for each alert a bit for each silence at most. A survey looks up the silences that name the value of a label,
 //! and asks each expression once for each value of its label.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::places::PlaceSet;
-use super::silence::Silence;
-use crate::model::{Labels, MatchOp, Matcher};
+use super::silence::{Silence, passes};
+use crate::model::{Labels, MatchOp, Matcher, Stopped};
 
 /// Alerts and pairs of alert and silence of one survey at most: some tenths of a second.
 const MAX_ALERTS: usize = 1_000;
 const MAX_PAIRS: usize = 500_000;
+
+/// No further alert is begun with after so long.
+pub(super) const SURVEY_TIME: Duration = Duration::from_millis(100);
+
+/// Alerts of which it is not known yet what silences them, in the order in which they came in.
+#[derive(Debug, Default)]
+pub(super) struct Unknown {
+    numbers: HashMap<Labels, u64>,
+    in_order: BTreeMap<u64, Labels>,
+    last: u64,
+}
+
+impl Unknown {
+    pub(super) fn insert(&mut self, labels: &Labels) {
+        if !self.contains(labels) {
+            self.last += 1;
+            self.numbers.insert(labels.clone(), self.last);
+            self.in_order.insert(self.last, labels.clone());
+        }
+    }
+
+    pub(super) fn remove(&mut self, labels: &Labels) {
+        if let Some(number) = self.numbers.remove(labels) {
+            self.in_order.remove(&number);
+        }
+    }
+
+    pub(super) fn retain(&mut self, stays: impl Fn(&Labels) -> bool) {
+        self.in_order.retain(|_, labels| stays(labels));
+        self.numbers.retain(|labels, _| stays(labels));
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.numbers.clear();
+        self.in_order.clear();
+    }
+
+    pub(super) fn contains(&self, labels: &Labels) -> bool {
+        self.numbers.contains_key(labels)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    /// Those that came in first come first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Labels> {
+        self.in_order.values()
+    }
+}
 
 /// Alerts of which it is not known yet what silences them, and the silences of the moment.
 #[derive(Debug)]
@@ -43,26 +97,42 @@ impl Survey {
         (!alerts.is_empty()).then_some(Self { alerts, silences })
     }
 
-    pub(super) fn run(self) -> Surveyed {
+    /// Looks at the first of them, and at others while less than `time` has passed.
+    pub(super) fn run(self, time: Duration) -> Surveyed {
+        let began = Instant::now();
         let Self { alerts, silences } = self;
         let mut index = Index::new(&silences);
-        let sets: Vec<PlaceSet> = alerts.iter().map(|labels| index.of(labels)).collect();
+        let mut sets: Vec<PlaceSet> = Vec::with_capacity(alerts.len());
+        for labels in &alerts {
+            if !sets.is_empty() && began.elapsed() >= time {
+                break;
+            }
+            sets.push(index.of(labels));
+        }
         Surveyed { alerts: alerts.into_iter().zip(sets).collect(), silences }
     }
 }
 
 impl Surveyed {
-    /// Looks at the silences among `now` that were made since.
-    pub(super) fn catch_up(&mut self, now: &[(u16, Arc<Silence>)]) {
+    /// Looks at the silences among `now` that were made since. What that would take longer for than `time` is dropped, but
+    /// for the first alert.
+    pub(super) fn catch_up(&mut self, now: &[(u16, Arc<Silence>)], time: Duration) {
+        let began = Instant::now();
         let known: HashMap<u16, &str> =
             self.silences.iter().map(|(place, silence)| (*place, silence.id.as_str())).collect();
         let new: Vec<_> =
             now.iter().filter(|(place, silence)| known.get(place) != Some(&silence.id.as_str())).collect();
+        let mut done = 0;
         for (labels, places) in &mut self.alerts {
+            if done > 0 && began.elapsed() >= time {
+                break;
+            }
             for (place, silence) in &new {
                 places.set(*place, silence.matches(labels));
             }
+            done += 1;
         }
+        self.alerts.truncate(done);
     }
 }
 
@@ -121,7 +191,8 @@ impl<'a> Index<'a> {
             }
             if let Some(others) = self.others.get(pair.0) {
                 let ask = || {
-                    let passes = others.iter().filter(|(matcher, _)| matcher.matches(pair.1));
+                    let passes =
+                        others.iter().filter(|(matcher, _)| passes(matcher, pair.1, &|| true) == Ok(true));
                     passes.map(|(_, place)| *place).collect()
                 };
                 check(self.asked.entry(pair).or_insert_with(ask));
@@ -132,21 +203,30 @@ impl<'a> Index<'a> {
 }
 
 /// Which of some alerts a silence matches.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Matched(HashMap<Labels, bool>);
 
 impl Matched {
-    pub(super) fn new(silence: &Silence, alerts: Vec<Labels>) -> Self {
+    /// Asks about all of `alerts`.
+    ///
+    /// # Errors
+    /// When it takes longer than `time`, or an expression is too large for the value of a label.
+    pub(super) fn new(silence: &Silence, alerts: Vec<Labels>, time: Duration) -> Result<Self, Stopped> {
+        let began = Instant::now();
+        let go_on = || began.elapsed() < time;
         let one = |labels: Labels| {
-            let is_matched = silence.matches(&labels);
-            (labels, is_matched)
+            if !go_on() {
+                return Err(Stopped);
+            }
+            let is_matched = silence.matches_while(&labels, &go_on)?;
+            Ok((labels, is_matched))
         };
-        Self(alerts.into_iter().map(one).collect())
+        alerts.into_iter().map(one).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether it matches the alert with `labels`, which may have come in since.
-    pub(super) fn of(&self, silence: &Silence, labels: &Labels) -> bool {
-        self.0.get(labels).copied().unwrap_or_else(|| silence.matches(labels))
+    /// Whether it matches the alert with `labels`; none if that was not asked.
+    pub(super) fn of(&self, labels: &Labels) -> Option<bool> {
+        self.0.get(labels).copied()
     }
 }
 
@@ -198,9 +278,9 @@ mod tests {
         let mut expected = PlaceSet::default();
         silences.iter().for_each(|(place, _)| expected.set(*place, true));
         let early = Survey::new(alerts.iter(), silences[..4].to_vec()).expect("alerts");
-        let mut caught_up = early.run();
-        caught_up.catch_up(&silences);
-        let found = Survey::new(alerts.iter(), silences.clone()).expect("alerts").run();
+        let mut caught_up = early.run(SURVEY_TIME * 100);
+        caught_up.catch_up(&silences, SURVEY_TIME * 100);
+        let found = Survey::new(alerts.iter(), silences.clone()).expect("alerts").run(SURVEY_TIME * 100);
         for ((labels, places), (_, later)) in found.alerts.iter().zip(&caught_up.alerts) {
             let found: Vec<u16> = places.both(&expected).collect();
             let plain = silences.iter().filter(|(_, silence)| silence.matches(labels));
@@ -225,5 +305,47 @@ mod tests {
         });
         assert_eq!(run(vec![(0, silence); 5_000]), 100);
         assert!(Survey::new([].iter(), Vec::new()).is_none());
+    }
+
+    #[test]
+    fn a_survey_that_takes_long_hands_back_what_it_has() {
+        let mut unknown = Unknown::default();
+        let labels = |n: u32| Labels::from_pairs([("a", n.to_string())]);
+        (0..100).rev().for_each(|n| unknown.insert(&labels(n)));
+        unknown.insert(&labels(99));
+        let next = |unknown: &Unknown| {
+            let found = Survey::new(unknown.iter(), Vec::new()).expect("alerts").run(Duration::ZERO);
+            found.alerts.into_iter().map(|(labels, _)| labels).collect::<Vec<_>>()
+        };
+        // One at least, and that which came in first; the same of what has to be looked at again.
+        let mut found = Survey::new(unknown.iter(), Vec::new()).expect("alerts").run(SURVEY_TIME * 100);
+        found.catch_up(&[], Duration::ZERO);
+        assert_eq!(found.alerts.len(), 1);
+        assert_eq!(next(&unknown), [labels(99)]);
+        unknown.remove(&labels(99));
+        unknown.retain(|labels| labels.get("a") != Some("98"));
+        unknown.insert(&labels(99));
+        assert_eq!(next(&unknown), [labels(97)]);
+        assert!(unknown.contains(&labels(99)) && !unknown.contains(&labels(98)));
+        unknown.clear();
+        assert!(unknown.is_empty() && unknown.iter().next().is_none());
+    }
+
+    #[test]
+    fn a_silence_is_not_asked_for_longer_than_it_may() {
+        let silence = Silence {
+            id: String::new(),
+            matchers: parse_matchers("a=b").expect("matchers"),
+            starts_at_ms: 0,
+            ends_at_ms: 0,
+            updated_at_ms: 0,
+            created_by: String::new(),
+            comment: String::new(),
+        };
+        let alerts = || vec![Labels::from_pairs([("a", "b")]), Labels::from_pairs([("a", "c")])];
+        assert!(Matched::new(&silence, alerts(), Duration::ZERO).is_err());
+        let matched = Matched::new(&silence, alerts(), SURVEY_TIME * 100).expect("quick");
+        let asked = ["b", "c", "d"].map(|value| matched.of(&Labels::from_pairs([("a", value)])));
+        assert_eq!(asked, [Some(true), Some(false), None]);
     }
 }

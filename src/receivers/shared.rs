@@ -1,7 +1,7 @@
 //! What the task, the API and whoever hands alerts in have in common.
 //!
-//! **Locking**: `changes` or `surveying`, then `state` or the mutex of the store, never both of these. No lock is held while a receiver is
-//! told, and `state` not while the disk is waited for.
+//! **Locking**: `changes`, `surveying` or `history`, then `state` or the mutex of the store, never both of these. No lock is
+//! held while a receiver is told, `state` not while the disk is waited for, and `changes` not while alerts are matched.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use super::deliver::{Delivery, Outside};
 use super::engine::{Engine, Job, Refused, ToldAlert};
 use super::error::Failure;
 use super::history::{Delivered, History};
-use super::matched::Matched;
+use super::matched::{Matched, SURVEY_TIME};
 use super::metrics::ReceiverMetrics;
 use super::silence::{Silence, SilenceError, SilenceRequest};
 use super::store::Store;
@@ -32,6 +32,9 @@ const ATTEMPTS_AT_ONCE: usize = 16;
 /// Tests at once.
 const TESTS_AT_ONCE: usize = 4;
 
+/// Time it may take to find out which alerts a new silence matches.
+const MATCH_TIME: Duration = Duration::from_secs(5);
+
 /// Time a test may take for each integration.
 const TEST_TIME: Duration = Duration::from_secs(20);
 
@@ -42,12 +45,14 @@ pub(super) struct Active {
     pub(super) outside: Outside,
     /// Whether rules' alerts are left to Alertmanagers.
     pub(super) is_silent: bool,
+    /// Another one each time that notification is switched on.
+    life: Arc<()>,
     lanes: HashMap<(String, usize), Arc<Semaphore>>,
 }
 
 impl Active {
     pub(super) fn new(engine: Engine, store: Arc<Store>, outside: Outside, is_silent: bool) -> Self {
-        Self { engine, store, outside, is_silent, lanes: HashMap::new() }
+        Self { engine, store, outside, is_silent, life: Arc::default(), lanes: HashMap::new() }
     }
 
     /// The lane of attempts to tell an integration of a receiver.
@@ -61,11 +66,18 @@ impl Active {
     }
 }
 
+/// How silences are to change, and where.
+struct Planned<T> {
+    store: Arc<Store>,
+    life: Arc<()>,
+    changes: Vec<(Silence, T)>,
+}
+
 /// See above.
 pub(super) struct Shared {
     pub(super) state: Mutex<Option<Active>>,
     /// Held while silences are changed, so that disk and memory agree on what came last.
-    changes: Mutex<()>,
+    pub(super) changes: Mutex<()>,
     pub(super) history: Mutex<History>,
     pub(super) metrics: ReceiverMetrics,
     pub(super) clock: Arc<dyn Clock>,
@@ -177,16 +189,17 @@ impl Shared {
 
     /// Whether there was something to find out.
     fn survey_some(&self) -> bool {
+        let now = self.clock.now_ms();
         let taken = lock(&self.state)
             .as_ref()
-            .and_then(|active| active.engine.survey().map(|survey| (Arc::clone(&active.store), survey)));
-        let Some((store, survey)) = taken else { return false };
-        let found = survey.run();
+            .and_then(|active| active.engine.survey(now).map(|survey| (Arc::clone(&active.life), survey)));
+        let Some((life, survey)) = taken else { return false };
+        let found = survey.run(SURVEY_TIME);
         // Notification may have been switched off and on meanwhile.
         if let Some(active) = &mut *lock(&self.state)
-            && Arc::ptr_eq(&active.store, &store)
+            && Arc::ptr_eq(&active.life, &life)
         {
-            active.engine.surveyed(found);
+            active.engine.surveyed(found, self.clock.now_ms());
         }
         true
     }
@@ -238,7 +251,7 @@ impl Shared {
         let is_sent = |told: &&ToldAlert| integration.send_resolved() || !told.resolved;
         let sent = || job.alerts.iter().filter(is_sent);
         let resolved = sent().filter(|told| told.resolved).count();
-        lock(&self.history).push(Delivered {
+        let delivered = Delivered {
             at_ms: self.clock.now_ms(),
             receiver: job.receiver.name.clone(),
             integration: kind,
@@ -251,7 +264,16 @@ impl Shared {
             took,
             attempts,
             is_test: false,
-        });
+        };
+        self.remember(delivered, &job.receiver);
+    }
+
+    /// Notes a delivery for people. The configuration is looked at with the history in hand: a reload switches, then takes
+    /// the history to forget what has changed.
+    fn remember(&self, delivered: Delivered, receiver: &Arc<ReceiverConfig>) {
+        let mut history = lock(&self.history);
+        let config = lock(&self.state).as_ref().map(|active| Arc::clone(active.engine.config()));
+        history.push(delivered, receiver, config.as_deref());
     }
 
     /// A job ended in a panic.
@@ -306,7 +328,7 @@ impl Shared {
     }
 
     /// Makes or changes a silence, durably; gives it as it is then. Waits for the disk.
-    pub(super) fn set_silence(&self, request: SilenceRequest) -> Result<Silence, ChangeError> {
+    pub(super) fn set_silence(&self, request: &SilenceRequest) -> Result<Silence, ChangeError> {
         self.change_silences(|engine, now| engine.silences.plan(request, now))
     }
 
@@ -317,38 +339,51 @@ impl Shared {
 
     fn change_silences(
         &self,
-        plan: impl FnOnce(&Engine, i64) -> Result<Vec<Silence>, SilenceError>,
+        plan: impl Fn(&Engine, i64) -> Result<Vec<Silence>, SilenceError>,
     ) -> Result<Silence, ChangeError> {
+        // Alerts are matched while others may change silences. What is planned meanwhile is the same but for its name, or
+        // needs none of this.
+        let planned = self.plan_silences(&plan, Engine::to_match)?;
+        let (silence, alerts) = planned.changes.into_iter().next().ok_or(SilenceError::NotFound)?;
+        let matched = Matched::new(&silence, alerts, MATCH_TIME).map_err(|_| SilenceError::TooSlow)?;
+
         let _changing = lock(&self.changes);
-        let (store, changed) = {
-            let state = lock(&self.state);
-            let active = state.as_ref().ok_or(ChangeError::Off)?;
-            let changed = plan(&active.engine, self.clock.now_ms())?;
-            let with_alerts = changed.into_iter().map(|silence| {
-                let alerts = active.engine.to_match(&silence);
-                (silence, alerts)
-            });
-            (Arc::clone(&active.store), with_alerts.collect::<Vec<_>>())
-        };
-        let (changed, matched): (Vec<Silence>, Vec<Matched>) = changed
-            .into_iter()
-            .map(|(silence, alerts)| {
-                let matched = Matched::new(&silence, alerts);
-                (silence, matched)
-            })
-            .unzip();
+        let Planned { store, life, changes } = self.plan_silences(&plan, |_, _| ())?;
+        let changed: Vec<Silence> = changes.into_iter().map(|(silence, ())| silence).collect();
         store.silences(&changed).map_err(|error| {
             self.metrics.store_errors.inc();
             ChangeError::Store(error.to_string())
         })?;
         let wanted = changed.first().cloned().ok_or(SilenceError::NotFound)?;
         if let Some(active) = &mut *lock(&self.state) {
-            for (silence, matched) in changed.into_iter().zip(&matched) {
+            // Notification may have been switched off and on: then its alerts are others, if it knows of any.
+            let is_same = Arc::ptr_eq(&active.life, &life) && wanted.matchers == silence.matchers;
+            let none = Matched::default();
+            let mut matched = if is_same { &matched } else { &none };
+            for silence in changed {
                 active.engine.put_silence(silence, matched);
+                // What ends beside it keeps its matchers.
+                matched = &none;
             }
         }
         self.wake.notify_one();
         Ok(wanted)
+    }
+
+    /// What would change now, each with what `of` says of it.
+    fn plan_silences<T>(
+        &self,
+        plan: impl Fn(&Engine, i64) -> Result<Vec<Silence>, SilenceError>,
+        of: impl Fn(&Engine, &Silence) -> T,
+    ) -> Result<Planned<T>, ChangeError> {
+        let state = lock(&self.state);
+        let active = state.as_ref().ok_or(ChangeError::Off)?;
+        let changes = plan(&active.engine, self.clock.now_ms())?.into_iter().map(|silence| {
+            let said = of(&active.engine, &silence);
+            (silence, said)
+        });
+        let changes = changes.collect();
+        Ok(Planned { store: Arc::clone(&active.store), life: Arc::clone(&active.life), changes })
     }
 
     /// Tells each integration of a receiver of an alert that is made up, now. Gives what became of it; none when there are
@@ -390,7 +425,7 @@ impl Shared {
                 attempts: outcome.attempts,
                 is_test: true,
             };
-            lock(&self.history).push(delivered.clone());
+            self.remember(delivered.clone(), &receiver);
             done.push(Arc::new(delivered));
         }
         Some(done)

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
 use super::places::PlaceSet;
-use crate::model::{Labels, Matcher};
+use crate::model::{Labels, Matcher, RegexBudget, Stopped};
 
 /// Silences at most, those that are over among them.
 pub(super) const MAX_SILENCES: usize = 5_000;
@@ -15,6 +15,9 @@ const MAX_MATCHERS: usize = 64;
 
 /// Bytes of its texts together at most.
 const MAX_TEXT_BYTES: usize = 8 << 10;
+
+/// Steps that an expression may take with the value of a label: some milliseconds.
+const MAX_EFFORT: usize = 1 << 21;
 
 /// How long one that is over is still shown, in milliseconds: 5 days.
 const RETENTION_MS: i64 = 120 * 3600 * 1000;
@@ -93,6 +96,12 @@ pub enum SilenceError {
     /// There are too many.
     #[error("there are {MAX_SILENCES} silences already that are not over")]
     Full,
+    /// Their expressions take too much memory.
+    #[error("the expressions of the silences that are not over are too large together")]
+    TooLarge,
+    /// It takes too long to find out which alerts it is about.
+    #[error("invalid silence: matching its expressions against the alerts there are takes too long")]
+    TooSlow,
 }
 
 impl Silence {
@@ -107,10 +116,48 @@ impl Silence {
         }
     }
 
-    /// Whether it is about alerts with `labels`, whenever.
+    /// Whether it is about alerts with `labels`, whenever. It is not if that would take too long to find out.
     pub fn matches(&self, labels: &Labels) -> bool {
-        self.matchers.iter().all(|matcher| matcher.matches_labels(labels))
+        self.matches_while(labels, &|| true).unwrap_or(false)
     }
+
+    /// The same. `go_on` is asked every now and then.
+    ///
+    /// # Errors
+    /// When it says no, or an expression is too large for the value of a label.
+    pub(super) fn matches_while(&self, labels: &Labels, go_on: &dyn Fn() -> bool) -> Result<bool, Stopped> {
+        for matcher in &self.matchers {
+            if !passes(matcher, labels.get(matcher.name()).unwrap_or(""), go_on)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The same with the text of its matchers alone; it matches nothing any more.
+    pub(super) fn text(&self) -> Self {
+        let Self { starts_at_ms, ends_at_ms, updated_at_ms, .. } = *self;
+        Self {
+            id: self.id.clone(),
+            matchers: self.matchers.iter().map(Matcher::text).collect(),
+            starts_at_ms,
+            ends_at_ms,
+            updated_at_ms,
+            created_by: self.created_by.clone(),
+            comment: self.comment.clone(),
+        }
+    }
+}
+
+/// Whether `value` passes the matcher of a silence. `go_on` is asked every now and then.
+///
+/// # Errors
+/// When it says no, or the expression is too large for the value.
+pub(super) fn passes(matcher: &Matcher, value: &str, go_on: &dyn Fn() -> bool) -> Result<bool, Stopped> {
+    if matcher.effort(value.len()) > MAX_EFFORT {
+        return Err(Stopped);
+    }
+    matcher.matches_while(value, go_on)
 }
 
 impl SilenceRequest {
@@ -153,16 +200,17 @@ impl Silences {
     /// What becomes of the silences by `request`: those that change, that which is asked for first. Nothing is changed yet.
     ///
     /// One that has begun keeps its beginning and its matchers: where others are asked for, it ends and a new one begins.
-    pub(super) fn plan(&self, request: SilenceRequest, now: i64) -> Result<Vec<Silence>, SilenceError> {
+    pub(super) fn plan(&self, request: &SilenceRequest, now: i64) -> Result<Vec<Silence>, SilenceError> {
         request.check(now)?;
         let old = match &request.id {
             Some(id) => Some(&self.by_id.get(id).ok_or(SilenceError::NotFound)?.1),
             None => None,
         };
         let SilenceRequest { matchers, starts_at_ms, ends_at_ms, created_by, comment, .. } = request;
+        let (starts_at_ms, ends_at_ms) = (*starts_at_ms, *ends_at_ms);
         let make = |id: String, starts_at_ms: i64| Silence {
             id,
-            matchers: matchers.clone(),
+            matchers: Vec::new(),
             starts_at_ms,
             ends_at_ms,
             updated_at_ms: now,
@@ -174,28 +222,36 @@ impl Silences {
             let second = |ms: i64| ms.div_euclid(1000);
             let fits = match old.state(now) {
                 SilenceState::Active => {
-                    old.matchers == matchers && second(old.starts_at_ms) == second(starts_at_ms)
+                    old.matchers == *matchers && second(old.starts_at_ms) == second(starts_at_ms)
                 }
-                SilenceState::Pending => old.matchers == matchers && starts_at_ms >= now,
+                SilenceState::Pending => old.matchers == *matchers && starts_at_ms >= now,
                 SilenceState::Expired => false,
             };
             if fits {
-                return Ok(vec![make(old.id.clone(), starts_at_ms)]);
+                let matchers = old.matchers.clone();
+                return Ok(vec![Silence { matchers, ..make(old.id.clone(), starts_at_ms) }]);
             }
         }
         // One that is over makes room.
         if self.len() >= MAX_SILENCES && self.iter().all(|one| one.state(now) != SilenceState::Expired) {
             return Err(SilenceError::Full);
         }
+        let mut budget = RegexBudget::default();
+        let others = self.iter().filter(|one| Some(&one.id) != request.id.as_ref());
+        for silence in others.filter(|one| one.state(now) != SilenceState::Expired) {
+            silence.matchers.iter().for_each(|matcher| matcher.charge(&mut budget));
+        }
+        let admitted = matchers.iter().map(|matcher| matcher.admitted(&mut budget)).collect::<Result<_, _>>();
+        let matchers = admitted.map_err(|_| SilenceError::TooLarge)?;
         let ended = old.and_then(|old| self.plan_end(&old.id, now).ok());
-        let new = make(self.new_id(), starts_at_ms.max(now));
+        let new = Silence { matchers, ..make(self.new_id(), starts_at_ms.max(now)) };
         // The new one comes first: whatever happens in between, something silences.
         Ok([new].into_iter().chain(ended).collect())
     }
 
     /// What becomes of a silence that is ended at `now`.
     pub(super) fn plan_end(&self, id: &str, now: i64) -> Result<Silence, SilenceError> {
-        let mut silence = self.get(id).ok_or(SilenceError::NotFound)?.as_ref().clone();
+        let mut silence = self.get(id).ok_or(SilenceError::NotFound)?.text();
         match silence.state(now) {
             SilenceState::Expired => return Err(SilenceError::Over),
             SilenceState::Pending => silence.starts_at_ms = now,
@@ -244,6 +300,42 @@ impl Silences {
         self.len() < before
     }
 
+    /// Drops the expressions of those that are over: an identifier that is over never silences again.
+    pub(super) fn drop_expressions(&mut self, now: i64) {
+        self.replace(|silence| {
+            let has_expression = silence.matchers.iter().any(|matcher| matcher.regex().is_some());
+            (has_expression && silence.state(now) == SilenceState::Expired).then(|| silence.text())
+        });
+    }
+
+    /// Reads the expressions of those that are not over, of which there is only the text. Where they are too large together,
+    /// some match nothing, which is logged.
+    pub(super) fn read_expressions(&mut self, now: i64) {
+        let mut budget = RegexBudget::default();
+        self.replace(|silence| {
+            if silence.state(now) == SilenceState::Expired {
+                return None;
+            }
+            let mut read = |m: &Matcher| Matcher::within(m.name(), m.op(), m.value(), &mut budget);
+            match silence.matchers.iter().map(&mut read).collect() {
+                Ok(matchers) => Some(Silence { matchers, ..silence.text() }),
+                Err(error) => {
+                    tracing::error!(silence = %silence.id, %error, "a silence silences nothing");
+                    None
+                }
+            }
+        });
+    }
+
+    fn replace(&mut self, mut other: impl FnMut(&Silence) -> Option<Silence>) {
+        for (place, silence) in self.by_id.values_mut() {
+            if let Some(other) = other(silence) {
+                *silence = Arc::new(other);
+                self.by_place[usize::from(*place)] = Some(Arc::clone(silence));
+            }
+        }
+    }
+
     pub(super) fn get(&self, id: &str) -> Option<Arc<Silence>> {
         self.by_id.get(id).map(|(_, silence)| Arc::clone(silence))
     }
@@ -256,9 +348,10 @@ impl Silences {
         self.by_id.len()
     }
 
-    /// Each with its place.
-    pub(super) fn placed(&self) -> Vec<(u16, Arc<Silence>)> {
-        self.by_id.values().cloned().collect()
+    /// Each that is not over, with its place.
+    pub(super) fn placed(&self, now: i64) -> Vec<(u16, Arc<Silence>)> {
+        let all = self.by_id.values();
+        all.filter(|(_, silence)| silence.state(now) != SilenceState::Expired).cloned().collect()
     }
 
     /// That which has the place.
@@ -296,3 +389,7 @@ impl Silences {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "silence_tests.rs"]
+mod tests;

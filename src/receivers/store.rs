@@ -55,7 +55,7 @@ enum Record {
 #[derive(Debug)]
 pub(super) struct Store(Mutex<Inner>);
 
-/// The file and what it says, so that it can be written anew at any time.
+/// The file and what it says, so that it can be written anew at any time. Of the matchers of silences there is the text.
 #[derive(Debug)]
 struct Inner {
     file: StateLog,
@@ -64,11 +64,11 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens the store in `folder`, making it if absent, with what it holds.
+    /// Opens the store in `folder`, making it if absent. To be open once at a time.
     ///
     /// # Errors
     /// When the disk refuses, or the file is of a version that is not known.
-    pub(super) fn open(folder: &Path) -> Result<(Self, NotificationLog, Silences), StateLogError> {
+    pub(super) fn open(folder: &Path) -> Result<Self, StateLogError> {
         let (mut told, mut silences) = (NotificationLog::default(), Silences::default());
         let apply = |payload: &[u8]| match decode(payload) {
             Some(Read::Silence(silence)) => {
@@ -85,8 +85,17 @@ impl Store {
         if found {
             file.rewrite(&whole(&told, &silences))?;
         }
-        let inner = Inner { file, told: told.clone(), silences: silences.clone() };
-        Ok((Self(Mutex::new(inner)), told, silences))
+        Ok(Self(Mutex::new(Inner { file, told, silences })))
+    }
+
+    /// What it holds. Expressions of silences that are not over at `now` (milliseconds) are read, within one budget.
+    pub(super) fn known(&self, now: i64) -> (NotificationLog, Silences) {
+        let (told, mut silences) = {
+            let Inner { told, silences, .. } = &*lock(&self.0);
+            (told.clone(), silences.clone())
+        };
+        silences.read_expressions(now);
+        (told, silences)
     }
 
     /// Notes that a receiver was told.
@@ -111,7 +120,7 @@ impl Store {
         let mut out = Vec::new();
         for silence in changed {
             put_silence(&mut out, silence);
-            silences.put(silence.clone());
+            silences.put(silence.text());
         }
         let written = file.append(&out, true, || whole(told, silences));
         if written.is_err() {
@@ -201,7 +210,7 @@ fn decode(payload: &[u8]) -> Option<Read> {
                     3 => MatchOp::NotRegex,
                     _ => return None,
                 };
-                Matcher::new(name, op, value).ok()
+                Matcher::new(name, op, value).ok().map(|matcher| matcher.text())
             };
             Read::Silence(Silence {
                 id,

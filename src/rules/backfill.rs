@@ -27,6 +27,9 @@ const WINDOW_MS: i64 = 24 * 3_600_000;
 /// Shortest one; what has too many samples even then is too much.
 const MIN_WINDOW_MS: i64 = 60_000;
 
+/// Nobody is asked any more after so many evaluations in a row that did not reach who is asked.
+const MAX_UNREACHED: usize = 3;
+
 /// Why a backfill ended early.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -55,12 +58,24 @@ pub struct Evaluation<'a> {
     pub interval: i64,
 }
 
+/// Why a rule was not evaluated elsewhere, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unanswered {
+    /// The query failed, or its reply makes no sense.
+    Failed(String),
+    /// Nobody was there to ask, however often that was tried.
+    Unreached(String),
+}
+
+/// What a rule gives elsewhere.
+pub type Answer = Result<Vec<MatrixSeries>, Unanswered>;
+
 /// Where the rules are evaluated.
 pub enum Source<'a> {
     /// The database that is written to: each rule sees what earlier ones gave.
     Database(Lab<'a>),
-    /// Somewhere else: rules see what is there. Fails with a reason for people.
-    Elsewhere(&'a mut dyn FnMut(Evaluation<'_>) -> Result<Vec<MatrixSeries>, String>),
+    /// Somewhere else: rules see what is there.
+    Elsewhere(&'a mut dyn FnMut(Evaluation<'_>) -> Answer),
 }
 
 /// What is to be done.
@@ -82,6 +97,43 @@ pub struct Report {
     pub blocks: usize,
     /// Rules that failed, each once: what else they gave is written.
     pub failed: Vec<Failed>,
+    /// That the rest was not tried.
+    pub stopped: Option<Stopped>,
+}
+
+/// Why a backfill stopped before its end.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// The time to go on with, in milliseconds.
+    pub from: i64,
+    /// Why who is asked was not reached.
+    pub reason: String,
+}
+
+/// Evaluations in a row that did not reach who is asked.
+#[derive(Debug, Default)]
+struct Unreached {
+    count: usize,
+    /// Begin of the window of the first of them.
+    from: i64,
+    reason: String,
+}
+
+impl Unreached {
+    fn is_enough(&self) -> bool {
+        self.count >= MAX_UNREACHED
+    }
+
+    fn note(&mut self, window: TimeRange, answer: &Answer) {
+        match answer {
+            Err(Unanswered::Unreached(reason)) => {
+                self.from = if self.count == 0 { window.start } else { self.from };
+                self.count += 1;
+                self.reason.clone_from(reason);
+            }
+            _ => self.count = 0,
+        }
+    }
 }
 
 /// A rule of which some or all evaluations failed.
@@ -117,7 +169,7 @@ impl Report {
 }
 
 /// Evaluates the recording rules and writes what they give to `db`. `note` is told the end of each window that is done,
-/// in milliseconds, and the samples so far.
+/// in milliseconds, and the samples so far. Where who is asked is not reached any more, it stops.
 ///
 /// # Errors
 /// When blocks cannot be written. What was written before stays.
@@ -127,12 +179,16 @@ pub fn backfill(
     db: &Tsdb,
     mut note: impl FnMut(i64, u64),
 ) -> Result<Report, Error> {
-    let mut report = Report::default();
+    let (mut report, mut unreached) = (Report::default(), Unreached::default());
     let (mut start, mut length) = (job.start, WINDOW_MS);
     while start <= job.end {
         let window_end = (start.div_euclid(length) + 1).saturating_mul(length) - 1;
         let window = TimeRange::new(start, window_end.min(job.end));
-        match evaluate(job, source, window) {
+        match evaluate(job, source, window, &mut unreached) {
+            _ if unreached.is_enough() => {
+                report.stopped = Some(Stopped { from: unreached.from, reason: unreached.reason });
+                break;
+            }
             Some((recorded, failed)) => {
                 failed.into_iter().for_each(|fault| report.fail(window, fault));
                 write(&recorded, window, db, &mut report)?;
@@ -152,11 +208,13 @@ pub fn backfill(
 /// A rule of which so many evaluations failed, and why.
 type Fault<'a> = (&'a GroupSpec, &'a Rule, usize, String);
 
-/// What all rules give in a window, and those that failed; nothing where that is more than is held.
+/// What all rules give in a window, and those that failed; nothing where that is more than is held, or enough of them did
+/// not reach who is asked.
 fn evaluate<'a>(
     job: &Job<'a>,
     source: &mut Source<'_>,
     window: TimeRange,
+    unreached: &mut Unreached,
 ) -> Option<(Arc<Recorded>, Vec<Fault<'a>>)> {
     let (mut recorded, mut failed) = (Arc::new(Recorded::within(window)), Vec::new());
     for group in job.groups {
@@ -169,7 +227,14 @@ fn evaluate<'a>(
                     let overlay = Overlay { stored: lab.source, recorded: Arc::clone(&recorded) };
                     recorded.evaluate(&Lab { source: &overlay, ..*lab }, rule, steps, (offset, group.limit))
                 }
-                Source::Elsewhere(ask) => elsewhere(*ask, &recorded, rule, steps, (offset, group.limit)),
+                Source::Elsewhere(ask) => {
+                    let answer = ask_elsewhere(*ask, rule, steps, offset);
+                    unreached.note(window, &answer);
+                    if unreached.is_enough() {
+                        return None;
+                    }
+                    elsewhere(answer, &recorded, rule, steps, (offset, group.limit))
+                }
             };
             match given {
                 Err(LabError::TooManyRecorded { .. }) => return None,
@@ -213,17 +278,26 @@ fn steps(group: &GroupSpec, (interval, offset): (i64, i64), window: TimeRange, s
     Some(Steps { first, interval, count })
 }
 
+fn ask_elsewhere(
+    ask: &mut dyn FnMut(Evaluation<'_>) -> Answer,
+    rule: &Rule,
+    steps: Steps,
+    offset: i64,
+) -> Answer {
+    let start = steps.time(0).saturating_sub(offset);
+    let end = steps.time(steps.count - 1).saturating_sub(offset);
+    ask(Evaluation { rule, start, end, interval: steps.interval })
+}
+
 fn elsewhere(
-    ask: &mut dyn FnMut(Evaluation<'_>) -> Result<Vec<MatrixSeries>, String>,
+    answer: Answer,
     recorded: &Recorded,
     rule: &Rule,
     steps: Steps,
     (offset, limit): (i64, usize),
 ) -> Result<Given, LabError> {
-    let start = steps.time(0).saturating_sub(offset);
-    let end = steps.time(steps.count - 1).saturating_sub(offset);
     let found =
-        ask(Evaluation { rule, start, end, interval: steps.interval }).map_err(LabError::Elsewhere)?;
+        answer.map_err(|(Unanswered::Failed(why) | Unanswered::Unreached(why))| LabError::Elsewhere(why))?;
     let mut giving = recorded.begin(rule, limit);
     found.iter().try_for_each(|series| giving.add(series))?;
     Ok(giving.finish(steps, offset))

@@ -212,7 +212,7 @@ fn another_server_is_asked_for_each_window() {
         asked += 1;
         // Not in the second window.
         if evaluation.rule.name == "s" && asked != 4 {
-            return Err("no".to_owned());
+            return Err(Unanswered::Failed("no".to_owned()));
         }
         let mut samples = Samples::new();
         let mut at = evaluation.start;
@@ -232,5 +232,33 @@ fn another_server_is_asked_for_each_window() {
     assert_eq!(stored.len(), 48 * 60);
     assert_eq!(stored[0].0, "r{a=\"b\", c=\"d\"}");
     assert!(stored.windows(2).all(|two| two[1].1 - two[0].1 == 60 * SECOND));
+    db.close().expect("closed");
+}
+
+#[test]
+fn nobody_is_asked_any_more_who_is_not_reached_any_more() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(START));
+    let options = TsdbOptions { background: false, ..TsdbOptions::new(dir.path()) };
+    let db = Tsdb::open(options, clock, &mut Registry::default()).expect("a database");
+    let groups = groups("groups: [{name: g, rules: [{record: r, expr: x}, {record: s, expr: y}]}]");
+    let job = Job { groups: &groups, start: START, end: START + 2_400 * HOUR };
+    // Twice in a row it passes; after the seventh it does not.
+    let mut asked = 0;
+    let mut ask = |evaluation: Evaluation<'_>| {
+        asked += 1;
+        if matches!(asked, 2 | 3 | 5 | 6) || asked > 7 {
+            return Err(Unanswered::Unreached(format!("gone {asked}")));
+        }
+        let mut samples = Samples::new();
+        samples.push(evaluation.end, 1.0);
+        Ok(vec![MatrixSeries { labels: Labels::empty(), samples }])
+    };
+    let report = backfill(&job, &mut Source::Elsewhere(&mut ask), &db, |_, _| ()).expect("written");
+    assert_eq!(asked, 10);
+    let stopped = report.stopped.expect("stopped");
+    // Two rules a window: the eighth evaluation is of the fourth window.
+    let first_day = START.div_euclid(24 * HOUR) * 24 * HOUR;
+    assert_eq!((stopped.from, stopped.reason.as_str()), (first_day + 3 * 24 * HOUR, "gone 10"));
     db.close().expect("closed");
 }

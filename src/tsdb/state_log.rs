@@ -126,6 +126,8 @@ impl StateLog {
     pub(crate) fn rewrite(&mut self, records: &[u8]) -> Result<(), StateLogError> {
         let path = self.folder.join(self.file.name);
         let out = [&self.file.header[..], records].concat();
+        // What is open may have lost its name, also where this fails half way.
+        self.open = None;
         durable::replace_file(&self.folder, self.file.name, &out).map_err(|error| {
             let source = match error {
                 Error::Io { source, .. } => source,
@@ -164,4 +166,45 @@ fn read_all(
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::ByteWriter as _;
+    use crate::codec::frame::put_record;
+
+    const FILE: StateFile = StateFile { name: "state.log", header: *b"TESTING\x01", what: "state" };
+
+    fn record(text: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_record(&mut out, |out| out.put_bytes(text.as_bytes()));
+        out
+    }
+
+    fn read(folder: &Path) -> (StateLog, Vec<String>) {
+        let mut found = Vec::new();
+        let apply = |payload: &[u8]| {
+            found.push(String::from_utf8_lossy(payload).into_owned());
+            true
+        };
+        let (log, _) = StateLog::read(folder, FILE, apply).expect("opens");
+        (log, found)
+    }
+
+    #[test]
+    fn what_is_appended_after_a_rewrite_that_failed_is_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inside = folder.path().join("n");
+        let (mut log, _) = read(&inside);
+        log.append(&record("a"), true, || record("a")).expect("written");
+        // What is open loses its name, and the rewrite fails.
+        std::fs::remove_dir_all(&inside).expect("removed");
+        log.rewrite(&record("a")).expect_err("the folder is gone");
+        std::fs::create_dir(&inside).expect("made");
+        log.append(&record("b"), true, || [record("a"), record("b")].concat()).expect("written");
+        log.append(&record("c"), true, Vec::new).expect("written");
+        drop(log);
+        assert_eq!(read(&inside).1, ["a", "b", "c"]);
+    }
 }

@@ -55,7 +55,19 @@ impl ApiState {
         self: &Arc<Self>,
         work: impl FnOnce(&Self, &Turn) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let running = self.run_in(&self.lanes.metadata, self.query_timeout, work);
+        self.look_up_in(&self.lanes.metadata, work).await
+    }
+
+    /// The same in another lane.
+    ///
+    /// # Errors
+    /// Those of [`ApiState::look_up`].
+    pub async fn look_up_in<T: Send + 'static>(
+        self: &Arc<Self>,
+        lane: &Lane,
+        work: impl FnOnce(&Self, &Turn) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let running = self.run_in(lane, self.query_timeout, work);
         let late = ApiError::timeout("request timed out");
         tokio::time::timeout(self.query_timeout, running).await.unwrap_or(Err(late))
     }

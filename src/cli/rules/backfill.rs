@@ -14,7 +14,7 @@ use crate::config::UnknownKeys;
 use crate::lanes::Turn;
 use crate::model::parse_duration;
 use crate::promql::{Engine, EngineOptions};
-use crate::rules::backfill::{Failed, Job, Source, backfill};
+use crate::rules::backfill::{Failed, Job, Source, Stopped, Unanswered, backfill};
 use crate::rules::lab::play::Lab;
 use crate::rules::{External, load};
 use crate::telemetry::log::{self, LevelFilter};
@@ -117,7 +117,7 @@ pub(super) fn run(args: &BackfillArgs) -> Result<(), Failure> {
     let mut remote = args.url.as_deref().map(Elsewhere::new).transpose()?;
     let mut ask = |evaluation: crate::rules::backfill::Evaluation<'_>| match &mut remote {
         Some(remote) => remote.ask(evaluation),
-        None => Err("there is no server to ask".to_owned()),
+        None => Err(Unanswered::Failed("there is no server to ask".to_owned())),
     };
     let mut source = if args.url.is_some() {
         Source::Elsewhere(&mut ask)
@@ -132,18 +132,27 @@ pub(super) fn run(args: &BackfillArgs) -> Result<(), Failure> {
     db.close()?;
     output::line(&format!("wrote {} samples in {} blocks", report.samples, report.blocks));
     report.failed.iter().for_each(|failed| output::error(&shown(failed)));
-    if report.failed.is_empty() {
+    if let Some(Stopped { from, reason }) = report.stopped {
+        let from = shown_time(from);
+        Err(format!(
+            "the server is not reached any more, the rest was left out; go on with --start {from}: {reason}"
+        )
+        .into())
+    } else if report.failed.is_empty() {
         Ok(())
     } else {
         Err(format!("{} rules failed", report.failed.len()).into())
     }
 }
 
+fn shown_time(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string())
+}
+
 /// What is said of a rule that failed, with the times to begin and end with to do only that again.
 fn shown(failed: &Failed) -> String {
     let Failed { group, rule, evaluations, windows, reason } = failed;
-    let time =
-        |ms| jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string());
+    let time = shown_time;
     let shown = windows.iter().take(MAX_WINDOWS_SHOWN);
     let mut times: Vec<String> =
         shown.map(|window| format!("{} to {}", time(window.start), time(window.end))).collect();

@@ -9,7 +9,7 @@ use super::{Failure, output};
 use crate::model::{Labels, Samples};
 use crate::net::{ApiClient, shown_url};
 use crate::promql::MatrixSeries;
-use crate::rules::backfill::Evaluation;
+use crate::rules::backfill::{Answer, Evaluation, Unanswered};
 
 /// Steps of one request: servers refuse more than eleven thousand.
 const MAX_STEPS: i64 = 10_000;
@@ -22,20 +22,24 @@ const PAUSES: [Duration; 4] =
 #[derive(Debug, PartialEq, Eq)]
 struct Trouble {
     may_pass: bool,
+    /// Whether nobody was there to ask.
+    is_unreached: bool,
     reason: String,
 }
 
 /// Makes attempts until one succeeds, or fails for good, or there were enough.
-async fn attempts<T>(mut attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T, String> {
+async fn attempts<T>(mut attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T, Trouble> {
     for pause in PAUSES {
         match attempt().await {
             Err(Trouble { may_pass: true, .. }) => tokio::time::sleep(pause).await,
-            Err(Trouble { reason, .. }) => return Err(reason),
-            Ok(done) => return Ok(done),
+            done => return done,
         }
     }
     let last = attempt().await;
-    last.map_err(|trouble| format!("{} (after {} attempts)", trouble.reason, PAUSES.len() + 1))
+    last.map_err(|trouble| {
+        let reason = format!("{} (after {} attempts)", trouble.reason, PAUSES.len() + 1);
+        Trouble { reason, ..trouble }
+    })
 }
 
 pub(super) struct Elsewhere {
@@ -55,7 +59,7 @@ impl Elsewhere {
     }
 
     /// What a rule gives, in as many requests as it takes.
-    pub(super) fn ask(&mut self, evaluation: Evaluation<'_>) -> Result<Vec<MatrixSeries>, String> {
+    pub(super) fn ask(&mut self, evaluation: Evaluation<'_>) -> Answer {
         let Evaluation { rule, start, end, interval } = evaluation;
         let (mut found, mut from) = (Vec::new(), start);
         while from <= end {
@@ -66,7 +70,7 @@ impl Elsewhere {
         Ok(found)
     }
 
-    fn piece(&self, query: &str, from: i64, to: i64, interval: i64) -> Result<Vec<MatrixSeries>, String> {
+    fn piece(&self, query: &str, from: i64, to: i64, interval: i64) -> Answer {
         let seconds = |ms: i64| format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000));
         let form = [
             ("query", query.to_owned()),
@@ -76,16 +80,22 @@ impl Elsewhere {
         ];
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(&form).finish();
         let ask = async || {
-            let passing = |reason: String| Trouble { may_pass: true, reason };
             let reply = self.client.ask_form(&self.url, body.clone()).await;
-            let (status, body) = reply.map_err(|error| passing(error.to_string()))?;
+            let (status, body) = reply.map_err(|error| Trouble {
+                may_pass: error.may_pass(),
+                is_unreached: error.is_unreached(),
+                reason: error.to_string(),
+            })?;
             judge(status, &body, &self.url)
         };
-        let reply = self.runtime.block_on(attempts(ask))?;
+        let reply = self.runtime.block_on(attempts(ask)).map_err(|trouble| {
+            let of = if trouble.is_unreached { Unanswered::Unreached } else { Unanswered::Failed };
+            of(trouble.reason)
+        })?;
         for warning in reply["warnings"].as_array().into_iter().flatten() {
             output::note(&format!("warning: {}", warning.as_str().unwrap_or_default()));
         }
-        read(&reply["data"])
+        read(&reply["data"]).map_err(Unanswered::Failed)
     }
 }
 
@@ -93,7 +103,7 @@ impl Elsewhere {
 fn judge(status: u16, body: &[u8], url: &str) -> Result<Value, Trouble> {
     // Overloaded, restarting, or a proxy before it that does not reach it.
     let may_pass = status == 429 || status >= 500;
-    let trouble = |reason: String| Trouble { may_pass, reason };
+    let trouble = |reason: String| Trouble { may_pass, is_unreached: false, reason };
     let reply: Value = serde_json::from_slice(body).map_err(|error| {
         let url = shown_url(url);
         trouble(format!("{url} did not answer like a Prometheus API (status {status}): {error}"))
@@ -152,7 +162,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_may_pass_is_asked_again_and_not_for_ever() {
-        let trouble = |may_pass| Trouble { may_pass, reason: "busy".to_owned() };
+        let trouble = |may_pass| Trouble { may_pass, is_unreached: true, reason: "busy".to_owned() };
         let began = tokio::time::Instant::now();
         let mut count = 0;
         let done = attempts(async || {
@@ -167,14 +177,15 @@ mod tests {
             Err(trouble(true))
         })
         .await;
-        assert_eq!((done, count), (Err("busy (after 5 attempts)".to_owned()), 5));
+        let last = Trouble { reason: "busy (after 5 attempts)".to_owned(), ..trouble(true) };
+        assert_eq!((done, count), (Err(last), 5));
         let mut count = 0;
         let done: Result<(), _> = attempts(async || {
             count += 1;
             Err(trouble(false))
         })
         .await;
-        assert_eq!((done, count), (Err("busy".to_owned()), 1));
+        assert_eq!((done, count), (Err(trouble(false)), 1));
     }
 
     #[test]

@@ -20,7 +20,7 @@ const LARGEST_ENGINE: usize = 1 << 20;
 /// What an engine takes beside its own size: states that it keeps while it runs.
 pub(super) const STATE_BYTES: usize = 256 << 10;
 
-/// Bounds of the expressions of one request. Reading more than that is refused.
+/// Bounds of the expressions of one request, or of others that are kept together. Reading more than that is refused.
 #[derive(Debug, Clone)]
 pub struct RegexBudget {
     programs: usize,
@@ -57,10 +57,16 @@ impl RegexBudget {
         Ok(())
     }
 
+    /// Takes what an expression already has, whether or not there is room for it.
+    pub(super) fn charge(&mut self, program: usize, engine: usize) {
+        self.programs = self.programs.saturating_sub(program);
+        self.engines = self.engines.saturating_sub(engine);
+    }
+
     /// Takes an expression with a program of `program` bytes; says whether it may have an engine of about `engine`.
     pub(super) fn admit(&mut self, source: &str, program: usize, engine: usize) -> Result<bool, RegexError> {
         let Some(left) = self.programs.checked_sub(program.saturating_add(source.len())) else {
-            return Err(RegexError::new("expressions of one request are too large together", source));
+            return Err(RegexError::new("expressions are too large together", source));
         };
         self.programs = left;
         let wanted = engine.saturating_add(STATE_BYTES);

@@ -40,6 +40,9 @@ pub struct Anchored {
     compiled: Arc<Compiled>,
     /// Whether it may have an engine over bytes.
     has_engine: bool,
+    /// Bytes of the program and, roughly, of an engine.
+    program_bytes: usize,
+    engine_bytes: usize,
     /// What a character of a text takes at most, in steps.
     weight: usize,
     /// See [`Anchored::groups_bytes`].
@@ -89,17 +92,38 @@ impl Anchored {
         let hir = read(&translated).map_err(|error| RegexError::new(&reason(&error.to_string()), source))?;
         let program = Program::new(&hir).map_err(|_| RegexError::new("expression too large", source))?;
         let (weight, groups_bytes) = (program.len(), program.groups_bytes());
-        let has_engine = budget.admit(source, program.bytes(), program.engine_bytes())?;
+        let (program_bytes, engine_bytes) = (program.bytes(), program.engine_bytes());
+        let has_engine = budget.admit(source, program_bytes, engine_bytes)?;
         Ok(Self {
             source: source.into(),
             translated: translated.into(),
             compiled: Arc::default(),
             has_engine,
+            program_bytes,
+            engine_bytes,
             weight,
             groups_bytes,
             fast: fast_form(source),
             prefix: literal_prefix(source).to_owned(),
         })
+    }
+
+    /// The same expression within another budget: without an engine if there is no room for one, and then with nothing
+    /// compiled yet.
+    ///
+    /// # Errors
+    /// When there is no room for the program.
+    pub fn admitted(&self, budget: &mut RegexBudget) -> Result<Self, RegexError> {
+        let has_engine = budget.admit(&self.source, self.program_bytes, self.engine_bytes)?;
+        let compiled =
+            if self.has_engine && !has_engine { Arc::default() } else { Arc::clone(&self.compiled) };
+        Ok(Self { compiled, has_engine, ..self.clone() })
+    }
+
+    /// Takes from `budget` what it has.
+    pub fn charge(&self, budget: &mut RegexBudget) {
+        let engine = if self.has_engine { self.engine_bytes.saturating_add(budget::STATE_BYTES) } else { 0 };
+        budget.charge(self.program_bytes.saturating_add(self.source.len()), engine);
     }
 
     /// The text it was made from.

@@ -43,15 +43,14 @@ fn time(ms: i64) -> String {
     format!("{:.3}", jiff::Timestamp::from_millisecond(ms).unwrap_or(nearest))
 }
 
-fn flag(params: &Params, name: &str) -> Result<bool, Refusal> {
-    match params.get(name) {
-        None
-        | Some("" | "true" | "1" | "yes" | "ok" | "y" | "on" | "selected" | "checked" | "t" | "enabled") => {
-            Ok(true)
-        }
-        Some("false" | "0" | "no" | "n" | "off" | "f" | "disabled") => Ok(false),
-        Some(other) => Err(Refusal::bad(format!("{name} in query must be of type boolean: {other:?}"))),
-    }
+/// As Alertmanager reads it: whatever is none of these words says no.
+fn flag(params: &Params, name: &str) -> bool {
+    params.get(name).is_none_or(says_yes)
+}
+
+fn says_yes(text: &str) -> bool {
+    const YES: [&str; 11] = ["", "true", "1", "yes", "ok", "y", "on", "selected", "checked", "t", "enabled"];
+    YES.iter().any(|word| word.eq_ignore_ascii_case(text))
 }
 
 fn filters(params: &Params) -> Result<Vec<Matcher>, Refusal> {
@@ -73,7 +72,7 @@ impl Wanted {
     fn read(params: &Params) -> Result<Self, Refusal> {
         let mut hidden = Vec::new();
         for name in ["active", "unprocessed", "silenced", "inhibited"] {
-            if !flag(params, name)? {
+            if !flag(params, name) {
                 hidden.push(name);
             }
         }
@@ -191,7 +190,7 @@ pub async fn groups(State(state): Shared, params: Params) -> Answer {
         route_labels: BTreeMap<&'a str, &'a str>,
     }
     let wanted = Wanted::read(&params)?;
-    let muted = flag(&params, "muted")?;
+    let muted = flag(&params, "muted");
     let found = state.look_up(move |state, _| {
         Ok(state.receivers.groups().map(|groups| {
             let show = |group: &'_ GroupView| {
@@ -216,14 +215,15 @@ pub async fn groups(State(state): Shared, params: Params) -> Answer {
 /// # Errors
 /// When the body is not what it should be, there is no room, or receivers are off or silent. Alerts that can be taken are.
 pub async fn post_alerts(State(state): Shared, headers: HeaderMap, body: Body) -> Answer {
-    state.receivers.config()?;
+    let (config, _) = state.receivers.config()?;
     posted::check_type(&headers)?;
     let (bytes, _counted) = bodies::read(body, MAX_ALERTS_BYTES, &state.forms).await?;
-    let (taken, refused) = posted::alerts(&bytes)?;
-    state.look_up(move |state, _| Ok(state.receivers.post(taken))).await??;
-    match refused.as_slice() {
-        [] => Ok(StatusCode::OK.into_response()),
-        all => Err(Refusal::bad(all.join("\n"))),
+    let (taken, refused) = posted::alerts(&bytes, state.clock.now_ms(), config.resolve_timeout)?;
+    let posted = state.look_up(move |state, _| Ok(state.receivers.post(taken))).await?;
+    match (posted, refused.as_slice()) {
+        (Ok(()), []) => Ok(StatusCode::OK.into_response()),
+        (Ok(()), refused) => Err(Refusal::bad(refused.join("\n"))),
+        (Err(error), refused) => Err(Refusal::posted(&error, refused)),
     }
 }
 
@@ -236,7 +236,8 @@ pub async fn post_silence(State(state): Shared, headers: HeaderMap, body: Body) 
     posted::check_type(&headers)?;
     let (bytes, _counted) = bodies::read(body, MAX_SILENCE_BYTES, &state.forms).await?;
     let request = posted::silence(&bytes)?;
-    let silence = state.look_up(move |state, _| Ok(state.receivers.set_silence(request))).await??;
+    let lane = &state.lanes.silences;
+    let silence = state.look_up_in(lane, move |state, _| Ok(state.receivers.set_silence(&request))).await??;
     Ok(answer(&json!({ "silenceID": silence.id })))
 }
 
@@ -247,7 +248,7 @@ pub async fn post_silence(State(state): Shared, headers: HeaderMap, body: Body) 
 pub async fn silences(State(state): Shared, params: Params) -> Answer {
     let matchers = filters(&params)?;
     let (active, pending, expired) =
-        (flag(&params, "active")?, flag(&params, "pending")?, flag(&params, "expired")?);
+        (flag(&params, "active"), flag(&params, "pending"), flag(&params, "expired"));
     let found = state.look_up(move |state, _| {
         let now = state.clock.now_ms();
         Ok(state.receivers.silences().map(|silences| {
@@ -293,7 +294,8 @@ pub async fn silence(State(state): Shared, Path(id): Path<String>) -> Answer {
 pub async fn expire_silence(State(state): Shared, Path(id): Path<String>) -> Answer {
     state.receivers.config()?;
     posted::silence_id(&id)?;
-    match state.look_up(move |state, _| Ok(state.receivers.expire_silence(&id))).await? {
+    let lane = &state.lanes.silences;
+    match state.look_up_in(lane, move |state, _| Ok(state.receivers.expire_silence(&id))).await? {
         Ok(_) | Err(ChangeError::Silence(SilenceError::Over)) => Ok(StatusCode::OK.into_response()),
         Err(ChangeError::Silence(SilenceError::NotFound)) => Err(Refusal::not_found()),
         Err(error) => Err(error.into()),
@@ -352,4 +354,19 @@ pub async fn status(State(state): Shared) -> Answer {
             "goVersion": "",
         },
     })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_for_yes_are_of_any_case_and_all_others_say_no() {
+        for text in ["", "true", "TRUE", "True", "oK", "Enabled", "1"] {
+            assert!(says_yes(text), "{text}");
+        }
+        for text in ["false", "False", "0", "no", "2", "maybe", "tru"] {
+            assert!(!says_yes(text), "{text}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! and makes no sense with a JSON text.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
@@ -39,6 +40,16 @@ impl Refusal {
     /// What has the shape of the API and makes no sense.
     pub(super) fn bad(reason: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, reason)
+    }
+
+    /// Alerts that have the shape of the API were not taken, and what was `refused` of the same batch before.
+    pub(super) fn posted(error: &PostError, refused: &[String]) -> Self {
+        let status = match error {
+            PostError::TooLong(_) => StatusCode::BAD_REQUEST,
+            PostError::Off(_) | PostError::Silent | PostError::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let reasons: Vec<String> = refused.iter().cloned().chain([error.to_string()]).collect();
+        Self::new(status, reasons.join("\n"))
     }
 
     /// There is no silence of that name.
@@ -77,16 +88,6 @@ impl IntoResponse for Refusal {
 impl From<Off> for Refusal {
     fn from(off: Off) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, off)
-    }
-}
-
-impl From<PostError> for Refusal {
-    fn from(error: PostError) -> Self {
-        let status = match &error {
-            PostError::TooLong(_) => StatusCode::BAD_REQUEST,
-            PostError::Off(_) | PostError::Silent | PostError::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        Self::new(status, error)
     }
 }
 
@@ -154,16 +155,22 @@ struct Alert {
     generator_url: Option<String>,
 }
 
-/// The alerts of a body, and why some of them are not taken.
+/// The alerts of a body, and why some of them are not taken. Those without an end last for `resolve_timeout` from `now`
+/// (milliseconds) on.
 ///
 /// # Errors
 /// When it does not have the shape of the API.
-pub(super) fn alerts(body: &[u8]) -> Result<(Vec<PostedAlert>, Vec<String>), Refusal> {
+pub(super) fn alerts(
+    body: &[u8],
+    now: i64,
+    resolve_timeout: Duration,
+) -> Result<(Vec<PostedAlert>, Vec<String>), Refusal> {
+    let timeout_ms = i64::try_from(resolve_timeout.as_millis()).unwrap_or(i64::MAX);
     let posted: Option<Vec<Alert>> = parse(body, "alerts")?;
     let posted = posted.ok_or_else(|| Refusal::required("alerts"))?;
     let (mut taken, mut refused) = (Vec::new(), Vec::new());
     for (place, alert) in posted.into_iter().enumerate() {
-        match posted_alert(place, alert)? {
+        match posted_alert(place, alert, now.saturating_add(timeout_ms))? {
             Ok(alert) => taken.push(alert),
             Err(reason) => refused.push(reason),
         }
@@ -178,7 +185,11 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], what: &str) -> Result<Option<T>
     serde_json::from_slice(body).map_err(|error| Refusal::unparsed(what, error))
 }
 
-fn posted_alert(place: usize, alert: Alert) -> Result<Result<PostedAlert, String>, Refusal> {
+fn posted_alert(
+    place: usize,
+    alert: Alert,
+    last_end_ms: i64,
+) -> Result<Result<PostedAlert, String>, Refusal> {
     let Alert { labels, annotations, starts_at, ends_at, generator_url } = alert;
     let labels = labels.ok_or_else(|| Refusal::required(&format!("{place}.labels")))?;
     let generator_url = generator_url.unwrap_or_default();
@@ -193,14 +204,14 @@ fn posted_alert(place: usize, alert: Alert) -> Result<Result<PostedAlert, String
         Some(text) => parse_time(&text, "alerts").map(|ms| Some(ms).filter(|ms| *ms > NO_TIME_MS)),
     };
     let (starts_at_ms, ends_at_ms) = (time(starts_at)?, time(ends_at)?);
-    Ok(sensible_alert(labels, annotations.unwrap_or_default()).and_then(|(labels, annotations)| {
-        if starts_at_ms.zip(ends_at_ms).is_some_and(|(starts, ends)| ends < starts) {
-            return Err("start time must be before end time".to_owned());
-        }
+    if starts_at_ms.is_some_and(|starts| ends_at_ms.unwrap_or(last_end_ms) < starts) {
+        return Ok(Err("start time must be before end time".to_owned()));
+    }
+    Ok(sensible_alert(labels, annotations.unwrap_or_default()).map(|(labels, annotations)| {
         // It becomes a link.
         let is_link = generator_url.starts_with("http://") || generator_url.starts_with("https://");
         let generator_url = if is_link { generator_url } else { String::new() };
-        Ok(PostedAlert { labels, annotations, starts_at_ms, ends_at_ms, generator_url })
+        PostedAlert { labels, annotations, starts_at_ms, ends_at_ms, generator_url }
     }))
 }
 
@@ -222,8 +233,18 @@ fn sensible_alert(
     Ok((Labels::from_pairs(labels), Labels::from_pairs(annotations)))
 }
 
+/// A time in milliseconds. Without a zone it is UTC, and without anything the epoch, as Alertmanager has it.
 fn parse_time(text: &str, what: &str) -> Result<i64, Refusal> {
-    let parsed = text.parse::<jiff::Timestamp>();
+    if text.is_empty() {
+        return Ok(0);
+    }
+    let has_zone =
+        text.get("2006-01-02".len()..).is_some_and(|time| time.contains(['+', '-', 'Z', 'z', '[']));
+    let parsed = if has_zone {
+        text.parse::<jiff::Timestamp>()
+    } else {
+        text.parse::<jiff::civil::DateTime>().and_then(|time| jiff::tz::TimeZone::UTC.to_timestamp(time))
+    };
     let wrong = |_| Refusal::unparsed(what, format!("{:?} is not a date and time", brief(text)));
     parsed.map(jiff::Timestamp::as_millisecond).map_err(wrong)
 }
@@ -300,6 +321,63 @@ mod tests {
     fn refused<T: std::fmt::Debug>(result: Result<T, Refusal>) -> (u16, String) {
         let Refusal(status, body) = result.expect_err("refused");
         (status.as_u16(), body.map_or_else(String::new, |body| body.to_string()))
+    }
+
+    fn alerts(body: &[u8]) -> Result<(Vec<PostedAlert>, Vec<String>), Refusal> {
+        super::alerts(body, 1_000_000, Duration::from_secs(300))
+    }
+
+    #[test]
+    fn times_are_those_of_alertmanager() {
+        let at = |text: &str| parse_time(text, "alerts").ok();
+        let expected = Some(1_700_000_000_000);
+        for text in [
+            "2023-11-14T22:13:20Z",
+            "2023-11-14T22:13:20.000Z",
+            "2023-11-14T23:13:20.000+01:00",
+            "2023-11-14T22:13:20",
+            "2023-11-14 22:13:20",
+        ] {
+            assert_eq!(at(text), expected, "{text}");
+        }
+        assert_eq!(at("2023-11-14T22:13"), Some(1_699_999_980_000));
+        assert_eq!(at("2023-11-14T22:13Z"), Some(1_699_999_980_000));
+        assert_eq!(at("2023-11-14"), Some(1_699_920_000_000));
+        assert_eq!(at(""), Some(0));
+        for text in [
+            "now",
+            "1700000000",
+            "2023-11-14T25:00:00",
+            "2023-11-14T22:13:20+99:99",
+            "9999-12-31T23:59:59-20:00",
+        ] {
+            assert_eq!(at(text), None, "{text}");
+        }
+        // As there, a text that is no time makes the whole body none.
+        let body = br#"[{"labels":{"a":"b"}},{"labels":{"a":"c"},"startsAt":"now"}]"#;
+        assert_eq!(refused(alerts(body)).0, 400);
+    }
+
+    #[test]
+    fn alerts_that_begin_after_their_end_are_refused_alone() {
+        // Without an end they last for five minutes from now on.
+        let body = br#"[{"labels":{"a":"1"},"startsAt":"1970-01-01T00:21:40Z"},
+            {"labels":{"a":"2"},"startsAt":"1970-01-01T00:21:41Z"},
+            {"labels":{"a":"3"},"startsAt":"1970-01-01T00:21:41Z","endsAt":"1970-01-01T00:21:42Z"},
+            {"labels":{"a":"4"},"startsAt":"1970-01-01T00:21:43Z","endsAt":"1970-01-01T00:21:42Z"}]"#;
+        let (taken, wrong) = alerts(body).expect("the shape");
+        let taken: Vec<_> = taken.iter().filter_map(|alert| alert.labels.get("a")).collect();
+        assert_eq!(taken, ["1", "3"]);
+        assert_eq!(wrong, ["start time must be before end time"; 2]);
+    }
+
+    #[test]
+    fn all_reasons_are_told_where_there_is_no_room_either() {
+        let reasons = ["at least one label pair required".to_owned()];
+        let (status, text) = refused::<()>(Err(Refusal::posted(&PostError::Full(3), &reasons)));
+        assert_eq!(status, 503);
+        assert!(text.contains("label pair required\\n3 alerts were not taken"), "{text}");
+        assert_eq!(refused::<()>(Err(Refusal::posted(&PostError::TooLong(1), &[]))).0, 400);
     }
 
     #[test]

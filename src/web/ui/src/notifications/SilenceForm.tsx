@@ -11,7 +11,7 @@ import { createStoredStore, useStore } from '../lib/store';
 import { Problem } from '../query/Messages';
 import { LabelList } from '../targets/LabelList';
 import { formatMatcher, formatMatchers, parseMatchers } from './matchers';
-import { silenceTimes, timeLeft } from './silenceTimes';
+import { initialDuration, silenceTimes } from './silenceTimes';
 import { useMatchingAlerts } from './useNotifications';
 
 const MOST_PREVIEWED = 10;
@@ -59,7 +59,7 @@ interface Props {
 }
 
 export function SilenceForm({ silence, matchers, nowMs, onClose }: Props) {
-  const [initial] = useState(() => formatDuration(timeLeft(silence, nowMs)));
+  const [initial] = useState(() => formatDuration(initialDuration(silence, nowMs)));
   const [text, setText] = useState(silence ? formatMatchers(silence.matchers) : matchers);
   const [duration, setDuration] = useState(initial);
   const lastAuthor = useStore(authorStore);
@@ -75,7 +75,7 @@ export function SilenceForm({ silence, matchers, nowMs, onClose }: Props) {
   const save = useMutation({
     mutationFn: () =>
       saveSilence({
-        ...silenceTimes(silence, duration === initial && silence ? null : durationMs, serverNow()),
+        ...silenceTimes(silence, { ms: durationMs ?? 0, isChanged: duration !== initial }, serverNow()),
         matchers: parsed.matchers,
         createdBy: author.trim(),
         comment: comment.trim(),
@@ -114,7 +114,7 @@ export function SilenceForm({ silence, matchers, nowMs, onClose }: Props) {
           />
           <Preview filters={filters} />
           <TextInput
-            label="Ends in"
+            label={silence?.status.state === 'pending' ? 'Lasts' : 'Ends in'}
             description="Such as 30m, 2h or 1d12h"
             value={duration}
             onChange={(event) => setDuration(event.currentTarget.value)}
