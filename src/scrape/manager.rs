@@ -23,7 +23,7 @@ use super::timing::stable_hash;
 use crate::config::{Config, HttpConfig};
 use crate::discovery::{DiscoveryManager, PreparedSets, SetConfig, TargetSets};
 use crate::net::{Dialer, HttpClient};
-use crate::telemetry::{JsonLogs, Registry};
+use crate::telemetry::{JsonLogs, PreparedJsonLogs, Registry};
 use crate::tsdb::Tsdb;
 use crate::util::Clock;
 
@@ -38,7 +38,7 @@ pub struct Prepared {
     config: Config,
     clients: Clients,
     sets: PreparedSets,
-    failure_logs: JsonLogs,
+    failure_logs: PreparedJsonLogs,
 }
 
 /// The clients of the jobs, by name; each has connections of its own.
@@ -62,6 +62,7 @@ pub struct ScrapeManager {
     handle: ScrapeHandle,
     commands: mpsc::Sender<Command>,
     task: JoinHandle<()>,
+    failure_logs: Arc<ArcSwap<JsonLogs>>,
 }
 
 impl ScrapeManager {
@@ -79,6 +80,7 @@ impl ScrapeManager {
         let handle = ScrapeHandle::new(metrics.panics.clone());
         let threads = std::thread::available_parallelism().map_or(2, usize::from) * 2;
         let (commands, receiver) = mpsc::channel(4);
+        let failure_logs = Arc::<ArcSwap<JsonLogs>>::default();
         let coordinator = Coordinator {
             db,
             clock,
@@ -93,10 +95,10 @@ impl ScrapeManager {
             pools: BTreeMap::new(),
             tasks: JoinSet::new(),
             handle: handle.clone(),
-            failure_logs: Arc::default(),
+            failure_logs: Arc::clone(&failure_logs),
         };
         let task = tokio::spawn(coordinator.run(receiver));
-        Self { dialer, discovery, handle, commands, task }
+        Self { dialer, discovery, handle, commands, task, failure_logs }
     }
 
     /// Reads the status from anywhere.
@@ -117,7 +119,7 @@ impl ScrapeManager {
         }
         let sets = self.discovery.prepare(SetConfig::of_jobs(config)).map_err(Error::Discovery)?;
         let logs = config.scrape_configs.iter().filter_map(|job| job.scrape_failure_log_file.as_ref());
-        let failure_logs = JsonLogs::open(logs)?;
+        let failure_logs = self.failure_logs.load().prepare(logs)?;
         Ok(Prepared { config: config.clone(), clients, sets, failure_logs })
     }
 
@@ -130,11 +132,15 @@ impl ScrapeManager {
         }
     }
 
-    /// Ends all loops without stale markers, so that a restart leaves no gap.
+    /// Ends all loops without stale markers, so that a restart leaves no gap, and writes what they logged.
     pub async fn stop(self) {
         let _ = self.commands.send(Command::Stop).await;
         if let Err(error) = self.task.await {
             tracing::error!(%error, "scrape manager failed");
+        }
+        if let Some(logs) = Arc::into_inner(self.failure_logs.swap(Arc::default())) {
+            // It only fails when it panics, which is told.
+            let _ = tokio::task::spawn_blocking(|| logs.close()).await;
         }
     }
 }
@@ -154,7 +160,7 @@ struct Coordinator {
     pools: BTreeMap<String, Pool>,
     tasks: JoinSet<()>,
     handle: ScrapeHandle,
-    /// Opened anew with each configuration, so that a file that was moved away is followed by a new one.
+    /// Files that were moved away are followed by new ones with each configuration.
     failure_logs: Arc<ArcSwap<JsonLogs>>,
 }
 
@@ -211,7 +217,7 @@ impl Coordinator {
             }),
         };
         self.shared = Some(Arc::clone(&shared));
-        self.failure_logs.store(Arc::new(prepared.failure_logs));
+        self.failure_logs.store(Arc::new(prepared.failure_logs.keep()));
         self.discovery.commit(prepared.sets);
         let sets = Arc::clone(&self.targets.borrow_and_update());
         // A client that is in use stays, and with it its connections.
