@@ -137,7 +137,12 @@ impl<'a> Loader<'a> {
             patterns.into_iter().map(|(pattern, item)| self.pattern(pattern, &item)).collect()
         };
         let storage = storage.unwrap_or_default();
+        let names = global.formats.names;
         Config {
+            remote_write: self.remote_writes(file, names),
+            remote_read: self.remote_reads(file),
+            otlp: self.otlp(file, names),
+            tracing: self.traces(file),
             global,
             alerting,
             notifications,
