@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::settings::Settings;
-use crate::config::{self, Config, LoadOptions};
+use crate::config::{self, Config, LoadOptions, Mode};
 use crate::notify::{self, Notifier};
 use crate::receivers::{self, Receivers};
 use crate::rules::{self, RuleManager};
@@ -72,6 +72,7 @@ pub fn load(settings: &Settings, addresses: &[SocketAddr]) -> Result<Config, Rel
                 // Only few texts say when counting began.
                 protobuf_first: settings.created_zeros,
                 extra_scrape_metrics: settings.extra_scrape_metrics,
+                mode: Mode::Server,
             },
         )?);
     }

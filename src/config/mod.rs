@@ -60,7 +60,7 @@ pub use http::{
     Auth, HeaderConfig, HttpConfig, OAuth2Config, ProxyConfig, Scheme, Secret, Source, TlsConfig, TlsVersion,
 };
 pub use kubeconfig::{Kubeconfig, KubeconfigError};
-pub use load::{LoadOptions, load, parse};
+pub use load::{LoadOptions, Mode, load, parse};
 pub use notifications::{
     EmailConfig, GroupBy, InhibitRuleConfig, IntegrationConfig, NotificationsConfig, ReceiverConfig,
     RouteConfig, SlackConfig, WebhookConfig,
