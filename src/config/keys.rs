@@ -389,6 +389,7 @@ static GLOBAL: Keys = Keys {
         ("rule_query_offset", Value),
         ("scrape_protocols", Value),
         ("external_labels", Value),
+        ("query_log_file", Value),
         ("scrape_failure_log_file", Value),
         ("body_size_limit", Value),
         ("sample_limit", Value),
@@ -399,7 +400,6 @@ static GLOBAL: Keys = Keys {
         ("keep_dropped_targets", Value),
     ],
     shared: &[FORMATS],
-    unsupported: &[&["query_log_file"]],
     ..NONE
 };
 

@@ -264,6 +264,7 @@ impl<'a> Loader<'a> {
             rule_query_offset: raw.duration("rule_query_offset").unwrap_or_default(),
             scrape_protocols: self.protocols(raw),
             formats,
+            query_log_file: self.file_at(raw, "query_log_file"),
             scrape_failure_log_file: self.file_at(raw, "scrape_failure_log_file"),
             external_labels: Labels::from_pairs(expanded.filter(|(_, value)| !value.is_empty())),
             limits: Self::limits(raw),
