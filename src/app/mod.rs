@@ -155,6 +155,7 @@ impl App {
             &mut registry,
         );
         let engine = Arc::new(Engine::new(settings.engine_options(&first)));
+        engine.query_log().register(&mut registry);
         let lanes = Lanes::new(settings.query_concurrency, settings.rule_concurrency);
         let replay_end = web::replay_end(&db);
         let rules = RuleManager::new(
@@ -301,7 +302,7 @@ impl App {
         self.state.db.give_up_replay();
         self.state.stopping.store(true, Ordering::Release);
         self.state.ready.store(false, Ordering::Release);
-        let (scrape, rules, notify, receivers) = self.reloader.into_parts();
+        let ((scrape, rules, notify, receivers), query_logs) = self.reloader.into_parts();
         scrape.stop().await;
         rules.stop().await;
         notify.stop().await;
@@ -315,10 +316,13 @@ impl App {
             tracing::warn!("open requests did not finish in time; closing their connections");
             self.servers.shutdown().await;
         }
+        self.state.engine.query_log().set(None);
         let db = Arc::clone(&self.state.db);
-        tokio::task::spawn_blocking(move || db.close())
-            .await
-            .map_err(|_| AppError::Failed("closing the database"))??;
+        let close = move || {
+            query_logs.close();
+            db.close()
+        };
+        tokio::task::spawn_blocking(close).await.map_err(|_| AppError::Failed("closing the database"))??;
         tracing::info!("shutdown complete");
         Ok(())
     }

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::settings::Settings;
-use crate::config::{self, Config, LoadOptions};
+use crate::config::{self, Config, LoadOptions, Mode};
 use crate::notify::{self, Notifier};
 use crate::receivers::{self, Receivers};
 use crate::rules::{self, RuleManager};
 use crate::scrape::{self, ScrapeManager};
-use crate::telemetry::Registry;
 use crate::telemetry::metrics::{FloatGauge, Gauge};
+use crate::telemetry::{JsonLogError, JsonLogs, Registry};
 use crate::tsdb;
 use crate::web::ApiState;
 use crate::web::state::ReloadState;
@@ -37,6 +37,9 @@ pub enum ReloadError {
     /// Receivers cannot be set up as the file says.
     #[error(transparent)]
     Receivers(#[from] receivers::Error),
+    /// The log of queries cannot be written.
+    #[error("query_log_file: {0}")]
+    QueryLog(#[from] JsonLogError),
 }
 
 /// Whether and when the last reload was applied.
@@ -72,6 +75,7 @@ pub fn load(settings: &Settings, addresses: &[SocketAddr]) -> Result<Config, Rel
                 // Only few texts say when counting began.
                 protobuf_first: settings.created_zeros,
                 extra_scrape_metrics: settings.extra_scrape_metrics,
+                mode: Mode::Server,
             },
         )?);
     }
@@ -93,6 +97,7 @@ pub struct Reloader {
     notify: Notifier,
     receivers: Receivers,
     metrics: ReloadMetrics,
+    query_logs: JsonLogs,
 }
 
 impl Reloader {
@@ -103,11 +108,13 @@ impl Reloader {
         (scrape, rules, notify, receivers): Parts,
         metrics: ReloadMetrics,
     ) -> Self {
-        Self { settings, addresses, state, scrape, rules, notify, receivers, metrics }
+        let query_logs = JsonLogs::counting(state.engine.query_log().failures());
+        Self { settings, addresses, state, scrape, rules, notify, receivers, metrics, query_logs }
     }
 
-    pub(super) fn into_parts(self) -> Parts {
-        (self.scrape, self.rules, self.notify, self.receivers)
+    /// The components, and the log of queries, which is still written to.
+    pub(super) fn into_parts(self) -> (Parts, JsonLogs) {
+        ((self.scrape, self.rules, self.notify, self.receivers), self.query_logs)
     }
 
     /// Loads the file again and applies it. The outcome is logged and counted.
@@ -142,12 +149,16 @@ impl Reloader {
         let rules = self.rules.prepare(&config)?;
         let notify = self.notify.prepare(&config)?;
         let receivers = self.receivers.prepare(&config, rules.longest_interval(&config))?;
+        let query_logs = self.query_logs.prepare(&config.global.query_log_file)?;
         self.state.db.set_limits(self.settings.limits(&config))?;
 
         self.scrape.commit(scrape).await;
         // Whom to tell comes before what to tell.
         self.notify.commit(notify).await;
         self.receivers.commit(receivers);
+        self.query_logs = query_logs.keep();
+        let query_log = config.global.query_log_file.as_ref().and_then(|path| self.query_logs.get(path));
+        self.state.engine.query_log().set(query_log.cloned());
         self.rules.commit(rules);
         self.state.engine.set_default_step(self.settings.engine_options(&config).default_step_ms);
         self.state.config.store(Arc::new(config));

@@ -48,6 +48,7 @@ const COMMANDS: &[Row] = &[
     row(
         &["check", "config"],
         &[
+            Flag("agent", Same),
             Flag("syntax-only", Same),
             Flag("lint=", Same),
             Flag("lint-fatal", Same),
@@ -462,7 +463,7 @@ mod tests {
             "\"promtool check healthy\" is not supported; commands of promtool that this program answers: check config",
         );
         check("push metrics http://s", "promtool push metrics");
-        check("check config --agent a", "flag --agent of \"promtool check config\"");
+        check("check rules --agent a", "flag --agent of \"promtool check rules\"");
         check("query instant --header a=b http://s up", "flag --header");
         check("query instant --format=xml http://s up", "flag --format=xml");
         check("query instant", "address of a server");

@@ -78,7 +78,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// Several of these, in the order of lines.
+    /// Several of these, in the order of lines, those of what is not supported at the end.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Several(Vec<Error>),
 }

@@ -40,6 +40,8 @@ pub struct GlobalConfig {
     pub scrape_protocols: Option<Vec<ScrapeProtocol>>,
     /// How jobs read what targets expose that do not say.
     pub formats: FormatConfig,
+    /// Where queries are logged.
+    pub query_log_file: Option<PathBuf>,
     /// Where jobs that do not say log scrapes that failed.
     pub scrape_failure_log_file: Option<PathBuf>,
     /// Labels that name this server to others.
@@ -57,6 +59,7 @@ impl Default for GlobalConfig {
             rule_query_offset: Duration::ZERO,
             scrape_protocols: None,
             formats: FormatConfig::default(),
+            query_log_file: None,
             scrape_failure_log_file: None,
             external_labels: Labels::empty(),
             limits: Limits::default(),

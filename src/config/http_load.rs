@@ -1,5 +1,6 @@
 //! Settings of HTTP clients as they stand in the file.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::http::{
@@ -33,11 +34,16 @@ const RESERVED_HEADERS: &[&str] = &[
 impl<'a> Loader<'a> {
     /// The settings of a client, which stand among the other keys of `raw`.
     pub(super) fn http(&self, raw: &Section<'a>) -> HttpConfig {
+        self.http_with(raw, true)
+    }
+
+    /// The same where a client that does not say offers HTTP/2 or not.
+    pub(super) fn http_with(&self, raw: &Section<'a>, enable_http2: bool) -> HttpConfig {
         HttpConfig {
             auth: self.auth(raw),
             tls: raw.section("tls_config").map(|raw| self.tls(&raw)).unwrap_or_default(),
             follow_redirects: raw.boolean("follow_redirects", true),
-            enable_http2: raw.boolean("enable_http2", true),
+            enable_http2: raw.boolean("enable_http2", enable_http2),
             proxy: self.proxy(raw),
             headers: self.headers(raw),
         }
@@ -219,12 +225,10 @@ impl<'a> Loader<'a> {
     fn headers(&self, raw: &Section<'a>) -> Vec<HeaderConfig> {
         let mut headers = Vec::new();
         for (name, own) in raw.sections_by_name("http_headers") {
-            let is_reserved = RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str());
-            let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-            if is_reserved {
+            if RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
                 let reason = format!("setting header {name:?} is not allowed");
                 self.notes.value(own.line, &own.path, reason);
-            } else if name.is_empty() || !name.chars().all(is_token) {
+            } else if !is_header_name(name) {
                 self.notes.value(own.line, &own.path, format!("{name:?} is not a valid header name"));
             }
             let texts = |key: &str| {
@@ -241,4 +245,27 @@ impl<'a> Loader<'a> {
         headers.sort_by(|a, b| a.name.cmp(&b.name));
         headers
     }
+
+    /// Headers that are names and values; what is to be done in place of the one that says who asks is `instead`.
+    pub(super) fn plain_headers(&self, raw: &Section<'a>, instead: &str) -> BTreeMap<String, String> {
+        for (name, item) in raw.entries("headers") {
+            let reason = match name.to_ascii_lowercase().as_str() {
+                "authorization" => format!("setting header {name:?} is not allowed: {instead}"),
+                // Scrapes alone set it.
+                "x-prometheus-scrape-timeout-seconds" => continue,
+                lower if RESERVED_HEADERS.contains(&lower) => {
+                    format!("setting header {name:?} is not allowed")
+                }
+                _ if !is_header_name(name) => format!("{name:?} is not a valid header name"),
+                _ => continue,
+            };
+            self.notes.value(item.line, &item.path, reason);
+        }
+        raw.map_of_text("headers")
+    }
+}
+
+fn is_header_name(name: &str) -> bool {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !name.is_empty() && name.chars().all(is_token)
 }

@@ -11,10 +11,14 @@ pub(super) struct Keys {
     pub(super) unsupported: &'static [&'static [&'static str]],
     /// Values at which an unsupported key may stand, because they change nothing.
     pub(super) harmless: &'static [(&'static str, &'static str)],
+    /// Keys among those above that are read like any other, so that all that is wrong with them is told, and refused
+    /// nevertheless: nothing follows them yet.
+    pub(super) refused: &'static [&'static str],
 }
 
 /// A section without keys, for all that a table does not say.
-pub(super) const NONE: Keys = Keys { supported: &[], shared: &[], unsupported: &[], harmless: &[] };
+pub(super) const NONE: Keys =
+    Keys { supported: &[], shared: &[], unsupported: &[], harmless: &[], refused: &[] };
 
 /// What a key holds.
 #[derive(Debug, Clone, Copy)]

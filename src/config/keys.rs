@@ -2,10 +2,12 @@
 //!
 //! A key that is not supported is refused by name, never ignored, unless it is empty or holds its default.
 
-use super::client_keys::{CLIENT, HTTP_CONFIG, PROXY};
+use super::client_keys::{CLIENT, HTTP_CONFIG, PROXY, TLS};
 use super::key::Below::{List, Section, Value};
 use super::key::{Below, Keys, NONE};
 use super::mechanism_keys::{DISCOVERY, OTHERS};
+use super::relabel_keys::RELABEL;
+use super::remote_keys::{REMOTE_READ, REMOTE_WRITE};
 
 pub(super) static FILE: Keys = Keys {
     supported: &[
@@ -17,8 +19,43 @@ pub(super) static FILE: Keys = Keys {
         ("notifications", Section(&NOTIFICATIONS)),
         ("rule_files", Value),
         ("scrape_config_files", Value),
+        ("remote_write", List(&REMOTE_WRITE)),
+        ("remote_read", List(&REMOTE_READ)),
+        ("otlp", Section(&OTLP)),
+        ("tracing", Section(&TRACING)),
     ],
-    unsupported: &[&["remote_write", "remote_read", "otlp", "tracing"]],
+    refused: &["remote_write", "remote_read", "tracing"],
+    ..NONE
+};
+
+/// What an OTLP receiver makes of what it is sent.
+static OTLP: Keys = Keys {
+    supported: &[
+        ("promote_all_resource_attributes", Value),
+        ("promote_resource_attributes", Value),
+        ("ignore_resource_attributes", Value),
+        ("translation_strategy", Value),
+        ("keep_identifying_resource_attributes", Value),
+        ("convert_histograms_to_nhcb", Value),
+        ("promote_scope_metadata", Value),
+        ("label_name_underscore_sanitization", Value),
+        ("label_name_preserve_multiple_underscores", Value),
+    ],
+    ..NONE
+};
+
+/// Where traces of the server itself are sent.
+static TRACING: Keys = Keys {
+    supported: &[
+        ("client_type", Value),
+        ("endpoint", Value),
+        ("sampling_fraction", Value),
+        ("insecure", Value),
+        ("tls_config", Section(&TLS)),
+        ("headers", Value),
+        ("compression", Value),
+        ("timeout", Value),
+    ],
     ..NONE
 };
 
@@ -352,6 +389,7 @@ static GLOBAL: Keys = Keys {
         ("rule_query_offset", Value),
         ("scrape_protocols", Value),
         ("external_labels", Value),
+        ("query_log_file", Value),
         ("scrape_failure_log_file", Value),
         ("body_size_limit", Value),
         ("sample_limit", Value),
@@ -362,7 +400,6 @@ static GLOBAL: Keys = Keys {
         ("keep_dropped_targets", Value),
     ],
     shared: &[FORMATS],
-    unsupported: &[&["query_log_file"]],
     ..NONE
 };
 
@@ -405,18 +442,5 @@ static SCRAPE: Keys = Keys {
     ],
     unsupported: &[OTHERS],
     shared: &[FORMATS, CLIENT, PROXY, DISCOVERY],
-    ..NONE
-};
-
-static RELABEL: Keys = Keys {
-    supported: &[
-        ("source_labels", Value),
-        ("separator", Value),
-        ("regex", Value),
-        ("modulus", Value),
-        ("target_label", Value),
-        ("replacement", Value),
-        ("action", Value),
-    ],
     ..NONE
 };

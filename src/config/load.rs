@@ -12,7 +12,7 @@ use super::files::matching_files;
 use super::key::{self, Keys};
 use super::keys;
 use super::loader::{Loader, non_zero};
-use super::section::{Section, UnknownKeys};
+use super::section::{Section, UnknownKeys, is_empty};
 use super::{
     Config, Error, FormatConfig, GlobalConfig, Limits, ScrapeConfig, ScrapeProtocol, StorageConfig,
     environment,
@@ -29,6 +29,18 @@ pub struct LoadOptions {
     pub protobuf_first: bool,
     /// The default of `extra_scrape_metrics`.
     pub extra_scrape_metrics: bool,
+    /// For what the file is.
+    pub mode: Mode,
+}
+
+/// What a configuration is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// A server.
+    #[default]
+    Server,
+    /// One that only scrapes and sends: there are no queries, rules and alerts.
+    Agent,
 }
 
 /// Reads and validates the file at `path`.
@@ -112,6 +124,13 @@ pub(super) fn print(file: &impl Serialize) -> String {
 
 impl<'a> Loader<'a> {
     fn config(&self, file: &Section<'a>, options: LoadOptions) -> Config {
+        if options.mode == Mode::Agent {
+            for key in ["alerting", "notifications", "rule_files", "remote_read"] {
+                let given = file.get(key).filter(|item| !is_empty(item.node));
+                let reason = "is not allowed in agent mode";
+                given.into_iter().for_each(|item| self.notes.value(item.line, &item.path, reason));
+            }
+        }
         let formats =
             FormatConfig { extra_scrape_metrics: options.extra_scrape_metrics, ..FormatConfig::default() };
         let mut global = match file.section("global") {
@@ -137,7 +156,12 @@ impl<'a> Loader<'a> {
             patterns.into_iter().map(|(pattern, item)| self.pattern(pattern, &item)).collect()
         };
         let storage = storage.unwrap_or_default();
+        let names = global.formats.names;
         Config {
+            remote_write: self.remote_writes(file, names),
+            remote_read: self.remote_reads(file),
+            otlp: self.otlp(file, names),
+            tracing: self.traces(file),
             global,
             alerting,
             notifications,
@@ -240,6 +264,7 @@ impl<'a> Loader<'a> {
             rule_query_offset: raw.duration("rule_query_offset").unwrap_or_default(),
             scrape_protocols: self.protocols(raw),
             formats,
+            query_log_file: self.file_at(raw, "query_log_file"),
             scrape_failure_log_file: self.file_at(raw, "scrape_failure_log_file"),
             external_labels: Labels::from_pairs(expanded.filter(|(_, value)| !value.is_empty())),
             limits: Self::limits(raw),

@@ -1,7 +1,7 @@
 //! Configuration: YAML text in, one validated, compiled, immutable [`Config`] out.
 //!
-//! Read `global`, `scrape`, `formats`, `http`, `discovery`, `alerting` and `notifications` (the typed sections), then `load` (text to typed: environment,
-//! keys, decoding, validation) with `document` (text to its top), `loader` (what several sections are made of), `key`, `keys`, `client_keys` and `mechanism_keys` (which keys exist and which of them are not supported), `tree` (YAML as a tree with
+//! Read `global`, `scrape`, `formats`, `http`, `discovery`, `alerting`, `notifications`, `remote`, `otlp` and `traces` (the typed sections), then `load` (text to typed: environment,
+//! keys, decoding, validation) with `document` (text to its top), `loader` (what several sections are made of), `key`, `keys`, `client_keys`, `mechanism_keys`, `relabel_keys` and `remote_keys` (which keys exist and which of them are not supported), `tree` (YAML as a tree with
 //! lines), `section` (values of it, read key by key), `raw` (the file as it is printed). `kubeconfig` reads files of another kind. Nothing here opens a socket or
 //! keeps a file open.
 
@@ -25,13 +25,18 @@ mod loader;
 mod mechanism_keys;
 pub mod notifications;
 mod notifications_loader;
+pub mod otlp;
 mod printed;
 mod raw;
+mod relabel_keys;
+pub mod remote;
+mod remote_keys;
 pub mod rule_file;
 pub mod scrape;
 mod section;
 pub mod storage;
 pub mod target_file;
+pub mod traces;
 mod tree;
 pub mod unit_test_file;
 pub mod web_config;
@@ -55,12 +60,14 @@ pub use http::{
     Auth, HeaderConfig, HttpConfig, OAuth2Config, ProxyConfig, Scheme, Secret, Source, TlsConfig, TlsVersion,
 };
 pub use kubeconfig::{Kubeconfig, KubeconfigError};
-pub use load::{LoadOptions, load, parse};
+pub use load::{LoadOptions, Mode, load, parse};
 pub use notifications::{
     EmailConfig, GroupBy, InhibitRuleConfig, IntegrationConfig, NotificationsConfig, ReceiverConfig,
     RouteConfig, SlackConfig, WebhookConfig,
 };
+pub use otlp::{NameTranslation, OtlpConfig, ResourceAttributes};
 pub use printed::parse_size;
+pub use remote::{RemoteReadConfig, RemoteWriteConfig};
 pub use rule_file::{
     Place, RuleFile, RuleGroup, RuleKind, RuleSpec, load_rule_file, parse_rule_file, parse_rule_file_with,
 };
@@ -68,6 +75,7 @@ pub use scrape::ScrapeConfig;
 pub use section::UnknownKeys;
 pub use storage::StorageConfig;
 pub use target_file::{parse_targets_json, parse_targets_yaml};
+pub use traces::{TraceProtocol, TracingConfig};
 pub use unit_test_file::{
     AlertTest, ExpectedAlert, ExpectedSample, InputSeries, QueryTest, UnitTest, UnitTestFile, load_unit_tests,
 };
@@ -93,6 +101,14 @@ pub struct Config {
     pub rule_files: Vec<String>,
     /// What the database keeps and takes.
     pub storage: StorageConfig,
+    /// Servers that samples are sent to.
+    pub remote_write: Vec<RemoteWriteConfig>,
+    /// Servers that are asked for samples.
+    pub remote_read: Vec<RemoteReadConfig>,
+    /// What is made of metrics that come by OTLP, if the file says.
+    pub otlp: Option<OtlpConfig>,
+    /// Where traces of the server itself are sent.
+    pub tracing: Option<TracingConfig>,
 }
 
 impl Config {
@@ -124,7 +140,10 @@ impl Config {
         });
         let own = self.notifications.iter().flat_map(|own| &own.receivers);
         let receivers = own.flat_map(|receiver| receiver.integrations.iter().flat_map(|one| one.files()));
-        clients.chain(receivers).collect()
+        let remote = self.remote_write.iter().map(|one| &one.http);
+        let remote = remote.chain(self.remote_read.iter().map(|one| &one.http)).flat_map(HttpConfig::files);
+        let tracing = self.tracing.iter().flat_map(|tracing| tracing.tls.files());
+        clients.chain(receivers).chain(remote).chain(tracing).collect()
     }
 
     /// The job called `name`.

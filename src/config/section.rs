@@ -91,10 +91,10 @@ impl<'a> Notes<'a> {
         self.errors.borrow_mut().push(error);
     }
 
-    /// What is wrong, in the order of lines.
+    /// What is wrong, in the order of lines, and after it what is right and not supported.
     pub(super) fn into_result(self) -> Result<(), Error> {
         let mut errors = self.errors.into_inner();
-        errors.sort_by_key(Error::line);
+        errors.sort_by_key(|error| (matches!(error, Error::Unsupported { .. }), error.line()));
         // An anchor that is used in several places is wrong in all of them.
         errors.dedup_by_key(|error| error.to_string());
         Error::all(errors)
@@ -155,6 +155,9 @@ impl<'a> Section<'a> {
         let keys = self.keys;
         let Entry { key, line, node } = entry;
         if keys.all().any(|(name, _)| name == key) {
+            if keys.refused.contains(&key.as_str()) && !is_empty(node) {
+                self.notes.unsupported(*line, &self.path, key);
+            }
             return;
         }
         if !keys.unsupported.iter().any(|list| list.contains(&key.as_str())) {
@@ -180,6 +183,11 @@ impl<'a> Section<'a> {
     /// The section below `key`; none where the table of keys has none there.
     pub(super) fn section(&self, key: &str) -> Option<Section<'a>> {
         self.get(key).zip(self.keys.below(key)).map(|(item, keys)| Section::open(self.notes, &item, keys))
+    }
+
+    /// The same; none where nothing stands under `key`, not even an empty mapping.
+    pub(super) fn given(&self, key: &str) -> Option<Section<'a>> {
+        self.get(key).filter(|item| !item.node.is_null()).and_then(|_| self.section(key))
     }
 
     /// The keys of a mapping whose keys are free.

@@ -323,6 +323,29 @@ fn a_reference_to_the_environment_stays_unless_asked_for() {
 }
 
 #[test]
+fn an_agent_has_no_alerts_rules_and_remote_reading() {
+    let check = |text: &str, expected: &[&str]| {
+        let options = LoadOptions { mode: Mode::Agent, ..LoadOptions::default() };
+        let error = parse(text, "f.yml", &options).map(|_| ()).err();
+        let told: Vec<String> = error.iter().flat_map(Error::each).map(ToString::to_string).collect();
+        assert_eq!(told, expected, "{text}");
+    };
+    check(
+        "scrape_configs: [{job_name: a}]\nrule_files: []\nalerting: {alertmanagers: []}\nremote_read:",
+        &[],
+    );
+    check(
+        "rule_files: [a]\nalerting: {alertmanagers: [{}]}\nremote_read: [{url: 'http://a'}]",
+        &[
+            "f.yml:1: rule_files: is not allowed in agent mode",
+            "f.yml:2: alerting: is not allowed in agent mode",
+            "f.yml:3: remote_read: is not allowed in agent mode",
+            "f.yml:3: configuration: \"remote_read\" is not supported yet",
+        ],
+    );
+}
+
+#[test]
 fn the_page_of_the_configuration_names_every_key() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations/configuration.md");
     let page = std::fs::read_to_string(path).expect("the page");

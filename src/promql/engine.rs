@@ -14,7 +14,7 @@ use super::plan::{Grid, Planner, QueryTimes, SelectSet, Shares, Wanted};
 use super::syntax::ast::{Expr, ExprKind, ValueType};
 use super::syntax::quote::lossy;
 use super::value::{MatrixSeries, QueryResult, Stats, Value};
-use super::{Annotations, EngineOptions, Error, ExplainNode, QueryOptions, parse_within};
+use super::{Annotations, EngineOptions, Error, ExplainNode, QueryLog, QueryOptions, parse_within};
 use crate::model::RegexBudget;
 use crate::storage::{Queryable, SelectRequest, SeriesSet, Watch};
 
@@ -52,6 +52,7 @@ pub struct Engine {
     results: ResultCache,
     /// Whether equal parts of a query are computed once.
     shares: bool,
+    query_log: QueryLog,
 }
 
 /// A query that was asked, with all that holds until it is answered.
@@ -76,6 +77,7 @@ impl Engine {
             default_step_ms: AtomicI64::new(options.default_step_ms),
             options,
             shares: true,
+            query_log: QueryLog::default(),
         }
     }
 
@@ -90,6 +92,11 @@ impl Engine {
     #[must_use]
     pub fn without_sharing(self) -> Self {
         Self { shares: false, ..self }
+    }
+
+    /// Where those who ask log what they asked.
+    pub fn query_log(&self) -> &QueryLog {
+        &self.query_log
     }
 
     /// Bytes of results that are kept for later queries.

@@ -2,7 +2,8 @@
 //!
 //! A query goes through [`syntax`] (text to checked syntax tree), `plan` (times resolved, one select per distinct
 //! selector) and `exec` (operators over batches of series). It sees data only through [`crate::storage`].
-//! Nothing here does I/O of its own or knows of threads; the caller decides where a query runs.
+//! Nothing here does I/O of its own or knows of threads; the caller decides where a query runs, and tells [`QueryLog`]
+//! of it.
 //!
 //! Read `syntax::ast`, `plan::node`, `exec::mod`, then the operators.
 
@@ -19,6 +20,7 @@ pub mod history;
 mod memory;
 mod options;
 mod plan;
+mod query_log;
 pub mod script;
 pub mod syntax;
 pub mod threshold;
@@ -31,6 +33,7 @@ pub use error::{Error, ErrorClass};
 pub use explain::ExplainNode;
 pub use memory::Ticket;
 pub use options::{EngineOptions, Features, QueryOptions};
+pub use query_log::{LoggedQuery, QueryLog, QueryOrigin};
 pub use syntax::ast::{Expr, ValueType};
 pub(crate) use syntax::quote::{short_float, short_float_wide};
 pub use value::{MatrixSeries, QueryResult, Stats, StepStats, Value, VectorSample};

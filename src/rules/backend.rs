@@ -1,11 +1,14 @@
 //! Where rules read and write: a database, or series in memory when rules are tested.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::model::{Histogram, Labels, stale_nan};
-use crate::promql::{Engine, Expr, QueryOptions, QueryResult, Value, VectorSample};
+use crate::promql::{
+    Engine, Error, Expr, LoggedQuery, QueryOptions, QueryOrigin, QueryResult, Value, VectorSample,
+};
 use crate::tsdb::{AppendOutcome, CommitMode, Tsdb};
-use crate::util::StopToken;
+use crate::util::{Clock, StopToken};
 
 /// A sample that a rule gives.
 #[derive(Debug, Clone)]
@@ -81,20 +84,8 @@ fn words(reason: AppendOutcome) -> &'static str {
     }
 }
 
-impl Backend for DbBackend {
-    fn query(&self, query: &Expr, time: i64, stop: &StopToken) -> Result<Vec<VectorSample>, String> {
-        let options = QueryOptions { stop: stop.clone(), ..QueryOptions::default() };
-        let result = self.engine.instant_parsed(&*self.db, query, time, &options);
-        vector(result.map_err(|error| error.to_string())?)
-    }
-
-    fn query_text(&self, query: &str, time: i64, stop: &StopToken) -> Result<Vec<VectorSample>, String> {
-        let options = QueryOptions { stop: stop.clone(), ..QueryOptions::default() };
-        let result = self.engine.instant(&*self.db, query, time, &options);
-        vector(result.map_err(|error| error.to_string())?)
-    }
-
-    fn write(&self, samples: &[Output], time: i64) -> Result<Option<String>, String> {
+impl DbBackend {
+    pub(super) fn write(&self, samples: &[Output], time: i64) -> Result<Option<String>, String> {
         let mut appender = self.db.appender(None).in_order();
         for sample in samples {
             let series = appender.series(&sample.labels);
@@ -111,13 +102,69 @@ impl Backend for DbBackend {
         Ok(stats.first_refused.map(told))
     }
 
-    fn write_stale(&self, series: &[Labels], time: i64) -> Result<(), String> {
+    pub(super) fn write_stale(&self, series: &[Labels], time: i64) -> Result<(), String> {
         let mut appender = self.db.appender(None).in_order();
         for labels in series {
             let series = appender.series(labels);
             appender.append(series, time, stale_nan());
         }
         appender.commit(CommitMode::Each).map(|_| ()).map_err(|error| error.to_string())
+    }
+}
+
+/// The database of a server, for a group of rules: what it asks is logged as its queries.
+pub(super) struct GroupBackend<'a> {
+    pub(super) inner: &'a DbBackend,
+    /// File and name of the group.
+    pub(super) group: (&'a str, &'a str),
+    pub(super) clock: &'a dyn Clock,
+}
+
+impl GroupBackend<'_> {
+    fn logged(
+        &self,
+        text: impl FnOnce() -> String,
+        time: i64,
+        run: impl FnOnce(&DbBackend) -> Result<QueryResult, Error>,
+    ) -> Result<Vec<VectorSample>, String> {
+        let began = Instant::now();
+        let outcome = run(self.inner);
+        let log = self.inner.engine.query_log();
+        // The text is made for the log alone.
+        if log.is_on() {
+            let logged = LoggedQuery {
+                text: &text(),
+                times: (time, time, 0),
+                origin: QueryOrigin::RuleGroup { file: self.group.0, name: self.group.1 },
+                queued: Duration::ZERO,
+                took: began.elapsed(),
+                now_ms: self.clock.now_ms(),
+            };
+            log.log(&logged, outcome.as_ref());
+        }
+        vector(outcome.map_err(|error| error.to_string())?)
+    }
+}
+
+impl Backend for GroupBackend<'_> {
+    fn query(&self, query: &Expr, time: i64, stop: &StopToken) -> Result<Vec<VectorSample>, String> {
+        let options = QueryOptions { stop: stop.clone(), ..QueryOptions::default() };
+        let run = |of: &DbBackend| of.engine.instant_parsed(&*of.db, query, time, &options);
+        self.logged(|| query.to_string(), time, run)
+    }
+
+    fn query_text(&self, query: &str, time: i64, stop: &StopToken) -> Result<Vec<VectorSample>, String> {
+        let options = QueryOptions { stop: stop.clone(), ..QueryOptions::default() };
+        let run = |of: &DbBackend| of.engine.instant(&*of.db, query, time, &options);
+        self.logged(|| query.to_owned(), time, run)
+    }
+
+    fn write(&self, samples: &[Output], time: i64) -> Result<Option<String>, String> {
+        self.inner.write(samples, time)
+    }
+
+    fn write_stale(&self, series: &[Labels], time: i64) -> Result<(), String> {
+        self.inner.write_stale(series, time)
     }
 }
 

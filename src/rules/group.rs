@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use super::alert::Alert;
+use super::backend::GroupBackend;
 use super::evaluate::{External, Listener, Scene, evaluate_each};
 use super::metrics::name;
 use super::restore;
@@ -224,8 +225,13 @@ async fn evaluate_piece(
         let external = shared.external.load_full();
         let listener = Told { shared: &shared, group: &group, at };
         let offset = group.spec.query_offset.unwrap_or(**shared.query_offset.load());
+        let backend = GroupBackend {
+            inner: &shared.backend,
+            group: (&group.spec.file, &group.spec.name),
+            clock: &*shared.clock,
+        };
         let scene = Scene {
-            backend: &shared.backend,
+            backend: &backend,
             listener: &listener,
             external: &external,
             at,
@@ -280,7 +286,6 @@ fn settle(group: &Group, at: i64, shared: &Shared) {
 }
 
 fn mark_stale(group: &Group, series: Vec<Labels>, at: i64, shared: &Shared) {
-    use super::backend::Backend as _;
     let offset = group.spec.query_offset.unwrap_or(**shared.query_offset.load());
     let time = at.saturating_sub(i64::try_from(offset.as_millis()).unwrap_or(i64::MAX));
     if let Err(error) = shared.backend.write_stale(&series, time) {

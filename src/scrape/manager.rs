@@ -25,7 +25,7 @@ use super::timing::stable_hash;
 use crate::config::{Config, HttpConfig};
 use crate::discovery::{DiscoveryManager, PreparedSets, SetConfig, TargetSets};
 use crate::net::{Dialer, HttpClient};
-use crate::telemetry::{JsonLogs, Registry};
+use crate::telemetry::{JsonLogs, PreparedJsonLogs, Registry};
 use crate::tsdb::Tsdb;
 use crate::util::Clock;
 
@@ -40,7 +40,7 @@ pub struct Prepared {
     config: Config,
     clients: Clients,
     sets: PreparedSets,
-    failure_logs: JsonLogs,
+    failure_logs: PreparedJsonLogs,
 }
 
 /// The clients of the jobs, by name; each has connections of its own.
@@ -65,6 +65,7 @@ pub struct ScrapeManager {
     threads: Arc<ScrapeThreads>,
     commands: mpsc::Sender<Command>,
     task: JoinHandle<()>,
+    failure_logs: Arc<ArcSwap<JsonLogs>>,
 }
 
 impl ScrapeManager {
@@ -85,6 +86,7 @@ impl ScrapeManager {
         let handle = ScrapeHandle::new(metrics.panics.clone());
         let threads = Arc::new(ScrapeThreads::start()?);
         let (commands, receiver) = mpsc::channel(4);
+        let failure_logs = Arc::<ArcSwap<JsonLogs>>::default();
         let coordinator = Coordinator {
             db,
             clock,
@@ -99,11 +101,11 @@ impl ScrapeManager {
             pools: BTreeMap::new(),
             tasks: JoinSet::new(),
             handle: handle.clone(),
-            failure_logs: Arc::default(),
+            failure_logs: Arc::clone(&failure_logs),
             families: Arc::default(),
         };
         let task = tokio::spawn(coordinator.run(receiver));
-        Ok(Self { dialer, discovery, handle, threads, commands, task })
+        Ok(Self { dialer, discovery, handle, threads, commands, task, failure_logs })
     }
 
     /// Reads the status from anywhere.
@@ -125,7 +127,7 @@ impl ScrapeManager {
         }
         let sets = self.discovery.prepare(SetConfig::of_jobs(config)).map_err(Error::Discovery)?;
         let logs = config.scrape_configs.iter().filter_map(|job| job.scrape_failure_log_file.as_ref());
-        let failure_logs = JsonLogs::open(logs)?;
+        let failure_logs = self.failure_logs.load().prepare(logs)?;
         Ok(Prepared { config: config.clone(), clients, sets, failure_logs })
     }
 
@@ -138,11 +140,15 @@ impl ScrapeManager {
         }
     }
 
-    /// Ends all loops without stale markers, so that a restart leaves no gap.
+    /// Ends all loops without stale markers, so that a restart leaves no gap, and writes what they logged.
     pub async fn stop(self) {
         let _ = self.commands.send(Command::Stop).await;
         if let Err(error) = self.task.await {
             tracing::error!(%error, "scrape manager failed");
+        }
+        if let Some(logs) = Arc::into_inner(self.failure_logs.swap(Arc::default())) {
+            // It only fails when it panics, which is told.
+            let _ = tokio::task::spawn_blocking(|| logs.close()).await;
         }
     }
 }
@@ -162,7 +168,7 @@ struct Coordinator {
     pools: BTreeMap<String, Pool>,
     tasks: JoinSet<()>,
     handle: ScrapeHandle,
-    /// Opened anew with each configuration, so that a file that was moved away is followed by a new one.
+    /// Files that were moved away are followed by new ones with each configuration.
     failure_logs: Arc<ArcSwap<JsonLogs>>,
     families: Arc<FamilyTexts>,
 }
@@ -222,7 +228,7 @@ impl Coordinator {
             }),
         };
         self.shared = Some(Arc::clone(&shared));
-        self.failure_logs.store(Arc::new(prepared.failure_logs));
+        self.failure_logs.store(Arc::new(prepared.failure_logs.keep()));
         self.discovery.commit(prepared.sets);
         let sets = Arc::clone(&self.targets.borrow_and_update());
         // A client that is in use stays, and with it its connections.

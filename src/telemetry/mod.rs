@@ -8,6 +8,6 @@ pub mod metrics;
 pub mod process;
 pub mod restarts;
 
-pub use json_log::{JsonLog, JsonLogError, JsonLogs};
+pub use json_log::{JsonLog, JsonLogError, JsonLogs, PreparedJsonLogs};
 pub use metrics::Registry;
 pub use restarts::Restarts;

@@ -7,6 +7,7 @@
 //! Handlers never block: everything that reads data or a query runs on threads that may, in one of the [`crate::lanes`].
 
 pub mod api;
+pub mod asker;
 mod assets;
 mod bodies;
 mod cors;

@@ -27,6 +27,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep};
 
+use super::asker::Peer;
 use super::bodies::Room;
 use super::request_line::{Lenient, LongQueries};
 use super::stall::Impatient;
@@ -104,12 +105,16 @@ async fn connection(
     mut stopping: watch::Receiver<bool>,
     _open: Open,
 ) {
+    let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
     // Replies are written in few large pieces; waiting for more only delays them.
     let _ = stream.set_nodelay(true);
     let long = LongQueries::default();
     let stream = TokioIo::new(Lenient::new(Impatient::new(stream), room, long.clone()));
     let (router, requests) = (TowerToHyperService::new(router), AtomicU64::new(0));
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
         // Relaxed: the requests of a connection come one after the other.
         if let Some(query) = long.take(requests.fetch_add(1, Ordering::Relaxed)) {
             request.extensions_mut().insert(query);

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use emberkeep::config::{Config, LoadOptions, load};
+use emberkeep::config::{Config, Error, LoadOptions, load};
 use emberkeep::expfmt::{Entry, Format, Parser, parse_series};
 use emberkeep::model::LabelsBuf;
 
@@ -44,11 +44,75 @@ fn faulty_configurations_are_refused_with_file_and_line() {
     assert!(accepted.is_empty(), "accepted: {accepted:?}");
 }
 
+/// What is wrong with the file at `path`, one by one.
+fn refusals(path: &Path) -> Vec<Error> {
+    match load(path, &LoadOptions::default()).map(|_: Config| ()) {
+        Ok(()) => Vec::new(),
+        Err(Error::Several(several)) => several,
+        Err(one) => vec![one],
+    }
+}
+
+/// The keys that nothing is wrong with but that they are not supported.
+fn unsupported_keys(path: &Path) -> Vec<String> {
+    let key = |error| match error {
+        Error::Unsupported { key, .. } => key,
+        other => panic!("{other}"),
+    };
+    refusals(path).into_iter().map(key).collect()
+}
+
 #[test]
-fn a_configuration_with_unsupported_sections_is_refused_by_name() {
+fn nothing_is_wrong_with_a_good_configuration_but_what_is_not_supported() {
     let Some(folder) = folder("config") else { return };
-    let error = load(&folder.join("conf.good.yml"), &LoadOptions::default()).map(|_: Config| ());
-    assert!(error.expect_err("unsupported").to_string().contains("is not supported yet"));
+    let keys = unsupported_keys(&folder.join("conf.good.yml"));
+    for key in ["remote_write", "remote_read", "tracing"] {
+        assert!(keys.iter().any(|told| told == key), "{key} is not among {keys:?}");
+    }
+    assert!(!keys.iter().any(|told| told == "otlp"), "{keys:?}");
+}
+
+#[test]
+fn configurations_of_others_lack_remote_storage_alone() {
+    let Some(folder) = folder("real/configs") else { return };
+    for (file, expected) in [
+        ("009.yml", &["remote_write"][..]),
+        ("013.yml", &["remote_write"]),
+        ("015.yml", &["remote_write", "remote_read"]),
+        ("045.yml", &["remote_write"]),
+        ("059.yml", &["remote_write", "remote_read"]),
+    ] {
+        assert_eq!(unsupported_keys(&folder.join(file)), expected, "{file}");
+    }
+}
+
+#[test]
+fn each_faulty_section_is_refused_for_its_own_reason() {
+    let Some(folder) = folder("config") else { return };
+    let reasons = [
+        ("empty_rr_config", "remote_read[0]: empty or null entry"),
+        ("empty_rw_config", "remote_write[0]: empty or null entry"),
+        ("remote_read_dup", "remote_read[1].name: name \"queue1\" is used twice"),
+        ("remote_read_header", "setting header \"x-prometheus-remote-write-version\" is not allowed"),
+        ("remote_write_authorization_header", "setting header \"authorization\" is not allowed"),
+        ("remote_write_dup", "remote_write[1].name: name \"queue1\" is used twice"),
+        ("remote_write_queue_capacity_zero", "queue_config.capacity: must be a positive number"),
+        ("remote_write_queue_max_backoff_less_than_min", "max_backoff must not be less than min_backoff"),
+        ("remote_write_queue_max_shards_zero", "queue_config.max_shards: must be a positive number"),
+        ("remote_write_queue_min_shards_greater_than_max", "min_shards 100 is more than max_shards 10"),
+        ("remote_write_url_missing", "remote_write[0].url: url is missing"),
+        ("remote_write_wrong_msg", "not \"io.prometheus.writet.v2.Request\""),
+        ("otlp_ignore_resource_attributes_without_promote_all", "needs promote_all_resource_attributes"),
+        ("otlp_promote_all_resource_attributes", "together with promote_all_resource_attributes"),
+        ("otlp_sanitize_promote_resource_attributes", "attribute \"k8s.job.name\" is there twice"),
+        ("tracing_invalid_authorization_header", "setting header \"authorization\" is not allowed"),
+        ("tracing_invalid_compression", "must be gzip or empty, not \"foo\""),
+        ("tracing_missing_endpoint", "tracing.endpoint: endpoint is missing"),
+    ];
+    for (name, reason) in reasons {
+        let told = refusals(&folder.join(format!("{name}.bad.yml")));
+        assert!(told.iter().any(|error| error.to_string().contains(reason)), "{name}: {told:?}");
+    }
 }
 
 #[test]

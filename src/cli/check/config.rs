@@ -6,11 +6,12 @@ use clap::Args;
 
 use super::rules::{Strictness, Verdict};
 use crate::cli::{Failure, output};
-use crate::config::{self, Config, LoadOptions};
+use crate::config::{self, Config, LoadOptions, Mode};
 use crate::model::format_duration;
 use crate::telemetry::log;
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(in crate::cli) struct ConfigArgs {
     /// The files.
     #[arg(required = true)]
@@ -18,6 +19,9 @@ pub(in crate::cli) struct ConfigArgs {
     /// Replace ${NAME} by environment variables, as `serve --config.expand-env` does.
     #[arg(long = "config.expand-env")]
     expand_env: bool,
+    /// Refuse what has no place in a configuration of an agent: alerting, rules and remote reading.
+    #[arg(long)]
+    agent: bool,
     /// Check the configuration alone, not the files that it names.
     #[arg(long = "syntax-only")]
     syntax_only: bool,
@@ -39,7 +43,9 @@ pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
     for file in &args.files {
         output::line(&format!("Checking {}", file.display()));
         verdict.files += 1;
-        match config::load(file, &LoadOptions { expand_env: args.expand_env, ..LoadOptions::default() }) {
+        let mode = if args.agent { Mode::Agent } else { Mode::Server };
+        let options = LoadOptions { expand_env: args.expand_env, mode, ..LoadOptions::default() };
+        match config::load(file, &options) {
             Ok(config) => check(file, &config, args, &mut verdict),
             Err(error) => verdict.refuse(&error),
         }

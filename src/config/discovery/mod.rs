@@ -223,7 +223,7 @@ impl<'a> Loader<'a> {
     }
 
     /// The URL of a server to ask.
-    fn server_url(&self, raw: &Section<'a>, key: &'static str) -> String {
+    pub(super) fn server_url(&self, raw: &Section<'a>, key: &'static str) -> String {
         self.checked_url(raw, key, raw.text(key).unwrap_or_default())
     }
 

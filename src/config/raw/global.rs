@@ -19,6 +19,8 @@ pub(in crate::config) struct Global {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) rule_query_offset: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) query_log_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) scrape_failure_log_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) external_labels: Option<BTreeMap<String, String>>,
@@ -55,6 +57,7 @@ impl From<&GlobalConfig> for Global {
         let labels: BTreeMap<_, _> =
             global.external_labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
         Self {
+            query_log_file: global.query_log_file.clone(),
             scrape_failure_log_file: global.scrape_failure_log_file.clone(),
             scrape_interval: Some(Time(global.scrape_interval)),
             scrape_timeout: Some(Time(global.scrape_timeout)),

@@ -246,3 +246,8 @@ pub(in crate::config) fn client<S: Serializer>(
 pub(in crate::config) fn url<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&crate::config::http::shown_url(url))
 }
+
+/// Prints whom a client trusts.
+pub(in crate::config) fn tls<S: Serializer>(config: &TlsConfig, serializer: S) -> Result<S::Ok, S::Error> {
+    Tls::printed(config).serialize(serializer)
+}

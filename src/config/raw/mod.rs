@@ -15,13 +15,13 @@ use serde::Serialize;
 pub(super) use alerting::Alerting;
 pub(super) use formats::Formats;
 pub(super) use global::Global;
-pub(super) use http::{Http, client, url};
-pub(super) use relabel::Relabel;
+pub(super) use http::{Http, client, tls, url};
+pub(super) use relabel::{Relabel, rules};
 pub(super) use scalar::{Size, Time, is_zero, list, time};
 pub(super) use scrape::Scrape;
 pub(super) use storage::Storage;
 
-use super::Config;
+use super::{Config, OtlpConfig, RemoteReadConfig, RemoteWriteConfig, TracingConfig};
 
 /// The whole file.
 #[derive(Debug, Default, Serialize)]
@@ -39,6 +39,14 @@ pub(super) struct File {
     pub(super) storage: Option<Storage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) scrape_configs: Option<Vec<Scrape>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tracing: Option<TracingConfig>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) remote_write: Vec<RemoteWriteConfig>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) remote_read: Vec<RemoteReadConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) otlp: Option<OtlpConfig>,
 }
 
 impl From<&Config> for File {
@@ -54,6 +62,10 @@ impl From<&Config> for File {
             notifications: config.notifications.as_deref().map(notifications::printed),
             storage: Storage::printed(&config.storage),
             scrape_configs: (!scrapes.is_empty()).then_some(scrapes),
+            tracing: config.tracing.clone(),
+            remote_write: config.remote_write.clone(),
+            remote_read: config.remote_read.clone(),
+            otlp: config.otlp.clone(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A relabelling rule as printed.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::relabel::{Rule, RuleSpec};
 
@@ -20,6 +20,11 @@ pub(in crate::config) struct Relabel {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) replacement: Option<String>,
     pub(in crate::config) action: Option<String>,
+}
+
+/// Prints rules.
+pub(in crate::config) fn rules<S: Serializer>(rules: &[Rule], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(rules.iter().map(Relabel::from))
 }
 
 impl From<&Rule> for Relabel {

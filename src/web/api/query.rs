@@ -1,7 +1,7 @@
 //! Queries: instant, range, and what only looks at the text of a query.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::Response;
@@ -9,8 +9,8 @@ use axum::response::Response;
 use super::cost::{ExplainReply, StatsReply};
 use crate::lanes::Turn;
 use crate::promql;
-use crate::promql::{Engine, Expr, Features, QueryOptions, QueryResult, Value};
-use crate::tsdb::Tsdb;
+use crate::promql::{Expr, Features, LoggedQuery, QueryOptions, Value};
+use crate::web::asker::Asker;
 use crate::web::params::Params;
 use crate::web::pieces::{PIECE_BYTES, Pieces};
 use crate::web::reply::{ApiError, Success, json_response};
@@ -24,15 +24,14 @@ const MAX_ANNOTATIONS: usize = 10;
 type Shared = State<Arc<ApiState>>;
 
 /// `GET|POST /query`
-pub async fn instant(State(state): Shared, params: Params) -> Result<Response, ApiError> {
+pub async fn instant(State(state): Shared, asker: Asker, params: Params) -> Result<Response, ApiError> {
     let limit = params.limit()?;
     let time = params.time("time")?.unwrap_or_else(|| state.clock.now_ms());
-    run(state, params, limit, move |engine, db, query, options| engine.instant(db, query, time, options))
-        .await
+    run(state, (asker, params), limit, (time, time, 0)).await
 }
 
 /// `GET|POST /query_range`
-pub async fn range(State(state): Shared, params: Params) -> Result<Response, ApiError> {
+pub async fn range(State(state): Shared, asker: Asker, params: Params) -> Result<Response, ApiError> {
     let limit = params.limit()?;
     let start = params.required_time("start")?;
     let end = params.required_time("end")?;
@@ -49,21 +48,16 @@ pub async fn range(State(state): Shared, params: Params) -> Result<Response, Api
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
         ));
     }
-    run(state, params, limit, move |engine, db, query, options| {
-        engine.range(db, query, start, end, step, options)
-    })
-    .await
+    run(state, (asker, params), limit, (start, end, step)).await
 }
 
-async fn run<F>(
+/// Evaluates the query of a request at `times`, in milliseconds: from, to and the step, which is 0 for one time.
+async fn run(
     state: Arc<ApiState>,
-    params: Params,
+    (asker, params): (Asker, Params),
     limit: Option<usize>,
-    evaluate: F,
-) -> Result<Response, ApiError>
-where
-    F: FnOnce(&Engine, &Tsdb, &str, &QueryOptions) -> Result<QueryResult, promql::Error> + Send + 'static,
-{
+    times: (i64, i64, i64),
+) -> Result<Response, ApiError> {
     // A negative time is over at once.
     let timeout = params.duration("timeout")?;
     let timeout = timeout.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default()));
@@ -105,7 +99,21 @@ where
                 step_stats: stats.is_some(),
                 explain,
             };
-            let mut result = evaluate(&state.engine, &state.db, &query, &options)?;
+            let began = Instant::now();
+            let outcome = match times {
+                (time, _, 0) => state.engine.instant(&*state.db, &query, time, &options),
+                (start, end, step) => state.engine.range(&*state.db, &query, start, end, step, &options),
+            };
+            let logged = LoggedQuery {
+                text: &query,
+                times,
+                origin: asker.origin(),
+                queued: queue_time,
+                took: began.elapsed(),
+                now_ms: state.clock.now_ms(),
+            };
+            state.engine.query_log().log(&logged, outcome.as_ref());
+            let mut result = outcome?;
             state.http_metrics.query_took(queue_time, &result.stats);
             let truncated = truncate(&mut result.value, limit);
             let mut warnings = result.annotations.warnings(&query, MAX_ANNOTATIONS);

@@ -16,8 +16,8 @@ fuzz_target!(
             return;
         }
         within(256, || {
-            let options = LoadOptions { expand_env: false };
-            let _ = parse(text, "f.yml", &LoadOptions { expand_env: true });
+            let options = LoadOptions::default();
+            let _ = parse(text, "f.yml", &LoadOptions { expand_env: true, ..LoadOptions::default() });
             let config = match parse(text, "f.yml", &options) {
                 Ok(config) => config,
                 Err(error) => return assert!(!error.to_string().is_empty()),
