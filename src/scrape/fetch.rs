@@ -74,7 +74,7 @@ impl Fetch for ThreadClients {
         let request = HttpRequest { method: HttpMethod::Get, url: target.url.clone(), headers };
         let client = &self.0[place(target.hash, self.0.len())];
         Box::pin(async move {
-            let response = client.send(request).await?;
+            let response = client.send_over(target.socket.as_ref(), request).await?;
             if response.status() != 200 {
                 let status = response.status_text();
                 response.discard().await;

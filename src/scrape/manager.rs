@@ -212,7 +212,7 @@ impl Coordinator {
     }
 
     fn apply(&mut self, prepared: Prepared) {
-        let seed = stable_hash(&prepared.config.global.external_labels, "");
+        let seed = stable_hash(&prepared.config.global.external_labels, [""]);
         let shared = match &self.shared {
             Some(shared) if shared.seed == seed => Arc::clone(shared),
             _ => Arc::new(Shared {

@@ -1,6 +1,7 @@
 //! `Target`: what is scraped. Built from a discovered target, its group, its job and the relabelling rules.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::timing::stable_hash;
@@ -19,6 +20,7 @@ const TIMEOUT: &str = "__scrape_timeout__";
 const NATIVE: &str = "__scrape_native_histograms__";
 const CLASSIC_TOO: &str = "__always_scrape_classic_histograms__";
 const CONVERT: &str = "__convert_classic_histograms_to_nhcb__";
+const SOCKET: &str = "__unix_socket__";
 const PARAM: &str = "__param_";
 
 /// A target as it is scraped.
@@ -30,13 +32,15 @@ pub(super) struct Target {
     pub(super) labels: Labels,
     /// Where to.
     pub(super) url: String,
+    /// The Unix socket that leads there, whatever the URL says.
+    pub(super) socket: Option<Arc<str>>,
     /// How often.
     pub(super) interval: Duration,
     /// At most the interval.
     pub(super) timeout: Duration,
     /// What is made of its histograms.
     pub(super) histograms: ReadOptions,
-    /// Of labels and URL; two targets of a job with the same hash are one.
+    /// Of labels, URL and socket; two targets of a job with the same hash are one.
     pub(super) hash: u64,
 }
 
@@ -126,13 +130,15 @@ pub(super) fn build(
         created: false,
     };
     let url = target_url(job, labels, &address);
+    let socket: Option<Arc<str>> = labels.get(SOCKET).filter(|path| !path.is_empty()).map(Arc::from);
     if labels.get("instance").is_none() {
         labels.set("instance", &address);
     }
     labels.remove_where(|name, _| name.starts_with("__"));
     let labels = labels.to_labels();
-    let hash = stable_hash(&labels, &url);
-    Ok(Built::Active(Box::new(Target { discovered, labels, url, interval, timeout, histograms, hash })))
+    let hash = stable_hash(&labels, [url.as_str()].into_iter().chain(socket.as_deref()));
+    let target = Target { discovered, labels, url, socket, interval, timeout, histograms, hash };
+    Ok(Built::Active(Box::new(target)))
 }
 
 fn duration(labels: &LabelsBuf, name: &'static str) -> Result<Duration, BuildError> {
@@ -179,6 +185,7 @@ impl Target {
             discovered: Labels::empty(),
             labels,
             url: String::new(),
+            socket: None,
             interval: job.scrape_interval,
             timeout: job.scrape_timeout,
             histograms: ReadOptions {
@@ -231,6 +238,20 @@ mod tests {
             "http://k:1/metrics?a=z",
             &[("env", "x"), ("instance", "i"), ("job", "j"), ("own", "group")],
         );
+    }
+
+    #[test]
+    fn a_socket_makes_another_target() {
+        let of = |own: &[(&str, &str)]| match built("", own) {
+            Ok(Built::Active(target)) => target,
+            other => panic!("{other:?}"),
+        };
+        let plain = of(&[(ADDRESS, "h")]);
+        let [a, b] = ["/a", "/b"].map(|path| of(&[(ADDRESS, "h"), (SOCKET, path)]));
+        assert_eq!((plain.socket.as_deref(), a.socket.as_deref()), (None, Some("/a")));
+        assert_eq!((&a.labels, &a.url), (&plain.labels, &plain.url));
+        assert!(a.hash != b.hash && a.hash != plain.hash);
+        assert_eq!(of(&[(ADDRESS, "h"), (SOCKET, "")]).hash, plain.hash);
     }
 
     #[test]

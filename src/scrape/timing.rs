@@ -3,7 +3,7 @@
 use crate::model::Labels;
 use crate::util;
 
-/// A hash of labels and URL: the same on every start, so that a restart keeps the slots.
-pub(super) fn stable_hash(labels: &Labels, url: &str) -> u64 {
-    util::stable_hash(labels.iter().flat_map(|(name, value)| [name, value]).chain([url]))
+/// A hash of labels and where they come from: the same on every start, so that a restart keeps the slots.
+pub(super) fn stable_hash<'a>(labels: &'a Labels, from: impl IntoIterator<Item = &'a str>) -> u64 {
+    util::stable_hash(labels.iter().flat_map(|(name, value)| [name, value]).chain(from))
 }

@@ -8,7 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -415,4 +415,36 @@ async fn tokens_are_asked_for_when_they_are_needed() {
     let told = get(&super::tests::client(&config), &url("/")).await.expect_err("no token").to_string();
     assert!(!told.contains("hush"), "{told}");
     assert!(told.contains("server answered with status 400: {\"error\":\"invalid_client\"}"), "{told}");
+}
+
+#[tokio::test]
+async fn each_socket_leads_to_its_own_server_whatever_the_url_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut runs = JoinSet::new();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for name in ["a", "b"] {
+        let listener = UnixListener::bind(path(name)).expect("bound");
+        runs.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{name}");
+                tokio::spawn(
+                    async move { serve(stream, &Mutex::default(), &|_: &str| answer.clone()).await },
+                );
+            }
+        });
+    }
+    let dialer = Arc::new(Dialer::new(Arc::new(SystemResolver::new(None))));
+    let client = HttpClient::new(&HttpConfig::default(), dialer).expect("a client").over_socket(&path("a"));
+    let sockets: [Arc<str>; 2] = ["a", "b"].map(|name| path(name).into());
+    let mut said = String::new();
+    // Connections are kept, and not mistaken for each other.
+    for socket in [Some(&sockets[1]), Some(&sockets[0]), Some(&sockets[1]), None] {
+        let url = "http://nowhere.invalid/metrics".to_owned();
+        let request = HttpRequest { method: HttpMethod::Get, url, headers: Vec::new() };
+        let response = client.send_over(socket, request).await.expect("an answer");
+        let mut body = Vec::new();
+        response.read_body(10, &mut body).await.expect("a body");
+        said.push_str(&String::from_utf8_lossy(&body));
+    }
+    assert_eq!(said, "baba");
 }

@@ -35,6 +35,7 @@ pub(super) use self::tls::provider;
 pub struct HttpClient {
     identity: Arc<Identity>,
     transport: Transport,
+    socket: Option<Arc<str>>,
 }
 
 impl HttpClient {
@@ -44,7 +45,7 @@ impl HttpClient {
     /// When the settings cannot be used. Files that they name are read when they are needed.
     pub fn new(config: &HttpConfig, dialer: Arc<Dialer>) -> Result<Self, HttpError> {
         let identity = Arc::new(Identity::new(config, &dialer)?);
-        Ok(Self { identity, transport: Transport::new(config, dialer)? })
+        Ok(Self { identity, transport: Transport::new(config, dialer)?, socket: None })
     }
 
     /// The same client with connections of its own.
@@ -53,10 +54,11 @@ impl HttpClient {
         Self { transport: self.transport.with_own_connections(), ..self }
     }
 
-    /// The same with connections of its own, which all lead to the Unix socket at `path`, whatever the URL says.
+    /// The same with connections that lead to the Unix socket at `path` whatever the URL says, unless a request has one of
+    /// its own.
     #[must_use]
     pub fn over_socket(self, path: &str) -> Self {
-        Self { transport: self.transport.over_socket(path), ..self }
+        Self { socket: Some(path.into()), ..self }
     }
 
     /// Sends `request` and waits for the head of the answer. The caller bounds the time of the whole exchange.
@@ -66,7 +68,20 @@ impl HttpClient {
     /// # Errors
     /// When there is no answer, or nothing to say of the client.
     pub async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let response = self.transport.send(request, &self.identity.headers().await?).await?;
+        self.send_over(None, request).await
+    }
+
+    /// The same over the Unix socket at `socket`, whatever the URL says.
+    ///
+    /// # Errors
+    /// As [`HttpClient::send`].
+    pub async fn send_over(
+        &self,
+        socket: Option<&Arc<str>>,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, HttpError> {
+        let (socket, headers) = (socket.or(self.socket.as_ref()), self.identity.headers().await?);
+        let response = self.transport.send(request, &headers, socket).await?;
         if response.status() == 401 {
             self.identity.refused();
         }

@@ -3,7 +3,7 @@
 //! **Locking**: one mutex, never held across an await.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
@@ -26,11 +26,13 @@ pub(super) struct Origin {
     https: bool,
     host: String,
     port: u16,
+    /// The socket that leads there instead of an address.
+    socket: Option<Arc<str>>,
 }
 
 impl Origin {
-    pub(super) fn of(url: &HttpUrl) -> Self {
-        Self { https: url.https, host: url.host.clone(), port: url.port }
+    pub(super) fn of(url: &HttpUrl, socket: Option<&Arc<str>>) -> Self {
+        Self { https: url.https, host: url.host.clone(), port: url.port, socket: socket.cloned() }
     }
 }
 

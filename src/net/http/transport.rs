@@ -34,8 +34,6 @@ pub(super) struct Transport {
     follow_redirects: bool,
     proxy: Arc<Proxy>,
     dialer: Arc<Dialer>,
-    /// Where all connections lead, whatever the URL says.
-    socket: Option<Arc<str>>,
     pool: Arc<Pool>,
     tls: Tls,
     /// What drives the connections; they end with the client.
@@ -52,7 +50,6 @@ impl Transport {
             follow_redirects: config.follow_redirects,
             proxy: Arc::new(Proxy::new(&config.proxy, |name| std::env::var(name).ok())?),
             dialer,
-            socket: None,
             pool: Arc::default(),
             tls: Tls::new(&config.tls, config.enable_http2)?,
             drivers: Arc::default(),
@@ -61,6 +58,7 @@ impl Transport {
 
     /// Sends `request` and waits for the head of the answer. Redirects are followed as Go does it: 307 and 308 with the same
     /// request, all others with a GET. `identity` goes to the server of the URL, and to no other one.
+    /// With `socket` all connections lead to the Unix socket of this path, whatever the URLs say.
     ///
     /// # Errors
     /// When there is no answer.
@@ -68,6 +66,7 @@ impl Transport {
         &self,
         request: HttpRequest,
         identity: &Headers,
+        socket: Option<&Arc<str>>,
     ) -> Result<HttpResponse, HttpError> {
         let mut url = HttpUrl::parse(&request.url)?;
         let HttpRequest { mut method, mut headers, .. } = request;
@@ -79,7 +78,7 @@ impl Transport {
             let of_url = named.map(|(name, password)| basic_header(&name, password.reveal())).transpose()?;
             let all: Headers =
                 identity.iter().cloned().chain(of_url.map(|value| (AUTHORIZATION, value))).collect();
-            let response = self.send_once(&url, &method, &headers, &all).await?;
+            let response = self.send_once(&url, &method, &headers, &all, socket).await?;
             match response.redirect().filter(|_| self.follow_redirects) {
                 Some(location) => {
                     if !matches!(response.status(), 307 | 308) && !matches!(method, HttpMethod::Get) {
@@ -107,8 +106,9 @@ impl Transport {
         method: &HttpMethod,
         headers: &[(&'static str, String)],
         identity: &Headers,
+        socket: Option<&Arc<str>>,
     ) -> Result<HttpResponse, HttpError> {
-        let origin = Origin::of(url);
+        let origin = Origin::of(url, socket);
         if url.https && self.tls.is_outdated() {
             // What was agreed on with other certificates is over.
             self.pool.clear();
@@ -133,7 +133,7 @@ impl Transport {
                 Err(error) => return Err(error),
             }
         }
-        let mut fresh = self.connect(url).await?;
+        let mut fresh = self.connect(url, socket).await?;
         let (head, body) = fresh.send(url, method, headers, identity).await?;
         Ok(give_back((head, body, fresh)))
     }
@@ -143,14 +143,9 @@ impl Transport {
         Self { pool: Arc::default(), drivers: Arc::default(), ..self }
     }
 
-    /// The same with connections of its own, which all lead to a Unix socket.
-    pub(super) fn over_socket(self, path: &str) -> Self {
-        Self { socket: Some(path.into()), ..self.with_own_connections() }
-    }
-
-    async fn connect(&self, url: &HttpUrl) -> Result<Connection, HttpError> {
+    async fn connect(&self, url: &HttpUrl, socket: Option<&Arc<str>>) -> Result<Connection, HttpError> {
         let (connection, driver) = match self.proxy.of(url) {
-            _ if let Some(path) = &self.socket => {
+            _ if let Some(path) = socket => {
                 let failed = |source| HttpError::Socket { path: path.to_string(), source };
                 self.open(url, UnixStream::connect(&**path).await.map_err(failed)?).await?
             }
