@@ -190,7 +190,7 @@ impl Tokens {
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<(u16, Vec<u8>), HttpError> {
-        let response = self.transport.send(request, &Headers::new()).await?;
+        let response = self.transport.send(request, &Headers::new(), None).await?;
         let (status, mut body) = (response.status(), Vec::new());
         response.read_body(MAX_ANSWER_BYTES, &mut body).await?;
         Ok((status, body))
