@@ -243,8 +243,8 @@ impl Client {
             let own = timeout(GRACE, self.api.json::<AgentSelf>("/v1/agent/self")).await;
             match own {
                 Ok(Ok(own)) => return own.config.datacenter,
-                Ok(Err(error)) => parts.failed(CATALOG, &error.to_string(), RETRY),
-                Err(_) => parts.failed(CATALOG, &format!("no answer within {GRACE:?}"), RETRY),
+                Ok(Err(error)) => parts.failed(CATALOG, &error.to_string(), self.retry()),
+                Err(_) => parts.failed(CATALOG, &format!("no answer within {GRACE:?}"), self.retry()),
             }
             sleep(self.retry()).await;
         }

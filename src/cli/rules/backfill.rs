@@ -133,7 +133,7 @@ pub(super) fn run(args: &BackfillArgs) -> Result<(), Failure> {
     output::line(&format!("wrote {} samples in {} blocks", report.samples, report.blocks));
     report.failed.iter().for_each(|failed| output::error(&shown(failed)));
     if let Some(Stopped { from, reason }) = report.stopped {
-        let from = shown_time(from);
+        let from = output::time(from);
         Err(format!(
             "the server is not reached any more, the rest was left out; go on with --start {from}: {reason}"
         )
@@ -145,14 +145,10 @@ pub(super) fn run(args: &BackfillArgs) -> Result<(), Failure> {
     }
 }
 
-fn shown_time(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string())
-}
-
 /// What is said of a rule that failed, with the times to begin and end with to do only that again.
 fn shown(failed: &Failed) -> String {
     let Failed { group, rule, evaluations, windows, reason } = failed;
-    let time = shown_time;
+    let time = output::time;
     let shown = windows.iter().take(MAX_WINDOWS_SHOWN);
     let mut times: Vec<String> =
         shown.map(|window| format!("{} to {}", time(window.start), time(window.end))).collect();
