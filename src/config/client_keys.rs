@@ -24,6 +24,15 @@ pub(super) const PROXY: &[(&str, Below)] = &[
     ("proxy_connect_header", Value),
 ];
 
+/// Who asks AWS.
+pub(super) const AWS: &[(&str, Below)] = &[
+    ("access_key", Value),
+    ("secret_key", Value),
+    ("profile", Value),
+    ("role_arn", Value),
+    ("external_id", Value),
+];
+
 /// The same as a section of its own.
 pub(super) static HTTP_CONFIG: Keys = Keys { shared: &[CLIENT, PROXY], ..NONE };
 

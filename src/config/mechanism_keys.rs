@@ -1,6 +1,6 @@
 //! Which keys the ways to find targets have, and which ways this server does not know.
 
-use super::client_keys::{CLIENT, PROXY};
+use super::client_keys::{AWS, CLIENT, PROXY};
 use super::key::Below::{List, Section, Value};
 use super::key::{Below, Keys, NONE};
 
@@ -92,16 +92,11 @@ static EC2: Keys = Keys {
     supported: &[
         ("endpoint", Value),
         ("region", Value),
-        ("access_key", Value),
-        ("secret_key", Value),
-        ("profile", Value),
-        ("role_arn", Value),
-        ("external_id", Value),
         ("refresh_interval", Value),
         ("port", Value),
         ("filters", List(&NAMED_VALUES)),
     ],
-    shared: &[CLIENT, PROXY],
+    shared: &[AWS, CLIENT, PROXY],
     ..NONE
 };
 

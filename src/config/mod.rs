@@ -1,11 +1,12 @@
 //! Configuration: YAML text in, one validated, compiled, immutable [`Config`] out.
 //!
 //! Read `global`, `scrape`, `formats`, `http`, `discovery`, `alerting`, `notifications`, `remote`, `otlp` and `traces` (the typed sections), then `load` (text to typed: environment,
-//! keys, decoding, validation) with `document` (text to its top), `loader` (what several sections are made of), `key`, `keys`, `client_keys`, `mechanism_keys`, `relabel_keys` and `remote_keys` (which keys exist and which of them are not supported), `tree` (YAML as a tree with
+//! keys, decoding, validation) with `document` (text to its top), `loader` and `aws` (what several sections are made of), `key`, `keys`, `client_keys`, `mechanism_keys`, `relabel_keys` and `remote_keys` (which keys exist and which of them are not supported), `tree` (YAML as a tree with
 //! lines), `section` (values of it, read key by key), `raw` (the file as it is printed). `kubeconfig` reads files of another kind. Nothing here opens a socket or
 //! keeps a file open.
 
 pub mod alerting;
+mod aws;
 mod client_keys;
 pub mod discovery;
 mod document;
@@ -45,6 +46,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use alerting::{AlertingConfig, AlertmanagerConfig};
+pub use aws::AwsIdentity;
 pub use discovery::{
     ConsulSdConfig, DigitalOceanRole, DigitalOceanSdConfig, DiscoveryConfig, DnsRecordType, DnsSdConfig,
     DockerFilter, DockerSdConfig, DockerSwarmRole, DockerSwarmSdConfig, Ec2Filter, Ec2SdConfig,

@@ -1,6 +1,6 @@
 //! Which keys the sections of remote storage have.
 
-use super::client_keys::{CLIENT, PROXY};
+use super::client_keys::{AWS, CLIENT, PROXY};
 use super::key::Below::{List, Section, Value};
 use super::key::{Keys, NONE};
 use super::relabel_keys::RELABEL;
@@ -46,16 +46,8 @@ static METADATA: Keys =
     Keys { supported: &[("send", Value), ("send_interval", Value), ("max_samples_per_send", Value)], ..NONE };
 
 static SIGV4: Keys = Keys {
-    supported: &[
-        ("region", Value),
-        ("access_key", Value),
-        ("secret_key", Value),
-        ("profile", Value),
-        ("role_arn", Value),
-        ("external_id", Value),
-        ("use_fips_sts_endpoint", Value),
-        ("service_name", Value),
-    ],
+    supported: &[("region", Value), ("use_fips_sts_endpoint", Value), ("service_name", Value)],
+    shared: &[AWS],
     ..NONE
 };
 

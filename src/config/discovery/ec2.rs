@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::config::loader::Loader;
 use crate::config::raw::{client, time, url};
 use crate::config::section::{Section, is_empty};
-use crate::config::{HttpConfig, Secret};
+use crate::config::{AwsIdentity, HttpConfig};
 
 /// What AWS is asked to leave out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,21 +26,9 @@ pub struct Ec2SdConfig {
     pub endpoint: String,
     /// Empty is the one that the process or the instance is in.
     pub region: String,
-    /// With the secret key: who asks. Empty is what the tools of AWS would take.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub access_key: String,
-    /// Belongs to the access key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secret_key: Option<Secret>,
-    /// A profile of the files that the tools of AWS share.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub profile: String,
-    /// A role to assume.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub role_arn: String,
-    /// What the role wants to know of who assumes it.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub external_id: String,
+    /// Who asks.
+    #[serde(flatten)]
+    pub identity: AwsIdentity,
     /// How often to ask. Default 60s.
     #[serde(serialize_with = "time")]
     pub refresh_interval: Duration,
@@ -58,13 +46,6 @@ impl<'a> Loader<'a> {
     pub(super) fn ec2_sd(&self, raw: &Section<'a>) -> Ec2SdConfig {
         let text = |key: &str| raw.text(key).unwrap_or_default();
         let given = |key: &str| raw.get(key).is_some_and(|item| !is_empty(item.node));
-        for (one, other) in
-            [("access_key", "secret_key"), ("secret_key", "access_key"), ("external_id", "role_arn")]
-        {
-            if given(one) && !given(other) {
-                self.complain(raw, one, format!("{one} has no meaning without {other}"));
-            }
-        }
         // AWS looks at the signature, which has the place of all these.
         for key in ["basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file"] {
             if given(key) {
@@ -88,11 +69,7 @@ impl<'a> Loader<'a> {
         Ec2SdConfig {
             endpoint: text("endpoint"),
             region: text("region"),
-            access_key: text("access_key"),
-            secret_key: given("secret_key").then(|| Secret::new(text("secret_key"))),
-            profile: text("profile"),
-            role_arn: text("role_arn"),
-            external_id: text("external_id"),
+            identity: self.aws_identity(raw),
             refresh_interval: Self::pace(raw, 60),
             port: Self::port_or(raw, 80),
             filters: raw.sections("filters").iter().map(filter).collect(),

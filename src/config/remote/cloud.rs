@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::config::Secret;
 use crate::config::loader::Loader;
-use crate::config::section::{Section, is_empty};
+use crate::config::section::Section;
+use crate::config::{AwsIdentity, Secret};
 
 /// One of the ways.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,21 +29,9 @@ pub struct SigV4Config {
     /// The region.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub region: String,
-    /// With the secret key: who asks.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub access_key: String,
-    /// Belongs to the access key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secret_key: Option<Secret>,
-    /// A profile of the files that the tools of AWS share.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub profile: String,
-    /// A role to assume.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub role_arn: String,
-    /// What the role wants to know of who assumes it.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub external_id: String,
+    /// Who asks.
+    #[serde(flatten)]
+    pub identity: AwsIdentity,
     /// Ask an endpoint that conforms to FIPS for the role. Default false.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub use_fips_sts_endpoint: bool,
@@ -192,21 +180,9 @@ impl<'a> Loader<'a> {
 
     fn sigv4(&self, raw: &Section<'a>) -> SigV4Config {
         let text = |key: &str| raw.text(key).unwrap_or_default();
-        let given = |key: &str| raw.get(key).is_some_and(|item| !is_empty(item.node));
-        for (one, other) in
-            [("access_key", "secret_key"), ("secret_key", "access_key"), ("external_id", "role_arn")]
-        {
-            if given(one) && !given(other) {
-                self.complain(raw, one, format!("{one} has no meaning without {other}"));
-            }
-        }
         SigV4Config {
             region: text("region"),
-            access_key: text("access_key"),
-            secret_key: secret(raw, "secret_key"),
-            profile: text("profile"),
-            role_arn: text("role_arn"),
-            external_id: text("external_id"),
+            identity: self.aws_identity(raw),
             use_fips_sts_endpoint: raw.boolean("use_fips_sts_endpoint", false),
             service_name: text("service_name"),
         }

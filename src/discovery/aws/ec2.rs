@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, OnceCell};
 use super::credentials::{Keeper, Login, Role};
 use super::query::{CallError, Service};
 use crate::config::http::shown_url;
-use crate::config::{Ec2SdConfig, HttpConfig};
+use crate::config::{AwsIdentity, Ec2SdConfig, HttpConfig};
 use crate::discovery::api::{host_port, list, sanitized};
 use crate::discovery::surroundings::Surroundings;
 use crate::discovery::{Refresh, TargetGroup, xml};
@@ -60,14 +60,11 @@ impl Ec2Source {
         let http = HttpConfig { follow_redirects: false, ..config.http.clone() };
         let client = HttpClient::new(&http, Arc::clone(dialer))?;
         let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        let AwsIdentity { access_key, secret_key, profile, role_arn, external_id } = &config.identity;
         let login = Login {
-            keys: given(&config.access_key).zip(config.secret_key.clone()),
-            profile: given(&config.profile),
-            role: given(&config.role_arn).map(|arn| Role {
-                arn,
-                external_id: given(&config.external_id),
-                session: None,
-            }),
+            keys: given(access_key).zip(secret_key.clone()),
+            profile: given(profile),
+            role: given(role_arn).map(|arn| Role { arn, external_id: given(external_id), session: None }),
         };
         let keeper = Keeper::new(login, around.clone(), client.clone());
         Ok(Self { config, around, client, keeper, region: OnceCell::new(), zones: Mutex::default() })
