@@ -11,7 +11,7 @@ use emberkeep::model::{Samples, TimeRange};
 use emberkeep::storage::{Queryable as _, SelectRequest};
 use emberkeep::telemetry::metrics::Counter;
 use emberkeep::tsdb::block::BlockMeta;
-use emberkeep::tsdb::block::exemplars::ExemplarMeta;
+use emberkeep::tsdb::block::meta::ExemplarMeta;
 use emberkeep::tsdb::block::reader::{Block, BlockCache, Wanted, load_meta};
 use emberkeep::tsdb::block::writer::{BlockPlan, write_block_with};
 use emberkeep::tsdb::store::memory::MemoryStore;

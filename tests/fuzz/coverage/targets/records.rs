@@ -43,13 +43,19 @@ struct Sink {
 }
 
 impl SampleSink for Sink {
-    fn base(&mut self, series: SeriesRef) -> u64 {
-        self.bases.get(&series.0).copied().unwrap_or(0)
+    type Place = u64;
+
+    fn find(&mut self, series: SeriesRef) -> u64 {
+        series.0
     }
 
-    fn sample(&mut self, series: SeriesRef, timestamp: i64, bits: u64) {
-        self.bases.insert(series.0, bits);
-        self.found.push((series.0, timestamp, bits));
+    fn base(&mut self, series: u64) -> u64 {
+        self.bases.get(&series).copied().unwrap_or(0)
+    }
+
+    fn sample(&mut self, series: u64, timestamp: i64, bits: u64) {
+        self.bases.insert(series, bits);
+        self.found.push((series, timestamp, bits));
     }
 }
 
