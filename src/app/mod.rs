@@ -156,6 +156,8 @@ impl App {
         );
         let engine = Arc::new(Engine::new(settings.engine_options(&first)));
         engine.query_log().register(&mut registry);
+        let queries = Arc::clone(&engine);
+        db.exclude_memory(move || (queries.memory_used() + queries.kept_bytes()) as u64);
         let lanes = Lanes::new(settings.query_concurrency, settings.rule_concurrency);
         let replay_end = web::replay_end(&db);
         let rules = RuleManager::new(

@@ -143,6 +143,7 @@ impl Settings {
                 .max_exemplars
                 .map_or(Limits::default().max_exemplars, |max| usize::try_from(max).unwrap_or(0)),
             out_of_order_ms: ms(storage.out_of_order_time_window),
+            max_series: config.global.series_quota,
         }
     }
 }

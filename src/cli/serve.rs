@@ -132,6 +132,10 @@ pub(super) struct ServeArgs {
     /// Maximum time a query may take before it is aborted, including time spent waiting.
     #[arg(long = "query.timeout", value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
     query_timeout: Duration,
+    /// Memory the process may hold, what queries hold aside, before new series are refused; those in memory go on. 0B
+    /// disables this. Defaults to 65 % of the memory of the machine or container.
+    #[arg(long = "storage.tsdb.memory-budget", value_name = "SIZE", value_parser = parse_bytes)]
+    memory_budget: Option<u64>,
     /// Maximum number of concurrent queries.
     #[arg(long = "query.max-concurrency", value_name = "N", default_value_t = 20,
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -307,7 +311,11 @@ pub(super) fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Sett
             cors_origin: args.cors_origin,
         },
         net: NetOptions { dns_server: args.dns_server },
-        tsdb: TsdbOptions { sync: args.sync, ..TsdbOptions::new(args.data_dir) },
+        tsdb: TsdbOptions {
+            sync: args.sync,
+            memory_budget: args.memory_budget,
+            ..TsdbOptions::new(args.data_dir)
+        },
         retention_time: args.retention,
         retention_size: args.retention_size,
         rule_concurrency: usize::try_from(args.rule_concurrency).unwrap_or(usize::MAX),

@@ -21,6 +21,10 @@ pub struct Limits {
     pub label_value_length_limit: u64,
     /// Targets of a job.
     pub target_limit: u64,
+    /// Series of a job, over all its targets, from which on new ones are refused.
+    pub job_series_quota: u64,
+    /// Series of a target from which on new ones are refused.
+    pub target_series_quota: u64,
     /// Dropped targets of a job that are kept for display.
     pub keep_dropped_targets: u64,
 }
@@ -48,6 +52,8 @@ pub struct GlobalConfig {
     pub external_labels: Labels,
     /// Limits of jobs that set none.
     pub limits: Limits,
+    /// Series in memory, over all jobs, from which on new ones are refused; 0 for no quota.
+    pub series_quota: u64,
 }
 
 impl Default for GlobalConfig {
@@ -63,6 +69,7 @@ impl Default for GlobalConfig {
             scrape_failure_log_file: None,
             external_labels: Labels::empty(),
             limits: Limits::default(),
+            series_quota: 0,
         }
     }
 }

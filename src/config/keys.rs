@@ -398,6 +398,9 @@ static GLOBAL: Keys = Keys {
         ("label_value_length_limit", Value),
         ("target_limit", Value),
         ("keep_dropped_targets", Value),
+        ("series_quota", Value),
+        ("job_series_quota", Value),
+        ("target_series_quota", Value),
     ],
     shared: &[FORMATS],
     ..NONE
@@ -435,6 +438,8 @@ static SCRAPE: Keys = Keys {
         ("label_value_length_limit", Value),
         ("target_limit", Value),
         ("keep_dropped_targets", Value),
+        ("job_series_quota", Value),
+        ("target_series_quota", Value),
         ("native_histogram_bucket_limit", Value),
         ("native_histogram_min_bucket_factor", Value),
         ("relabel_configs", List(&RELABEL)),

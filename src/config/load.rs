@@ -222,6 +222,8 @@ impl<'a> Loader<'a> {
             label_name_length_limit: raw.whole("label_name_length_limit"),
             label_value_length_limit: raw.whole("label_value_length_limit"),
             target_limit: raw.whole("target_limit"),
+            job_series_quota: raw.whole("job_series_quota"),
+            target_series_quota: raw.whole("target_series_quota"),
             keep_dropped_targets: raw.whole("keep_dropped_targets"),
         }
     }
@@ -268,6 +270,7 @@ impl<'a> Loader<'a> {
             scrape_failure_log_file: self.file_at(raw, "scrape_failure_log_file"),
             external_labels: Labels::from_pairs(expanded.filter(|(_, value)| !value.is_empty())),
             limits: Self::limits(raw),
+            series_quota: raw.whole("series_quota"),
         }
     }
 
@@ -315,6 +318,8 @@ impl<'a> Loader<'a> {
                     of.label_value_length_limit,
                 ),
                 target_limit: or_global(own.target_limit, of.target_limit),
+                job_series_quota: or_global(own.job_series_quota, of.job_series_quota),
+                target_series_quota: or_global(own.target_series_quota, of.target_series_quota),
                 keep_dropped_targets: or_global(own.keep_dropped_targets, of.keep_dropped_targets),
             },
             formats,

@@ -109,7 +109,9 @@ impl Receiver {
         let mut labels = SeriesLabels::default();
         let mut beside = Beside::default();
         let mut failed = None;
+        let mut left_out = LeftOut::default();
         let metadata = message::each_series(body, |series| {
+            left_out.next();
             if !labels.set(&series.labels) {
                 self.invalid_labels.inc();
                 return;
@@ -120,6 +122,7 @@ impl Receiver {
             if let Err(over) = labels.check() {
                 self.invalid_labels.inc();
                 beside.bad.add(1, || format!("{over} for series {}", labels.text()));
+                left_out.add();
                 return;
             }
             let fingerprint = fingerprint_packed(&labels.packed);
@@ -127,7 +130,14 @@ impl Receiver {
                 Some(known) => known,
                 // An exemplar alone does not make a series.
                 None if series.samples.is_empty() && series.histograms.is_empty() => return,
-                None => appender.series(&Labels::from_packed(&labels.packed)),
+                None => match appender.admit(&Labels::from_packed(&labels.packed)) {
+                    Ok(made) => made,
+                    Err(reason) => {
+                        beside.bad.add(1, || format!("{reason}: new series {} is not stored", labels.text()));
+                        left_out.add();
+                        return;
+                    }
+                },
             };
             for (timestamp, value) in &series.samples {
                 appender.append(reference, *timestamp, *value);
@@ -148,13 +158,13 @@ impl Receiver {
             Some((_, AppendOutcome::UnknownSeries)) => return Ok(false),
             // What was there before refuses a sample, so nothing was kept: where others of the request do, those were.
             Some((at, outcome)) if stats.committed == 0 => {
-                return Err(refused(body, at, samples, outcome));
+                return Err(refused(body, &left_out, at, samples, outcome));
             }
             // As Prometheus does.
             Some((at, outcome)) => {
                 tracing::debug!(
                     refused = stats.out_of_order + stats.duplicate,
-                    first = %refused(body, at, samples, outcome),
+                    first = %refused(body, &left_out, at, samples, outcome),
                     "remote write request has out-of-order samples"
                 );
             }
@@ -165,6 +175,29 @@ impl Receiver {
         self.exemplars.inc_by(stats.exemplars.committed as u64);
         self.histograms_refused.inc_by(beside.refused as u64);
         beside.bad.into_result(Written::default()).map(|_| true)
+    }
+}
+
+/// Numbers of the series of a request of which nothing was staged though their labels are those of a series.
+#[derive(Default)]
+struct LeftOut {
+    number: usize,
+    left_out: Vec<usize>,
+}
+
+impl LeftOut {
+    /// Goes on to the next series; the first is number 1.
+    fn next(&mut self) {
+        self.number += 1;
+    }
+
+    /// Notes the series.
+    fn add(&mut self) {
+        self.left_out.push(self.number);
+    }
+
+    fn has(&self, number: usize) -> bool {
+        self.left_out.binary_search(&number).is_ok()
     }
 }
 
@@ -260,13 +293,21 @@ pub(super) fn reason_of(outcome: AppendOutcome) -> &'static str {
 }
 
 /// The error for number `at` of the `samples` samples that were staged, and the native histograms behind them.
-fn refused(body: &[u8], at: usize, samples: usize, outcome: AppendOutcome) -> ReceiveError {
+fn refused(
+    body: &[u8],
+    left_out: &LeftOut,
+    at: usize,
+    samples: usize,
+    outcome: AppendOutcome,
+) -> ReceiveError {
     let mut labels = SeriesLabels::default();
     let (is_sample, mut left) = if at < samples { (true, at) } else { (false, at - samples) };
     let mut found = None;
+    let mut number = 0;
     // The body was read before, so it can be read again.
     let _ = message::each_series(body, |series| {
-        if found.is_some() || !labels.set(&series.labels) {
+        number += 1;
+        if found.is_some() || !labels.set(&series.labels) || left_out.has(number) {
             return;
         }
         let mut look = |timestamp: i64| {

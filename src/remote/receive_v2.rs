@@ -171,7 +171,14 @@ impl<'a> Staging<'a> {
         let fingerprint = fingerprint_packed(&self.labels.packed);
         let reference = match appender.find(fingerprint) {
             Some(known) => known,
-            None => appender.series(&Labels::from_packed(&self.labels.packed)),
+            None => match appender.admit(&Labels::from_packed(&self.labels.packed)) {
+                Ok(made) => made,
+                Err(reason) => {
+                    let labels = &self.labels;
+                    self.bad.add(1, || format!("{reason}: new series {} is not stored", labels.text()));
+                    return Ok(());
+                }
+            },
         };
         for (timestamp, value) in &series.samples {
             appender.append(reference, *timestamp, *value);

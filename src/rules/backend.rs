@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::batches::{ALERTS, ALERTS_FOR_STATE};
 use crate::model::{Histogram, Labels, stale_nan};
 use crate::promql::{
     Engine, Error, Expr, LoggedQuery, QueryOptions, QueryOrigin, QueryResult, Value, VectorSample,
@@ -87,8 +88,19 @@ fn words(reason: AppendOutcome) -> &'static str {
 impl DbBackend {
     pub(super) fn write(&self, samples: &[Output], time: i64) -> Result<Option<String>, String> {
         let mut appender = self.db.appender(None).in_order();
+        let mut not_admitted = None;
         for sample in samples {
-            let series = appender.series(&sample.labels);
+            let series = match appender.admit(&sample.labels) {
+                Ok(series) => series,
+                // What tells of alerts must not be missing because others write too much.
+                Err(_) if matches!(sample.labels.metric_name(), ALERTS | ALERTS_FOR_STATE) => {
+                    appender.series(&sample.labels)
+                }
+                Err(reason) => {
+                    not_admitted.get_or_insert(reason);
+                    continue;
+                }
+            };
             match &sample.histogram {
                 Some(histogram) => appender.append_histogram(series, time, Arc::clone(histogram)),
                 None => appender.append(series, time, sample.value),
@@ -96,10 +108,10 @@ impl DbBackend {
         }
         let stats = appender.commit(CommitMode::Each).map_err(|error| error.to_string())?;
         let refused = samples.len().saturating_sub(stats.committed + stats.repeated);
-        let told = |(_, reason)| {
-            format!("{refused} of {} samples were not stored: {}", samples.len(), words(reason))
-        };
-        Ok(stats.first_refused.map(told))
+        let reason = stats.first_refused.map(|(_, reason)| words(reason).to_owned());
+        let reason = reason.or_else(|| not_admitted.map(|reason| reason.to_string()));
+        let told = |reason| format!("{refused} of {} samples were not stored: {reason}", samples.len());
+        Ok(reason.map(told))
     }
 
     pub(super) fn write_stale(&self, series: &[Labels], time: i64) -> Result<(), String> {
@@ -175,6 +187,31 @@ mod tests {
     use crate::telemetry::Registry;
     use crate::tsdb::{Limits, TsdbOptions};
     use crate::util::ManualClock;
+
+    #[test]
+    fn new_series_of_recording_rules_are_refused_at_the_quota_and_alerts_are_written() {
+        let dir = tempfile::tempdir().expect("dir");
+        let limits = Limits { max_series: 1, ..Limits::default() };
+        let options = TsdbOptions { limits, ..TsdbOptions::new(dir.path()) };
+        let db = Tsdb::open(options, Arc::new(ManualClock::new(1_000_000)), &mut Registry::default());
+        let backend = DbBackend {
+            engine: Arc::new(Engine::new(EngineOptions::default())),
+            db: Arc::new(db.expect("database opens")),
+        };
+        let write = |names: &[&str], time| {
+            let outputs = names.iter().map(|name| {
+                let labels = Labels::from_pairs([("__name__", *name)]);
+                Output { labels, value: 1.0, histogram: None }
+            });
+            backend.write(&outputs.collect::<Vec<_>>(), time)
+        };
+        assert_eq!(write(&["a"], 900_000), Ok(None));
+        let told = write(&["a", "b", "c"], 901_000).expect("nothing fails");
+        let reason = "2 of 3 samples were not stored: server series quota of 1 reached";
+        assert_eq!(told.as_deref(), Some(reason));
+        assert_eq!(write(&["ALERTS", "ALERTS_FOR_STATE"], 902_000), Ok(None));
+        assert_eq!(backend.db.head().series_count(), 3);
+    }
 
     #[test]
     fn samples_of_rules_come_in_order_whatever_the_window_for_others() {

@@ -237,6 +237,11 @@ impl Cache {
         }
     }
 
+    /// Number of texts that stand for a series.
+    pub(super) fn stored(&self) -> u64 {
+        self.entries.iter().filter(|entry| !entry.dropped).count() as u64
+    }
+
     /// Number of texts.
     pub(super) fn len(&self) -> usize {
         self.entries.len()

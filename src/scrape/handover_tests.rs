@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use super::super::families::Families;
 use super::super::ingest::tests::values;
 use super::super::metrics::ScrapeMetrics;
+use super::super::quotas::JobQuota;
 use super::super::shared::ScrapeOptions;
 use super::super::summary::Failure;
 use super::super::target::Target;
@@ -66,6 +67,7 @@ impl Bench {
             &Target::plain(&job, labels),
             ScrapeOptions::default(),
             Families::new(&self.shared.families),
+            &JobQuota::new(&job),
             &self.shared.db,
         );
         Loop { ingest: Arc::new(Mutex::new(ingest)), inbox: Arc::default() }

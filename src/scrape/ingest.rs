@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cache::Cache;
+use super::explosion;
 use super::families::Families;
 use super::histograms::BucketLimits;
 use super::metrics::ScrapeMetrics;
+use super::quotas::{JobQuota, QuotaReached, RefusedSeries, TargetQuota};
 use super::report::Report;
 use super::series_labels::{merge, set_type_and_unit};
 use super::shared::ScrapeOptions;
@@ -30,6 +32,8 @@ use crate::util::{brief, message};
 
 /// Exemplars that are taken of one native histogram at most.
 const MAX_EXEMPLARS: usize = 1000;
+/// How often it is looked what a target has so many series of that some are refused.
+const LOOK_AGAIN_MS: i64 = 60_000;
 
 /// A series that gets a stale marker when it vanishes.
 pub(super) type Live = SeriesRef;
@@ -49,6 +53,16 @@ impl Legacy {
         self.live.extend(other.live);
         self.reported |= other.reported;
     }
+}
+
+/// What becomes of a series that is not in the cache.
+enum Resolved {
+    /// It is at this place of the cache now.
+    At(usize),
+    /// A limit that makes the scrape fail leaves it out.
+    Limited,
+    /// A quota leaves it out.
+    Refused(QuotaReached),
 }
 
 /// Why a scrape that got a body fails.
@@ -88,6 +102,9 @@ pub(super) struct Ingest {
     last_good: usize,
     report: Report,
     families: Families,
+    quota: TargetQuota,
+    /// When it was last looked what the target has so many series of, in milliseconds.
+    looked_ms: Option<i64>,
     buffer: LabelsBuf,
     /// What loops left that this one replaces; the series go stale unless the first scrape brings them.
     inherited: Legacy,
@@ -102,11 +119,13 @@ impl Ingest {
         target: &Target,
         options: ScrapeOptions,
         families: Families,
+        quota: &Arc<JobQuota>,
         db: &Tsdb,
     ) -> Self {
+        let quota = TargetQuota::new(job.limits.target_series_quota, quota);
         let report = Report::new(&job, target);
         let read = ReadOptions { created: options.created_zeros, ..target.histograms };
-        Self::fresh(job, target.labels.clone(), options, read, report, families, db)
+        Self::fresh(job, target.labels.clone(), options, read, (report, families, quota), db)
     }
 
     fn fresh(
@@ -114,8 +133,7 @@ impl Ingest {
         labels: Labels,
         options: ScrapeOptions,
         read: ReadOptions,
-        report: Report,
-        families: Families,
+        (report, families, quota): (Report, Families, TargetQuota),
         db: &Tsdb,
     ) -> Self {
         Self {
@@ -129,6 +147,8 @@ impl Ingest {
             cache: Cache::default(),
             last_good: 0,
             families,
+            quota,
+            looked_ms: None,
             buffer: LabelsBuf::new(),
             inherited: Legacy::default(),
             last_ms: None,
@@ -159,8 +179,8 @@ impl Ingest {
     pub(super) fn begin_again(&mut self, db: &Tsdb) {
         let (legacy, last_ms) = (self.take_legacy(), self.last_ms);
         let (job, labels, report) = (Arc::clone(&self.job), self.labels.clone(), self.report.clone());
-        let families = self.families.begun_again();
-        *self = Self::fresh(job, labels, self.options, self.read, report, families, db);
+        let beside = (report, self.families.begun_again(), self.quota.begun_again());
+        *self = Self::fresh(job, labels, self.options, self.read, beside, db);
         (self.inherited, self.last_ms) = (legacy, last_ms);
     }
 
@@ -179,6 +199,7 @@ impl Ingest {
         }
         let timeline = *self.timeline.get_or_insert_with(|| db.create_timeline());
         self.cache.begin();
+        self.quota.begin(db.head(), &self.labels, at_ms);
         let mut appender = db.appender(Some(timeline));
         summary.body_bytes = match &body {
             Ok((bytes, _)) => bytes.len() as f64,
@@ -197,6 +218,7 @@ impl Ingest {
             })
         });
         metrics.duplicates.inc_by(summary.refused.duplicate);
+        self.tell_refused(body.as_ref().ok().copied(), at_ms, metrics, &mut summary);
         self.families.end();
         let body = body.map_err(|reason| message(&reason).into_owned());
         let mut families = None;
@@ -228,6 +250,7 @@ impl Ingest {
             // Nothing is visible, so that what was live before is what has to be marked the next time.
             Err(reason) => {
                 self.cache.keep(self.last_good);
+                self.quota.end(None);
                 summary.error.get_or_insert(reason);
             }
         }
@@ -240,9 +263,11 @@ impl Ingest {
         if succeeded {
             self.cache.succeed();
             self.last_good = self.cache.len();
+            self.quota.end(self.quota.is_on().then(|| self.cache.stored()));
             self.families.published();
         } else {
             self.cache.fail(self.last_good);
+            self.quota.end(None);
         }
     }
 
@@ -258,6 +283,7 @@ impl Ingest {
     ) {
         self.forget_removed(db);
         self.cache.begin();
+        self.quota.end(None);
         let mut appender = db.appender(self.timeline);
         if let Some(body) = body {
             // It was read before, and counted.
@@ -319,7 +345,7 @@ impl Ingest {
         appender: &mut DbAppender<'_>,
         at_ms: i64,
         (body, encoding): (&[u8], Encoding),
-        Summary { counts, refused, .. }: &mut Summary,
+        Summary { counts, refused, refused_series, .. }: &mut Summary,
     ) -> Result<(), IngestError> {
         self.families.begin(encoding);
         if body.is_empty() {
@@ -357,7 +383,15 @@ impl Ingest {
             }
             let resolved = match found {
                 Some(at) => Some(at),
-                None => self.resolve(appender, &reader, type_key, within_limit && fits)?,
+                None => match self.resolve(appender, &reader, type_key, within_limit && fits, at_ms)? {
+                    Resolved::At(at) => Some(at),
+                    Resolved::Limited => None,
+                    Resolved::Refused(reason) => {
+                        let first = || RefusedSeries { count: 0, reason, explosion: None };
+                        refused_series.get_or_insert_with(first).count += 1;
+                        None
+                    }
+                },
             };
             let Some(at) = resolved else {
                 counts.kept += 1;
@@ -409,6 +443,32 @@ impl Ingest {
         Ok(())
     }
 
+    /// Counts the series that were refused, and looks now and then what the target has so many of.
+    fn tell_refused(
+        &mut self,
+        body: Option<(&[u8], Encoding)>,
+        at_ms: i64,
+        metrics: &ScrapeMetrics,
+        summary: &mut Summary,
+    ) {
+        let (Some(body), Some(refused)) = (body, &mut summary.refused_series) else { return };
+        metrics.series_refused.inc_by(refused.count);
+        if self.looked_ms.is_some_and(|last| at_ms < last.saturating_add(LOOK_AGAIN_MS)) {
+            return;
+        }
+        self.looked_ms = Some(at_ms);
+        let (bytes, encoding) = body;
+        refused.explosion = explosion::find(|look| {
+            let mut reader = Reader::new(bytes, encoding, self.read);
+            // It was read before, to its end.
+            while let Ok(Some(read)) = reader.next(None) {
+                if !matches!(read, Read::Metadata) && matches!(self.read_labels(&reader), Ok(true)) {
+                    look(&self.buffer);
+                }
+            }
+        });
+    }
+
     /// Stages the exemplar of a sample at `at_ms`, whose labels are in the buffer.
     fn exemplar(
         &self,
@@ -439,37 +499,52 @@ impl Ingest {
         }
     }
 
-    /// A series that is not in the cache: labels, relabelling, limits, and a place in the database. Without `store` a
-    /// series that would be kept gets no place, so that a limit bounds the database too.
-    fn resolve(
-        &mut self,
-        appender: &mut DbAppender<'_>,
-        reader: &Reader<'_>,
-        type_key: u32,
-        store: bool,
-    ) -> Result<Option<usize>, IngestError> {
+    /// Reads the labels of the series into the buffer, as relabelling leaves them; false if it drops the series.
+    fn read_labels(&mut self, reader: &Reader<'_>) -> Result<bool, SeriesError> {
         let buffer = &mut self.buffer;
         reader.labels(buffer)?;
         if self.options.type_and_unit_labels {
             set_type_and_unit(buffer, reader.kind(), reader.unit())?;
         }
         merge(buffer, &self.labels, self.job.honor_labels);
-        if !relabel::apply(&self.job.metric_relabel_configs, buffer) || buffer.is_empty() {
-            return Ok(Some(self.cache.insert(reader.series(), type_key, None)));
+        Ok(relabel::apply(&self.job.metric_relabel_configs, buffer) && !buffer.is_empty())
+    }
+
+    /// A series that is not in the cache: labels, relabelling, limits, quotas, and a place in the database. Without
+    /// `store` a series that would be kept gets no place, so that a limit bounds the database too.
+    fn resolve(
+        &mut self,
+        appender: &mut DbAppender<'_>,
+        reader: &Reader<'_>,
+        type_key: u32,
+        store: bool,
+        at_ms: i64,
+    ) -> Result<Resolved, IngestError> {
+        if !self.read_labels(reader)? {
+            return Ok(Resolved::At(self.cache.insert(reader.series(), type_key, None)));
         }
-        if buffer.metric_name().is_empty() {
+        if self.buffer.metric_name().is_empty() {
             return Err(IngestError::NoName);
         }
         self.check_names()?;
         self.check_limits()?;
         if !store {
-            return Ok(None);
+            return Ok(Resolved::Limited);
         }
         let labels = self.buffer.to_labels();
         bounds::check_labels(&labels)
             .map_err(|fault| IngestError::Bounds { series: brief(&labels), fault })?;
-        let series = appender.series(&labels);
-        Ok(Some(self.cache.insert(reader.series(), type_key, Some(series))))
+        let admitted = match appender.known(&labels) {
+            Some(known) => Ok(known),
+            None => self
+                .quota
+                .take_one(at_ms)
+                .and_then(|()| appender.admit(&labels).map_err(QuotaReached::Server)),
+        };
+        Ok(match admitted {
+            Ok(series) => Resolved::At(self.cache.insert(reader.series(), type_key, Some(series))),
+            Err(reason) => Resolved::Refused(reason),
+        })
     }
 
     fn check_names(&self) -> Result<(), IngestError> {
@@ -550,3 +625,7 @@ pub(super) mod tests;
 #[cfg(test)]
 #[path = "format_tests.rs"]
 mod format_tests;
+
+#[cfg(test)]
+#[path = "quota_tests.rs"]
+mod quota_tests;

@@ -27,7 +27,7 @@ impl Bench {
         Self::open(job, |_| {})
     }
 
-    fn with(change: impl FnOnce(&mut TsdbOptions)) -> Self {
+    pub(super) fn with(change: impl FnOnce(&mut TsdbOptions)) -> Self {
         Self::open("", change)
     }
 
@@ -49,6 +49,7 @@ impl Bench {
             &target,
             ScrapeOptions::default(),
             Families::new(&Arc::default()),
+            &JobQuota::new(job),
             &db,
         );
         Self { db, ingest, metrics: ScrapeMetrics::new(&mut registry), now: T0, clock, dir }
@@ -201,6 +202,7 @@ fn what_another_loop_left_goes_stale_unless_it_comes_again() {
         &target,
         ScrapeOptions::default(),
         Families::new(&Arc::default()),
+        &JobQuota::new(&b.ingest.job),
         &b.db,
     );
     let mut old = std::mem::replace(&mut b.ingest, fresh);

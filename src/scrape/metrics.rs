@@ -14,6 +14,7 @@ pub(super) struct ScrapeMetrics {
     pub(super) out_of_order: Counter,
     pub(super) duplicates: Counter,
     pub(super) out_of_bounds: Counter,
+    pub(super) series_refused: Counter,
     pub(super) sync_failed: Counter,
     pub(super) over_target_limit: Counter,
     pub(super) commits_failed: Counter,
@@ -31,6 +32,7 @@ impl ScrapeMetrics {
             out_of_order: Counter::default(),
             duplicates: Counter::default(),
             out_of_bounds: Counter::default(),
+            series_refused: Counter::default(),
             sync_failed: Counter::default(),
             over_target_limit: Counter::default(),
             commits_failed: Counter::default(),
@@ -72,6 +74,8 @@ impl ScrapeMetrics {
             "Scraped samples too old, or too far ahead of the clock",
             m.out_of_bounds.clone(),
         );
+        let help = "New series left out because of a quota or of memory";
+        r.register("scrapes_series_refused", help, m.series_refused.clone());
         r.register("sync_failed", "Targets that could not be built", m.sync_failed.clone());
         r.register(
             "scrape_pool_exceeded_target_limit",

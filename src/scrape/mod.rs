@@ -2,10 +2,11 @@
 //!
 //! Read [`manager`] (the door: jobs, reload, stop), then `pool` (one job), `target` (what is scraped), `scrape_loop`
 //! (one target over time) on `threads`, `timing` (when), `fetch` and `inflate` (how a body is got), `ingest` (body to samples) with `cache`,
-//! `series_labels`, `histograms`, `report` and `families`, `handover` (what a loop leaves to others), and [`status`] (what the API shows).
+//! `series_labels`, `histograms`, `quotas`, `explosion`, `report` and `families`, `handover` (what a loop leaves to others), and [`status`] (what the API shows).
 
 mod cache;
 pub mod error;
+mod explosion;
 mod families;
 mod fetch;
 mod handover;
@@ -15,6 +16,7 @@ mod ingest;
 pub mod manager;
 mod metrics;
 mod pool;
+pub mod quotas;
 mod report;
 mod scrape_loop;
 mod series_labels;

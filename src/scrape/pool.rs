@@ -10,6 +10,7 @@ use super::families::Families;
 use super::fetch::Fetch;
 use super::handover::{Inbox, Leaving};
 use super::ingest::Ingest;
+use super::quotas::JobQuota;
 use super::scrape_loop::{Intake, Run, ScrapeLoop};
 use super::shared::Shared;
 use super::status::{PoolView, TargetState};
@@ -34,6 +35,7 @@ pub(super) struct Pool {
     shared: Arc<Shared>,
     pub(super) job: Arc<ScrapeConfig>,
     fetch: Arc<dyn Fetch>,
+    quota: Arc<JobQuota>,
     loops: HashMap<u64, Running>,
     dropped: Vec<Labels>,
     dropped_count: usize,
@@ -43,6 +45,7 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(shared: Arc<Shared>, job: Arc<ScrapeConfig>, fetch: Arc<dyn Fetch>) -> Self {
         Self {
+            quota: JobQuota::new(&job),
             shared,
             job,
             fetch,
@@ -64,6 +67,7 @@ impl Pool {
     ) {
         if let Some((job, fetch)) = restart {
             (self.job, self.fetch) = (job, fetch);
+            self.quota = JobQuota::new(&self.job);
             leaving.extend(std::mem::take(&mut self.loops).into_values());
         }
         let mut wanted = self.targets(groups);
@@ -126,7 +130,7 @@ impl Pool {
         let inbox = Arc::<Inbox>::default();
         let Shared { db, options, families, .. } = &*self.shared;
         let families = Families::new(families);
-        let ingest = Ingest::new(Arc::clone(&self.job), &state.target, *options, families, db);
+        let ingest = Ingest::new(Arc::clone(&self.job), &state.target, *options, families, &self.quota, db);
         let ingest = Arc::new(Mutex::new(ingest));
         let (run, watch) = watch::channel(Run::On);
         let task = ScrapeLoop {

@@ -18,11 +18,16 @@ const NAMES: [&str; 8] = [
     "scrape_body_size_bytes",
 ];
 const ALWAYS: usize = 5;
+/// What is written once new series may be refused: those that a quota left out.
+const REFUSED: &str = "scrape_series_refused";
 
 /// The report series of one target.
 #[derive(Debug, Clone)]
 pub(super) struct Report {
     series: Vec<Labels>,
+    refused: Labels,
+    /// Whether the target has a quota, or series of it were refused.
+    tells_refused: bool,
     timeout_s: f64,
     sample_limit: f64,
 }
@@ -36,15 +41,25 @@ impl Report {
             buffer.set(METRIC_NAME, name);
             buffer.to_labels()
         });
+        let series: Vec<Labels> = series.collect();
+        buffer.set(METRIC_NAME, REFUSED);
         Self {
-            series: series.collect(),
+            series,
+            refused: buffer.to_labels(),
+            tells_refused: job.limits.job_series_quota > 0 || job.limits.target_series_quota > 0,
             timeout_s: target.timeout.as_secs_f64(),
             sample_limit: job.limits.sample_limit as f64,
         }
     }
 
     /// Writes the report of a scrape at `at_ms`.
-    pub(super) fn write(&self, appender: &mut DbAppender<'_>, at_ms: i64, summary: &Summary) {
+    pub(super) fn write(&mut self, appender: &mut DbAppender<'_>, at_ms: i64, summary: &Summary) {
+        let refused = summary.refused_series.as_ref().map_or(0, |refused| refused.count);
+        self.tells_refused |= refused > 0;
+        if self.tells_refused {
+            let series = appender.series(&self.refused);
+            appender.append(series, at_ms, refused as f64);
+        }
         let counts = &summary.counts;
         self.append(
             appender,
@@ -65,6 +80,10 @@ impl Report {
     /// Marks the report series stale.
     pub(super) fn end(&self, appender: &mut DbAppender<'_>, at_ms: i64) {
         self.append(appender, at_ms, [stale_nan(); NAMES.len()]);
+        if self.tells_refused {
+            let series = appender.series(&self.refused);
+            appender.append(series, at_ms, stale_nan());
+        }
     }
 
     fn append(&self, appender: &mut DbAppender<'_>, at_ms: i64, values: [f64; NAMES.len()]) {

@@ -22,8 +22,8 @@ use super::summary::{Failure, Summary};
 use crate::config::ScrapeConfig;
 use crate::expfmt::Encoding;
 use crate::model::format_duration;
-use crate::util::Slots;
 use crate::util::lock::lock;
+use crate::util::{Slots, brief};
 
 /// Pause before a loop that panicked starts again.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
@@ -239,6 +239,28 @@ impl ScrapeLoop {
                 too_far_ahead,
                 "samples of a scrape are not taken for their time; told again in a while if it goes on"
             );
+        }
+        let before = last.refused_series.take();
+        last.refused_series = summary.refused_series.map(|mut refused| {
+            // It is looked for now and then only.
+            refused.explosion = refused.explosion.or_else(|| before.and_then(|before| before.explosion));
+            refused
+        });
+        let due = last.quota_logged_at.is_none_or(|at| at.elapsed() >= TELL_AGAIN);
+        if let Some(refused) = last.refused_series.as_ref().filter(|_| due) {
+            let explosion = refused.explosion.as_ref();
+            tracing::warn!(
+                job = self.intake.job.job_name,
+                url = self.state.target.url,
+                series = refused.count,
+                reason = %refused.reason,
+                metric = explosion.map(|explosion| brief(&explosion.metric)),
+                metric_series = explosion.map(|explosion| explosion.series),
+                label = explosion.and_then(|explosion| explosion.label.as_deref()).map(brief),
+                label_values = explosion.map(|explosion| explosion.values),
+                "new series of a scrape are refused; told again in a while if it goes on"
+            );
+            last.quota_logged_at = Some(Instant::now());
         }
         if let Some(families) = summary.families {
             last.families = families;

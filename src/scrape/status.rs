@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
+use super::quotas::RefusedSeries;
 use super::target::Target;
 use crate::model::Labels;
 use crate::model::MetricType;
@@ -58,6 +59,8 @@ pub struct ActiveTarget {
     pub health: Health,
     /// Samples of the last scrape that were not taken for their time.
     pub refused: Refused,
+    /// New series of the last scrape that a quota left out.
+    pub refused_series: Option<RefusedSeries>,
     /// Scrape interval.
     pub interval_ms: u64,
     /// Scrape timeout.
@@ -120,8 +123,11 @@ pub(super) struct LastScrape {
     pub(super) duration_s: f64,
     pub(super) health: Health,
     pub(super) refused: Refused,
+    pub(super) refused_series: Option<RefusedSeries>,
     /// When refused samples were last logged.
     pub(super) logged_at: Option<Instant>,
+    /// When refused series were last logged.
+    pub(super) quota_logged_at: Option<Instant>,
     pub(super) families: Arc<[Arc<FamilyMetadata>]>,
 }
 
@@ -175,6 +181,7 @@ impl ScrapeHandle {
                     last_duration_s: last.duration_s,
                     health: last.health,
                     refused: last.refused,
+                    refused_series: last.refused_series.clone(),
                     interval_ms: millis(target.interval),
                     timeout_ms: millis(target.timeout),
                 });

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::quotas::RefusedSeries;
 use super::status::{FamilyMetadata, Refused};
 
 /// Why there is no body.
@@ -42,6 +43,8 @@ pub(super) struct Summary {
     pub(super) body_bytes: f64,
     /// Samples that were not taken for their time.
     pub(super) refused: Refused,
+    /// New series that a quota left out.
+    pub(super) refused_series: Option<RefusedSeries>,
     /// The families of the target, when they changed.
     pub(super) families: Option<Arc<[Arc<FamilyMetadata>]>>,
 }

@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use super::SeriesRef;
+use super::admission::NoNewSeries;
 use super::block::BlockMeta;
 use super::chunk::open::TimelineId;
 use super::error::Result;
-use super::head::Head;
 use super::head::appender::{Appender, CommitMode, CommitStats, TimeLimits};
+use super::head::{Head, fingerprint_packed};
 use super::inner::Inner;
 use super::options::Limits;
 use super::store::BlockId;
@@ -184,6 +185,8 @@ impl Tsdb {
         let limits = self.limits();
         metrics.retention_seconds.set(limits.retention_ms / 1000);
         metrics.retention_bytes.set(as_gauge(self.inner.max_bytes()));
+        metrics.series_limit.set(as_gauge(limits.max_series));
+        metrics.refusing_series.set(i64::from(self.inner.refuses_new_series().is_some()));
         metrics.disk_full.set(i64::from(self.inner.space.is_full()));
         metrics.disk_available.set(as_gauge(self.inner.space.seen().map_or(0, |space| space.available)));
         metrics.wal_bytes.set(as_gauge(self.inner.wal_bytes()));
@@ -247,6 +250,28 @@ impl DbAppender<'_> {
     /// See [`Appender::series`].
     pub fn series(&mut self, labels: &Labels) -> SeriesRef {
         self.inner.series(labels)
+    }
+
+    /// The series with `labels`, if it is in memory.
+    pub fn known(&self, labels: &Labels) -> Option<SeriesRef> {
+        self.inner.find(fingerprint_packed(labels.packed()))
+    }
+
+    /// As [`DbAppender::series`], but a new series is made only while such are taken.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn admit(&mut self, labels: &Labels) -> std::result::Result<SeriesRef, NoNewSeries> {
+        if let Some(known) = self.known(labels) {
+            return Ok(known);
+        }
+        match self.db.refuses_new_series() {
+            None => Ok(self.series(labels)),
+            Some(reason) => {
+                self.db.metrics.series_refused.inc();
+                Err(reason)
+            }
+        }
     }
 
     /// See [`Appender::find`].

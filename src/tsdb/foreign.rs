@@ -39,7 +39,12 @@ pub fn owner(dir: &Path) -> Result<Option<Owner>> {
         "lock" | "lost+found" | "snapshots" => true,
         "wal" => log.is_empty(),
         "blocks" => blocks.is_empty(),
-        other => other.starts_with('.') || other.starts_with("catalog.") || other.starts_with("tombstones"),
+        other => {
+            other.starts_with('.')
+                || other.starts_with("catalog.")
+                || other.starts_with("tombstones")
+                || other.starts_with("deaths")
+        }
     };
     Ok(if names.iter().all(is_nobodys) { None } else { Some(Owner::Unknown) })
 }
@@ -100,7 +105,10 @@ mod tests {
         check(&[("wal/00000001", "EKWAL...")], None);
         check(&[("catalog", "")], None);
         check(&[("lock", ""), ("catalog.tmp", "")], None);
-        check(&[("tombstones", ""), ("tombstones.copy", ""), ("catalog.copy.corrupt", "")], None);
+        check(
+            &[("tombstones", ""), ("tombstones.copy", ""), ("deaths", ""), ("catalog.copy.corrupt", "")],
+            None,
+        );
         check(&[("blocks/000000000000000-000000000000001-00000001.tmp/db", "")], None);
         check(&[("wal/00000001", "\u{1}"), ("lock", "")], Some(Owner::Prometheus));
         check(&[("wal/checkpoint.00000001/00000000", "")], Some(Owner::Prometheus));

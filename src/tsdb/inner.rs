@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
+use super::admission::{Admission, NoNewSeries};
 use super::block::catalog::Catalog;
 use super::block::reader::BlockCache;
 use super::block::{Block, BlockMeta};
@@ -25,6 +26,7 @@ pub(super) struct Inner {
     pub(super) options: TsdbOptions,
     pub(super) limits: ArcSwap<Limits>,
     pub(super) space: Space,
+    pub(super) admission: Admission,
     /// Bytes of live blocks on disk; they never change.
     pub(super) sizes: Mutex<HashMap<BlockId, u64>>,
     pub(super) clock: Arc<dyn Clock>,
@@ -94,6 +96,15 @@ impl Inner {
             self.look_at_disk();
         }
         self.space.check()
+    }
+
+    /// Why no new series are taken, if so.
+    pub(super) fn refuses_new_series(&self) -> Option<NoNewSeries> {
+        let quota = self.limits.load().max_series;
+        self.admission.closed().or_else(|| {
+            let full = quota > 0 && self.head.series_count() as u64 >= quota;
+            full.then_some(NoNewSeries::Quota { series: quota })
+        })
     }
 
     /// Bytes a live block takes on disk.

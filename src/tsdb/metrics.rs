@@ -52,6 +52,12 @@ pub struct TsdbMetrics {
     pub(super) chunks: Gauge,
     pub(super) series_created: Counter,
     pub(super) series_removed: Counter,
+    pub(super) series_refused: Counter,
+    pub(super) series_limit: Gauge,
+    pub(super) refusing_series: Gauge,
+    pub(super) memory_held: Gauge,
+    pub(super) memory_budget: Gauge,
+    pub(super) deaths: Gauge,
     pub(super) min_time: Gauge,
     pub(super) max_time: Gauge,
     pub(super) blocks: Gauge,
@@ -102,6 +108,18 @@ impl TsdbMetrics {
         r.register("head_chunks", "Chunks in the head", m.chunks.clone());
         r.register("head_series_created", "Series made in the head", m.series_created.clone());
         r.register("head_series_removed", "Series removed from the head", m.series_removed.clone());
+        let help = "New series refused because of the server's quota or memory";
+        r.register("head_series_refused", help, m.series_refused.clone());
+        let help = "Series in the head from which on new ones are refused; 0 for no quota";
+        r.register("head_series_quota", help, m.series_limit.clone());
+        let help = "Whether new series are refused because of the server's quota or memory";
+        r.register("refusing_new_series", help, m.refusing_series.clone());
+        let help = "Bytes of memory the process holds, those of files and queries aside";
+        r.register("memory_held_bytes", help, m.memory_held.clone());
+        let help = "Bytes of memory the process may hold before new series are refused; 0 for no bound";
+        r.register("memory_budget_bytes", help, m.memory_budget.clone());
+        let help = "How often in a row the server had died while memory was short when it started";
+        r.register("deaths_by_memory", help, m.deaths.clone());
         r.register("head_min_time", "Oldest timestamp of the head in milliseconds", m.min_time.clone());
         r.register("head_max_time", "Newest timestamp of the head in milliseconds", m.max_time.clone());
         r.register("blocks_loaded", "Live blocks", m.blocks.clone());

@@ -2,13 +2,15 @@
 //!
 //! Read [`db`] (the door), `inner` (what the threads share), then [`wal`] and [`record`] (what makes it durable), [`head`] (what is in memory),
 //! [`chunk`] (how samples are encoded), [`index`], [`store`] and [`block`] (what is on disk), [`compact`] (how blocks
-//! come and go), `read` (how all of it answers a query), `foreign` and `inspect` (directories that are not to be changed). It knows nothing of configuration, PromQL or HTTP.
+//! come and go), `read` (how all of it answers a query), `admission` (when new series are refused), `foreign` and `inspect` (directories that are not to be changed). It knows nothing of configuration, PromQL or HTTP.
 
+mod admission;
 pub mod block;
 mod changes;
 pub mod chunk;
 pub mod compact;
 pub mod db;
+mod deaths;
 pub mod delete;
 pub(crate) mod durable;
 pub mod error;
@@ -20,6 +22,7 @@ pub mod index;
 mod inner;
 mod inspect;
 mod lock;
+mod memory_watch;
 pub mod metrics;
 mod open;
 pub mod options;
@@ -36,6 +39,7 @@ pub mod store;
 mod turns;
 pub mod wal;
 
+pub use admission::{MemoryProbe, MemoryUse, NoNewSeries};
 pub use db::{DbAppender, Tsdb, TsdbStatus};
 pub use error::{Error, Result};
 pub use head::appender::{CommitMode, CommitStats};

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use super::admission::{Admission, NoNewSeries};
 use super::block::BlockMeta;
 use super::block::catalog::Catalog;
 use super::block::reader::{BlockCache, load_meta};
@@ -24,6 +25,7 @@ use super::foreign;
 use super::head::Head;
 use super::inner::{Inner, Suspects};
 use super::lock::DirLock;
+use super::memory_watch::MemoryWatch;
 use super::metrics::TsdbMetrics;
 use super::options::TsdbOptions;
 use super::replay::{Held, ReplayState};
@@ -121,6 +123,7 @@ impl Tsdb {
             replay: ReplayState::default(),
             limits: ArcSwap::from_pointee(options.limits),
             space: Space::default(),
+            admission: Admission::default(),
             sizes: Mutex::new(HashMap::new()),
             options,
             _held: held,
@@ -147,6 +150,17 @@ impl Tsdb {
         self.inner.replay.poll(cx)
     }
 
+    /// Why no new series are taken, if so: those that are in memory go on in any case.
+    pub fn refuses_new_series(&self) -> Option<NoNewSeries> {
+        self.inner.refuses_new_series()
+    }
+
+    /// Leaves memory out of account that is held by somebody else, as by queries, and has bounds of its own. The first
+    /// who says so counts.
+    pub fn exclude_memory(&self, bytes: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.inner.admission.exclude(Box::new(bytes));
+    }
+
     /// Ends a replay that is under way before the next file of the log. Nothing is lost: the log stays as it is. What
     /// waits for the replay gets an error.
     pub fn give_up_replay(&self) {
@@ -168,6 +182,12 @@ fn start(inner: &Arc<Inner>, files: LogFiles) -> Result<Vec<JoinHandle<()>>> {
             .at("start thread for", &inner.options.dir)
     };
     let mut threads = Vec::new();
+    // First: the replay takes memory too.
+    let watch = inner.options.background.then(|| MemoryWatch::begin(inner)).flatten();
+    if let Some(watch) = watch {
+        let shared = Arc::clone(inner);
+        threads.push(spawn("tsdb-memory", Box::new(move || watch.run(&shared)))?);
+    }
     let (locked, is_locked) = sync_channel(1);
     let shared = Arc::clone(inner);
     threads.push(spawn(

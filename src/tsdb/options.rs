@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::admission::{self, MemoryProbe};
 use super::error::{Error, Result};
 use super::space::{self, SpaceProbe};
 use super::wal::SyncPolicy;
@@ -24,6 +25,8 @@ pub struct Limits {
     pub max_exemplars: usize,
     /// How far behind its series' newest sample a sample may be, in milliseconds; 0 takes none out of order.
     pub out_of_order_ms: i64,
+    /// Series in memory from which on new ones are refused; 0 for no quota.
+    pub max_series: u64,
 }
 
 fn check(ok: bool, name: &'static str, reason: &str) -> Result<()> {
@@ -61,6 +64,7 @@ impl Default for Limits {
             retention_percent: 0.0,
             max_exemplars: 100_000,
             out_of_order_ms: 0,
+            max_series: 0,
         }
     }
 }
@@ -76,6 +80,11 @@ pub struct TsdbOptions {
     pub reserve_bytes: u64,
     /// Tells how much room the disk has.
     pub space_probe: SpaceProbe,
+    /// Bytes of memory the process may hold, what queries hold aside, before new series are refused; 0 for no bound.
+    /// Default 65 % of the memory it may have.
+    pub memory_budget: Option<u64>,
+    /// Tells how much memory the process holds.
+    pub memory_probe: MemoryProbe,
     /// When the log is made durable against power loss. Default every second.
     pub sync: SyncPolicy,
     /// Size at which a segment of the log ends. Default 16 MiB, at least 1 KiB.
@@ -87,7 +96,7 @@ pub struct TsdbOptions {
     pub max_block_range_ms: Option<i64>,
     /// Bytes for decoded indexes of blocks, and as many for bundles of columns. Default 64 MiB.
     pub cache_bytes: usize,
-    /// Whether threads of the database sync the log, cut, merge and expire by themselves. Default yes; without them
+    /// Whether threads of the database sync the log, watch over memory, cut, merge and expire by themselves. Default yes; without them
     /// only [`super::Tsdb::maintain`] does.
     pub background: bool,
     /// How far ahead of the clock a sample may be, in milliseconds. Default 10 minutes.
@@ -102,6 +111,8 @@ impl TsdbOptions {
             limits: Limits::default(),
             reserve_bytes: 256 << 20,
             space_probe: space::probe,
+            memory_budget: None,
+            memory_probe: admission::probe,
             sync: SyncPolicy::Interval(1000),
             segment_bytes: 16 << 20,
             block_range_ms: 2 * HOUR_MS,

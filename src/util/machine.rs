@@ -1,17 +1,71 @@
 //! What the machine, or the container the process runs in, has to offer.
 
-/// Bytes of memory the process may hope for: those of the machine, or of its control group if that has a limit. None
-/// where neither can be read.
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where control groups are.
+const GROUPS: &str = "/sys/fs/cgroup";
+/// Bytes of a memory page, in which the kernel counts the memory of a process.
+const PAGE_BYTES: u64 = 4096;
+
+/// Bytes of memory the process may hope for: those of the machine, or of its control groups if one of them has a limit.
+/// None where neither can be read.
 pub fn memory_bytes() -> Option<u64> {
-    let read = |path: &str| std::fs::read_to_string(path).ok();
-    let machine = read("/proc/meminfo").and_then(|text| total_of(&text));
-    let group = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse().ok());
-    machine.into_iter().chain(group).min()
+    let machine = of_meminfo("MemTotal:");
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let groups = limit_files(&own).into_iter().filter_map(|path| {
+        // A group without a limit says `max`, or in version 1 a number that no machine reaches.
+        fs::read_to_string(path).ok()?.trim().parse().ok()
+    });
+    machine.into_iter().chain(groups).min()
 }
 
-/// The total of a meminfo file, in bytes.
-fn total_of(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+/// Bytes of memory that the machine can still give away. None where that cannot be read.
+pub fn available_bytes() -> Option<u64> {
+    of_meminfo("MemAvailable:")
+}
+
+/// Bytes of memory that only the process itself holds: not those of files, which the system can take back. None where
+/// that cannot be read.
+pub fn held_bytes() -> Option<u64> {
+    held_of(&fs::read_to_string("/proc/self/statm").ok()?)
+}
+
+/// From a statm file: resident pages without those of files and shared memory.
+fn held_of(statm: &str) -> Option<u64> {
+    let mut fields = statm.split_whitespace().skip(1).map(|field| field.parse::<u64>().ok());
+    let (resident, shared) = (fields.next()??, fields.next()??);
+    Some(resident.saturating_sub(shared) * PAGE_BYTES)
+}
+
+/// The files that may hold a limit on memory, by what `/proc/self/cgroup` says: those of the group and of all above it,
+/// in version 2 and 1. Inside a container the path is often that outside of it, and only the root is there.
+fn limit_files(own: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for line in own.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
+        let (root, file) = match controllers {
+            "" => (PathBuf::from(GROUPS), "memory.max"),
+            list if list.split(',').any(|one| one == "memory") => {
+                (Path::new(GROUPS).join("memory"), "memory.limit_in_bytes")
+            }
+            _ => continue,
+        };
+        let group = root.join(path.trim_start_matches('/'));
+        let inside = group.ancestors().take_while(|folder| folder.starts_with(&root));
+        files.extend(inside.map(|folder| folder.join(file)));
+    }
+    files
+}
+
+fn of_meminfo(key: &str) -> Option<u64> {
+    number_of(&fs::read_to_string("/proc/meminfo").ok()?, key)
+}
+
+/// A number of a meminfo file, in bytes.
+fn number_of(meminfo: &str, key: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix(key))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
 }
@@ -21,10 +75,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_total() {
-        let text = "MemTotal:       24563312 kB\nMemFree:         1 kB\n";
-        assert_eq!(total_of(text), Some(24_563_312 * 1024));
-        assert_eq!(total_of("MemFree: 1 kB\n"), None);
-        assert_eq!(total_of("MemTotal: lots\n"), None);
+    fn reads_meminfo() {
+        let text = "MemTotal:       24563312 kB\nMemFree:         1 kB\nMemAvailable: 7 kB\n";
+        assert_eq!(number_of(text, "MemTotal:"), Some(24_563_312 * 1024));
+        assert_eq!(number_of(text, "MemAvailable:"), Some(7 * 1024));
+        assert_eq!(number_of("MemFree: 1 kB\n", "MemTotal:"), None);
+        assert_eq!(number_of("MemTotal: lots\n", "MemTotal:"), None);
+    }
+
+    #[test]
+    fn reads_what_a_process_holds() {
+        assert_eq!(held_of("9000 500 200 30 0 400 0\n"), Some(300 * 4096));
+        assert_eq!(held_of("9000 100 200 30 0 400 0\n"), Some(0));
+        assert_eq!(held_of("9000"), None);
+        if cfg!(target_os = "linux") {
+            assert!(held_bytes().is_some_and(|held| held > 100_000));
+        }
+    }
+
+    #[test]
+    fn limits_stand_in_the_group_and_above() {
+        let files = |own: &str| -> Vec<String> {
+            limit_files(own).iter().map(|path| path.display().to_string()).collect()
+        };
+        assert_eq!(
+            files("0::/system.slice/keep.service\n"),
+            [
+                "/sys/fs/cgroup/system.slice/keep.service/memory.max",
+                "/sys/fs/cgroup/system.slice/memory.max",
+                "/sys/fs/cgroup/memory.max"
+            ]
+        );
+        assert_eq!(files("0::/\n"), ["/sys/fs/cgroup/memory.max"]);
+        assert_eq!(
+            files("4:cpu,memory:/a\n3:cpuset:/a\n"),
+            ["/sys/fs/cgroup/memory/a/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        );
+        assert!(files("nonsense\n").is_empty());
     }
 }

@@ -9,7 +9,7 @@ use emberkeep::remote::message::put_series;
 use emberkeep::remote::{ReceiveError, Receiver, Written};
 use emberkeep::storage::{Queryable as _, SelectRequest, Watch};
 use emberkeep::telemetry::Registry;
-use emberkeep::tsdb::{Tsdb, TsdbOptions};
+use emberkeep::tsdb::{Limits, Tsdb, TsdbOptions};
 use emberkeep::util::ManualClock;
 
 const NOW: i64 = 1_700_000_000_000;
@@ -492,6 +492,38 @@ fn what_is_in_order_of_a_disordered_request_is_kept() {
     let error = b.write(&body.concat()).expect_err("older than what is there").to_string();
     assert_eq!(error, format!("out of order sample for series gb at {} ms", NOW - 2000));
     assert!(b.read("gd").is_empty());
+}
+
+#[test]
+fn at_the_quota_of_the_server_known_series_go_on_and_new_ones_are_named() {
+    let b = Bench::new();
+    b.write(&series("known", &[sample_v1(1.0, NOW)])).expect("stored");
+    b.db.set_limits(Limits { max_series: 1, ..b.db.limits() }).expect("limits");
+    let body = [
+        series("new", &[sample_v1(1.0, NOW)]),
+        series("known", &[sample_v1(2.0, NOW + 1)]),
+        series("newer", &[sample_v1(1.0, NOW)]),
+    ];
+    let error = b.write(&body.concat()).expect_err("new series");
+    assert!(error.is_bad_request());
+    assert_eq!(
+        error.to_string(),
+        "server series quota of 1 reached: new series new is not stored (and 1 more)"
+    );
+    assert_eq!(b.read("known").iter().collect::<Vec<_>>(), [(NOW, 1.0), (NOW + 1, 2.0)]);
+    assert!(b.read("new").is_empty());
+    // What is told of a refused sample is told of its series, whatever was left out before it.
+    let body = [series("new", &[sample_v1(1.0, NOW)]), series("known", &[sample_v1(7.0, NOW)])];
+    let error = b.write(&body.concat()).expect_err("older than what is there").to_string();
+    assert_eq!(error, format!("out of order sample for series known at {NOW} ms"));
+    let mut request = Request::default();
+    request.series("new", &[(2, sample(1.0, NOW))]);
+    request.series("known", &[(2, sample(3.0, NOW + 2))]);
+    let Err(ReceiveError::Parts { first, others: 0, written }) = b.write_v2(&request.body()) else {
+        panic!("a new series is a bad part");
+    };
+    assert_eq!(first, "server series quota of 1 reached: new series new is not stored");
+    assert_eq!(written, Written { samples: 1, ..Written::default() });
 }
 
 #[test]

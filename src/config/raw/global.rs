@@ -38,6 +38,12 @@ pub(in crate::config) struct Global {
     pub(in crate::config) target_limit: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) keep_dropped_targets: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) job_series_quota: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) target_series_quota: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) series_quota: Option<u64>,
     #[serde(flatten)]
     pub(in crate::config) formats: Formats,
 }
@@ -73,6 +79,9 @@ impl From<&GlobalConfig> for Global {
             label_value_length_limit: printed(global.limits.label_value_length_limit),
             target_limit: printed(global.limits.target_limit),
             keep_dropped_targets: printed(global.limits.keep_dropped_targets),
+            job_series_quota: printed(global.limits.job_series_quota),
+            target_series_quota: printed(global.limits.target_series_quota),
+            series_quota: printed(global.series_quota),
             formats: Formats::of_global(global.formats),
         }
     }

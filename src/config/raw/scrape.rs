@@ -45,6 +45,10 @@ pub(in crate::config) struct Scrape {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) keep_dropped_targets: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) job_series_quota: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) target_series_quota: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) native_histogram_bucket_limit: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) native_histogram_min_bucket_factor: Option<f64>,
@@ -83,6 +87,8 @@ impl From<&ScrapeConfig> for Scrape {
             label_value_length_limit: printed(job.limits.label_value_length_limit),
             target_limit: printed(job.limits.target_limit),
             keep_dropped_targets: printed(job.limits.keep_dropped_targets),
+            job_series_quota: printed(job.limits.job_series_quota),
+            target_series_quota: printed(job.limits.target_series_quota),
             native_histogram_bucket_limit: printed(job.native_histogram_bucket_limit),
             native_histogram_min_bucket_factor: Some(job.native_histogram_min_bucket_factor)
                 .filter(|factor| *factor != 0.0),

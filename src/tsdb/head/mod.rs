@@ -25,12 +25,14 @@ mod table;
 pub mod timeline;
 pub mod truncate;
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, RwLock};
 
 use super::SeriesRef;
 use super::changes::Changes;
 use super::chunk::open::TimelineId;
+use super::index::{LabelSource as _, Postings};
 use crate::model::{Labels, Metadata, TimeRange};
 use crate::util::lock::{read as read_lock, write as write_lock};
 use intake::Intake;
@@ -145,6 +147,22 @@ impl Head {
     /// Whether the series is there.
     pub fn is_known(&self, reference: SeriesRef) -> bool {
         read_lock(&self.table).get(reference).is_some()
+    }
+
+    /// How many series have all of these labels.
+    pub fn series_with<'a>(&self, labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> u64 {
+        let table = read_lock(&self.table);
+        let mut all: Vec<_> =
+            labels.into_iter().map(|(name, value)| table.pairs.postings(name, value)).collect();
+        // The fewest first: what follows has no more than those.
+        all.sort_by_key(|postings| postings.len());
+        let mut all = all.into_iter();
+        let Some(first) = all.next() else { return table.len() as u64 };
+        let left = all.try_fold(first, |left, more| {
+            let both: Postings<'_> = Cow::Owned(&*left & &*more);
+            (!both.is_empty()).then_some(both)
+        });
+        left.map_or(0, |left| left.len())
     }
 
     /// A new timeline for one scraped target.

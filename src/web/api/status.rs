@@ -64,6 +64,8 @@ pub async fn runtime_info(State(state): Shared) -> Reply<Value> {
             "scraping": state.scrape.restarts(),
             "notification": state.notify.restarts(),
         },
+        // Why, while they are.
+        "newSeriesRefused": state.db.refuses_new_series().map(|reason| reason.to_string()),
         "storageRetention": state.db.limits().retention_text(),
     })))
 }

@@ -50,6 +50,17 @@ fn active_json(target: &ActiveTarget, site: &Site) -> Value {
             "outOfOrder": out_of_order, "duplicate": duplicate, "tooOld": too_old, "tooFarAhead": too_far_ahead,
         });
     }
+    if let Some(refused) = &target.refused_series {
+        let explosion = refused.explosion.as_ref();
+        shown["refusedSeries"] = json!({
+            "count": refused.count,
+            "reason": refused.reason.to_string(),
+            "metric": explosion.map(|explosion| &explosion.metric),
+            "metricSeries": explosion.map(|explosion| explosion.series),
+            "label": explosion.and_then(|explosion| explosion.label.as_ref()),
+            "labelValues": explosion.map(|explosion| explosion.values),
+        });
+    }
     shown
 }
 

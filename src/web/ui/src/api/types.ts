@@ -48,6 +48,16 @@ export interface RefusedSamples {
   tooFarAhead: number;
 }
 
+/** New series of a scrape that a quota left out, and what the target has so many series of. */
+export interface RefusedSeries {
+  count: number;
+  reason: string;
+  metric: string | null;
+  metricSeries: number | null;
+  label: string | null;
+  labelValues: number | null;
+}
+
 export interface ActiveTarget {
   discoveredLabels?: Labels;
   labels: Labels;
@@ -61,6 +71,7 @@ export interface ActiveTarget {
   scrapeInterval?: string;
   scrapeTimeout?: string;
   refusedSamples?: RefusedSamples;
+  refusedSeries?: RefusedSeries;
 }
 
 export interface DroppedTarget {

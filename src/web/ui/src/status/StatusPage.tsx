@@ -19,6 +19,7 @@ const RUNTIME: Readonly<Record<string, string>> = {
   lastConfigTime: 'Last successful reload',
   storageRetention: 'Storage retention',
   corruptionCount: 'Log corruptions',
+  newSeriesRefused: 'New series refused',
   restarts: 'Work begun again after a panic',
 };
 

@@ -7,7 +7,7 @@ import { humanizeDuration, parseDuration } from '../lib/duration';
 import { formatCount } from '../lib/number';
 import { useStore } from '../lib/store';
 import { formatTime, zoneStore } from '../lib/time';
-import type { Pool } from './filter';
+import { type Pool, refusedSeriesText } from './filter';
 import { LabelList } from './LabelList';
 
 const ROWS_AT_FIRST = 200;
@@ -105,6 +105,11 @@ function TargetRow({ target, nowMs }: { target: ActiveTarget; nowMs: number }) {
             {refusedText(target.refusedSamples)}
           </div>
         )}
+        {target.refusedSeries && (
+          <div className="ek-target-error" data-testid="refused-series">
+            {refusedSeriesText(target.refusedSeries)}
+          </div>
+        )}
       </Table.Td>
     </Table.Tr>
   );
@@ -132,6 +137,11 @@ export function PoolView({ pool, dropped, nowMs, isCollapsed, onToggle }: Props)
           <span className="ek-pool-bar" aria-hidden>
             <span style={{ width: `${(100 * pool.up) / pool.total}%` }} />
           </span>
+          {pool.refused > 0 && (
+            <Badge variant="light" color="yellow" tt="none" data-testid="refused-count">
+              {formatCount(pool.refused)} series refused
+            </Badge>
+          )}
           {dropped > 0 && (
             <Badge variant="light" color="gray" tt="none" data-testid="dropped-count">
               {formatCount(dropped)} dropped

@@ -1,7 +1,7 @@
 // Which targets pass the filters, and the filters in the address.
 import { expect, it } from 'vitest';
 import type { ActiveTarget } from '../api/types';
-import { decodeFilter, encodeFilter, groupByPool, isWanted } from './filter';
+import { decodeFilter, encodeFilter, groupByPool, isWanted, refusedSeriesText } from './filter';
 
 const target = (patch: Partial<ActiveTarget>): ActiveTarget => ({
   labels: { job: 'node' },
@@ -36,4 +36,29 @@ it('counts whole pools whatever the filter', () => {
     ['app', 0, 0, 1, 0],
     ['node', 1, 1, 2, 1],
   ]);
+});
+
+it('says in words which series were left out', () => {
+  const refused = { count: 1200, reason: 'target series quota of 10 reached', metric: 'a', metricSeries: 7 };
+  expect(refusedSeriesText({ ...refused, label: 'n', labelValues: 5 })).toBe(
+    '1,200 new series not taken: target series quota of 10 reached; a has 7 series, label n has 5 values',
+  );
+  expect(refusedSeriesText({ ...refused, label: null, labelValues: 1 })).toMatch(/; a has 7 series$/);
+  expect(refusedSeriesText({ ...refused, metric: null, label: null, labelValues: null })).toMatch(/reached$/);
+});
+
+it('counts refused series of a pool whatever the filter', () => {
+  const refusedSeries = {
+    count: 3,
+    reason: 'r',
+    metric: null,
+    metricSeries: null,
+    label: null,
+    labelValues: null,
+  };
+  const pools = groupByPool([target({ refusedSeries }), target({ refusedSeries })], {
+    ...all,
+    search: 'nothing',
+  });
+  expect(pools[0]?.refused).toBe(6);
 });

@@ -1,6 +1,7 @@
 // Which targets are shown: pool, health and search text, kept in the address
 // under the names `pool`, `health` (repeated) and `search`.
-import type { ActiveTarget, TargetHealth } from '../api/types';
+import type { ActiveTarget, RefusedSeries, TargetHealth } from '../api/types';
+import { formatCount } from '../lib/number';
 import { hasWords, wordsOf } from '../lib/search';
 import { formatSeries } from '../lib/series';
 
@@ -45,8 +46,21 @@ export interface Pool {
   total: number;
   up: number;
   down: number;
+  /** New series of its targets that quotas left out. */
+  refused: number;
   /** Those that pass the filter. */
   targets: ActiveTarget[];
+}
+
+/** Which new series of a target were left out and why, in words. */
+export function refusedSeriesText(refused: RefusedSeries): string {
+  const told = `${formatCount(refused.count)} new series not taken: ${refused.reason}`;
+  if (!refused.metric) return told;
+  const many = `${refused.metric} has ${formatCount(refused.metricSeries ?? 0)} series`;
+  const label = refused.label
+    ? `, label ${refused.label} has ${formatCount(refused.labelValues ?? 0)} values`
+    : '';
+  return `${told}; ${many}${label}`;
 }
 
 /** Pools by name, each with the targets that pass the filter. */
@@ -55,12 +69,13 @@ export function groupByPool(targets: readonly ActiveTarget[], filter: TargetFilt
   for (const target of targets) {
     let pool = pools.get(target.scrapePool);
     if (!pool) {
-      pool = { name: target.scrapePool, total: 0, up: 0, down: 0, targets: [] };
+      pool = { name: target.scrapePool, total: 0, up: 0, down: 0, refused: 0, targets: [] };
       pools.set(target.scrapePool, pool);
     }
     pool.total += 1;
     if (target.health === 'up') pool.up += 1;
     if (target.health === 'down') pool.down += 1;
+    pool.refused += target.refusedSeries?.count ?? 0;
     if (isWanted(target, filter)) pool.targets.push(target);
   }
   return [...pools.values()].sort((a, b) => a.name.localeCompare(b.name));

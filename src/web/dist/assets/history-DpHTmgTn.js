@@ -1,0 +1,1 @@
+import{xt as e}from"./shared-9PS4fQoj.js";var t=50,n=5e5,r=e(`emberkeep.queryHistory`,[],e=>Array.isArray(e)&&e.every(e=>typeof e==`string`));function i(e,r){let i=n,a=[e,...r.filter(t=>t!==e)].slice(0,t),o=a.findIndex(e=>(i-=e.length,i<0));return o<0?a:a.slice(0,o)}function a(e){e.trim()!==``&&r.set(t=>i(e,t))}export{a as n,r as t};
