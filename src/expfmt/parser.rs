@@ -80,6 +80,20 @@ pub struct ParseError {
     pub near: String,
 }
 
+/// Knows which series most likely comes next.
+pub trait Expect: Copy {
+    /// The length of its text, if `line` begins with that.
+    fn length_in(self, line: &[u8]) -> Option<usize>;
+}
+
+/// The text itself, if one is expected.
+impl Expect for Option<&[u8]> {
+    #[inline]
+    fn length_in(self, line: &[u8]) -> Option<usize> {
+        self.filter(|text| line.starts_with(text)).map(<[u8]>::len)
+    }
+}
+
 /// Reads one body.
 #[derive(Debug, Clone)]
 pub struct Parser<'a> {
@@ -154,6 +168,15 @@ impl<'a> Parser<'a> {
     /// # Errors
     /// When a line is malformed. The parser is of no further use then.
     pub fn next_entry(&mut self, expected: Option<&[u8]>) -> Result<Option<Entry<'a>>, ParseError> {
+        self.next_expecting(expected)
+    }
+
+    /// As [`Parser::next_entry`], where `expected` knows that text in a way of its own.
+    ///
+    /// # Errors
+    /// As [`Parser::next_entry`].
+    #[inline]
+    pub(super) fn next_expecting(&mut self, expected: impl Expect) -> Result<Option<Entry<'a>>, ParseError> {
         loop {
             let text = self.rest;
             self.start = self.body.len() - text.len();
@@ -189,7 +212,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Takes a line from the beginning of `text`, more than one where a label value has line breaks.
-    fn classic(&mut self, text: &'a [u8], expected: Option<&[u8]>) -> Result<Option<Entry<'a>>, Reason> {
+    fn classic(&mut self, text: &'a [u8], expected: impl Expect) -> Result<Option<Entry<'a>>, Reason> {
         let text = trim_start(text);
         match text.first() {
             // Whatever a target writes behind the end of its text is not looked at.
@@ -232,7 +255,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn open_metrics(&mut self, line: &'a [u8], expected: Option<&[u8]>) -> Result<Option<Entry<'a>>, Reason> {
+    fn open_metrics(&mut self, line: &'a [u8], expected: impl Expect) -> Result<Option<Entry<'a>>, Reason> {
         if let Some(rest) = line.strip_prefix(b"# ") {
             if rest == b"EOF" {
                 self.ended = true;
@@ -321,16 +344,16 @@ fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
 /// Splits the text of the series off `line`, a sample line or in classic text everything from there on.
 fn split_series<'a>(
     line: &'a [u8],
-    expected: Option<&[u8]>,
+    expected: impl Expect,
     blanks: bool,
 ) -> Result<(&'a [u8], &'a [u8]), Reason> {
-    if let Some(expected) = expected
-        && let Some(rest) = line.strip_prefix(expected)
+    if let Some(length) = expected.length_in(line)
+        && let Some((series, rest)) = line.split_at_checked(length)
         && rest.first().is_some_and(|b| is_blank(*b))
         // `name {a="b"}` begins with the series `name`, but is another one.
-        && (expected.ends_with(b"}") || trim_start(rest).first() != Some(&b'{'))
+        && (series.ends_with(b"}") || trim_start(rest).first() != Some(&b'{'))
     {
-        return Ok((line.get(..expected.len()).unwrap_or_default(), rest));
+        return Ok((series, rest));
     }
     let name = line.iter().take_while(|b| is_name_byte(**b)).count();
     if line.first().is_some_and(u8::is_ascii_digit) {

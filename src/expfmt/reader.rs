@@ -5,7 +5,7 @@
 use super::convert::{Converter, Part};
 use super::created::Created;
 use super::options::{Encoding, ReadOptions};
-use super::parser::{Entry, ExemplarText, Format, ParseError, Parser, Sample};
+use super::parser::{Entry, ExemplarText, Expect, Format, ParseError, Parser, Sample};
 use super::protobuf::{Item, Protobuf, ProtobufError};
 use super::series::{SeriesError, parse_exposed, parse_labels};
 use crate::model::{Histogram, LabelsBuf, MetricType};
@@ -101,8 +101,16 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// When the body is malformed. The reader is of no further use then.
-    #[inline]
     pub fn next(&mut self, expected: Option<&[u8]>) -> Result<Option<Read>, ReadError> {
+        self.next_expecting(expected)
+    }
+
+    /// As [`Reader::next`], where `expected` knows that key in a way of its own.
+    ///
+    /// # Errors
+    /// As [`Reader::next`].
+    #[inline]
+    pub fn next_expecting(&mut self, expected: impl Expect) -> Result<Option<Read>, ReadError> {
         match &mut self.0 {
             Source::Text(text) => text.next(expected),
             Source::Protobuf(protobuf) => Ok(protobuf.next()?.map(|item| match item {
@@ -201,12 +209,12 @@ impl<'a> Reader<'a> {
 
 impl<'a> Text<'a> {
     #[inline]
-    fn next(&mut self, expected: Option<&[u8]>) -> Result<Option<Read>, ReadError> {
+    fn next(&mut self, expected: impl Expect) -> Result<Option<Read>, ReadError> {
         if self.converting.is_some() {
             return self.next_converting(expected);
         }
         loop {
-            let Some(entry) = self.parser.next_entry(expected)? else { return Ok(None) };
+            let Some(entry) = self.parser.next_expecting(expected)? else { return Ok(None) };
             if let Some(read) = self.show(entry) {
                 return Ok(Some(read));
             }
@@ -225,7 +233,7 @@ impl<'a> Text<'a> {
         Some(Read::Sample { value, timestamp })
     }
 
-    fn next_converting(&mut self, expected: Option<&[u8]>) -> Result<Option<Read>, ReadError> {
+    fn next_converting(&mut self, expected: impl Expect) -> Result<Option<Read>, ReadError> {
         loop {
             let Self { parser, converting, created, .. } = self;
             let Some(Converting { converter, classic_too, held }) = converting.as_deref_mut() else {
@@ -234,7 +242,7 @@ impl<'a> Text<'a> {
             let next = if let Some(next) = held.take() {
                 next
             } else {
-                let entry = parser.next_entry(expected)?;
+                let entry = parser.next_expecting(expected)?;
                 let part = converter.part(entry.as_ref(), parser);
                 let next = entry.map_or(Ahead::End, |entry| Ahead::Entry(entry, part));
                 if converter.complete(part) {

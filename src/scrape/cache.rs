@@ -1,40 +1,127 @@
 //! What a target exposed last time: the text of a series leads to its reference, so that a known series is never
 //! parsed again.
 //!
-//! A target exposes its series in the same order every time, so the entry after the last hit is compared first; only
-//! when it is another one is the text hashed. Texts lie behind each other in that order: what is compared next is near.
+//! Texts are known by a 128-bit hash under a seed of this process; equal hashes are taken for equal texts, which spares
+//! keeping them. A target exposes its series in the same order every time, so the entry after the last hit is looked at
+//! first, and a table of all is made only for a scrape that departs from that order.
 //!
-//! **Cost**: no allocation for a known series; 40 bytes and its text for each one.
+//! **Cost**: no allocation for a known series; 32 bytes for each one.
 
+use std::cell::Cell;
 use std::hash::BuildHasher as _;
+use std::sync::OnceLock;
 
-use foldhash::fast::RandomState;
+use foldhash::fast::FixedState;
 use hashbrown::{HashSet, HashTable};
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
+use crate::expfmt::Expect;
 use crate::model::MetricType;
 use crate::tsdb::SeriesRef;
+
+/// A text, in a family that says a certain thing of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key([u64; 2]);
+
+impl Key {
+    fn new(text: &[u8], type_key: u32) -> Self {
+        static SEED: OnceLock<u64> = OnceLock::new();
+        let seed = *SEED.get_or_init(|| {
+            use std::hash::RandomState;
+            RandomState::new().hash_one("texts of series")
+        });
+        let hash = xxh3_128_with_seed(text, seed.wrapping_add(u64::from(type_key)));
+        // Both halves: nothing is lost.
+        Self([
+            u64::try_from(hash >> 64).unwrap_or(0),
+            u64::try_from(hash & u128::from(u64::MAX)).unwrap_or(0),
+        ])
+    }
+
+    fn short(self) -> u64 {
+        self.0[0]
+    }
+}
 
 /// One text.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    /// Where its text begins; it ends where the next one begins.
-    start: usize,
+    key: Key,
     /// What it stands for, unless relabelling drops it.
     series: SeriesRef,
-    /// What [`Cache::type_key`] gave for its family.
-    type_key: u32,
-    /// The scrape that saw it last.
-    seen: u32,
+    /// Bytes of the text.
+    length: u32,
+    state: State,
+}
+
+/// When a text was seen, and what follows from that.
+#[derive(Debug, Clone, Copy, Default)]
+struct State(u32);
+
+impl State {
     /// It was in the last successful scrape and gets a stale marker when it vanishes.
-    live: bool,
-    /// It counts for staleness in the scrape that runs.
-    tracked: bool,
-    dropped: bool,
+    const LIVE: u32 = 1 << 31;
+    /// It counts for staleness in the scrape that saw it.
+    const TRACKED: u32 = 1 << 30;
+    /// Relabelling drops it.
+    const DROPPED: u32 = 1 << 29;
+    /// The number of the scrape that saw it last; 0 for none.
+    const SEEN: u32 = Self::DROPPED - 1;
+
+    fn is(self, flag: u32) -> bool {
+        self.0 & flag != 0
+    }
+
+    fn set(&mut self, flag: u32, on: bool) {
+        self.0 = if on { self.0 | flag } else { self.0 & !flag };
+    }
+
+    fn seen(self) -> u32 {
+        self.0 & Self::SEEN
+    }
+
+    fn see(&mut self, scrape: u32) {
+        self.0 = self.0 & !Self::SEEN | scrape;
+    }
 }
 
 impl Entry {
     fn series(&self) -> Option<SeriesRef> {
-        (!self.dropped).then_some(self.series)
+        (!self.state.is(State::DROPPED)).then_some(self.series)
+    }
+
+    fn is_tracked_in(&self, scrape: u32) -> bool {
+        self.state.seen() == scrape && self.state.is(State::TRACKED)
+    }
+}
+
+/// The text that most likely comes next, as the reader of a body asks for it.
+#[derive(Debug)]
+pub(super) struct Expected {
+    key: Key,
+    type_key: u32,
+    length: usize,
+    /// Where it was found.
+    found: Cell<*const u8>,
+}
+
+impl Expect for Option<&Expected> {
+    #[inline]
+    fn length_in(self, line: &[u8]) -> Option<usize> {
+        let expected = self?;
+        let text = line.get(..expected.length)?;
+        if Key::new(text, expected.type_key) != expected.key {
+            return None;
+        }
+        expected.found.set(text.as_ptr());
+        Some(expected.length)
+    }
+}
+
+impl Expected {
+    /// Whether this very text was compared, and is the one.
+    fn is(&self, text: &[u8]) -> bool {
+        self.found.get() == text.as_ptr() && self.length == text.len()
     }
 }
 
@@ -42,91 +129,82 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     entries: Vec<Entry>,
-    texts: Vec<u8>,
-    by_text: HashTable<u32>,
-    hasher: RandomState,
+    /// Of all entries, while it is needed.
+    by_key: Option<HashTable<u32>>,
     /// Never 0 while one runs.
     scrape: u32,
     /// Where the next hit is expected.
     next: usize,
     /// Entries seen in the scrape that runs.
     seen_count: usize,
+    /// Whether the scrape that runs departed from the order.
+    departed: bool,
 }
 
 impl Cache {
     /// Begins a scrape.
     pub(super) fn begin(&mut self) {
-        self.scrape = self.scrape.checked_add(1).unwrap_or_else(|| {
-            self.entries.iter_mut().for_each(|entry| entry.seen = 0);
-            1
-        });
+        self.scrape += 1;
+        if self.scrape > State::SEEN {
+            self.entries.iter_mut().for_each(|entry| entry.state.see(0));
+            self.scrape = 1;
+        }
         self.next = 0;
         self.seen_count = 0;
+        self.departed = false;
     }
 
-    /// The text that most likely comes next.
+    /// The text that most likely comes next, in a family that `type_key` stands for.
     #[inline]
-    pub(super) fn expected(&self) -> Option<&[u8]> {
-        let start = self.entries.get(self.next)?.start;
-        self.texts.get(start..self.end(self.next))
-    }
-
-    /// Where the text of the entry at `at` ends.
-    #[inline]
-    fn end(&self, at: usize) -> usize {
-        self.entries.get(at + 1).map_or(self.texts.len(), |next| next.start)
-    }
-
-    #[inline]
-    fn text(&self, at: usize) -> &[u8] {
-        let start = self.entries.get(at).map_or(self.texts.len(), |entry| entry.start);
-        self.texts.get(start..self.end(at)).unwrap_or_default()
+    pub(super) fn expected(&self, type_key: u32) -> Option<Expected> {
+        let entry = self.entries.get(self.next)?;
+        let length = usize::try_from(entry.length).unwrap_or(usize::MAX);
+        Some(Expected { key: entry.key, type_key, length, found: Cell::new(std::ptr::null()) })
     }
 
     /// A number for what a family says of itself, where that becomes labels: then the same text under another type is
     /// another series.
-    pub(super) fn type_key(&self, kind: MetricType, unit: &[u8]) -> u32 {
-        u32::try_from(self.hasher.hash_one((kind, unit)) >> 32).unwrap_or(0)
+    pub(super) fn type_key(kind: MetricType, unit: &[u8]) -> u32 {
+        u32::try_from(FixedState::default().hash_one((kind, unit)) >> 32).unwrap_or(0)
     }
 
-    /// Index of `text`, if it is known in a family that `type_key` stands for.
+    /// Index of `text`, if it is known in a family that `type_key` stands for; `expected` is what the reader that gave
+    /// it was asked with.
     #[inline]
-    pub(super) fn find(&mut self, text: &[u8], type_key: u32) -> Option<usize> {
-        let at = if self.is_it(self.next, text, type_key) {
+    pub(super) fn find(&mut self, text: &[u8], type_key: u32, expected: Option<&Expected>) -> Option<usize> {
+        if expected.is_some_and(|expected| expected.is(text)) {
+            self.next += 1;
+            return Some(self.next - 1);
+        }
+        let key = Key::new(text, type_key);
+        let at = if self.entries.get(self.next).is_some_and(|entry| entry.key == key) {
             self.next
         } else {
-            let hash = hash_of(&self.hasher, text, type_key);
-            *self.by_text.find(hash, |at| self.is_it(*at as usize, text, type_key))? as usize
+            self.departed = true;
+            let entries = &self.entries;
+            let by_key = self.by_key.get_or_insert_with(|| table_of(entries));
+            *by_key.find(key.short(), |at| is_at(entries, *at, key))? as usize
         };
         self.next = at + 1;
         Some(at)
     }
 
-    #[inline]
-    fn is_it(&self, at: usize, text: &[u8], type_key: u32) -> bool {
-        self.entries.get(at).is_some_and(|entry| entry.type_key == type_key) && self.text(at) == text
-    }
-
     /// Adds `text`, which must not be there yet; returns its index.
     pub(super) fn insert(&mut self, text: &[u8], type_key: u32, series: Option<SeriesRef>) -> usize {
         let at = self.entries.len();
-        let start = self.texts.len();
-        let dropped = series.is_none();
-        let series = series.unwrap_or(SeriesRef(0));
-        self.entries.push(Entry { start, series, type_key, seen: 0, live: false, tracked: false, dropped });
-        self.texts.extend_from_slice(text);
-        let mut by_text = std::mem::take(&mut self.by_text);
-        // A body of 512 MiB holds fewer than 2^32 lines.
-        let index = u32::try_from(at).unwrap_or(u32::MAX);
-        by_text.insert_unique(self.hash_at(at), index, |at| self.hash_at(*at as usize));
-        self.by_text = by_text;
+        let mut state = State::default();
+        state.set(State::DROPPED, series.is_none());
+        let key = Key::new(text, type_key);
+        // A body of 512 MiB holds fewer than 2^32 bytes.
+        let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        self.entries.push(Entry { key, series: series.unwrap_or(SeriesRef(0)), length, state });
+        if let Some(by_key) = &mut self.by_key {
+            let entries = &self.entries;
+            let index = u32::try_from(at).unwrap_or(u32::MAX);
+            by_key.insert_unique(key.short(), index, |at| short_at(entries, *at));
+        }
         self.next = at + 1;
         at
-    }
-
-    fn hash_at(&self, at: usize) -> u64 {
-        let type_key = self.entries.get(at).map_or(0, |entry| entry.type_key);
-        hash_of(&self.hasher, self.text(at), type_key)
     }
 
     /// The series that the entry at `at` stands for; none where relabelling drops it.
@@ -138,14 +216,12 @@ impl Cache {
     /// Marks the entry as seen in this scrape; false when it was seen already.
     pub(super) fn see(&mut self, at: usize, tracked: bool) -> bool {
         let entry = &mut self.entries[at];
-        let first = entry.seen != self.scrape;
+        let first = entry.state.seen() != self.scrape;
         if first {
-            entry.seen = self.scrape;
-            entry.tracked = tracked;
+            entry.state.see(self.scrape);
             self.seen_count += 1;
-        } else {
-            entry.tracked |= tracked;
         }
+        entry.state.set(State::TRACKED, tracked || !first && entry.state.is(State::TRACKED));
         first
     }
 
@@ -156,7 +232,7 @@ impl Cache {
     }
 
     fn is_gone(&self, entry: &Entry) -> bool {
-        entry.live && !(entry.seen == self.scrape && entry.tracked)
+        entry.state.is(State::LIVE) && !entry.is_tracked_in(self.scrape)
     }
 
     /// Forgets series for which `known` says false: the database has removed them.
@@ -166,24 +242,11 @@ impl Cache {
 
     /// Keeps those for which `stays` says true, and gives back what the others took.
     fn retain(&mut self, stays: impl Fn(&Entry) -> bool) {
-        let kept = self.entries.iter().filter(|entry| stays(entry)).count();
-        if kept == self.entries.len() {
+        if self.entries.iter().all(&stays) {
             return;
         }
-        let old = std::mem::take(self);
-        let mut entries = Vec::with_capacity(kept);
-        let mut texts = Vec::new();
-        for (at, entry) in old.entries.iter().enumerate().filter(|(_, entry)| stays(entry)) {
-            entries.push(Entry { start: texts.len(), ..*entry });
-            texts.extend_from_slice(old.text(at));
-        }
-        let by_text = HashTable::with_capacity(kept);
-        *self = Self { entries, texts, by_text, ..old };
-        let mut by_text = std::mem::take(&mut self.by_text);
-        for at in 0..u32::try_from(kept).unwrap_or(u32::MAX) {
-            by_text.insert_unique(self.hash_at(at as usize), at, |at| self.hash_at(*at as usize));
-        }
-        self.by_text = by_text;
+        self.entries = self.entries.iter().filter(|entry| stays(entry)).copied().collect();
+        self.by_key = None;
     }
 
     /// The series tracked in this scrape, under whatever text.
@@ -191,7 +254,7 @@ impl Cache {
         if self.seen_count == 0 {
             return HashSet::default();
         }
-        let now = self.entries.iter().filter(|entry| entry.seen == self.scrape && entry.tracked);
+        let now = self.entries.iter().filter(|entry| entry.is_tracked_in(self.scrape));
         now.filter_map(Entry::series).collect()
     }
 
@@ -204,16 +267,16 @@ impl Cache {
     pub(super) fn succeed(&mut self) {
         let scrape = self.scrape;
         for entry in &mut self.entries {
-            entry.live = entry.seen == scrape && entry.tracked;
+            entry.state.set(State::LIVE, entry.is_tracked_in(scrape));
         }
         // A target that exposes the same as before costs nothing more.
         if self.seen_count < self.entries.len() {
-            self.retain(|entry| entry.seen == scrape);
+            self.retain(|entry| entry.state.seen() == scrape);
+        }
+        if !self.departed {
+            self.by_key = None;
         }
         // There are many targets, and most never have more series than now.
-        if self.texts.capacity() - self.texts.len() > self.texts.len() / 8 {
-            self.texts.shrink_to_fit();
-        }
         if self.entries.capacity() - self.entries.len() > self.entries.len() / 8 {
             self.entries.shrink_to_fit();
         }
@@ -222,7 +285,7 @@ impl Cache {
     /// Ends a scrape nothing of which was stored: what was live still is. `last_good` bounds what else stays here.
     pub(super) fn keep(&mut self, last_good: usize) {
         if self.entries.len() > 2 * last_good + 1000 {
-            self.retain(|entry| entry.live);
+            self.retain(|entry| entry.state.is(State::LIVE));
         }
     }
 
@@ -233,13 +296,13 @@ impl Cache {
             return;
         }
         for entry in &mut self.entries {
-            entry.live = false;
+            entry.state.set(State::LIVE, false);
         }
     }
 
     /// Number of texts that stand for a series.
     pub(super) fn stored(&self) -> u64 {
-        self.entries.iter().filter(|entry| !entry.dropped).count() as u64
+        self.entries.iter().filter(|entry| !entry.state.is(State::DROPPED)).count() as u64
     }
 
     /// Number of texts.
@@ -250,17 +313,29 @@ impl Cache {
     /// Texts that there is room for.
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
-        self.entries.capacity().max(self.by_text.capacity())
+        self.entries.capacity().max(self.by_key.as_ref().map_or(0, HashTable::capacity))
     }
 
     /// The live series.
     pub(super) fn live(&self) -> impl Iterator<Item = SeriesRef> {
-        self.entries.iter().filter(|entry| entry.live).filter_map(Entry::series)
+        self.entries.iter().filter(|entry| entry.state.is(State::LIVE)).filter_map(Entry::series)
     }
 }
 
-fn hash_of(hasher: &RandomState, text: &[u8], type_key: u32) -> u64 {
-    hasher.hash_one(text) ^ u64::from(type_key)
+fn table_of(entries: &[Entry]) -> HashTable<u32> {
+    let mut table = HashTable::with_capacity(entries.len());
+    for (at, entry) in (0..).zip(entries) {
+        table.insert_unique(entry.key.short(), at, |at| short_at(entries, *at));
+    }
+    table
+}
+
+fn short_at(entries: &[Entry], at: u32) -> u64 {
+    entries.get(at as usize).map_or(0, |entry| entry.key.short())
+}
+
+fn is_at(entries: &[Entry], at: u32, key: Key) -> bool {
+    entries.get(at as usize).is_some_and(|entry| entry.key == key)
 }
 
 #[cfg(test)]
@@ -276,7 +351,7 @@ mod tests {
         cache.begin();
         for text in texts {
             let at = cache
-                .find(text.as_bytes(), 0)
+                .find(text.as_bytes(), 0, None)
                 .unwrap_or_else(|| cache.insert(text.as_bytes(), 0, Some(series(text))));
             cache.see(at, true);
         }
@@ -291,8 +366,8 @@ mod tests {
         let mut cache = Cache::default();
         scrape(&mut cache, &["a", "b", "c"]);
         cache.forget_unknown(|known| known != series("b"));
-        assert!(cache.find(b"b", 0).is_none());
-        assert!(cache.find(b"c", 0).is_some());
+        assert!(cache.find(b"b", 0, None).is_none());
+        assert!(cache.find(b"c", 0, None).is_some());
         assert_eq!(scrape(&mut cache, &["a", "b"]), [series("c")]);
     }
 
@@ -304,8 +379,8 @@ mod tests {
         assert_eq!(scrape(&mut cache, &["a", "d"]), [series("b"), series("c")]);
         assert_eq!(cache.len(), 2);
         assert!(scrape(&mut cache, &["d", "a"]).is_empty());
-        assert!(cache.find(b"b", 0).is_none());
-        assert!(cache.find(b"d", 0).is_some());
+        assert!(cache.find(b"b", 0, None).is_none());
+        assert!(cache.find(b"d", 0, None).is_some());
     }
 
     #[test]
@@ -321,7 +396,7 @@ mod tests {
 
     #[test]
     fn the_number_of_a_scrape_may_come_again() {
-        let mut cache = Cache { scrape: u32::MAX - 1, ..Cache::default() };
+        let mut cache = Cache { scrape: State::SEEN - 1, ..Cache::default() };
         for expected in [&["a", "b"][..], &["a"], &["a", "c"], &["c"]] {
             scrape(&mut cache, expected);
             assert_eq!(cache.len(), expected.len());
@@ -333,14 +408,46 @@ mod tests {
         let mut cache = Cache::default();
         cache.begin();
         for key in 0..100 {
-            assert!(cache.find(b"a", key).is_none());
+            assert!(cache.find(b"a", key, None).is_none());
             cache.insert(b"a", key, Some(SeriesRef(u64::from(key))));
         }
         cache.insert(b"", 0, None);
-        assert_eq!(cache.find(b"", 0).map(|at| cache.series(at)), Some(None));
+        assert_eq!(cache.find(b"", 0, None).map(|at| cache.series(at)), Some(None));
         for key in (0..100).rev() {
-            let at = cache.find(b"a", key).expect("known");
+            let at = cache.find(b"a", key, None).expect("known");
             assert_eq!(cache.series(at), Some(SeriesRef(u64::from(key))));
         }
+    }
+
+    #[test]
+    fn what_is_expected_is_found_without_a_table() {
+        let mut cache = Cache::default();
+        scrape(&mut cache, &["a{b=\"c\"}", "d"]);
+        cache.begin();
+        let line = b"a{b=\"c\"} 1\nd 2\n".as_slice();
+        let expected = cache.expected(0).expect("an entry");
+        let length = Some(&expected).length_in(line).expect("it is the one");
+        let text = &line[..length];
+        assert_eq!((text, cache.find(text, 0, Some(&expected))), (b"a{b=\"c\"}".as_slice(), Some(0)));
+        let expected = cache.expected(0).expect("an entry");
+        assert_eq!(Some(&expected).length_in(b"e 1\n"), None);
+        assert_eq!(Some(&expected).length_in(b""), None);
+        // The same text elsewhere was not compared.
+        assert!(Some(&expected).length_in(b"d 1\n").is_some());
+        assert_eq!(cache.find(b"e", 0, Some(&expected)), None);
+        assert!(cache.by_key.is_some());
+        let other_type = cache.expected(1);
+        assert!(other_type.is_none_or(|expected| Some(&expected).length_in(b"d 1\n").is_none()));
+    }
+
+    #[test]
+    fn the_table_goes_when_the_order_is_kept_again() {
+        let mut cache = Cache::default();
+        scrape(&mut cache, &["a", "b"]);
+        assert!(cache.by_key.is_some());
+        scrape(&mut cache, &["a", "b"]);
+        assert!(cache.by_key.is_none());
+        scrape(&mut cache, &["b", "a"]);
+        assert!(cache.by_key.is_some());
     }
 }

@@ -22,11 +22,7 @@ thread_local! {
 
 /// Inflates `body` and lets `work` have the first `limit_bytes` of what came out, or the error where `body` is no gzip.
 /// `work` must not call it again.
-pub(super) fn with_inflated<T>(
-    body: &[u8],
-    limit_bytes: u64,
-    work: impl FnOnce(io::Result<&[u8]>) -> T,
-) -> T {
+pub fn with_inflated<T>(body: &[u8], limit_bytes: u64, work: impl FnOnce(io::Result<&[u8]>) -> T) -> T {
     INFLATER.with_borrow_mut(|inflater| {
         let result = work(inflater.inflate(body, limit_bytes));
         inflater.give_back();

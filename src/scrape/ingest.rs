@@ -356,21 +356,23 @@ impl Ingest {
         let limit = self.job.limits.sample_limit;
         let (mut limited, mut over_buckets) = (0u64, false);
         let mut type_key = 0;
-        while let Some(read) = reader.next(self.cache.expected())? {
+        loop {
+            let expected = self.cache.expected(type_key);
+            let Some(read) = reader.next_expecting(expected.as_ref())? else { break };
             let (value, timestamp) = match read {
                 Read::Sample { value, timestamp } => (Some(value), timestamp),
                 Read::Histogram { timestamp } => (None, timestamp),
                 Read::Metadata => {
                     self.families.note(&reader.metadata());
                     if self.options.type_and_unit_labels {
-                        type_key = self.cache.type_key(reader.kind(), reader.unit());
+                        type_key = Cache::type_key(reader.kind(), reader.unit());
                     }
                     continue;
                 }
             };
             counts.scraped += 1;
             let within_limit = limit == 0 || limited < limit;
-            let found = self.cache.find(reader.series(), type_key);
+            let found = self.cache.find(reader.series(), type_key, expected.as_ref());
             let new = found.is_none();
             // A native histogram, if it is one; it must fit before its series is made.
             let mut histogram = None;

@@ -176,9 +176,8 @@ fn target_url(job: &ScrapeConfig, labels: &LabelsBuf, address: &str) -> String {
     http_url::write(scheme, address, labels.get(PATH).unwrap_or(""), params)
 }
 
-#[cfg(test)]
 impl Target {
-    /// A target of `job` with `labels`, for tests that go nowhere.
+    /// A target of `job` with `labels` that is nowhere.
     pub(super) fn plain(job: &ScrapeConfig, labels: Labels) -> Self {
         let formats = &job.formats;
         Self {
