@@ -179,7 +179,7 @@ impl Ingest {
     pub(super) fn begin_again(&mut self, db: &Tsdb) {
         let (legacy, last_ms) = (self.take_legacy(), self.last_ms);
         let (job, labels, report) = (Arc::clone(&self.job), self.labels.clone(), self.report.clone());
-        let beside = (report, self.families.begun_again(), self.quota.begun_again());
+        let beside = (report, self.families.begun_again(), self.quota.take());
         *self = Self::fresh(job, labels, self.options, self.read, beside, db);
         (self.inherited, self.last_ms) = (legacy, last_ms);
     }
@@ -298,6 +298,7 @@ impl Ingest {
     fn forget_removed(&mut self, db: &Tsdb) {
         self.removals = db.head().churn().1;
         self.cache.forget_unknown(|series| db.head().is_known(series));
+        self.quota.keep_at_most(self.cache.stored());
     }
 
     fn commit(&self, appender: DbAppender<'_>, metrics: &ScrapeMetrics) -> Result<CommitStats, String> {

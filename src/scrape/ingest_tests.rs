@@ -18,7 +18,7 @@ pub(super) struct Bench {
     pub(super) ingest: Ingest,
     pub(super) metrics: ScrapeMetrics,
     pub(super) now: i64,
-    clock: Arc<ManualClock>,
+    pub(super) clock: Arc<ManualClock>,
     dir: tempfile::TempDir,
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::tests::Bench;
+use super::tests::{Bench, T0};
 use super::*;
 use crate::scrape::explosion::Explosion;
 use crate::scrape::target::Target;
@@ -110,6 +110,28 @@ fn targets_of_a_job_share_its_quota() {
     assert_eq!(refused(&scrape(&mut b, &mut two, &body("a", 0..6))).0, 2);
     // A target that goes makes room.
     drop(one);
+    assert_eq!(refused(&scrape(&mut b, &mut two, &body("a", 0..6))), (0, None));
+}
+
+#[test]
+fn a_target_that_fails_gives_back_its_share_when_the_database_lets_go_of_its_series() {
+    let mut b = Bench::new("  job_series_quota: 10\n");
+    let quota = JobQuota::new(&b.ingest.job);
+    let (mut one, mut two) = (another(&b, "one", &quota), another(&b, "two", &quota));
+    scrape(&mut b, &mut one, &body("a", 0..8));
+    let fail = |b: &Bench, one: &mut Ingest| {
+        let failed = one.scrape(&b.db, &b.metrics, b.now, Err(Failure::new("down")), || Duration::ZERO);
+        assert!(failed.error.is_some());
+    };
+    b.now += 1000;
+    fail(&b, &mut one);
+    assert_eq!(refused(&scrape(&mut b, &mut two, &body("a", 0..6))).0, 4);
+    // Half a day later all but the newest are in blocks.
+    b.now = T0 + 12 * 3_600_000;
+    b.clock.set(b.now);
+    scrape(&mut b, &mut two, &body("a", 0..2));
+    b.db.maintain().expect("cuts");
+    fail(&b, &mut one);
     assert_eq!(refused(&scrape(&mut b, &mut two, &body("a", 0..6))), (0, None));
 }
 

@@ -129,8 +129,8 @@ impl TargetQuota {
         self.limit > 0 || self.job.limit > 0
     }
 
-    /// One that begins again, for the same target; this one has nothing any more.
-    pub(super) fn begun_again(&mut self) -> Self {
+    /// Gives away what it has; what is left has nothing.
+    pub(super) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::new(self.limit, &self.job))
     }
 
@@ -167,6 +167,13 @@ impl TargetQuota {
         }
         self.new = 0;
         if let Some(series) = series {
+            self.set_counted(series);
+        }
+    }
+
+    /// Notes that no more than `series` of what was counted are in memory.
+    pub(super) fn keep_at_most(&mut self, series: u64) {
+        if self.is_on() && self.counted > series {
             self.set_counted(series);
         }
     }
