@@ -123,7 +123,11 @@ impl App {
         .map_err(|_| AppError::Failed("opening the database"))??;
 
         let type_and_unit_labels = settings.features.type_and_unit_labels;
-        let options = ScrapeOptions { type_and_unit_labels, created_zeros: settings.created_zeros };
+        let options = ScrapeOptions {
+            type_and_unit_labels,
+            created_zeros: settings.created_zeros,
+            starts: settings.tsdb.start_timestamps,
+        };
         let resolver = Arc::new(SystemResolver::new(settings.net.dns_server));
         let discovery_metrics = DiscoveryMetrics::new(&mut registry);
         let dialer = Arc::new(Dialer::new(resolver.clone()));

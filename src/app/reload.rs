@@ -73,7 +73,7 @@ pub fn load(settings: &Settings, addresses: &[SocketAddr]) -> Result<Config, Rel
             &LoadOptions {
                 expand_env: settings.expand_env,
                 // Only few texts say when counting began.
-                protobuf_first: settings.created_zeros,
+                protobuf_first: settings.created_zeros || settings.tsdb.start_timestamps,
                 extra_scrape_metrics: settings.extra_scrape_metrics,
                 mode: Mode::Server,
             },

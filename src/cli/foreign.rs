@@ -223,9 +223,7 @@ pub(super) fn feature(name: &str) -> Feature {
         | "otlp-deltatocumulative"
         | "otlp-native-delta-ingestion"
         | "search-api"
-        | "st-storage"
-        | "st-synthesis"
-        | "use-start-timestamps" => Feature::Missing,
+        | "st-synthesis" => Feature::Missing,
         _ => Feature::Unknown,
     }
 }

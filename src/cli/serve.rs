@@ -172,7 +172,7 @@ pub(super) struct ServeArgs {
     resend_delay: Duration,
     /// Comma-separated features to enable: promql-experimental-functions,
     /// promql-binop-fill-modifiers, promql-extended-range-selectors, promql-delayed-name-removal, type-and-unit-labels,
-    /// created-timestamp-zero-ingestion, extra-scrape-metrics.
+    /// created-timestamp-zero-ingestion, st-storage, use-start-timestamps, extra-scrape-metrics.
     #[arg(long = "enable-feature", value_name = "FEATURES", value_delimiter = ',')]
     features: Vec<String>,
     /// Only log messages at this level or above.
@@ -276,12 +276,13 @@ pub(super) fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Sett
     let default = PathBuf::from(DEFAULT_CONFIG);
     let config_file = args.config_file.or_else(|| default.exists().then_some(default));
     let (mut features, mut auto_reload) = (Features::default(), args.auto_reload);
-    let (mut created_zeros, mut extra_scrape_metrics) = (false, false);
+    let (mut created_zeros, mut start_timestamps, mut extra_scrape_metrics) = (false, false, false);
     for feature in &args.features {
         match feature.as_str() {
             name if features.enable(name) => {}
             "auto-reload-config" => auto_reload = true,
             "created-timestamp-zero-ingestion" => created_zeros = true,
+            "st-storage" => start_timestamps = true,
             "extra-scrape-metrics" => extra_scrape_metrics = true,
             name => match foreign::feature(name) {
                 Feature::Always => {}
@@ -313,6 +314,7 @@ pub(super) fn settings(args: ServeArgs, flags: BTreeMap<String, String>) -> Sett
         net: NetOptions { dns_server: args.dns_server },
         tsdb: TsdbOptions {
             sync: args.sync,
+            start_timestamps,
             memory_budget: args.memory_budget,
             ..TsdbOptions::new(args.data_dir)
         },

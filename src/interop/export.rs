@@ -95,6 +95,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::interop::prometheus::block_reader::Block;
     use crate::model::Labels;
     use crate::storage::fixed::FixedStorage;
     use crate::storage::{Querier, StorageError};
@@ -107,6 +108,32 @@ mod tests {
             self.1.fetch_add(1, Ordering::Relaxed);
             self.0.querier(range)
         }
+    }
+
+    #[test]
+    fn starts_of_floats_are_exported() {
+        let dir = tempfile::tempdir().expect("dir");
+        let mut storage = FixedStorage::new();
+        let [with, without] = ["a", "b"].map(|name| Labels::from_pairs([("__name__", name)]));
+        let start = |n: i64| [0, 500, 900][usize::try_from(n / 70).expect("small")];
+        for n in 0..200i64 {
+            let time = 1000 + n * 15;
+            storage.add(&with, time, n as f64);
+            storage.set_start(&with, time, start(n));
+            storage.add(&without, time, n as f64);
+        }
+        let plan =
+            ExportPlan { range: TimeRange::new(0, 9999), selectors: Vec::new(), window_ms: 2 * 3_600_000 };
+        let blocks = export(&storage, &plan, dir.path(), |_| {}).expect("export");
+        assert_eq!((blocks.len(), blocks[0].samples), (1, 400));
+        let block = Block::open(&dir.path().join(&blocks[0].ulid)).expect("open");
+        let mut samples = Samples::new();
+        block.read(0, TimeRange::ALL, &mut samples).expect("read");
+        assert_eq!(samples.values, (0..200).map(f64::from).collect::<Vec<_>>());
+        let expected: Vec<i64> = (0..200).map(start).collect();
+        assert_eq!((0..200).map(|at| samples.start(at)).collect::<Vec<_>>(), expected);
+        block.read(1, TimeRange::ALL, &mut samples).expect("read");
+        assert_eq!((samples.len(), samples.starts.len()), (200, 0));
     }
 
     #[test]

@@ -3,14 +3,15 @@
 //! **Cost**: labels of all series, all exemplars, and the samples as Prometheus' head would hold them: one to two bytes
 //! for most.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
 use std::sync::Arc;
 
 use super::merged;
 use super::prometheus::Encoding;
-use super::prometheus::float_chunk::{self, FloatChunk, MAX_SAMPLES};
+use super::prometheus::float_chunk::MAX_SAMPLES;
 use super::prometheus::histogram_chunk::{self, HistogramChunk};
+use super::prometheus::xor2_chunk::{self, StartChunk};
 use crate::codec::CodecError;
 use crate::model::{Exemplar, Histogram, Labels, Samples, TimeRange, sort_exemplars};
 use crate::storage::{SeriesSet, StorageError};
@@ -32,8 +33,10 @@ pub struct Gathered {
 struct Series {
     labels: Labels,
     chunks: Vec<Chunk>,
-    floats: FloatChunk,
+    floats: StartChunk,
     histograms: Option<HistogramChunk>,
+    /// Starts of histograms, by their time; of floats their chunks have them.
+    starts: BTreeMap<i64, i64>,
     /// Of the chunks being filled.
     floats_range: Option<TimeRange>,
     histograms_range: Option<TimeRange>,
@@ -56,7 +59,7 @@ impl Series {
     fn end_floats(&mut self) {
         let chunk = mem::take(&mut self.floats);
         if let Some(range) = self.floats_range.take() {
-            self.chunks.push(Chunk { encoding: Encoding::Xor, range, bytes: chunk.finish().into() });
+            self.chunks.push(Chunk { encoding: Encoding::Xor2, range, bytes: chunk.finish().into() });
         }
     }
 
@@ -84,8 +87,9 @@ impl Gathered {
         self.series.push(Series {
             labels,
             chunks: Vec::new(),
-            floats: FloatChunk::default(),
+            floats: StartChunk::default(),
             histograms: None,
+            starts: BTreeMap::new(),
             floats_range: None,
             histograms_range: None,
             deleted: Vec::new(),
@@ -101,11 +105,16 @@ impl Gathered {
 
     /// Adds a sample to series `number`, which must be one that [`Gathered::series`] gave.
     pub fn push(&mut self, number: usize, timestamp: i64, value: f64) {
+        self.push_since(number, timestamp, value, 0);
+    }
+
+    /// As [`Gathered::push`], of a sample that counts since `start` (milliseconds, 0 where unknown).
+    pub fn push_since(&mut self, number: usize, timestamp: i64, value: f64, start: i64) {
         let series = &mut self.series[number];
         if series.floats.len() >= MAX_SAMPLES {
             series.end_floats();
         }
-        series.floats.push(timestamp, value);
+        series.floats.push(timestamp, value, start);
         widen(&mut series.floats_range, timestamp);
         self.count(timestamp);
     }
@@ -124,6 +133,21 @@ impl Gathered {
         }
         widen(&mut series.histograms_range, timestamp);
         self.count(timestamp);
+    }
+
+    /// As [`Gathered::push_histogram`], of one that counts since `start` (milliseconds, 0 where unknown).
+    pub fn push_histogram_since(
+        &mut self,
+        number: usize,
+        timestamp: i64,
+        histogram: &Arc<Histogram>,
+        start: i64,
+    ) {
+        self.push_histogram(number, timestamp, histogram);
+        if start != 0 {
+            // Of equal times the first to come stays.
+            self.series[number].starts.entry(timestamp).or_insert(start);
+        }
     }
 
     /// Adds an exemplar to series `number`, which must be one that [`Gathered::series`] gave.
@@ -228,14 +252,16 @@ impl SeriesSet for GatheredSet {
         let series = &self.series[index];
         for chunk in series.chunks.iter().filter(|chunk| chunk.range.overlaps(&range)) {
             let done = match chunk.encoding {
-                Encoding::Xor => float_chunk::decode(&chunk.bytes, |timestamp, value| {
+                Encoding::Xor2 => xor2_chunk::decode(&chunk.bytes, |timestamp, value, start| {
                     if range.contains(timestamp) {
                         out.push(timestamp, value);
+                        out.set_last_start(start);
                     }
                 }),
                 encoding => histogram_chunk::decode(&chunk.bytes, encoding, |timestamp, histogram| {
                     if range.contains(timestamp) {
                         out.push_histogram(timestamp, histogram);
+                        out.set_last_start(series.starts.get(&timestamp).copied().unwrap_or(0));
                     }
                 }),
             };

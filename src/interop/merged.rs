@@ -68,6 +68,10 @@ impl SeriesSet for Merged<'_> {
 /// Adds the samples of `more` at the end of `out`, whatever their time.
 pub(super) fn append(out: &mut Samples, more: &Samples) {
     let before = out.len();
+    if !more.starts.is_empty() {
+        out.starts.resize(before, 0);
+        out.starts.extend(&more.starts);
+    }
     out.timestamps.extend(&more.timestamps);
     out.values.extend(&more.values);
     out.histograms.extend(more.histograms.iter().map(|(at, histogram)| (before + at, Arc::clone(histogram))));
@@ -91,6 +95,7 @@ pub(super) fn sort(samples: &mut Samples) {
             Some(histogram) => sorted.push_histogram(samples.timestamps[at], histogram),
             None => sorted.push(samples.timestamps[at], samples.values[at]),
         }
+        sorted.set_last_start(samples.start(at));
     }
     *samples = sorted;
 }
@@ -109,6 +114,7 @@ pub(super) fn retain(samples: &mut Samples, keep: impl Fn(i64) -> bool) {
                 Some((_, histogram)) => kept.push_histogram(timestamp, histogram),
                 None => kept.push(timestamp, value),
             }
+            kept.set_last_start(samples.start(index));
         }
     }
     *samples = kept;
@@ -151,11 +157,16 @@ mod tests {
         samples.push_histogram(5, histogram(5.0));
         samples.push(1, 1.0);
         samples.push_histogram(3, histogram(3.0));
+        samples.set_last_start(2);
         samples.push(5, 9.0);
         sort(&mut samples);
         assert_eq!(samples.timestamps, [1, 3, 5]);
         assert_eq!(samples.histograms, [(1, histogram(3.0)), (2, histogram(5.0))]);
         retain(&mut samples, |t| t != 1);
         assert_eq!(samples.histograms, [(0, histogram(3.0)), (1, histogram(5.0))]);
+        assert_eq!((samples.start(0), samples.start(1)), (2, 0));
+        let more = samples.clone();
+        append(&mut samples, &more);
+        assert_eq!((samples.len(), samples.start(2), samples.start(3)), (4, 2, 0));
     }
 }

@@ -10,7 +10,7 @@ use super::cache::ResultCache;
 use super::deep::{self, SHALLOW_TREE};
 use super::exec::{self, Context, Limits, StepCounts};
 use super::memory::{Memory, Ticket, TotalMemory};
-use super::plan::{Grid, Planner, QueryTimes, SelectSet, Shares, Wanted};
+use super::plan::{Fields, Grid, Planner, QueryTimes, SelectSet, Shares, Wanted};
 use super::syntax::ast::{Expr, ExprKind, ValueType};
 use super::syntax::quote::lossy;
 use super::value::{MatrixSeries, QueryResult, Stats, Value};
@@ -308,7 +308,7 @@ impl Engine {
             lookback: options.lookback_ms.unwrap_or(self.options.lookback_ms),
             default_step: *default_step_ms,
             max_steps: self.options.max_samples,
-            selects: SelectSet::default(),
+            selects: SelectSet::new(self.options.features.start_timestamps),
             wanted: Wanted::default(),
             patterns: RegexBudget::until(limits.deadline, limits.stop.clone()),
             single: times.is_moment(),
@@ -380,7 +380,7 @@ fn plan(planner: &mut Planner, expr: &Expr, grid: Grid) -> Result<Plan, Error> {
     Ok(match expr.value_type() {
         ValueType::Scalar => Plan::Scalar(planner.build(expr, grid)?),
         ValueType::Matrix => {
-            let (source, range, _) = planner.windows(expr, grid, true)?;
+            let (source, range, _) = planner.windows(expr, grid, Fields::VALUES)?;
             Plan::Raw { source, range }
         }
         _ => Plan::Vector(planner.build(expr, grid)?),

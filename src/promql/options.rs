@@ -70,6 +70,7 @@ impl Features {
             "promql-binop-fill-modifiers" => &mut self.binop_fill,
             "promql-extended-range-selectors" => &mut self.extended_range_selectors,
             "type-and-unit-labels" => &mut self.type_and_unit_labels,
+            "use-start-timestamps" => &mut self.start_timestamps,
             "promql-delayed-name-removal" => &mut self.delayed_name_removal,
             _ => return false,
         };

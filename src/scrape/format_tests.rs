@@ -206,17 +206,55 @@ fn more_is_reported_where_it_is_wanted() {
     assert!(b.values("scrape_body_size_bytes").is_empty());
 }
 
+fn counter(number: f64, created: i64) -> Vec<u8> {
+    let value = message(|out| {
+        put_float(out, 1, number);
+        put_bytes(out, 3, &time(created));
+    });
+    metric(&[], 3, &value, 0)
+}
+
+/// When counting began for each sample of the only series called `name`, since the first moment; nothing where unknown.
+fn starts(db: &Tsdb, name: &str) -> Vec<Option<i64>> {
+    let matchers = [Matcher::new("__name__", MatchOp::Equal, name).expect("plain matcher")];
+    let querier = db.querier(TimeRange::ALL).expect("querier");
+    let set = querier.select(&SelectRequest::new(&matchers, TimeRange::ALL)).expect("select");
+    let mut samples = Samples::new();
+    assert_eq!(set.len(), 1, "{name}");
+    set.read(0, TimeRange::ALL, &mut samples).expect("readable");
+    (0..samples.len()).map(|at| samples.start(at)).map(|start| (start != 0).then(|| start - T0)).collect()
+}
+
+#[test]
+fn starts_are_stored_with_samples() {
+    let mut b = Bench::open("  scrape_native_histograms: true", |options| options.start_timestamps = true);
+    b.ingest.read.created = true;
+    b.ingest.options.starts = true;
+    let body = |number, created| family("c_total", 0, "", &[counter(number, created)]);
+    for (number, created) in [(5.0, T0 + 100), (6.0, T0 + 100), (1.0, T0 + 2_500), (2.0, 0)] {
+        let summary = protobuf(&mut b, &body(number, created));
+        assert_eq!((summary.error, summary.refused), (None, Refused::default()));
+    }
+    assert_eq!(samples(&b.db, "c_total"), "5 6 1 2", "without zeros");
+    assert_eq!(starts(&b.db, "c_total"), [Some(100), Some(100), Some(2500), None]);
+    let histogram = message(|out| {
+        out.extend_from_slice(&both());
+        put_bytes(out, 15, &time(T0 + 3_500));
+    });
+    histograms(&mut b, &histogram);
+    assert_eq!(starts(&b.db, "h"), [Some(3500)]);
+    let text = format!("# TYPE o counter\no_total 3\no_created {}.5\n# EOF\n", T0 / 1000 + 4);
+    let summary = b.feed(Ok((text.as_bytes(), Encoding::Text(Format::OpenMetrics))));
+    assert_eq!((summary.error, summary.counts.scraped), (None, 1));
+    assert_eq!((starts(&b.db, "o_total"), samples(&b.db, "o_created").as_str()), (vec![Some(4500)], ""));
+    assert_eq!(starts(&b.db, "up"), [None; 6]);
+}
+
 #[test]
 fn counting_begins_with_a_zero() {
     let mut b = Bench::new("  scrape_native_histograms: true");
     b.ingest.read.created = true;
-    let counter = |number, created| {
-        let value = message(|out| {
-            put_float(out, 1, number);
-            put_bytes(out, 3, &time(created));
-        });
-        metric(&[], 3, &value, 0)
-    };
+    b.ingest.options.created_zeros = true;
     // The one that was fed first is one second after the start.
     let body = |number, created| family("c_total", 0, "", &[counter(number, created)]);
     for (number, created) in [(5.0, T0 + 100), (6.0, T0 + 100), (1.0, T0 + 2_500)] {

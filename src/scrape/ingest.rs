@@ -124,7 +124,8 @@ impl Ingest {
     ) -> Self {
         let quota = TargetQuota::new(job.limits.target_series_quota, quota);
         let report = Report::new(&job, target);
-        let read = ReadOptions { created: options.created_zeros, ..target.histograms };
+        let created = options.created_zeros || options.starts;
+        let read = ReadOptions { created, ..target.histograms };
         Self::fresh(job, target.labels.clone(), options, read, (report, families, quota), db)
     }
 
@@ -416,20 +417,20 @@ impl Ingest {
                 continue;
             }
             let time = timestamp.unwrap_or(at_ms);
-            if self.read.created
-                && let Some(created) = reader.created()
-            {
+            let created = if self.read.created { reader.created() } else { None };
+            if let Some(created) = created.filter(|_| self.options.created_zeros) {
                 append_zero(appender, series, created, time, histogram.as_ref());
             }
+            let start = created.filter(|_| self.options.starts).unwrap_or(0);
             match (value, histogram) {
                 (Some(value), _) => {
-                    appender.append(series, time, value);
+                    appender.append_since(series, time, value, start);
                     if let Some(exemplar) = reader.next_exemplar(&mut self.buffer) {
                         self.exemplar(appender, series, exemplar, time);
                     }
                 }
                 (None, Some(histogram)) => {
-                    appender.append_histogram(series, time, Arc::new(histogram));
+                    appender.append_histogram_since(series, time, Arc::new(histogram), start);
                     self.timed_exemplars(appender, series, &mut reader);
                 }
                 // Not even read, as relabelling drops it.

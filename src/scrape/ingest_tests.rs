@@ -31,7 +31,7 @@ impl Bench {
         Self::open("", change)
     }
 
-    fn open(job: &str, change: impl FnOnce(&mut TsdbOptions)) -> Self {
+    pub(super) fn open(job: &str, change: impl FnOnce(&mut TsdbOptions)) -> Self {
         let dir = tempfile::tempdir().expect("temporary directory");
         let mut registry = Registry::default();
         let clock = Arc::new(ManualClock::new(T0));

@@ -19,6 +19,8 @@ pub struct ScrapeOptions {
     pub type_and_unit_labels: bool,
     /// Where a target says when counting began, a zero is stored at that time.
     pub created_zeros: bool,
+    /// Where a target says when counting began, that is stored with its samples.
+    pub starts: bool,
 }
 
 /// What all loops share.

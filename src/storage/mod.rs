@@ -88,14 +88,17 @@ pub struct SelectRequest<'a> {
     /// Whether values matter. If not, a read may put any number that is not the stale marker for one that is not;
     /// timestamps, stale markers and which samples are histograms are as ever.
     pub values: bool,
+    /// Whether it matters when counting began. If not, a read may leave that out.
+    pub starts: bool,
     /// Whether to go on.
     pub watch: Watch<'a>,
 }
 
 impl<'a> SelectRequest<'a> {
-    /// A request for every sample inside `range` of the series that match, however long it takes.
+    /// A request for every sample inside `range` of the series that match, with all that is known of it, however long it
+    /// takes.
     pub fn new(matchers: &'a [Matcher], range: TimeRange) -> Self {
-        Self { matchers, range, need: Need::Samples, values: true, watch: Watch::NONE }
+        Self { matchers, range, need: Need::Samples, values: true, starts: true, watch: Watch::NONE }
     }
 }
 

@@ -289,6 +289,26 @@ impl DbAppender<'_> {
         self.inner.append_histogram(series, timestamp, histogram);
     }
 
+    /// See [`Appender::append_since`]; without [`super::TsdbOptions::start_timestamps`] the start is forgotten.
+    pub fn append_since(&mut self, series: SeriesRef, timestamp: i64, value: f64, start: i64) {
+        self.inner.append_since(series, timestamp, value, self.kept(start));
+    }
+
+    /// See [`Appender::append_histogram_since`] and [`DbAppender::append_since`].
+    pub fn append_histogram_since(
+        &mut self,
+        series: SeriesRef,
+        timestamp: i64,
+        histogram: Arc<Histogram>,
+        start: i64,
+    ) {
+        self.inner.append_histogram_since(series, timestamp, histogram, self.kept(start));
+    }
+
+    fn kept(&self, start: i64) -> i64 {
+        if self.db.options.start_timestamps { start } else { 0 }
+    }
+
     /// See [`Appender::is_next`].
     pub fn is_next(&self, series: SeriesRef, timestamp: i64) -> bool {
         self.inner.is_next(series, timestamp)

@@ -101,6 +101,8 @@ pub struct TsdbOptions {
     pub background: bool,
     /// How far ahead of the clock a sample may be, in milliseconds. Default 10 minutes.
     pub max_ahead_ms: i64,
+    /// Whether it is kept when counting began. Default no: appenders forget it then. What is kept is always read.
+    pub start_timestamps: bool,
 }
 
 impl TsdbOptions {
@@ -120,6 +122,7 @@ impl TsdbOptions {
             cache_bytes: 64 << 20,
             background: true,
             max_ahead_ms: 10 * 60_000,
+            start_timestamps: false,
         }
     }
 

@@ -13,6 +13,7 @@ use super::block::catalog::Catalog;
 use super::block::reader::Wanted;
 use super::block::tombstones::{self, Tombstone};
 use super::block::{Block, BlockMeta};
+use super::chunk::content::Fields;
 use super::db::Tsdb;
 use super::error::Error;
 use super::head::read::HeadSeriesSet;
@@ -222,7 +223,7 @@ impl Source {
 pub(super) fn head_alone(head: HeadSeriesSet) -> MergedSeriesSet {
     let order = (0..head.len()).map(|n| (n, n + 1)).collect();
     let parts = (0..head.len()).map(|n| Part { source: HEAD, number: as_number(n) }).collect();
-    MergedSeriesSet { blocks: Vec::new(), head, values: true, order, parts }
+    MergedSeriesSet { blocks: Vec::new(), head, fields: Fields::ALL, order, parts }
 }
 
 /// Given blocks as a querier.
@@ -256,8 +257,8 @@ struct Part {
 pub(super) struct MergedSeriesSet {
     blocks: Vec<(Source, Arc<BlockIndex>)>,
     head: HeadSeriesSet,
-    /// Whether values of blocks matter; the head has seen to its own.
-    values: bool,
+    /// What matters of samples of blocks; the head has seen to its own.
+    fields: Fields,
     /// For each series its span of `parts`.
     order: Vec<(usize, usize)>,
     /// In order of time: blocks by start, then the head.
@@ -278,7 +279,7 @@ struct Cursor {
 fn merge(
     blocks: Vec<Source>,
     head: HeadSeriesSet,
-    &SelectRequest { matchers, values, watch, .. }: &SelectRequest<'_>,
+    &SelectRequest { matchers, values, starts, watch, .. }: &SelectRequest<'_>,
 ) -> Result<MergedSeriesSet, StorageError> {
     if blocks.is_empty() {
         return Ok(head_alone(head));
@@ -293,7 +294,8 @@ fn merge(
         open.push((block, index));
     }
     cursors.push(Cursor { source: HEAD, numbers: Box::new(0..as_number(head.len())), next: None });
-    let mut set = MergedSeriesSet { blocks: open, head, values, order: Vec::new(), parts: Vec::new() };
+    let fields = Fields { values, starts };
+    let mut set = MergedSeriesSet { blocks: open, head, fields, order: Vec::new(), parts: Vec::new() };
     cursors.iter_mut().for_each(|cursor| set.advance(cursor));
     while let Some(least) =
         cursors.iter().filter_map(|c| c.next.as_ref()).map(|(labels, _)| labels).min().cloned()
@@ -351,7 +353,7 @@ impl SeriesSet for MergedSeriesSet {
                 self.head.read(part.number as usize, range, out);
             } else {
                 let (block, block_index) = &self.blocks[part.source as usize];
-                let wanted = Wanted { range, values: self.values };
+                let wanted = Wanted { range, fields: self.fields };
                 block.read(block_index, part.number, wanted, out)?;
             }
             join(out, before);
@@ -369,17 +371,19 @@ fn join(samples: &mut Samples, border: usize) {
     }
     let mut histograms = std::mem::take(&mut samples.histograms).into_iter().peekable();
     let with_histogram = |(index, (timestamp, value))| {
-        (timestamp, value, histograms.next_if(|(at, _)| *at == index).map(|(_, histogram)| histogram))
+        let histogram = histograms.next_if(|(at, _)| *at == index).map(|(_, histogram)| histogram);
+        (timestamp, value, samples.start(index), histogram)
     };
-    let mut all: Vec<(i64, f64, _)> = samples.iter().enumerate().map(with_histogram).collect();
+    let mut all: Vec<(i64, f64, i64, _)> = samples.iter().enumerate().map(with_histogram).collect();
     all.sort_by_key(|(timestamp, ..)| *timestamp);
     all.dedup_by_key(|(timestamp, ..)| *timestamp);
     samples.clear();
-    for (timestamp, value, histogram) in all {
+    for (timestamp, value, start, histogram) in all {
         match histogram {
             Some(histogram) => samples.push_histogram(timestamp, histogram),
             None => samples.push(timestamp, value),
         }
+        samples.set_last_start(start);
     }
 }
 
@@ -395,9 +399,12 @@ mod tests {
         samples.push(1, 1.0);
         samples.push_histogram(4, histogram(4.0));
         samples.push_histogram(2, histogram(2.0));
+        samples.set_last_start(2);
         samples.push(4, 9.0);
+        samples.set_last_start(3);
         join(&mut samples, 2);
         assert_eq!(samples.timestamps, [1, 2, 4]);
         assert_eq!(samples.histograms, [(1, histogram(2.0)), (2, histogram(4.0))]);
+        assert_eq!((0..3).map(|at| samples.start(at)).collect::<Vec<_>>(), [0, 2, 0]);
     }
 }

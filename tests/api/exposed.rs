@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use crate::support::server::wait_for;
 use crate::{Server, get};
 
-fn message(put: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+pub(crate) fn message(put: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut out = Vec::new();
     put(&mut out);
     out
 }
 
 /// One family with one metric, behind its length.
-fn family(name: &str, kind: u64, number: u64, value: &[u8]) -> Vec<u8> {
+pub(crate) fn family(name: &str, kind: u64, number: u64, value: &[u8]) -> Vec<u8> {
     let family = message(|out| {
         put_bytes(out, 1, name.as_bytes());
         put_bytes(out, 2, b"Some help.");
@@ -55,8 +55,15 @@ fn body(created_s: u64) -> Vec<u8> {
     [family("c_total", 0, 3, &counter), family("h", 4, 7, &histogram)].concat()
 }
 
-/// Answers each request with `body`, whatever is asked for; notes what that was.
-fn answer(stream: &TcpStream, body: &[u8], accepted: &Mutex<String>) -> Option<()> {
+/// What a target says, which may change: media type and body.
+pub(crate) type Said = Arc<Mutex<(&'static str, Vec<u8>)>>;
+
+/// The media type of delimited protobuf.
+pub(crate) const PROTOBUF: &str =
+    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+
+/// Answers each request with what is `said`, whatever is asked for; notes what that was.
+fn answer(stream: &TcpStream, said: &Said, accepted: &Mutex<String>) -> Option<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let mut line = String::new();
@@ -67,24 +74,24 @@ fn answer(stream: &TcpStream, body: &[u8], accepted: &Mutex<String>) -> Option<(
             line.clear();
         }
         let mut writer = stream;
-        let kind =
-            "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+        let (kind, body) = said.lock().expect("unpoisoned").clone();
         write!(writer, "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len())
             .ok()?;
-        writer.write_all(body).ok()?;
+        writer.write_all(&body).ok()?;
     }
 }
 
-fn target(body: Vec<u8>) -> (SocketAddr, Arc<Mutex<String>>) {
+/// A target that says what `said` holds: its address, and what it was asked for last.
+pub(crate) fn target(said: Said) -> (SocketAddr, Arc<Mutex<String>>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let address = listener.local_addr().expect("an address");
     let accepted = Arc::new(Mutex::new(String::new()));
-    let shared = (Arc::new(body), Arc::clone(&accepted));
+    let shared = (said, Arc::clone(&accepted));
     // It ends with the process.
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            let (body, accepted) = shared.clone();
-            std::thread::spawn(move || answer(&stream, &body, &accepted));
+            let (said, accepted) = shared.clone();
+            std::thread::spawn(move || answer(&stream, &said, &accepted));
         }
     });
     (address, accepted)
@@ -99,7 +106,7 @@ fn result(server: &Server, query: &str) -> Vec<Value> {
 #[test]
 fn native_histograms_and_starts_of_counting_come_by_protobuf() {
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).expect("after the epoch").as_secs();
-    let (address, accepted) = target(body(now_s - 30));
+    let (address, accepted) = target(Arc::new(Mutex::new((PROTOBUF, body(now_s - 30)))));
     let dir = tempfile::tempdir().expect("dir");
     let config = dir.path().join("exposed.yml");
     let job = |name: &str, more: &str| {

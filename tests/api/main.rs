@@ -6,7 +6,7 @@
 //! looked up, [`write`] about remote write, [`load`] about queries that wait, run long or are given up, [`long`] about
 //! replies that are written while they are sent, [`replay`] about the time while the log is replayed, [`site`] about
 //! prefixes and origins, [`silent`] about
-//! logs that cannot be written, [`typed`] about types and units as labels.
+//! logs that cannot be written, [`starts`] about start timestamps, [`typed`] about types and units as labels.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -29,6 +29,7 @@ mod metrics;
 mod replay;
 mod silent;
 mod site;
+mod starts;
 mod typed;
 mod write;
 

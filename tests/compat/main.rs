@@ -3,8 +3,8 @@
 //! Each `<version>.tar.zst` beside this file is a data directory as that version left it when it was killed: blocks
 //! of two levels, a checkpoint, segments of the log; from `log2-index2` on also tombstones, late samples and native
 //! histograms, from `log3-meta2` on also exemplars and metadata, from `log4` on a position of the log and copies of the
-//! catalog. `<version>.txt` is what it held: for each series its
-//! labels, the number of its samples and a digest of their timestamps and value bits; then the exemplars and the
+//! catalog, from `log5` on also start timestamps. `<version>.txt` is what it held: for each series its
+//! labels, the number of its samples and a digest of their timestamps, value bits and starts; then the exemplars and the
 //! metadata themselves.
 
 use std::fmt::Write as _;
@@ -47,6 +47,9 @@ fn content(db: &Tsdb) -> String {
             let parts = [histogram.count, histogram.sum, histogram.zero_count, histogram.zero_threshold];
             let numbers = parts.iter().chain(&histogram.positive.counts).map(|number| number.to_bits());
             whole.into_iter().chain(numbers).for_each(|number| digest.update(&number.to_le_bytes()));
+        }
+        if samples.starts.iter().any(|start| *start != 0) {
+            (0..samples.len()).for_each(|at| digest.update(&samples.start(at).to_le_bytes()));
         }
         let (labels, count, digest) = (set.labels(index), samples.len(), digest.finalize());
         writeln!(out, "{labels} {count} {digest:08x}").expect("text");

@@ -6,6 +6,7 @@ mod support;
 mod bounds;
 mod exemplars;
 mod results;
+mod starts;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -15,7 +15,7 @@ use super::index_writer::ChunkMeta;
 use super::meta::{self, Meta};
 use super::{
     BigEndian as _, CHUNKS_HEADER_BYTES, CHUNKS_MAGIC, CHUNKS_VERSION, Encoding, TOMBSTONES_MAGIC,
-    TOMBSTONES_VERSION, crc, float_chunk, histogram_chunk, unsupported_encoding,
+    TOMBSTONES_VERSION, crc, float_chunk, histogram_chunk, unsupported_encoding, xor2_chunk,
 };
 use crate::codec::{ByteReader, CodecError};
 use crate::interop::error::{Error, IoContext as _, Result};
@@ -171,6 +171,12 @@ impl Block {
             Some(Encoding::Xor) => float_chunk::decode(data, |timestamp, value| {
                 if range.contains(timestamp) {
                     out.push(timestamp, value);
+                }
+            }),
+            Some(Encoding::Xor2) => xor2_chunk::decode(data, |timestamp, value, start| {
+                if range.contains(timestamp) {
+                    out.push(timestamp, value);
+                    out.set_last_start(start);
                 }
             }),
             Some(encoding) => histogram_chunk::decode(data, encoding, |timestamp, histogram| {

@@ -11,6 +11,7 @@ use super::float_chunk::{FloatChunk, MAX_SAMPLES};
 use super::histogram_chunk::HistogramChunk;
 use super::index_writer::{self, ChunkMeta};
 use super::meta::{self, Meta, Stats};
+use super::xor2_chunk::StartChunk;
 use super::{
     CHUNKS_HEADER_BYTES, CHUNKS_MAGIC, CHUNKS_VERSION, Encoding, TOMBSTONES_MAGIC, TOMBSTONES_VERSION, crc,
 };
@@ -96,10 +97,11 @@ impl BlockWriter {
         let mut open = Open::None;
         for (index, (timestamp, value)) in samples.iter().enumerate() {
             let histogram = histograms.next_if(|(at, _)| *at == index).map(|(_, histogram)| histogram);
-            if !open.takes(histogram) {
+            let start = samples.start(index);
+            if !open.takes(histogram, start) {
                 chunks.extend(self.end(std::mem::replace(&mut open, Open::None))?);
             }
-            open.push(timestamp, value, histogram);
+            open.push(timestamp, value, histogram, start);
         }
         chunks.extend(self.end(open)?);
         let (min, max) = self.range.unwrap_or((i64::MAX, i64::MIN));
@@ -117,6 +119,7 @@ impl BlockWriter {
         let (min, max, encoding, data) = match open {
             Open::None => return Ok(None),
             Open::Floats(min, max, chunk) => (min, max, Encoding::Xor, chunk.finish()),
+            Open::Starts(min, max, chunk) => (min, max, Encoding::Xor2, chunk.finish()),
             Open::Histograms(min, max, chunk) => {
                 let encoding = chunk.encoding();
                 (min, max, encoding, chunk.finish())
@@ -207,33 +210,45 @@ impl Drop for BlockWriter {
     }
 }
 
-/// The chunk being filled, with the time of its first and last sample.
+/// The chunk being filled, with the time of its first and last sample. Of histograms no starts are written.
 enum Open {
     None,
     Floats(i64, i64, FloatChunk),
+    /// From a sample with a start on, so that whoever has none writes what every Prometheus reads.
+    Starts(i64, i64, StartChunk),
     Histograms(i64, i64, HistogramChunk),
 }
 
 impl Open {
-    fn takes(&self, histogram: Option<&Arc<Histogram>>) -> bool {
+    fn takes(&self, histogram: Option<&Arc<Histogram>>, start: i64) -> bool {
         match (self, histogram) {
             (Self::None, _) => true,
-            (Self::Floats(_, _, chunk), None) => chunk.len() < MAX_SAMPLES,
+            (Self::Floats(_, _, chunk), None) => start == 0 && chunk.len() < MAX_SAMPLES,
+            (Self::Starts(_, _, chunk), None) => chunk.len() < MAX_SAMPLES,
             (Self::Histograms(_, _, chunk), Some(next)) => chunk.len() < MAX_SAMPLES && chunk.takes(next),
             _ => false,
         }
     }
 
     /// Adds a sample that it takes.
-    fn push(&mut self, timestamp: i64, value: f64, histogram: Option<&Arc<Histogram>>) {
+    fn push(&mut self, timestamp: i64, value: f64, histogram: Option<&Arc<Histogram>>, start: i64) {
         match (self, histogram) {
             (Self::Floats(_, max, chunk), None) => {
                 *max = timestamp;
                 chunk.push(timestamp, value);
             }
+            (Self::Starts(_, max, chunk), None) => {
+                *max = timestamp;
+                chunk.push(timestamp, value, start);
+            }
             (Self::Histograms(_, max, chunk), Some(histogram)) => {
                 *max = timestamp;
                 chunk.push(timestamp, histogram);
+            }
+            (open, None) if start != 0 => {
+                let mut chunk = StartChunk::default();
+                chunk.push(timestamp, value, start);
+                *open = Self::Starts(timestamp, timestamp, chunk);
             }
             (open, None) => {
                 let mut chunk = FloatChunk::default();

@@ -1,6 +1,6 @@
 //! Prometheus' data directory: blocks (read and written) and the log of its head (read).
 //!
-//! Read `bits` (numbers inside chunks), [`float_chunk`] and [`histogram_chunk`] (samples), `index_writer` and
+//! Read `bits` (numbers inside chunks), [`float_chunk`], [`xor2_chunk`] and [`histogram_chunk`] (samples), `index_writer` and
 //! `index_reader`, [`block_writer`] and [`block_reader`], [`wal`].
 //!
 //! **Format**: the format documents in Prometheus' own repository, below `tsdb/docs/format`. Numbers are big-endian,
@@ -15,6 +15,7 @@ mod index_reader;
 mod index_writer;
 mod meta;
 pub mod wal;
+pub mod xor2_chunk;
 
 use crate::codec::{ByteReader, CodecError};
 
@@ -38,6 +39,8 @@ const TOMBSTONES_VERSION: u8 = 1;
 pub enum Encoding {
     /// Floats.
     Xor,
+    /// Floats with start timestamps.
+    Xor2,
     /// Histograms with integer counts.
     Histogram,
     /// Histograms with float counts.
@@ -50,18 +53,20 @@ impl Encoding {
             Self::Xor => 1,
             Self::Histogram => 2,
             Self::FloatHistogram => 3,
+            Self::Xor2 => 4,
         }
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Xor, Self::Histogram, Self::FloatHistogram].into_iter().find(|e| e.to_byte() == byte)
+        [Self::Xor, Self::Histogram, Self::FloatHistogram, Self::Xor2]
+            .into_iter()
+            .find(|e| e.to_byte() == byte)
     }
 }
 
 /// Names of encodings that are known of, but not read.
 fn unsupported_encoding(byte: u8) -> String {
     match byte {
-        4 => "XOR2".to_owned(),
         5 => "histogramST".to_owned(),
         6 => "floathistogramST".to_owned(),
         other => format!("unknown ({other})"),

@@ -198,6 +198,9 @@ impl<'a> LogReader<'a> {
             3 => self.tombstones(&mut reader),
             7 | 9 => self.histograms(&mut reader, integer_histogram),
             8 | 10 => self.histograms(&mut reader, float_histogram),
+            11 => self.samples_since(&mut reader),
+            12 => self.histograms_since(&mut reader, integer_histogram),
+            13 => self.histograms_since(&mut reader, float_histogram),
             4 => self.exemplars(&mut reader),
             // Marks of chunks on disk, metadata.
             5 | 6 => Ok(()),
@@ -276,6 +279,57 @@ impl<'a> LogReader<'a> {
             let histogram = read(reader)?;
             if let Some(series) = log.wanted(number, timestamp) {
                 log.into.push_histogram(series, timestamp, &Arc::new(histogram));
+            }
+            Ok(())
+        })
+    }
+
+    /// As [`Self::entries`], of a record with starts, which `entry` gets too.
+    fn entries_since(
+        &mut self,
+        reader: &mut ByteReader<'_>,
+        mut entry: impl FnMut(&mut Self, &mut ByteReader<'_>, u64, i64, i64) -> Decoded<()>,
+    ) -> Decoded<()> {
+        if reader.is_empty() {
+            return Ok(());
+        }
+        let mut number = reader.zigzag()?.cast_unsigned();
+        let (first_time, first_start) = (reader.zigzag()?, reader.zigzag()?);
+        let mut start = first_start;
+        entry(self, reader, number, first_time, start)?;
+        while !reader.is_empty() {
+            number = number.wrapping_add_signed(reader.zigzag()?);
+            let timestamp = first_time.wrapping_add(reader.zigzag()?);
+            start = match reader.u8()? {
+                // None; that of the entry before.
+                0 => 0,
+                1 => start,
+                _ => first_start.wrapping_add(reader.zigzag()?),
+            };
+            entry(self, reader, number, timestamp, start)?;
+        }
+        Ok(())
+    }
+
+    fn samples_since(&mut self, reader: &mut ByteReader<'_>) -> Decoded<()> {
+        self.entries_since(reader, |log, reader, number, timestamp, start| {
+            let value = float(reader)?;
+            if let Some(series) = log.wanted(number, timestamp) {
+                log.into.push_since(series, timestamp, value, start);
+            }
+            Ok(())
+        })
+    }
+
+    fn histograms_since(
+        &mut self,
+        reader: &mut ByteReader<'_>,
+        read: fn(&mut ByteReader<'_>) -> Decoded<Histogram>,
+    ) -> Decoded<()> {
+        self.entries_since(reader, |log, reader, number, timestamp, start| {
+            let histogram = read(reader)?;
+            if let Some(series) = log.wanted(number, timestamp) {
+                log.into.push_histogram_since(series, timestamp, &Arc::new(histogram), start);
             }
             Ok(())
         })

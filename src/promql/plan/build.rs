@@ -8,7 +8,7 @@ use super::node::{
     Aggregation, Extension, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc, RangeSource,
     Reader, SampleField, SortFunc, SortOrder, VectorBinary,
 };
-use super::select_set::SelectSet;
+use super::select_set::{Fields, SelectSet};
 use crate::model::{Anchored, Labels, LabelsBuf, METRIC_NAME, MatchOp, Matcher, RegexBudget};
 use crate::promql::error::Error;
 use crate::promql::syntax::ast::{
@@ -187,7 +187,8 @@ impl Planner {
         let eval_times = self.eval_times(selector.at, &selector.offset, grid)?;
         let lookback = self.lookback;
         let (after, need) = if smoothed { (lookback, Need::Samples) } else { (0, eval_times.need()) };
-        let reader = self.reader(&selector.matchers, eval_times, (lookback, after), (need, values));
+        let fields = Fields { values, starts: shows == SampleField::StartSeconds };
+        let reader = self.reader(&selector.matchers, eval_times, (lookback, after), (need, fields));
         let kind = NodeKind::Select { reader, lookback, shows, span, smoothed };
         Ok(Node { kind, grid, distinct: one_name(&selector.matchers) })
     }
@@ -197,22 +198,23 @@ impl Planner {
         matchers: &[Matcher],
         eval_times: EvalTimes,
         (before, after): (i64, i64),
-        (need, values): (Need, bool),
+        (need, Fields { values, starts }): (Need, Fields),
     ) -> Reader {
         let mut range = eval_times.covered(before);
         range.end = range.end.saturating_add(after);
-        let select = self.selects.add(SelectRequest { matchers, range, need, values, watch: Watch::NONE });
+        let select =
+            self.selects.add(SelectRequest { matchers, range, need, values, starts, watch: Watch::NONE });
         let totals_only = self.wanted.totals && !self.wanted.buckets;
         Reader { select, eval_times, range, totals_only }
     }
 
     /// The windows of a range selector or subquery: their source, their length, and whether names can be dropped.
-    /// Without `values` only the number of samples matters.
+    /// Without values in `fields` only the number of samples matters.
     pub(crate) fn windows(
         &mut self,
         expr: &Expr,
         grid: Grid,
-        values: bool,
+        fields: Fields,
     ) -> Planned<(RangeSource, i64, bool)> {
         match &expr.kind {
             ExprKind::Matrix(matrix) => {
@@ -227,7 +229,7 @@ impl Planner {
                 let eval_times = self.eval_times(selector.at, &selector.offset, grid)?;
                 let before = range.saturating_add(extension.before());
                 let around = (before, extension.after());
-                let reader = self.reader(&selector.matchers, eval_times, around, (Need::Samples, values));
+                let reader = self.reader(&selector.matchers, eval_times, around, (Need::Samples, fields));
                 Ok((RangeSource::Select(reader, extension), range, one_name(&selector.matchers)))
             }
             ExprKind::Subquery(subquery) => {
@@ -438,7 +440,7 @@ impl Planner {
             if let ExprKind::Matrix(matrix) = &arg.kind {
                 check_extended(&matrix.selector, name)?;
             }
-            let (source, range, distinct) = self.windows(arg, grid, false)?;
+            let (source, range, distinct) = self.windows(arg, grid, Fields::TIMES)?;
             let kind = NodeKind::Rollup {
                 // Keeps the names: how many series there are does not matter here, so none can collide.
                 func: RangeFunc::Last,
@@ -468,7 +470,8 @@ impl Planner {
         let mut all = data.clone();
         all.extend(names.iter().cloned());
         let eval_times = EvalTimes { grid, at, offset };
-        let reader = self.reader(&all, eval_times, (lookback, 0), (eval_times.need(), true));
+        let need = (eval_times.need(), Fields::VALUES);
+        let reader = self.reader(&all, eval_times, (lookback, 0), need);
         Ok(Node { kind: NodeKind::Info { input, reader, lookback, names, data }, grid, distinct: false })
     }
 
@@ -518,7 +521,8 @@ impl Planner {
                 first_span = span;
             }
             let counts = matches!(func, RangeFunc::Count | RangeFunc::Present);
-            source = Some((self.windows(arg, grid, !counts)?, span));
+            let fields = Fields { values: !counts, starts: func.looks_for_resets() };
+            source = Some((self.windows(arg, grid, fields)?, span));
         }
         let Some(((source, range, distinct), span)) = source else {
             return unsupported(format!("{}() without a range vector", call.function.name));

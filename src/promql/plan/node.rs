@@ -238,6 +238,11 @@ impl RangeFunc {
     pub(crate) fn keeps_name(self) -> bool {
         matches!(self, Self::First | Self::Last)
     }
+
+    /// Whether it looks at resets of counters, of which start timestamps tell.
+    pub(crate) fn looks_for_resets(self) -> bool {
+        matches!(self, Self::Rate | Self::Increase | Self::Irate | Self::Resets)
+    }
 }
 
 /// Functions of one value.

@@ -6,12 +6,28 @@ use std::fmt::Write as _;
 use crate::model::{Matcher, TimeRange};
 use crate::storage::{Need, SelectRequest, Watch};
 
+/// What of samples is read, besides their times.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fields {
+    pub(crate) values: bool,
+    /// When counting began.
+    pub(crate) starts: bool,
+}
+
+impl Fields {
+    /// Nothing more.
+    pub(crate) const TIMES: Self = Self { values: false, starts: false };
+    pub(crate) const VALUES: Self = Self { values: true, starts: false };
+}
+
 /// Selectors with equal matchers share one entry, which serves all of them.
 #[derive(Debug, Default)]
 pub(crate) struct SelectSet {
     entries: Vec<Entry>,
     /// Their numbers, by the text of the matchers.
     numbers: HashMap<String, usize>,
+    /// Whether the engine looks at start timestamps.
+    starts: bool,
 }
 
 #[derive(Debug)]
@@ -20,12 +36,19 @@ struct Entry {
     range: TimeRange,
     need: Need,
     values: bool,
+    starts: bool,
 }
 
 impl SelectSet {
+    /// No selectors. Without `starts` nothing asks for start timestamps.
+    pub(crate) fn new(starts: bool) -> Self {
+        Self { starts, ..Self::default() }
+    }
+
     /// The number of the selector that serves at least `request`.
     pub(crate) fn add(&mut self, request: SelectRequest<'_>) -> usize {
-        let SelectRequest { matchers, range, need, values, .. } = request;
+        let SelectRequest { matchers, range, need, values, starts, .. } = request;
+        let starts = starts && self.starts;
         let mut text = String::new();
         for matcher in matchers {
             let _ = write!(text, "{matcher},");
@@ -36,9 +59,10 @@ impl SelectSet {
             known.need = if known.range == range { known.need.and(need) } else { Need::Samples };
             known.range = hull(known.range, range);
             known.values |= values;
+            known.starts |= starts;
             return at;
         }
-        self.entries.push(Entry { matchers: matchers.to_vec(), range, need, values });
+        self.entries.push(Entry { matchers: matchers.to_vec(), range, need, values, starts });
         at
     }
 
@@ -49,11 +73,12 @@ impl SelectSet {
 
     /// What to ask the storage for, in the order of the numbers.
     pub(crate) fn requests(&self) -> impl Iterator<Item = SelectRequest<'_>> {
-        self.entries.iter().map(|Entry { matchers, range, need, values }| SelectRequest {
+        self.entries.iter().map(|Entry { matchers, range, need, values, starts }| SelectRequest {
             matchers,
             range: *range,
             need: *need,
             values: *values,
+            starts: *starts,
             watch: Watch::NONE,
         })
     }

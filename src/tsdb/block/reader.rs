@@ -13,7 +13,8 @@ use super::meta::BlockMetaV1;
 use crate::codec::{CodecError, envelope};
 use crate::model::{Samples, TimeRange};
 use crate::tsdb::chunk::bundle::Bundle;
-use crate::tsdb::chunk::{column, content};
+use crate::tsdb::chunk::column;
+use crate::tsdb::chunk::content::{self, Fields};
 use crate::tsdb::error::{Error, Result};
 use crate::tsdb::index::reader::BlockIndex;
 use crate::tsdb::store::{BlockId, BlockStore, keys};
@@ -66,14 +67,14 @@ impl BlockCache {
 pub struct Wanted {
     /// Samples inside.
     pub range: TimeRange,
-    /// Whether their values matter; if not, any number may stand for one that is no stale marker.
-    pub values: bool,
+    /// What of them.
+    pub fields: Fields,
 }
 
 impl Wanted {
     /// All that is inside `range`.
     pub fn all(range: TimeRange) -> Self {
-        Self { range, values: true }
+        Self { range, fields: Fields::ALL }
     }
 }
 
@@ -142,7 +143,7 @@ impl Block {
         &self,
         index: &BlockIndex,
         number: u32,
-        Wanted { range, values }: Wanted,
+        Wanted { range, fields }: Wanted,
         out: &mut Samples,
     ) -> Result<()> {
         for (column, timeline) in index.columns(number) {
@@ -154,25 +155,25 @@ impl Block {
             let from = timestamps.partition_point(|t| *t < range.start);
             let to = timestamps.partition_point(|t| *t <= range.end);
             if from < to {
-                self.read_column(index, column, timestamps.len(), (from, to), values, out)?;
+                self.read_column(index, column, timestamps.len(), (from, to), fields, out)?;
                 out.timestamps.extend_from_slice(&timestamps[from..to]);
             }
         }
         Ok(())
     }
 
-    /// Appends values and histograms of the samples of `column` from the first to before the second of `wanted`.
+    /// Appends what is asked for of the samples of `column` from the first to before the second of `wanted`.
     fn read_column(
         &self,
         index: &BlockIndex,
         column: u64,
         count: usize,
         wanted: (usize, usize),
-        values: bool,
+        fields: Fields,
         out: &mut Samples,
     ) -> Result<()> {
         let decode = |bytes: &[u8], out: &mut Samples| {
-            content::decode(bytes, count, wanted.0, wanted.1, values, out)
+            content::decode(bytes, count, wanted.0, wanted.1, fields, out)
                 .map_err(|source| self.corrupt(source))
         };
         let invalid = |what| self.corrupt(CodecError::Invalid { what, at: 0 });

@@ -201,11 +201,16 @@ pub(in crate::tsdb) fn take_out(tombstones: &[Tombstone], number: u32, from: usi
         }
         out.timestamps[to] = out.timestamps[at];
         out.values[to] = out.values[at];
+        let start = out.start(at);
+        if let Some(slot) = out.starts.get_mut(to) {
+            *slot = start;
+        }
         out.histograms.extend(histogram.map(|(_, content)| (to, content)));
         to += 1;
     }
     out.timestamps.truncate(to);
     out.values.truncate(to);
+    out.starts.truncate(to);
 }
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ use crate::storage::SeriesSet;
 use crate::telemetry::metrics::Counter;
 use crate::tsdb::chunk::bundle::{self, BundleBuilder};
 use crate::tsdb::chunk::column::{self, Effort};
-use crate::tsdb::chunk::{content, ints};
+use crate::tsdb::chunk::content::{self, Fields};
+use crate::tsdb::chunk::ints;
 use crate::tsdb::error::{Error, Result};
 use crate::tsdb::index::reader::IndexBuilder;
 use crate::tsdb::store::{BlockId, BlockStore, BlockWriter, MAX_VALUE_BYTES, ValueDigest, keys};
@@ -287,7 +288,7 @@ fn check_column(
         return Err("the encoded samples are too large");
     }
     back.clear();
-    let decoded = content::decode(bytes, end - start, 0, end - start, true, back);
+    let decoded = content::decode(bytes, end - start, 0, end - start, Fields::ALL, back);
     let values = samples.values[start..end].iter().zip(&back.values);
     let first = samples.histograms.partition_point(|(at, _)| *at < start);
     let last = samples.histograms.partition_point(|(at, _)| *at < end);
@@ -295,6 +296,7 @@ fn check_column(
     let same = decoded.is_ok()
         && back.values.len() == end - start
         && back.histograms.len() == last - first
+        && (start..end).all(|at| samples.start(at) == back.start(at - start))
         && histograms.into_iter().all(|((at, one), (back_at, other))| {
             at - start == *back_at && one.reset_hint == other.reset_hint && one.same_data(other)
         })

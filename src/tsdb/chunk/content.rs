@@ -1,15 +1,29 @@
-//! What a stored column holds: floats, or histograms with floats between them.
+//! What a stored column holds: floats, or histograms with floats between them, and when counting began.
 //!
-//! **Format**: `docs/format/chunks.md`, "Columns" and "Histograms".
+//! **Format**: `docs/format/chunks.md`, "Columns", "Histograms" and "Start timestamps".
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 use std::sync::Arc;
 
 use super::column::{self, mode};
-use super::{MAX_COLUMN_SAMPLES, histogram, ints};
+use super::{MAX_COLUMN_SAMPLES, histogram, ints, starts};
 use crate::codec::{ByteReader, ByteWriter, CodecError};
 use crate::model::{Histogram, Samples};
+
+/// What of the samples of a column is wanted, besides which are stale markers and which histograms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fields {
+    /// Whether values matter; if not, any number may stand for one that is no stale marker.
+    pub values: bool,
+    /// Whether it matters when counting began.
+    pub starts: bool,
+}
+
+impl Fields {
+    /// Everything.
+    pub const ALL: Self = Self { values: true, starts: true };
+}
 
 /// The parts of `samples` that make one column each, as ranges of sample numbers.
 pub fn parts(samples: &Samples) -> Vec<(usize, usize)> {
@@ -32,6 +46,15 @@ pub fn parts(samples: &Samples) -> Vec<(usize, usize)> {
 
 /// Appends the column of the samples from `start` to before `end`.
 pub fn encode(samples: &Samples, start: usize, end: usize, scratch: &mut column::Scratch, out: &mut Vec<u8>) {
+    let began: Vec<i64> = if samples.starts.is_empty() {
+        Vec::new()
+    } else {
+        (start..end).map(|at| samples.start(at)).collect()
+    };
+    if began.iter().any(|start| *start != 0) {
+        out.put_u8(mode::STARTS);
+        starts::encode(&began, out);
+    }
     let values = samples.values.get(start..end).unwrap_or_default();
     let first = samples.histograms.partition_point(|(at, _)| *at < start);
     let last = samples.histograms.partition_point(|(at, _)| *at < end);
@@ -61,9 +84,8 @@ pub fn encode(samples: &Samples, start: usize, end: usize, scratch: &mut column:
     histogram::encode(&all, scratch, out);
 }
 
-/// Appends the values and histograms from number `start` to before `end` of column `bytes`, which has `count`, to
-/// `out`. The caller has seen to the timestamps, or does so afterwards. Without `values`, numbers that are no stale
-/// markers may come out as others.
+/// Appends values, starts and histograms from number `start` to before `end` of column `bytes`, which has `count`, to
+/// `out`. The caller has seen to the timestamps, or does so afterwards.
 ///
 /// # Errors
 /// When the bytes are cut or damaged. `out` may then hold a part of them.
@@ -72,9 +94,13 @@ pub fn decode(
     count: usize,
     start: usize,
     end: usize,
-    values: bool,
+    Fields { values, starts }: Fields,
     out: &mut Samples,
 ) -> Result<(), CodecError> {
+    let bytes = match bytes.split_first() {
+        Some((&mode::STARTS, rest)) => read_starts(rest, count, (start, end), starts, out)?,
+        _ => bytes,
+    };
     if !values && column::is_plain(bytes) {
         let wanted = end.min(count).saturating_sub(start);
         out.values.resize(out.values.len() + wanted, 0.0);
@@ -120,10 +146,84 @@ pub fn decode(
     Ok(())
 }
 
+/// Reads the starts before a column of `count`, appends those that are `wanted` of the samples from the first to before
+/// the second of `part` to `out`, and returns the column.
+fn read_starts<'a>(
+    bytes: &'a [u8],
+    count: usize,
+    part: (usize, usize),
+    wanted: bool,
+    out: &mut Samples,
+) -> Result<&'a [u8], CodecError> {
+    let mut reader = ByteReader::new(bytes);
+    if count > MAX_COLUMN_SAMPLES {
+        return Err(reader.invalid("column length"));
+    }
+    // The values of this part are still to come.
+    let base = out.values.len();
+    let mut at = 0;
+    starts::decode(&mut reader, count, |length, start| {
+        let (from, to) = (at.max(part.0), (at + length).min(part.1));
+        at += length;
+        if wanted && start != 0 && from < to {
+            out.starts.resize(base + from - part.0, 0);
+            out.starts.resize(base + to - part.0, start);
+        }
+    })?;
+    reader.bytes(reader.remaining())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::histogram::tests::growing;
     use super::*;
+
+    #[test]
+    fn starts_stand_before_the_values_of_their_column() {
+        let mut samples = Samples::new();
+        for n in 0..9000i32 {
+            if n % 700 == 3 {
+                samples.push_histogram(i64::from(n), Arc::new(growing(3, 4)));
+            } else {
+                samples.push(i64::from(n), f64::from(n));
+            }
+            // Unknown at first, in the middle and at the end.
+            samples.set_last_start([0, 7, 7, 0, 2500, 0][usize::try_from(n / 1500).expect("small")]);
+        }
+        let mut scratch = column::Scratch::default();
+        let fields =
+            [Fields::ALL, Fields { values: false, starts: true }, Fields { values: true, starts: false }];
+        for fields in fields {
+            let mut back = Samples::new();
+            for (start, end) in parts(&samples) {
+                let mut bytes = Vec::new();
+                encode(&samples, start, end, &mut scratch, &mut bytes);
+                let count = end - start;
+                for (from, to) in [(0, count / 7), (count / 7, count / 2), (count / 2, count)] {
+                    decode(&bytes, count, from, to, fields, &mut back).expect("own output");
+                }
+                back.timestamps.extend(&samples.timestamps[start..end]);
+            }
+            assert_eq!(back.histograms, samples.histograms);
+            for at in 0..samples.len() {
+                assert_eq!(back.start(at), if fields.starts { samples.start(at) } else { 0 }, "{at}");
+            }
+        }
+        // Without starts there is nothing of them.
+        let (mut plain, mut bytes) = (Vec::new(), Vec::new());
+        column::encode(&samples.values[100..200], &mut scratch, &mut plain);
+        encode(&samples, 100, 200, &mut scratch, &mut bytes);
+        assert_eq!(bytes, plain);
+        // They stand before a column once, and before none that names another one.
+        const CONSTANT: u8 = 1;
+        let refused = |inner: &[u8]| {
+            let bytes = [&[mode::STARTS, 1, 14][..], inner].concat();
+            decode(&bytes, 3, 0, 3, Fields::ALL, &mut Samples::new()).is_err()
+        };
+        assert!(!refused(&[CONSTANT, 0, 0, 0, 0, 0, 0, 0, 0]));
+        assert!(refused(&[mode::STARTS, 1, 14, CONSTANT, 0, 0, 0, 0, 0, 0, 0, 0]));
+        assert!(refused(&[11, 1]) && refused(&[]));
+    }
 
     #[test]
     fn floats_between_histograms_come_back() {
@@ -147,8 +247,8 @@ mod tests {
             back.timestamps.extend(&samples.timestamps[start..end]);
             // In two halves, as a read of a part does.
             let (count, middle) = (end - start, (end - start) / 2);
-            decode(&bytes, count, 0, middle, true, &mut back).expect("own output");
-            decode(&bytes, count, middle, count, true, &mut back).expect("own output");
+            decode(&bytes, count, 0, middle, Fields::ALL, &mut back).expect("own output");
+            decode(&bytes, count, middle, count, Fields::ALL, &mut back).expect("own output");
         }
         assert_eq!(back.histograms, samples.histograms);
         let plain = |s: &Samples| s.values.iter().filter(|v| !v.is_nan()).copied().collect::<Vec<_>>();

@@ -2,7 +2,7 @@
 //!
 //! [`open`] is what the head appends to; [`mod@column`] holds the values of a chunk that is complete; [`timeline`] holds
 //! timestamps, once for all series scraped together; [`histogram`] holds native histograms, [`content`] puts them
-//! beside floats; [`bundle`] packs columns of neighbouring series into one
+//! beside floats, [`starts`] when counting began; [`bundle`] packs columns of neighbouring series into one
 //! stored value; [`ints`] is the integer packing below columns and timelines, `packing` its blocks of 128.
 //!
 //! **Format**: `docs/format/chunks.md`. Every column starts with a mode byte, so new modes need no migration.
@@ -14,6 +14,7 @@ pub mod histogram;
 pub mod ints;
 pub mod open;
 mod packing;
+pub mod starts;
 pub mod timeline;
 
 /// Samples in one column at most.

@@ -18,13 +18,13 @@ use super::intake::{Intake, Undo};
 use super::order::{Round, rounds};
 use super::series::MemSeries;
 use super::table::Table;
-use crate::model::{Exemplar, Histogram, Labels, Metadata, bounds};
+use crate::model::{Exemplar, Histogram, Labels, Metadata, STALE_NAN_BITS, bounds};
 use crate::tsdb::chunk::open::TimelineId;
 use crate::tsdb::error::Result;
 use crate::tsdb::points::{Point, reach};
-use crate::tsdb::record::LoggedSample;
 use crate::tsdb::record::exemplars::LoggedExemplar;
 use crate::tsdb::record::histograms::LoggedHistogram;
+use crate::tsdb::record::{LoggedSample, LoggedStart};
 use crate::tsdb::wal::Wal;
 use crate::tsdb::{AppendOutcome, SeriesRef};
 use crate::util::lock::{lock, read, write};
@@ -118,6 +118,9 @@ pub struct Appender<'a> {
     timeline: Option<TimelineId>,
     staged: Vec<Staged>,
     histograms: Vec<LoggedHistogram>,
+    /// When counting began for each of these, 0 where unknown, as for those behind the end. Usually empty.
+    starts: Vec<i64>,
+    histogram_starts: Vec<i64>,
     exemplars: Vec<LoggedExemplar>,
     families: Vec<(Box<str>, Metadata)>,
 }
@@ -136,6 +139,8 @@ impl<'a> Appender<'a> {
             timeline,
             staged: Vec::new(),
             histograms: Vec::new(),
+            starts: Vec::new(),
+            histogram_starts: Vec::new(),
             exemplars: Vec::new(),
             families: Vec::new(),
         }
@@ -165,6 +170,25 @@ impl<'a> Appender<'a> {
     /// Stages one native histogram.
     pub fn append_histogram(&mut self, series: SeriesRef, timestamp: i64, histogram: Arc<Histogram>) {
         self.histograms.push((series, timestamp, histogram));
+    }
+
+    /// As [`Appender::append`], of a sample that counts since `start` (milliseconds); 0 says that this is not known. It is
+    /// kept for stale markers neither.
+    pub fn append_since(&mut self, series: SeriesRef, timestamp: i64, value: f64, start: i64) {
+        self.append(series, timestamp, value);
+        set_last(&mut self.starts, self.staged.len(), start);
+    }
+
+    /// As [`Appender::append_since`], of a native histogram.
+    pub fn append_histogram_since(
+        &mut self,
+        series: SeriesRef,
+        timestamp: i64,
+        histogram: Arc<Histogram>,
+        start: i64,
+    ) {
+        self.append_histogram(series, timestamp, histogram);
+        set_last(&mut self.histogram_starts, self.histograms.len(), start);
     }
 
     /// Whether a sample at `timestamp` (milliseconds) would be taken and be the newest of its series, as things stand;
@@ -309,10 +333,17 @@ impl<'a> Appender<'a> {
         if !series.logged {
             intake.fresh.push(staged.series);
         }
+        let start = self.starts.get(at).copied().unwrap_or(0);
         let mut logged = LoggedSample { series: staged.series, timestamp: time, bits: staged.bits, base: 0 };
         if late {
             intake.late.push(logged);
+            if start != 0 {
+                intake.late_starts.push(LoggedStart { series: staged.series, from: time, start });
+            }
             return;
+        }
+        if (start != 0 || series.starts.is_some()) && staged.bits != STALE_NAN_BITS {
+            intake.note_start(series, time, start);
         }
         intake.undo.push(Undo::of(series));
         if series.log_segment == intake.segment {
@@ -352,6 +383,10 @@ impl<'a> Appender<'a> {
         }
         if !series.logged {
             intake.fresh.push(*reference);
+        }
+        let start = self.histogram_starts.get(number).copied().unwrap_or(0);
+        if (start != 0 || series.starts.is_some()) && !histogram.is_stale() {
+            intake.note_start(series, *time, start);
         }
         intake.undo.push(Undo::of(series));
         intake.newest_histograms.insert(*reference, intake.histograms.len());
@@ -425,6 +460,16 @@ impl<'a> Appender<'a> {
         let first = intake.logged.first().map_or(i64::MIN, |s| s.timestamp);
         let place = self.timeline.filter(|_| !intake.logged.is_empty());
         let place = place.and_then(|id| table.timelines.push(id, first));
+        for LoggedStart { series, from, start } in intake.starts.drain(..) {
+            if let Some((series, _)) = table.get_mut(series) {
+                series.set_start(from, start, intake.segment);
+            }
+        }
+        for LoggedStart { series, from, start } in intake.late_starts.drain(..) {
+            if let Some((series, _)) = table.get_mut(series) {
+                series.set_late_start(from, start);
+            }
+        }
         let (mut oldest, mut newest) = (i64::MAX, i64::MIN);
         let mut histograms = intake.histograms.drain(..);
         let mut from = Round::default();
@@ -475,6 +520,16 @@ impl<'a> Appender<'a> {
         if oldest <= newest {
             self.head.note_time(oldest, newest);
             self.head.changes.note(oldest);
+        }
+    }
+}
+
+/// Says that the last of `count` staged samples counts since `start`.
+fn set_last(starts: &mut Vec<i64>, count: usize, start: i64) {
+    if start != 0 {
+        starts.resize(count, 0);
+        if let Some(last) = starts.last_mut() {
+            *last = start;
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::tsdb::SeriesRef;
 use crate::tsdb::chunk::open::TimelineId;
 use crate::tsdb::record::exemplars::LoggedExemplar;
 use crate::tsdb::record::histograms::LoggedHistogram;
-use crate::tsdb::record::{self, LoggedSample};
+use crate::tsdb::record::{self, LoggedSample, LoggedStart};
 use crate::util::lock::write;
 
 /// A log record holds at most this many samples, so that no record comes near the bounds of its length field.
@@ -42,6 +42,11 @@ pub(super) struct Intake {
     /// Those that are behind their series or the head. They are logged without a base and are no base of others.
     pub(super) late: Vec<LoggedSample>,
     pub(super) histograms: Vec<LoggedHistogram>,
+    /// Starts that the log does not have yet, of samples in order; then those of late ones.
+    pub(super) starts: Vec<LoggedStart>,
+    pub(super) late_starts: Vec<LoggedStart>,
+    /// Of each series that has one among them, the newest start of its samples in order.
+    newest_starts: HashMap<SeriesRef, i64>,
     /// Of each series that has one, the newest of these.
     pub(super) newest_histograms: HashMap<SeriesRef, usize>,
     pub(super) exemplars: Vec<LoggedExemplar>,
@@ -96,6 +101,9 @@ impl Intake {
         self.rounds.clear();
         self.late.clear();
         self.histograms.clear();
+        self.starts.clear();
+        self.late_starts.clear();
+        self.newest_starts.clear();
         self.newest_histograms.clear();
         self.exemplars.clear();
         self.families.clear();
@@ -107,8 +115,30 @@ impl Intake {
         self.logged.shrink_to(MAX_RECORD_SAMPLES);
         self.late.shrink_to(MAX_RECORD_SAMPLES);
         self.undo.shrink_to(MAX_RECORD_SAMPLES);
+        self.starts.shrink_to(MAX_RECORD_SAMPLES);
+        self.late_starts.shrink_to(MAX_RECORD_SAMPLES);
+        self.newest_starts.shrink_to(MAX_RECORD_SAMPLES);
         self.newest_histograms.shrink_to(MAX_RECORD_SAMPLES);
         self.buffer.shrink_to(1 << 20);
+    }
+
+    /// Notes that an accepted sample of `series` at `time`, the newest, counts since `start`, unless this file of the log
+    /// says so already: it stands for itself.
+    pub(super) fn note_start(&mut self, series: &MemSeries, time: i64, start: i64) {
+        let staged =
+            if self.newest_starts.is_empty() { None } else { self.newest_starts.get(&series.reference) };
+        let is_known = match (staged, &series.starts) {
+            (Some(staged), _) => *staged == start,
+            // No start is what a file says that names none.
+            (None, Some(starts)) => {
+                starts.current() == start && (start == 0 || starts.is_logged_in(self.segment))
+            }
+            (None, None) => start == 0,
+        };
+        if !is_known {
+            self.starts.push(LoggedStart { series: series.reference, from: time, start });
+            self.newest_starts.insert(series.reference, start);
+        }
     }
 
     /// What was accepted since the last round makes a round.
@@ -122,6 +152,12 @@ impl Intake {
             self.put_new_series(&mut write(table));
         }
         let out = &mut self.buffer;
+        // Before the samples: of a write that was cut no sample may be without its start.
+        for (late, starts) in [(false, &self.starts), (true, &self.late_starts)] {
+            for part in starts.chunks(MAX_RECORD_SAMPLES) {
+                frame::put_record(out, |out| record::starts::put(out, late, part));
+            }
+        }
         let mut from = Round::default();
         for round in &self.rounds {
             for part in self.logged[from.floats..round.floats].chunks(MAX_RECORD_SAMPLES) {

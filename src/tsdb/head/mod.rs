@@ -1,6 +1,6 @@
 //! The head: recent samples in memory, everything of which is also in the log.
 //!
-//! Read `series` (one series), [`timeline`] (shared timestamps), `pairs` (labels and the inverted index), `table`
+//! Read `series` (one series) with `starts`, [`timeline`] (shared timestamps), `pairs` (labels and the inverted index), `table`
 //! (all series), [`exemplars`] and `families` (what stands beside samples), then [`appender`] and `order` (the way in), [`read`] (the way out), [`truncate`] (what leaves once it is in a
 //! block) and [`replay`] (how it comes back from the log).
 //!
@@ -21,6 +21,7 @@ pub mod read;
 mod read_exemplars;
 pub mod replay;
 mod series;
+mod starts;
 mod table;
 pub mod timeline;
 pub mod truncate;

@@ -11,7 +11,8 @@ use roaring::RoaringBitmap;
 
 use super::Head;
 use super::pairs::{PairId, PairTexts};
-use super::series::{self, Extras, MemSeries, SealedChunk, SealedHistograms};
+use super::series::{self, Extras, LateSample, MemSeries, SealedChunk, SealedHistograms};
+use super::starts::{self, StartRun};
 use super::table::Table;
 use super::timeline::Stamps;
 use crate::model::{Histogram, Labels, Matcher, Samples, TimeRange};
@@ -52,7 +53,7 @@ enum Recent {
 
 /// Late samples and histograms.
 struct Beside {
-    late: Vec<(i64, f64)>,
+    late: Vec<LateSample>,
     sealed: Vec<Arc<SealedHistograms>>,
     histograms: Vec<(i64, Arc<Histogram>)>,
 }
@@ -67,11 +68,16 @@ pub struct HeadSeriesSet {
     order: Vec<u32>,
     sealed: Vec<Arc<SealedChunk>>,
     bytes: Vec<u8>,
+    /// Of entries with starts, their numbers, rising, and where their runs end.
+    starts: Vec<(u32, u32)>,
+    runs: Vec<StartRun>,
     stamps: HashMap<TimelineId, Stamps>,
     /// Samples before this are left to the blocks.
     floor: i64,
     /// Whether only times and stale markers matter.
     without_values: bool,
+    /// Whether it matters when counting began.
+    with_starts: bool,
 }
 
 fn as_u32(n: usize) -> u32 {
@@ -90,10 +96,11 @@ impl Head {
     /// When its watch says no.
     pub fn select<T>(
         &self,
-        SelectRequest { matchers, range, need, values, watch }: SelectRequest<'_>,
+        SelectRequest { matchers, range, need, values, starts, watch }: SelectRequest<'_>,
         then: impl FnOnce() -> T,
     ) -> Result<(HeadSeriesSet, T), StorageError> {
-        let mut set = HeadSeriesSet { without_values: !values, ..HeadSeriesSet::default() };
+        let mut set =
+            HeadSeriesSet { without_values: !values, with_starts: starts, ..HeadSeriesSet::default() };
         if self.time_range().is_none_or(|held| !held.overlaps(&range)) {
             let table = read(&self.table);
             // What came since is for the next select.
@@ -111,7 +118,9 @@ impl Head {
                 watch.check(set.memory_bytes())?;
             }
             match newest(series, &table, visible).filter(|_| need != Need::Samples) {
-                Some((time, bits)) => set.push(series, (0, 0), Recent::Newest(time, bits), None),
+                Some((time, bits)) => {
+                    set.push(series, (0, 0), Recent::Newest(time, bits), None, TimeRange::new(time, time));
+                }
                 None => set.add(series, &table, range),
             }
         }
@@ -282,7 +291,10 @@ impl HeadSeriesSet {
             Box::new(OpenSnapshot { times: times.clone(), count: values.count(), shape, bytes })
         });
         let beside = series.rest.as_ref().and_then(|rest| {
-            let late: Vec<_> = rest.late_inside(range).collect();
+            let mut late: Vec<_> = series.late_inside(range).collect();
+            if !self.with_starts {
+                late.iter_mut().for_each(|sample| sample.start = 0);
+            }
             let open = rest.histograms.iter().filter(|(t, _)| visible.contains(*t));
             let chunks = rest.sealed_histograms.iter().filter(|chunk| chunk.overlaps(visible));
             let beside =
@@ -301,10 +313,22 @@ impl HeadSeriesSet {
             self.stamps.entry(id).or_insert_with(|| table.timelines.stamps(id));
         }
         let sealed = (as_u32(sealed_from), as_u32(self.sealed.len()));
-        self.push(series, sealed, open.map_or(Recent::Nothing, Recent::Chunk), beside);
+        self.push(series, sealed, open.map_or(Recent::Nothing, Recent::Chunk), beside, visible);
     }
 
-    fn push(&mut self, series: &MemSeries, sealed: (u32, u32), recent: Recent, beside: Option<Box<Beside>>) {
+    /// Adds an entry, with the starts inside `range`.
+    fn push(
+        &mut self,
+        series: &MemSeries,
+        sealed: (u32, u32),
+        recent: Recent,
+        beside: Option<Box<Beside>>,
+        range: TimeRange,
+    ) {
+        if let Some(starts) = series.starts.as_ref().filter(|_| self.with_starts) {
+            starts.put_runs(range, &mut self.runs);
+            self.starts.push((as_u32(self.entries.len()), as_u32(self.runs.len())));
+        }
         let pairs_from = as_u32(self.pairs.len());
         self.pairs.extend_from_slice(&series.pairs);
         self.entries.push(Entry { pairs: (pairs_from, as_u32(self.pairs.len())), sealed, recent, beside });
@@ -327,7 +351,20 @@ impl HeadSeriesSet {
     /// Bytes of memory it takes, roughly: what it shares with the head aside.
     pub fn memory_bytes(&self) -> usize {
         let chunks = self.entries.len() * (size_of::<Entry>() + size_of::<OpenSnapshot>());
-        chunks + self.pairs.len() * 4 + self.order.len() * 4 + self.sealed.len() * 8 + self.bytes.len()
+        let starts = self.starts.len() * size_of::<(u32, u32)>() + self.runs.len() * size_of::<StartRun>();
+        chunks
+            + starts
+            + self.pairs.len() * 4
+            + self.order.len() * 4
+            + self.sealed.len() * 8
+            + self.bytes.len()
+    }
+
+    /// When counting began, for the samples in order of entry `number`.
+    fn runs_of(&self, number: u32) -> &[StartRun] {
+        let Ok(at) = self.starts.binary_search_by_key(&number, |(entry, _)| *entry) else { return &[] };
+        let start = at.checked_sub(1).map_or(0, |before| self.starts[before].1);
+        span(&self.runs, (start, self.starts[at].1))
     }
 
     fn entry(&self, index: usize) -> &Entry {
@@ -363,11 +400,15 @@ impl HeadSeriesSet {
                 }
             }
         }
+        let runs = self.runs_of(self.order[index]);
         if let Some(beside) = &entry.beside {
             let mut histograms = Vec::new();
             beside.sealed.iter().for_each(|chunk| chunk.read(visible, &mut histograms));
             histograms.extend(beside.histograms.iter().cloned());
-            series::merge_beside(beside.late.iter().copied(), &histograms, range, before, out);
+            let late = beside.late.iter().copied();
+            series::merge_beside(late, &histograms, runs, range, before, out);
+        } else {
+            starts::fill(runs, before, out);
         }
     }
 
@@ -419,8 +460,12 @@ impl SeriesSet for HeadWindow<'_> {
         match self.part {
             Part::All => series.read(range, &table.timelines, &mut Vec::new(), out),
             Part::Leaving => {
-                let leaving = series.rest.iter().flat_map(|rest| &rest.leaving);
-                leaving.filter(|(t, _)| range.contains(**t)).for_each(|(t, v)| out.push(*t, *v));
+                for LateSample { time, value, start } in
+                    series.leaving().filter(|one| range.contains(one.time))
+                {
+                    out.push(time, value);
+                    out.set_last_start(start);
+                }
             }
         }
         Ok(())

@@ -22,7 +22,7 @@ use crate::tsdb::SeriesRef;
 use crate::tsdb::error::Result;
 use crate::tsdb::record::histograms::Coded;
 use crate::tsdb::record::samples::SampleSink as _;
-use crate::tsdb::record::{self, PairNames, SampleHeader, kind, samples, v1};
+use crate::tsdb::record::{self, LoggedStart, PairNames, SampleHeader, kind, samples, v1};
 use crate::tsdb::wal::fs::LogFs;
 use crate::tsdb::wal::reader::{self, LoadedFile, LogFiles, ReplayReport};
 use crate::util::lock::write;
@@ -106,6 +106,9 @@ impl Definitions<'_> {
                     table.note_generation(one.series.generation());
                     table.insert_exemplar(one);
                 })?;
+            }
+            kind::STARTS | kind::LATE_STARTS => {
+                record::starts::each(payload, |one| table.note_generation(one.series.generation()))?;
             }
             kind::DELETE => {
                 let deletion = record::read_delete(payload)?;
@@ -349,6 +352,17 @@ impl Sink<'_> {
                 }
             })?,
             kind::LATE => samples::each(payload, scratch, &mut LateSink(self))?,
+            kind::STARTS => record::starts::each(payload, |LoggedStart { series, from, start }| {
+                if let Some((series, _)) = self.series(series) {
+                    // What is appended from now on goes to another file.
+                    series.set_start(from, start, 0);
+                }
+            })?,
+            kind::LATE_STARTS => record::starts::each(payload, |LoggedStart { series, from, start }| {
+                if let Some((series, _)) = self.series(series) {
+                    series.set_late_start(from, start);
+                }
+            })?,
             kind::HISTOGRAMS => {
                 self.flush();
                 record::histograms::each(payload, |reference, timestamp, histogram| {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use thin_vec::ThinVec;
 
 use super::pairs::PairId;
+use super::starts::{self, StartRun, Starts};
 use super::timeline::{Placement, Timelines};
 use crate::model::{Histogram, Samples, TimeRange};
 use crate::tsdb::SeriesRef;
@@ -66,6 +67,15 @@ impl Extras {
     }
 }
 
+/// A sample that came out of order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LateSample {
+    pub(super) time: i64,
+    pub(super) value: f64,
+    /// When counting began, 0 where unknown.
+    pub(super) start: i64,
+}
+
 /// A full chunk of native histograms.
 #[derive(Debug)]
 pub(super) struct SealedHistograms {
@@ -119,8 +129,13 @@ impl Extras {
             && self.sealed_histograms.iter().all(|chunk| chunk.end_time < min_time)
     }
 
+    /// Whether there is a late sample at `time`.
+    fn is_late(&self, time: i64) -> bool {
+        self.late.contains_key(&time) || self.leaving.contains_key(&time)
+    }
+
     /// Its late samples inside `range`; of equal times the first stands.
-    pub(super) fn late_inside(&self, range: TimeRange) -> impl Iterator<Item = (i64, f64)> {
+    fn late_inside(&self, range: TimeRange) -> impl Iterator<Item = (i64, f64)> {
         let inside = move |all: &BTreeMap<i64, f64>| -> Vec<(i64, f64)> {
             if range.start > range.end {
                 return Vec::new();
@@ -164,7 +179,12 @@ pub(super) struct MemSeries {
     values: OpenValues,
     sealed: ThinVec<Arc<SealedChunk>>,
     pub(super) rest: Option<Box<Extras>>,
+    /// When counting began, where that is known of any sample.
+    pub(super) starts: Option<Box<Starts>>,
 }
+
+// There are millions. Grows by 16 bytes at a time.
+const _: () = assert!(size_of::<MemSeries>() == 176);
 
 impl MemSeries {
     pub(super) fn new(fingerprint: u128, reference: SeriesRef, pairs: Box<[PairId]>) -> Self {
@@ -183,6 +203,7 @@ impl MemSeries {
             values: OpenValues::default(),
             sealed: ThinVec::new(),
             rest: None,
+            starts: None,
         }
     }
 
@@ -284,6 +305,48 @@ impl MemSeries {
         }
     }
 
+    /// Samples in order from `from` on count since `start` (milliseconds, 0 where unknown), as file `segment` of the log
+    /// says.
+    pub(super) fn set_start(&mut self, from: i64, start: i64, segment: u32) {
+        self.starts.get_or_insert_default().set(from, start, segment);
+    }
+
+    /// The late sample at `time`, which is still to come, counts since `start`. If there is one already, that stays.
+    pub(super) fn set_late_start(&mut self, time: i64, start: i64) {
+        if self.rest.as_ref().is_none_or(|rest| !rest.is_late(time)) {
+            self.starts.get_or_insert_default().set_late(time, start);
+        }
+    }
+
+    /// Its starts inside `range`, of samples in order.
+    fn start_runs(&self, range: TimeRange) -> Vec<StartRun> {
+        let mut runs = Vec::new();
+        if let Some(starts) = &self.starts {
+            starts.put_runs(range, &mut runs);
+        }
+        runs
+    }
+
+    /// Its late samples inside `range`: time, value, start. Of equal times the first stands.
+    pub(super) fn late_inside(&self, range: TimeRange) -> impl Iterator<Item = LateSample> {
+        let late = self.rest.as_ref().map(|rest| rest.late_inside(range));
+        late.into_iter().flatten().map(|(time, value)| LateSample {
+            time,
+            value,
+            start: self.late_start(time),
+        })
+    }
+
+    /// Those of them that are being written to a block.
+    pub(super) fn leaving(&self) -> impl Iterator<Item = LateSample> {
+        let leaving = self.rest.iter().flat_map(|rest| &rest.leaving);
+        leaving.map(|(time, value)| LateSample { time: *time, value: *value, start: self.late_start(*time) })
+    }
+
+    fn late_start(&self, time: i64) -> i64 {
+        self.starts.as_ref().map_or(0, |starts| starts.of_late(time))
+    }
+
     /// Adds a native histogram newer than all before it.
     pub(super) fn append_histogram(&mut self, timestamp: i64, histogram: Arc<Histogram>) {
         self.last_time = timestamp;
@@ -335,6 +398,11 @@ impl MemSeries {
             rest
         });
         left |= self.rest.is_some();
+        let rest = self.rest.as_deref();
+        let is_late = |time| rest.is_some_and(|rest| rest.is_late(time));
+        if self.starts.as_mut().is_some_and(|starts| !starts.truncate(min_time, is_late)) {
+            self.starts = None;
+        }
         if self.last_time < min_time {
             self.values = OpenValues::default();
         }
@@ -381,10 +449,13 @@ impl MemSeries {
     ) {
         let before = out.len();
         self.read_ordered(range, timelines, scratch, out);
+        let runs = self.start_runs(range);
         if let Some(rest) = &self.rest {
             let mut histograms = Vec::new();
             rest.read_histograms(range, &mut histograms);
-            merge_beside(rest.late_inside(range), &histograms, range, before, out);
+            merge_beside(self.late_inside(range), &histograms, &runs, range, before, out);
+        } else {
+            starts::fill(&runs, before, out);
         }
     }
 
@@ -515,31 +586,34 @@ pub(super) fn push_values(
     out.timestamps.extend_from_slice(&stamps[from..to]);
 }
 
-/// Puts late samples and histograms inside `range` among the samples of `out` from index `from` on, by time. Of equal
-/// times the sample in `out` stays.
+/// Puts late samples and histograms inside `range` among the samples of `out` from index `from` on, by time, and gives
+/// all but the late ones the starts that `runs` say. Of equal times the sample in `out` stays.
 pub(super) fn merge_beside(
-    late: impl Iterator<Item = (i64, f64)>,
+    late: impl Iterator<Item = LateSample>,
     histograms: &[(i64, Arc<Histogram>)],
+    runs: &[StartRun],
     range: TimeRange,
     from: usize,
     out: &mut Samples,
 ) {
-    let late: Vec<_> = late.filter(|(t, _)| range.contains(*t)).collect();
+    let late: Vec<_> = late.filter(|sample| range.contains(sample.time)).collect();
     let histograms: Vec<_> = histograms.iter().filter(|(t, _)| range.contains(*t)).collect();
     if late.is_empty() && histograms.is_empty() {
-        return;
+        return starts::fill(runs, from, out);
     }
     let plain = out.timestamps.split_off(from).into_iter().zip(out.values.split_off(from));
-    let mut all: Vec<(i64, f64, Option<&Arc<Histogram>>)> = plain.map(|(t, v)| (t, v, None)).collect();
-    all.extend(late.into_iter().map(|(t, v)| (t, v, None)));
-    all.extend(histograms.iter().map(|(t, h)| (*t, f64::NAN, Some(h))));
+    let plain = plain.map(|(t, v)| (t, v, starts::at(runs, t), None));
+    let mut all: Vec<(i64, f64, i64, Option<&Arc<Histogram>>)> = plain.collect();
+    all.extend(late.into_iter().map(|LateSample { time, value, start }| (time, value, start, None)));
+    all.extend(histograms.iter().map(|(t, h)| (*t, f64::NAN, starts::at(runs, *t), Some(h))));
     all.sort_by_key(|(t, ..)| *t);
     all.dedup_by_key(|(t, ..)| *t);
-    for (timestamp, value, histogram) in all {
+    for (timestamp, value, start, histogram) in all {
         match histogram {
             Some(histogram) => out.push_histogram(timestamp, Arc::clone(histogram)),
             None => out.push(timestamp, value),
         }
+        out.set_last_start(start);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Payloads of log records: label pairs, series, samples, exemplars, metadata.
+//! Payloads of log records: label pairs, series, samples, start timestamps, exemplars, metadata.
 //!
 //! **Format**: `docs/format/records.md`. The first byte of a payload is its type. A file of the log stands for
 //! itself: label pairs are numbered within it, and a value is coded against the value of its series before it in the
@@ -10,6 +10,7 @@ pub mod exemplars;
 pub mod histograms;
 pub mod metadata;
 pub mod samples;
+pub mod starts;
 pub mod v1;
 
 use super::SeriesRef;
@@ -17,6 +18,7 @@ use crate::codec::{ByteReader, ByteWriter, CodecError};
 use crate::model::LabelsBuf;
 use crate::model::bounds::MAX_LABELS;
 pub use samples::{LoggedSample, SampleHeader};
+pub use starts::LoggedStart;
 
 /// Type bytes. 1 to 3 are those of the first version, see [`v1`].
 pub(crate) mod kind {
@@ -31,6 +33,8 @@ pub(crate) mod kind {
     pub(crate) const EXEMPLARS: u8 = 9;
     pub(crate) const METADATA: u8 = 10;
     pub(crate) const LATE: u8 = 11;
+    pub(crate) const STARTS: u8 = 12;
+    pub(crate) const LATE_STARTS: u8 = 13;
 }
 
 /// Appends the payload that gives the next numbers of the file to label pairs.
@@ -109,7 +113,7 @@ pub fn read_delete(payload: &[u8]) -> Result<Deletion, CodecError> {
 /// When it is empty or of an unknown type.
 pub fn kind_of(payload: &[u8]) -> Result<u8, CodecError> {
     match payload.first() {
-        Some(kind @ kind::SERIES_V1..=kind::LATE) => Ok(*kind),
+        Some(kind @ kind::SERIES_V1..=kind::LATE_STARTS) => Ok(*kind),
         _ => Err(CodecError::Invalid { what: "record type", at: 0 }),
     }
 }
@@ -225,7 +229,7 @@ mod tests {
     proptest! {
         #[test]
         fn damaged_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 1..200)) {
-            for kind in 0..12 {
+            for kind in 0..14 {
                 bytes[0] = kind;
                 let mut names = PairNames::default();
                 let _ = names.add(&bytes);

@@ -6,8 +6,8 @@ use crate::tsdb::error::{IoContext as _, Result};
 /// First bytes of a segment or checkpoint file; the version and two zeros follow.
 pub const SEGMENT_MAGIC: [u8; 5] = *b"EKWAL";
 
-/// Version of the files written. Those of versions 1 to 3 are read.
-pub const VERSION: u8 = 4;
+/// Version of the files written. Those of versions 1 to 4 are read.
+pub const VERSION: u8 = 5;
 
 /// Bytes of the header.
 pub const HEADER_LEN: usize = 8;

@@ -24,12 +24,28 @@ pub(super) struct Position {
 
 // A build that knows no newer log must not take one for damaged: it is told by this note and a segment together, since a
 // version byte alone may be damaged. So the version of the note is raised whenever that of the log is.
-const _: () = assert!(super::layout::VERSION == 4 && Position::VERSION == 1);
+const _: () = assert!(super::layout::VERSION == 5 && Position::VERSION == 2);
 
 impl Control for Position {
     const MAGIC: [u8; 4] = *b"EKWP";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const NAME: &'static str = "position of the log";
+}
+
+/// The note of version 4 of the log: the same fields.
+#[derive(Debug, Clone, Copy, bincode::Encode, bincode::Decode)]
+struct PositionV1(Position);
+
+impl Control for PositionV1 {
+    const MAGIC: [u8; 4] = Position::MAGIC;
+    const VERSION: u8 = 1;
+    const NAME: &'static str = Position::NAME;
+}
+
+impl From<PositionV1> for Position {
+    fn from(PositionV1(position): PositionV1) -> Self {
+        position
+    }
 }
 
 /// Replaces the note.
@@ -62,7 +78,7 @@ pub(super) fn read(fs: &dyn LogFs, has_newer: impl FnOnce() -> Result<bool>) -> 
         return Ok(None);
     }
     let bytes = fs.read(NAME).at("read", fs.path().join(NAME))?;
-    match envelope::open(&bytes) {
+    match envelope::open_or_old::<Position, PositionV1>(&bytes) {
         Ok(position) => Ok(Some(position)),
         Err(source @ CodecError::Version { .. }) if has_newer()? => {
             Err(Error::Corrupt { what: fs.path().join(NAME).display().to_string(), source })

@@ -42,6 +42,7 @@ pub async fn series(State(state): Shared, params: Params) -> Result<Response, Ap
                     range,
                     need,
                     values: false,
+                    starts: false,
                     watch: Watch(&go_on),
                 })?;
                 let mut samples = Samples::new();

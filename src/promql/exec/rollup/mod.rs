@@ -175,14 +175,9 @@ impl Windows {
         Ok(())
     }
 
-    /// Whether the function looks at resets of counters.
-    fn asks_for_resets(&self) -> bool {
-        matches!(self.func, RangeFunc::Rate | RangeFunc::Increase | RangeFunc::Irate | RangeFunc::Resets)
-    }
-
     /// Whether the function looks at start timestamps, which tell of resets.
     fn asks_for_starts(&self, cx: &Context<'_>) -> bool {
-        self.asks_for_resets() && cx.features.start_timestamps
+        self.func.looks_for_resets() && cx.features.start_timestamps
     }
 
     /// The ends of the window of step `at`, and those of the samples that matter for it.
@@ -284,7 +279,7 @@ impl Windows {
     ) -> Result<(), Error> {
         let _apart = cx.reserve_buffer(samples.len() * Apart::BYTES_PER_SAMPLE)?;
         cx.work(samples.weight() + row.values.len())?;
-        let apart = Apart::new(samples, self.asks_for_resets(), self.asks_for_starts(cx));
+        let apart = Apart::new(samples, self.func.looks_for_resets(), self.asks_for_starts(cx));
         let name = row.labels.metric_name().to_owned();
         let notes = Notes { cx, span: self.span, name: &name };
         // As in Prometheus this one annotation points elsewhere.

@@ -24,3 +24,5 @@ pub(super) const PCO_FLOAT: u8 = 10;
 pub(super) const DUPLICATE: u8 = 11;
 /// Histograms, and floats between them: see [`crate::tsdb::chunk::content`].
 pub(in crate::tsdb::chunk) const HISTOGRAMS: u8 = 12;
+/// When counting began, then a column of one of the others but duplicate: see [`crate::tsdb::chunk::starts`].
+pub(in crate::tsdb::chunk) const STARTS: u8 = 13;

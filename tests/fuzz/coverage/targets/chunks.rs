@@ -7,7 +7,8 @@ use emberkeep::codec::ByteReader;
 use emberkeep::model::{Samples, is_stale};
 use emberkeep::tsdb::chunk::bundle::{Bundle, BundleBuilder, MAX_COLUMNS};
 use emberkeep::tsdb::chunk::column::{self, Effort, Scratch};
-use emberkeep::tsdb::chunk::{MAX_COLUMN_SAMPLES, content, histogram, ints, timeline};
+use emberkeep::tsdb::chunk::content::{self, Fields};
+use emberkeep::tsdb::chunk::{MAX_COLUMN_SAMPLES, histogram, ints, timeline};
 use emberkeep_fuzz::input::{self, assert_same, assert_same_values, bits, histogram_bits};
 use emberkeep_fuzz::{seeds, within};
 use libfuzzer_sys::fuzz_target;
@@ -40,11 +41,11 @@ fn any_column(data: &[u8]) -> Result<()> {
     let end = usize::from(head[3]) * count / 255;
     let _ = column::duplicate_distance(bytes);
     let mut whole = Samples::new();
-    let decoded = content::decode(bytes, count, 0, count, true, &mut whole);
+    let decoded = content::decode(bytes, count, 0, count, Fields::ALL, &mut whole);
     let mut part = Samples::new();
-    let part_decoded = content::decode(bytes, count, start, end, true, &mut part);
+    let part_decoded = content::decode(bytes, count, start, end, Fields::ALL, &mut part);
     let mut markers = Samples::new();
-    let bare = content::decode(bytes, count, 0, count, false, &mut markers);
+    let bare = content::decode(bytes, count, 0, count, Fields { values: false, starts: true }, &mut markers);
     if decoded.is_err() {
         return Ok(());
     }
@@ -60,7 +61,8 @@ fn any_column(data: &[u8]) -> Result<()> {
     let histograms = whole.histograms.iter();
     expected.histograms.extend(histograms.filter_map(|(at, h)| Some((inside(*at)?, h.clone()))));
     assert_same_values(&part, &expected);
-    assert_eq!(markers.values.len(), count);
+    assert!(range.clone().all(|at| part.start(at - range.start) == whole.start(at)));
+    assert_eq!((markers.values.len(), &markers.starts), (count, &whole.starts));
     for (with, without) in whole.values.iter().zip(&markers.values) {
         assert_eq!(is_stale(*with), is_stale(*without));
     }
@@ -146,8 +148,8 @@ fn made_samples(u: &mut Unstructured<'_>) -> Result<()> {
         content::encode(&samples, start, end, &mut scratch, &mut bytes);
         let (count, middle) = (end - start, (end - start) / 3);
         back.timestamps.extend_from_slice(&samples.timestamps[start..end]);
-        content::decode(&bytes, count, 0, middle, true, &mut back).expect("own output");
-        content::decode(&bytes, count, middle, count, true, &mut back).expect("own output");
+        content::decode(&bytes, count, 0, middle, Fields::ALL, &mut back).expect("own output");
+        content::decode(&bytes, count, middle, count, Fields::ALL, &mut back).expect("own output");
     }
     assert_eq!(next, samples.len());
     assert_same(&back, &samples);

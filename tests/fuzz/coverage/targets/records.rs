@@ -10,7 +10,7 @@ use emberkeep::tsdb::SeriesRef;
 use emberkeep::tsdb::record::exemplars::LoggedExemplar;
 use emberkeep::tsdb::record::histograms::LoggedHistogram;
 use emberkeep::tsdb::record::samples::{SampleSink, Scratch};
-use emberkeep::tsdb::record::{self, LoggedSample, PairNames, exemplars, histograms, metadata, samples, v1};
+use emberkeep::tsdb::record::{self, LoggedSample, PairNames, exemplars, histograms, metadata, samples, starts, v1};
 use emberkeep_fuzz::input::{self, histogram_bits};
 use emberkeep_fuzz::{seeds, within};
 use libfuzzer_sys::fuzz_target;
@@ -167,6 +167,13 @@ fn decode_all(payload: &[u8]) {
     let mut families = Vec::new();
     if metadata::each(payload, |name, said| families.push((name.to_owned(), said))).is_ok() {
         check_families(&families);
+    }
+    let mut since = Vec::new();
+    if starts::each(payload, |one| since.push(one)).is_ok() {
+        let (mut out, mut found) = (Vec::new(), Vec::new());
+        starts::put(&mut out, false, &since);
+        starts::each(&out, |one| found.push(one)).expect("own output");
+        assert_eq!(found, since);
     }
     let _ = exemplars::times(payload);
     let _ = histograms::times(payload);
