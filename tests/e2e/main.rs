@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "says what it had to change")]
 
 mod https;
+mod reload;
 #[path = "../support/mod.rs"]
 mod support;
 
