@@ -21,7 +21,7 @@ pub use http::{
 };
 pub use http_url::{HttpUrl, UrlError};
 pub use post::{PostError, post_json};
-pub use resolver::{DnsError, DnsRecord, RecordKind, Resolver};
+pub use resolver::{DnsAnswer, DnsError, DnsRecord, RecordKind, Resolver};
 pub use system::SystemResolver;
 
 /// Settings of the network that are fixed for the life of the process.

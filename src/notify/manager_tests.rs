@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use super::*;
 use crate::config::{LoadOptions, parse};
 use crate::discovery::DiscoveryMetrics;
-use crate::net::{DnsError, DnsRecord, RecordKind, Resolver};
+use crate::net::{DnsAnswer, DnsError, DnsRecord, RecordKind, Resolver};
 use crate::notify::Alert;
 use crate::notify::stand_in::{Reply, StandIn, reply};
 use crate::telemetry::metrics::encode;
@@ -23,9 +23,9 @@ impl Resolver for Table {
         &'a self,
         name: &'a str,
         _kind: RecordKind,
-    ) -> BoxFuture<'a, Result<Vec<DnsRecord>, DnsError>> {
+    ) -> BoxFuture<'a, Result<DnsAnswer, DnsError>> {
         let found = lock(&self.0).get(name).cloned().unwrap_or_default();
-        Box::pin(async move { Ok(found) })
+        Box::pin(async move { Ok(DnsAnswer::without_ttl(found)) })
     }
 }
 
