@@ -607,6 +607,9 @@ fn targets_of_files_and_servers_are_configured_as_in_prometheus() {
             "http_sd_configs[0].url: the scheme of the URL must be http or https",
         ),
         ("http_sd_configs: [{url: 'http://'}]", "http_sd_configs[0].url"),
+        ("http_sd_configs: [{url: 'http:h'}]", "http_sd_configs[0].url: the URL lacks a host"),
+        ("file_sd_configs: [{files: ['a/b*c**.yml', 'a/*b/c.yml']}]", "files[1]: path name"),
+        ("http_sd_configs: [{url: 'http://h', refresh_interval: ''}]", "empty duration string"),
         ("http_sd_configs: [{url: 'http://h', bearer: x}]", "unknown key \"bearer\""),
     ] {
         let text = format!("scrape_configs:\n- job_name: a\n  {text}");
