@@ -327,6 +327,31 @@ fn a_broken_file_is_refused_at_reload_and_nothing_changes() {
 }
 
 #[test]
+fn groups_of_rules_take_interval_and_offset_from_all_of_them() {
+    let dir = tempfile::tempdir().expect("dir");
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("write");
+    write(
+        "prometheus.yml",
+        "global: {evaluation_interval: 1s, rule_query_offset: 30s}\nrule_files: ['r*.yml']\n",
+    );
+    let group = |name: &str, keys: &str| {
+        format!("groups: [{{name: {name}, {keys}rules: [{{record: {name}, expr: vector(1)}}]}}]")
+    };
+    write("r1.yml", &group("as_all", ""));
+    write("r2.yml", &group("own", "query_offset: 0s, "));
+    let config = format!("--config.file={}", dir.path().join("prometheus.yml").display());
+    let server = Server::start(&dir.path().join("data"), &[&config], &[]);
+    let client = Client::new();
+    let apart = wait_for("both groups and several evaluations", || {
+        let count = client.vector(&server.url, "count_over_time(own[1m]) > 3");
+        let found = client.vector(&server.url, "timestamp(own) - on() timestamp(as_all)");
+        found.first().filter(|_| !count.is_empty()).map(|(_, seconds)| *seconds)
+    });
+    assert!((28.0..32.0).contains(&apart), "{apart} s");
+    assert!(server.stop().success());
+}
+
+#[test]
 fn a_port_that_is_taken_and_a_bad_file_end_with_an_error() {
     let dir = tempfile::tempdir().expect("dir");
     let run = |args: &[&str]| {
