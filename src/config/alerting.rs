@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::loader::Loader;
 use super::section::Section;
-use super::{DiscoveryConfig, HttpConfig, Scheme};
+use super::{DiscoveryConfig, HttpConfig, Scheme, SigV4Config};
 use crate::model::name::NameScheme;
 use crate::relabel::Rule;
 
@@ -29,6 +29,8 @@ pub struct AlertmanagerConfig {
     pub timeout: Duration,
     /// The client.
     pub http: HttpConfig,
+    /// How requests are signed for AWS; none: they are not. Only where the client does not say who it is.
+    pub sigv4: Option<SigV4Config>,
     /// Where they come from.
     pub discovery: DiscoveryConfig,
     /// Rules for Alertmanagers.
@@ -44,6 +46,7 @@ impl Default for AlertmanagerConfig {
             path_prefix: String::new(),
             timeout: Duration::from_secs(10),
             http: HttpConfig::default(),
+            sigv4: None,
             discovery: DiscoveryConfig::default(),
             relabel_configs: Vec::new(),
             alert_relabel_configs: Vec::new(),
@@ -72,11 +75,18 @@ impl<'a> Loader<'a> {
             complain("api_version", format!("must be v2, not {version:?}"));
         }
         let relabel_configs = self.rules(raw, "relabel_configs", names);
+        let http = self.http(raw);
+        let sigv4 = raw.given("sigv4").map(|own| self.sigv4(&own));
+        if sigv4.is_some() && http.auth.is_some() {
+            let reason = "at most one of basic_auth, authorization, oauth2 and sigv4 must be configured";
+            self.complain(raw, "sigv4", reason);
+        }
         AlertmanagerConfig {
             scheme: self.scheme(raw),
             path_prefix: raw.text("path_prefix").unwrap_or_default(),
             timeout: timeout.unwrap_or(AlertmanagerConfig::default().timeout),
-            http: self.http(raw),
+            http,
+            sigv4,
             discovery: self.discovery(raw, relabel_configs.is_empty()),
             relabel_configs,
             alert_relabel_configs: self.rules(raw, "alert_relabel_configs", names),

@@ -33,7 +33,14 @@ pub(super) const AWS: &[(&str, Below)] = &[
     ("external_id", Value),
 ];
 
-/// The same as a section of its own.
+/// How requests to AWS are signed.
+pub(super) static SIGV4: Keys = Keys {
+    supported: &[("region", Value), ("use_fips_sts_endpoint", Value), ("service_name", Value)],
+    shared: &[AWS],
+    ..NONE
+};
+
+/// Settings of clients as a section of its own.
 pub(super) static HTTP_CONFIG: Keys = Keys { shared: &[CLIENT, PROXY], ..NONE };
 
 static BASIC_AUTH: Keys = Keys {

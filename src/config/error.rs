@@ -40,7 +40,7 @@ pub enum Error {
         hint: String,
     },
     /// A key that Prometheus has and this server does not.
-    #[error("{file}:{line}: {path}: {key:?} is not supported yet")]
+    #[error("{file}:{line}: {path}: {key:?} is not supported yet{}", instead(.key))]
     Unsupported {
         /// The file.
         file: String,
@@ -138,5 +138,14 @@ impl Error {
             Self::Several(errors) => errors,
             one => std::slice::from_ref(one),
         }
+    }
+}
+
+/// What may be used instead of a key, as the end of the sentence.
+fn instead(key: &str) -> &'static str {
+    if key.ends_with("_sd_configs") {
+        "; list its targets in a file for file_sd_configs, or serve the list for http_sd_configs"
+    } else {
+        ""
     }
 }

@@ -2,12 +2,23 @@
 
 use std::path::PathBuf;
 
+/// A pattern as the matcher wants it: several stars in a row are one, as they are for Prometheus.
+pub(super) fn glob_of(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    for c in pattern.chars() {
+        if c != '*' || !out.ends_with('*') {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// The files that match, in the order of their names, and why some folders could not be read, if so.
 pub fn files_and_faults(pattern: &str) -> (Vec<PathBuf>, Vec<String>) {
     let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
     let (mut found, mut faults) = (Vec::new(), Vec::new());
     // What is wrong with a pattern was told by the configuration.
-    for path in glob::glob_with(pattern, options).into_iter().flatten() {
+    for path in glob::glob_with(&glob_of(pattern), options).into_iter().flatten() {
         match path {
             Ok(path) => found.push(path),
             Err(error) => faults.push(error.to_string()),
@@ -23,4 +34,32 @@ pub fn matching_files(pattern: &str) -> Vec<PathBuf> {
         tracing::warn!(pattern, error, "failed to list files");
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_stand_for_what_is_between_slashes() {
+        let dir = tempfile::tempdir().expect("a folder");
+        for name in ["a.yml", "ab.yml", "b.json", ".hidden.yml", "t/a.yml"] {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            std::fs::write(path, "").expect("written");
+        }
+        let check = |pattern: &str, expected: &[&str]| {
+            let found = matching_files(&dir.path().join(pattern).display().to_string());
+            let names: Vec<_> = found.iter().filter_map(|path| path.strip_prefix(dir.path()).ok()).collect();
+            let names: Vec<_> = names.iter().map(|path| path.display().to_string()).collect();
+            assert_eq!(names, expected, "{pattern}");
+        };
+        check("*.yml", &[".hidden.yml", "a.yml", "ab.yml"]);
+        check("**.yml", &[".hidden.yml", "a.yml", "ab.yml"]);
+        check("a**", &["a.yml", "ab.yml"]);
+        check("t/*", &["t/a.yml"]);
+        check("none*", &[]);
+        check("a.yml", &["a.yml"]);
+        check("?.yml", &["a.yml"]);
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A key that is not supported is refused by name, never ignored, unless it is empty or holds its default.
 
-use super::client_keys::{CLIENT, HTTP_CONFIG, PROXY, TLS};
+use super::client_keys::{CLIENT, HTTP_CONFIG, PROXY, SIGV4, TLS};
 use super::key::Below::{List, Section, Value};
 use super::key::{Below, Keys, NONE};
 use super::mechanism_keys::{DISCOVERY, OTHERS};
@@ -149,9 +149,10 @@ static ALERTMANAGER: Keys = Keys {
         ("api_version", Value),
         ("relabel_configs", List(&RELABEL)),
         ("alert_relabel_configs", List(&RELABEL)),
+        ("sigv4", Section(&SIGV4)),
     ],
     shared: &[CLIENT, PROXY, DISCOVERY],
-    unsupported: &[&["sigv4"], OTHERS],
+    unsupported: &[OTHERS],
     ..NONE
 };
 

@@ -4,6 +4,7 @@ use std::path::Path as FilePath;
 use std::time::Duration;
 
 use super::Scheme;
+use super::files::glob_of;
 use super::key;
 use super::section::{Item, Notes, Section};
 use crate::model::Labels;
@@ -21,7 +22,7 @@ impl<'a> Loader<'a> {
         if pattern.rsplit_once('/').is_some_and(|(folder, _)| folder.contains('*')) {
             self.notes.value(item.line, &item.path, "* may stand only in the last part of a path");
         }
-        if let Err(error) = glob::Pattern::new(&pattern) {
+        if let Err(error) = glob::Pattern::new(&glob_of(&pattern)) {
             self.notes.value(item.line, &item.path, format!("not a pattern of file names: {error}"));
         }
         match FilePath::new(self.notes.file()).parent() {

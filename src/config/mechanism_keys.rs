@@ -52,7 +52,13 @@ pub(super) const OTHERS: &[&str] = &[
 pub(super) static STATIC: Keys = Keys { supported: &[("targets", Value), ("labels", Value)], ..NONE };
 
 static DNS: Keys = Keys {
-    supported: &[("names", Value), ("type", Value), ("port", Value), ("refresh_interval", Value)],
+    supported: &[
+        ("names", Value),
+        ("type", Value),
+        ("port", Value),
+        ("refresh_interval", Value),
+        ("follow_ttl", Value),
+    ],
     ..NONE
 };
 

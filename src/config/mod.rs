@@ -46,7 +46,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use alerting::{AlertingConfig, AlertmanagerConfig};
-pub use aws::AwsIdentity;
+pub use aws::{AwsIdentity, SigV4Config};
 pub use discovery::{
     ConsulSdConfig, DigitalOceanRole, DigitalOceanSdConfig, DiscoveryConfig, DnsRecordType, DnsSdConfig,
     DockerFilter, DockerSdConfig, DockerSwarmRole, DockerSwarmSdConfig, Ec2Filter, Ec2SdConfig,

@@ -1,6 +1,6 @@
 //! Which keys the sections of remote storage have.
 
-use super::client_keys::{AWS, CLIENT, PROXY};
+use super::client_keys::{CLIENT, PROXY, SIGV4};
 use super::key::Below::{List, Section, Value};
 use super::key::{Keys, NONE};
 use super::relabel_keys::RELABEL;
@@ -44,12 +44,6 @@ static QUEUE: Keys = Keys {
 
 static METADATA: Keys =
     Keys { supported: &[("send", Value), ("send_interval", Value), ("max_samples_per_send", Value)], ..NONE };
-
-static SIGV4: Keys = Keys {
-    supported: &[("region", Value), ("use_fips_sts_endpoint", Value), ("service_name", Value)],
-    shared: &[AWS],
-    ..NONE
-};
 
 static AZURE_AD: Keys = Keys {
     supported: &[

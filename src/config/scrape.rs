@@ -83,3 +83,7 @@ impl ScrapeConfig {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "scrape_tests.rs"]
+mod tests;

@@ -335,8 +335,8 @@ impl<'a> Section<'a> {
 
     /// A duration; none where it is not there or nothing.
     pub(super) fn duration(&self, key: &str) -> Option<Duration> {
-        let item = self.get(key)?;
-        let text = self.text_of(&item).filter(|text| !text.is_empty())?;
+        let item = self.get(key).filter(|item| !item.node.is_null())?;
+        let text = self.text_of(&item)?;
         parse_duration(&text)
             .map_err(|error| self.notes.value(item.line, &item.path, format!("{error}; write 30s or 1h30m")))
             .ok()
@@ -344,8 +344,8 @@ impl<'a> Section<'a> {
 
     /// A size in bytes; none where it is not there or nothing.
     pub(super) fn size(&self, key: &str) -> Option<u64> {
-        let item = self.get(key)?;
-        let text = self.text_of(&item).filter(|text| !text.is_empty())?;
+        let item = self.get(key).filter(|item| !item.node.is_null())?;
+        let text = self.text_of(&item)?;
         let size = Size::parse(&text);
         if size.is_none() {
             let reason = format!("not a valid size: {text:?}; write a number with a unit, such as 15MB");

@@ -118,8 +118,22 @@ fn refuses_with_file_line_and_key() {
     check(&format!("{manager}api_version: v1"), "api_version: must be v2, not \"v1\"");
     check(&format!("{manager}timeout: 0s"), "alertmanagers[0].timeout: must be longer than nothing");
     check(
-        &format!("{manager}sigv4: {{region: x}}"),
-        "f.yml:3: alerting.alertmanagers[0]: \"sigv4\" is not supported yet",
+        &format!("{manager}sigv4: {{region: x, access_key: a}}"),
+        "f.yml:3: alerting.alertmanagers[0].sigv4.access_key: access_key has no meaning without secret_key",
+    );
+    check(&format!("{manager}sigv4: {{secret_key: a}}"), "secret_key has no meaning without access_key");
+    check(&format!("{manager}sigv4: {{external_id: a}}"), "external_id has no meaning without role_arn");
+    check(&format!("{manager}sigv4: {{regions: a}}"), "unknown key \"regions\"; did you mean \"region\"?");
+    for other in ["basic_auth: {username: u}", "authorization: {}", "bearer_token: t"] {
+        check(
+            &format!("{manager}sigv4: {{}}\n    {other}"),
+            "f.yml:3: alerting.alertmanagers[0].sigv4: at most one of basic_auth, authorization, oauth2 and sigv4 \
+             must be configured",
+        );
+    }
+    check(
+        &format!("{job}  dns_sd_configs: [{{names: [x], type: A+MX, port: 80}}]"),
+        "invalid DNS record type \"A+MX\": SRV, A, AAAA, A+AAAA, MX or NS",
     );
     check(
         &format!("{manager}marathon_sd_configs: [{{servers: [x]}}]"),
@@ -245,6 +259,7 @@ alerting:
     relabel_configs: [{source_labels: [zone], regex: b, action: drop}]
     alert_relabel_configs: [{action: drop, source_labels: [severity], regex: info}]
   - api_version:
+    sigv4: {region: r, role_arn: arn, service_name: s, use_fips_sts_endpoint: true}
 scrape_configs:
 - job_name: everything
   honor_labels: true
@@ -254,7 +269,7 @@ scrape_configs:
   fallback_scrape_protocol: PrometheusText0.0.4
   follow_redirects: false
   static_configs: [{targets: ['a:1'], labels: {v: '1.10', n: 'NULL', y: 'yes', t: '~', o: '0o7', q: 'a: b #'}}]
-  dns_sd_configs: [{names: [x], type: a, port: 80}]
+  dns_sd_configs: [{names: [x], type: a+aaaa, port: 80, follow_ttl: true}]
   relabel_configs:
   - regex:
     replacement: static
@@ -301,6 +316,11 @@ alerting:
         zone: a
   - follow_redirects: true
     enable_http2: true
+    sigv4:
+      region: r
+      role_arn: arn
+      use_fips_sts_endpoint: true
+      service_name: s
     scheme: http
     timeout: 10s
     api_version: v2
@@ -587,6 +607,9 @@ fn targets_of_files_and_servers_are_configured_as_in_prometheus() {
             "http_sd_configs[0].url: the scheme of the URL must be http or https",
         ),
         ("http_sd_configs: [{url: 'http://'}]", "http_sd_configs[0].url"),
+        ("http_sd_configs: [{url: 'http:h'}]", "http_sd_configs[0].url: the URL lacks a host"),
+        ("file_sd_configs: [{files: ['a/b*c**.yml', 'a/*b/c.yml']}]", "files[1]: path name"),
+        ("http_sd_configs: [{url: 'http://h', refresh_interval: ''}]", "empty duration string"),
         ("http_sd_configs: [{url: 'http://h', bearer: x}]", "unknown key \"bearer\""),
     ] {
         let text = format!("scrape_configs:\n- job_name: a\n  {text}");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::metrics::DiscoveryMetrics;
 use super::parts::Parts;
@@ -17,12 +17,22 @@ use crate::net::{DnsError, DnsRecord, RecordKind, Resolver};
 
 /// The longest a look-up may take.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
+/// The shortest time between two look-ups where TTLs are followed.
+const MIN_PACE: Duration = Duration::from_secs(1);
 
 /// Looks names up, each at its own pace: one that takes long does not hold up the others.
 pub(super) struct DnsDiscoverer {
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) metrics: DiscoveryMetrics,
     pub(super) config: DnsSdConfig,
+}
+
+/// What is asked for again and again: one kind of records of a name.
+struct Question<'a> {
+    name: &'a str,
+    kind: RecordKind,
+    /// What its group is called.
+    source: String,
 }
 
 impl Discoverer for DnsDiscoverer {
@@ -32,69 +42,93 @@ impl Discoverer for DnsDiscoverer {
 
     fn run<'a>(&'a self, groups: &'a GroupSender) -> BoxFuture<'a, ()> {
         Box::pin(async {
-            let names: BTreeSet<&str> = self.config.names.iter().map(String::as_str).collect();
-            let sources: HashSet<String> = names.iter().map(|name| source(&self.config, name)).collect();
+            let questions = questions(&self.config);
+            let sources: HashSet<&str> = questions.iter().map(|question| &*question.source).collect();
             let parts = Parts::new(groups.clone());
-            let unasked = AtomicUsize::new(names.len());
-            let follow = async |name: &str| {
-                let mut timer = interval(self.config.refresh_interval);
-                timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                timer.tick().await;
-                self.ask(name, &parts).await;
-                // What stood for other names goes when each of these was asked once.
+            let unasked = AtomicUsize::new(questions.len());
+            let follow = async |question: &Question<'_>| {
+                let mut begun = Instant::now();
+                let mut pause = self.ask(question, &parts).await;
+                // What stood for other questions goes when each of these was asked once.
                 if unasked.fetch_sub(1, Ordering::Relaxed) == 1 {
                     groups.retain(|source| sources.contains(source));
                 }
                 loop {
-                    timer.tick().await;
-                    self.ask(name, &parts).await;
+                    sleep_until(begun + pause).await;
+                    begun = Instant::now();
+                    pause = self.ask(question, &parts).await;
                 }
             };
-            join_all(names.into_iter().map(follow)).await;
+            join_all(questions.iter().map(follow)).await;
         })
     }
 }
 
 impl DnsDiscoverer {
-    /// A definite answer replaces the group, a failure leaves it.
-    async fn ask(&self, name: &str, parts: &Parts) {
+    /// A definite answer replaces the group, a failure leaves it. Says how long after this question the next one is due.
+    async fn ask(&self, question: &Question<'_>, parts: &Parts) -> Duration {
         self.metrics.dns_lookups.inc();
         let begun = Instant::now();
-        let answer = timeout(LOOKUP_TIMEOUT, look_up(&*self.resolver, &self.config, name)).await;
-        let pace = self.config.refresh_interval;
+        let answer = timeout(LOOKUP_TIMEOUT, look_up(&*self.resolver, &self.config, question)).await;
+        let usual = self.config.refresh_interval;
         let reason = match answer {
-            Ok(Ok(group)) => {
+            Ok(Ok((group, ttl))) => {
+                let followed = ttl.filter(|_| self.config.follow_ttl);
+                // The time of records begins when they are told.
+                let pause = followed.map_or(usual, |ttl| (begun.elapsed() + ttl).max(MIN_PACE).min(usual));
                 parts.groups().put(vec![group]);
-                return parts.succeeded(name, begun.elapsed(), pace);
+                parts.succeeded(&question.source, begun.elapsed(), pause);
+                return pause;
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("cannot look up {name:?}: no answer in time"),
+            Err(_) => format!("cannot look up {:?}: no answer in time", question.name),
         };
         self.metrics.dns_failures.inc();
-        parts.failed(name, &reason, pace);
+        parts.failed(&question.source, &reason, usual);
+        usual
     }
 }
 
-/// Asks for `name`; an answer without records is a group without targets.
-async fn look_up(resolver: &dyn Resolver, config: &DnsSdConfig, name: &str) -> Result<TargetGroup, DnsError> {
-    let kind = match config.record_type {
-        DnsRecordType::Srv => RecordKind::Srv,
-        DnsRecordType::A => RecordKind::A,
-        DnsRecordType::Aaaa => RecordKind::Aaaa,
-        DnsRecordType::Mx => RecordKind::Mx,
-        DnsRecordType::Ns => RecordKind::Ns,
+/// Everything that `config` asks for, each once.
+fn questions(config: &DnsSdConfig) -> Vec<Question<'_>> {
+    let kinds: &[RecordKind] = match config.record_type {
+        DnsRecordType::Srv => &[RecordKind::Srv],
+        DnsRecordType::A => &[RecordKind::A],
+        DnsRecordType::Aaaa => &[RecordKind::Aaaa],
+        DnsRecordType::Addresses => &[RecordKind::A, RecordKind::Aaaa],
+        DnsRecordType::Mx => &[RecordKind::Mx],
+        DnsRecordType::Ns => &[RecordKind::Ns],
     };
+    let names: BTreeSet<&str> = config.names.iter().map(String::as_str).collect();
+    let question = |name, kind| Question { name, kind, source: source(config, kind, name) };
+    names.into_iter().flat_map(|name| kinds.iter().map(move |kind| question(name, *kind))).collect()
+}
+
+/// Asks a question; an answer without records is a group without targets. Says also how long the answer is good for.
+async fn look_up(
+    resolver: &dyn Resolver,
+    config: &DnsSdConfig,
+    question: &Question<'_>,
+) -> Result<(TargetGroup, Option<Duration>), DnsError> {
+    let answer = resolver.lookup(question.name, question.kind).await?;
     let mut targets: Vec<Labels> =
-        resolver.lookup(name, kind).await?.iter().map(|record| target(config, name, record)).collect();
+        answer.found.iter().map(|record| target(config, question.name, record)).collect();
     // Servers rotate their answers; the order must not look like a change.
     targets.sort_unstable();
     targets.dedup();
-    Ok(TargetGroup { source: source(config, name), targets, labels: Labels::empty() })
+    Ok((TargetGroup { source: question.source.clone(), targets, labels: Labels::empty() }, answer.ttl))
 }
 
-/// What the group of `name` is called.
-fn source(config: &DnsSdConfig, name: &str) -> String {
-    format!("dns/{}/{}/{name}", config.record_type.name(), config.port)
+/// What the group of a question is called.
+fn source(config: &DnsSdConfig, kind: RecordKind, name: &str) -> String {
+    let kind = match kind {
+        RecordKind::A => "A",
+        RecordKind::Aaaa => "AAAA",
+        RecordKind::Srv => "SRV",
+        RecordKind::Mx => "MX",
+        RecordKind::Ns => "NS",
+    };
+    format!("dns/{kind}/{}/{name}", config.port)
 }
 
 fn target(config: &DnsSdConfig, name: &str, record: &DnsRecord) -> Labels {
@@ -119,3 +153,7 @@ fn target(config: &DnsSdConfig, name: &str, record: &DnsRecord) -> Labels {
     labels.set("__address__", &address);
     labels.to_labels()
 }
+
+#[cfg(test)]
+#[path = "dns_tests.rs"]
+mod tests;

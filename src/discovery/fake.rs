@@ -145,6 +145,7 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(stream: S, handler: Handler) 
 /// A manager with the job `j`, which has the sections `text`, and the targets it finds.
 pub(super) struct Found {
     pub(super) manager: super::DiscoveryManager,
+    pub(super) metrics: super::DiscoveryMetrics,
     targets: tokio::sync::watch::Receiver<Arc<super::TargetSets>>,
 }
 
@@ -153,13 +154,13 @@ impl Found {
         let resolver = Arc::new(crate::net::SystemResolver::new(None));
         let dialer = Arc::new(crate::net::Dialer::new(resolver.clone()));
         let metrics = super::DiscoveryMetrics::default();
-        let manager = super::DiscoveryManager::new("scrape", resolver, dialer, metrics);
+        let manager = super::DiscoveryManager::new("scrape", resolver, dialer, metrics.clone());
         let text = format!("scrape_configs:\n- job_name: j\n  {text}\n");
         let options = crate::config::LoadOptions::default();
         let config = crate::config::parse(&text, "f", &options).expect("valid");
         let targets = manager.targets();
         manager.commit(manager.prepare(super::SetConfig::of_jobs(&config)).expect("a client"));
-        Self { manager, targets }
+        Self { manager, metrics, targets }
     }
 
     /// The groups, once they are what is wanted.

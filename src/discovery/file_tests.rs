@@ -109,3 +109,30 @@ fn a_link_that_is_turned_over_is_a_change() {
     it.look(false);
     assert_eq!(it.addresses(), BTreeSet::from(["two"]));
 }
+
+#[test]
+fn the_time_of_each_file_is_told_as_long_as_it_is_there() {
+    let mut registry = crate::telemetry::Registry::default();
+    let mut it = Setup::new(&["*.yml"]);
+    it.files.metrics = DiscoveryMetrics::new(&mut registry);
+    let told = || {
+        let text = crate::telemetry::metrics::encode(&registry);
+        let lines = text.lines().filter(|line| line.starts_with("prometheus_sd_file_mtime_seconds{"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    it.write("a.yml", "- targets: [one]\n");
+    it.look(false);
+    let path = it.dir.path().join("a.yml");
+    let modified = std::fs::metadata(&path).and_then(|file| file.modified()).expect("a time");
+    let seconds = modified.duration_since(std::time::UNIX_EPOCH).expect("after that").as_secs();
+    let [line] = &told()[..] else { panic!("one file: {:?}", told()) };
+    assert!(
+        line.starts_with(&format!("prometheus_sd_file_mtime_seconds{{filename=\"{}\"}} ", path.display())),
+        "{line}"
+    );
+    let shown: f64 = line.rsplit(' ').next().and_then(|text| text.parse().ok()).expect("a number");
+    assert!((shown - seconds as f64).abs() < 1.5, "{line} is not {seconds}");
+    std::fs::remove_file(path).expect("remove");
+    it.look(false);
+    assert!(told().is_empty());
+}

@@ -45,6 +45,7 @@ async fn a_server_that_lists_targets_is_asked_again_and_again() {
     // What fails takes nothing away.
     round.store(1, Ordering::SeqCst);
     assert_eq!(found.error().await, "server returned HTTP status 500 Internal Server Error");
+    assert!(found.metrics.http_failures.get() >= 1);
     round.store(2, Ordering::SeqCst);
     assert_eq!(found.addresses(3).await, ["a", "b", "c"]);
     round.store(3, Ordering::SeqCst);

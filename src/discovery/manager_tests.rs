@@ -6,7 +6,7 @@ use super::*;
 use crate::config::{Config, LoadOptions, parse};
 use crate::discovery::Change;
 use crate::model::Labels;
-use crate::net::{DnsError, DnsRecord, RecordKind};
+use crate::net::{DnsAnswer, DnsError, DnsRecord, RecordKind};
 use futures_util::future::BoxFuture;
 
 /// Answers from a table; a missing name fails.
@@ -14,14 +14,11 @@ use futures_util::future::BoxFuture;
 struct Table(Mutex<HashMap<String, Vec<DnsRecord>>>);
 
 impl Resolver for Table {
-    fn lookup<'a>(
-        &'a self,
-        name: &'a str,
-        _kind: RecordKind,
-    ) -> BoxFuture<'a, Result<Vec<DnsRecord>, DnsError>> {
+    fn lookup<'a>(&'a self, name: &'a str, _kind: RecordKind) -> BoxFuture<'a, Result<DnsAnswer, DnsError>> {
         let found = lock(&self.0).get(name).cloned();
         let reason = "no server answers".to_owned();
-        Box::pin(async move { found.ok_or(DnsError::Lookup { name: name.to_owned(), reason }) })
+        let missing = DnsError::Lookup { name: name.to_owned(), reason };
+        Box::pin(async move { found.map(DnsAnswer::without_ttl).ok_or(missing) })
     }
 }
 
@@ -251,13 +248,9 @@ async fn the_status_says_how_each_mechanism_fares() {
 struct Faulty(std::sync::atomic::AtomicBool);
 
 impl Resolver for Faulty {
-    fn lookup<'a>(
-        &'a self,
-        _name: &'a str,
-        _kind: RecordKind,
-    ) -> BoxFuture<'a, Result<Vec<DnsRecord>, DnsError>> {
+    fn lookup<'a>(&'a self, _name: &'a str, _kind: RecordKind) -> BoxFuture<'a, Result<DnsAnswer, DnsError>> {
         assert!(self.0.swap(true, std::sync::atomic::Ordering::Relaxed), "on purpose");
-        Box::pin(async { Ok(vec![ip(1)]) })
+        Box::pin(async { Ok(DnsAnswer::without_ttl(vec![ip(1)])) })
     }
 }
 

@@ -36,6 +36,9 @@ mod swarm;
 mod vultr;
 mod xml;
 
+pub use aws::AwsSigner;
+#[cfg(test)]
+pub(crate) use aws::is_signed;
 pub use discoverer::{Discoverer, Refresh};
 pub use group::{TargetGroup, TargetSets};
 pub use health::{Change, Health, MechanismStatus};

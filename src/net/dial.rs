@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::resolver::{DnsError, RecordKind, Resolver};
+use super::resolver::{DnsAnswer, DnsError, RecordKind, Resolver};
 use crate::util::lock::lock;
 
 /// The longest a look-up may take.
@@ -33,6 +33,10 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_millis(300);
 /// How long addresses found earlier are good for that.
 const KEPT_FOR: Duration = Duration::from_secs(300);
+/// Addresses are good for at least this long, whatever their TTL is: connections that wait are not looked at more often.
+const MIN_TTL: Duration = Duration::from_millis(500);
+/// A look-up for the sake of a connection that waits is tried again after this long when it found nothing.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// Names of which addresses are kept.
 const MAX_KEPT: usize = 10_000;
 
@@ -67,6 +71,21 @@ pub enum DialError {
 type Key = (String, RecordKind);
 type Outcome = Result<Arc<[IpAddr]>, DnsError>;
 
+/// The address of a name that a connection leads to.
+#[derive(Debug, Clone)]
+pub struct Dialed {
+    host: String,
+    ip: IpAddr,
+}
+
+/// What was found of a name.
+struct Found {
+    at: Instant,
+    /// When it is to be looked up again.
+    until: Instant,
+    addresses: Arc<[IpAddr]>,
+}
+
 /// Opens connections; one for all who look names up with the same resolver.
 pub struct Dialer {
     resolver: Arc<dyn Resolver>,
@@ -78,7 +97,7 @@ pub struct Dialer {
 #[derive(Default)]
 struct Names {
     pending: HashMap<Key, watch::Receiver<Option<Outcome>>>,
-    found: HashMap<Key, (Instant, Arc<[IpAddr]>)>,
+    found: HashMap<Key, Found>,
 }
 
 impl Dialer {
@@ -87,18 +106,42 @@ impl Dialer {
         Self { resolver, names: Arc::default(), tasks: Mutex::default() }
     }
 
-    /// Connects to `port` of `host`, which is an address or a name. The caller bounds the time.
+    /// Connects to `port` of `host`, which is an address or a name; says to which address, where it is a name. The caller
+    /// bounds the time.
     ///
     /// # Errors
     /// When no address is found or none accepts.
-    pub async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, DialError> {
+    pub async fn connect(&self, host: &str, port: u16) -> Result<(TcpStream, Option<Dialed>), DialError> {
         if let Some(address) = literal(host, port)? {
-            return connect(address).await.map_err(|source| DialError::Connect { address, source });
+            let connected = connect(address).await;
+            return connected
+                .map(|stream| (stream, None))
+                .map_err(|source| DialError::Connect { address, source });
         }
-        self.race(host, port).await
+        let (stream, ip) = self.race(host, port).await?;
+        Ok((stream, Some(Dialed { host: host.to_owned(), ip })))
     }
 
-    async fn race(&self, host: &str, port: u16) -> Result<TcpStream, DialError> {
+    /// Whether a connection still leads where its name does: not once DNS says that the name has other addresses. The name
+    /// is looked up again when the time of its records is over; while nobody answers, the connection is as good as it was.
+    pub async fn still_leads(&self, dialed: &Dialed) -> bool {
+        let family = if dialed.ip.is_ipv4() { RecordKind::A } else { RecordKind::Aaaa };
+        let key = (dialed.host.clone(), family);
+        let known = lock(&self.names).current(&key);
+        if let Some(addresses) = known {
+            return addresses.contains(&dialed.ip);
+        }
+        // A name that is gone leads nowhere else.
+        if let Ok(Ok(addresses)) = timeout(PATIENCE, self.find(&dialed.host, family)).await
+            && !addresses.is_empty()
+        {
+            return addresses.contains(&dialed.ip);
+        }
+        lock(&self.names).put_off(&key, dialed.ip);
+        true
+    }
+
+    async fn race(&self, host: &str, port: u16) -> Result<(TcpStream, IpAddr), DialError> {
         let begun = Instant::now();
         let mut v4 = pin!(self.find(host, RecordKind::A));
         let mut v6 = pin!(self.find(host, RecordKind::Aaaa));
@@ -135,7 +178,7 @@ impl Dialer {
                     }
                 }
                 Some((address, result)) = attempts.next() => match result {
-                    Ok(stream) => return Ok(stream),
+                    Ok(stream) => return Ok((stream, SocketAddr::ip(&address))),
                     Err(source) => {
                         connect_error = Some(DialError::Connect { address, source });
                         next = Instant::now();
@@ -181,14 +224,16 @@ impl Dialer {
         tasks.spawn(async move {
             let (host, family) = &pending.key;
             let outcome = match timeout(LOOKUP_TIMEOUT, resolver.host(host, *family)).await {
-                Ok(answer) => answer.map(Arc::from),
+                Ok(Ok(DnsAnswer { found, ttl })) => {
+                    let addresses = Arc::from(found);
+                    lock(&pending.names).keep(&pending.key, &addresses, ttl.unwrap_or_default());
+                    Ok(addresses)
+                }
+                Ok(Err(error)) => Err(error),
                 Err(_) => {
                     Err(DnsError::Lookup { name: host.clone(), reason: "no answer in time".to_owned() })
                 }
             };
-            if let Ok(found) = &outcome {
-                lock(&pending.names).keep(&pending.key, found);
-            }
             drop(pending);
             sender.send_replace(Some(outcome));
         });
@@ -199,8 +244,8 @@ impl Dialer {
     fn remembered(&self, host: &str) -> Vec<Arc<[IpAddr]>> {
         let names = lock(&self.names);
         let found = [RecordKind::A, RecordKind::Aaaa].into_iter().filter_map(|family| {
-            let (when, found) = names.found.get(&(host.to_owned(), family))?;
-            (when.elapsed() < KEPT_FOR).then(|| Arc::clone(found))
+            let found = names.found.get(&(host.to_owned(), family))?;
+            (found.at.elapsed() < KEPT_FOR).then(|| Arc::clone(&found.addresses))
         });
         found.collect()
     }
@@ -213,18 +258,32 @@ impl std::fmt::Debug for Dialer {
 }
 
 impl Names {
-    fn keep(&mut self, key: &Key, found: &Arc<[IpAddr]>) {
-        if found.is_empty() {
+    fn keep(&mut self, key: &Key, addresses: &Arc<[IpAddr]>, ttl: Duration) {
+        if addresses.is_empty() {
             self.found.remove(key);
             return;
         }
         if self.found.len() >= MAX_KEPT && !self.found.contains_key(key) {
-            self.found.retain(|_, (when, _)| when.elapsed() < KEPT_FOR);
+            self.found.retain(|_, found| found.at.elapsed() < KEPT_FOR);
             if self.found.len() >= MAX_KEPT {
                 return;
             }
         }
-        self.found.insert(key.clone(), (Instant::now(), Arc::clone(found)));
+        let at = Instant::now();
+        let found = Found { at, until: at + ttl.max(MIN_TTL), addresses: Arc::clone(addresses) };
+        self.found.insert(key.clone(), found);
+    }
+
+    /// Addresses whose time is not over.
+    fn current(&self, key: &Key) -> Option<Arc<[IpAddr]>> {
+        let found = self.found.get(key).filter(|found| Instant::now() < found.until)?;
+        Some(Arc::clone(&found.addresses))
+    }
+
+    /// Nobody knows better: what was found, or `ip`, is taken for good a while longer.
+    fn put_off(&mut self, key: &Key, ip: IpAddr) {
+        let known = self.found.get(key).map_or_else(|| Arc::from([ip]), |found| Arc::clone(&found.addresses));
+        self.keep(key, &known, LOOK_AGAIN);
     }
 }
 
@@ -332,7 +391,7 @@ mod tests {
             &'a self,
             _name: &'a str,
             kind: RecordKind,
-        ) -> BoxFuture<'a, Result<Vec<crate::net::DnsRecord>, DnsError>> {
+        ) -> BoxFuture<'a, Result<DnsAnswer, DnsError>> {
             self.asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             Box::pin(async move {
                 let (after, ip): (_, Vec<IpAddr>) = match kind {
@@ -343,7 +402,8 @@ mod tests {
                     Some(after) => sleep(after).await,
                     None => std::future::pending().await,
                 }
-                Ok(ip.into_iter().map(crate::net::DnsRecord::Address).collect())
+                let records = ip.into_iter().map(crate::net::DnsRecord::Address);
+                Ok(DnsAnswer::without_ttl(records.collect()))
             })
         }
     }
@@ -376,6 +436,86 @@ mod tests {
         for _ in 0..3 {
             connect().await.expect("in time").expect("connected");
         }
+    }
+
+    /// Answers with what it was told last; without that, never.
+    #[derive(Default)]
+    struct Told {
+        answer: Mutex<Option<DnsAnswer>>,
+        asked: std::sync::atomic::AtomicUsize,
+    }
+
+    impl Told {
+        fn say(&self, addresses: &[Ipv4Addr], ttl_s: u64) {
+            let records = addresses.iter().map(|ip| crate::net::DnsRecord::Address((*ip).into()));
+            let ttl = Some(Duration::from_secs(ttl_s));
+            *lock(&self.answer) = Some(DnsAnswer { found: records.collect(), ttl });
+        }
+
+        fn asked(&self) -> usize {
+            self.asked.swap(0, std::sync::atomic::Ordering::Relaxed)
+        }
+    }
+
+    impl Resolver for Told {
+        fn lookup<'a>(
+            &'a self,
+            _name: &'a str,
+            _kind: RecordKind,
+        ) -> BoxFuture<'a, Result<DnsAnswer, DnsError>> {
+            self.asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let answer = lock(&self.answer).clone();
+            Box::pin(async move {
+                match answer {
+                    Some(answer) => Ok(answer),
+                    None => std::future::pending().await,
+                }
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_leads_where_its_name_does_until_the_name_has_other_addresses() {
+        let [one, two] = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)];
+        let told = Arc::new(Told::default());
+        let dialer = Dialer::new(told.clone());
+        let dialed = Dialed { host: "h".to_owned(), ip: one.into() };
+        let check = async |leads: bool, asked: usize| {
+            assert_eq!((dialer.still_leads(&dialed).await, told.asked()), (leads, asked));
+        };
+        told.say(&[two, one], 60);
+        check(true, 1).await;
+        // Until the time of the records is over nobody is asked.
+        told.say(&[two], 0);
+        sleep(Duration::from_secs(59)).await;
+        check(true, 0).await;
+        sleep(Duration::from_secs(1)).await;
+        check(false, 1).await;
+        // What is good for no time is good for a little.
+        told.say(&[one], 0);
+        sleep(MIN_TTL).await;
+        check(true, 1).await;
+        check(true, 0).await;
+        // A name that is gone leads nowhere else.
+        told.say(&[], 60);
+        sleep(MIN_TTL).await;
+        check(true, 1).await;
+        told.say(&[one], 0);
+        check(true, 0).await;
+        sleep(LOOK_AGAIN).await;
+        check(true, 1).await;
+        // While nobody answers, requests wait once for that, and not again soon.
+        *lock(&told.answer) = None;
+        sleep(MIN_TTL).await;
+        let begun = Instant::now();
+        check(true, 1).await;
+        assert_eq!(begun.elapsed(), PATIENCE);
+        check(true, 0).await;
+        sleep(LOOK_AGAIN).await;
+        assert_eq!(begun.elapsed(), PATIENCE + LOOK_AGAIN);
+        // The look-up of then is still under way.
+        check(true, 0).await;
+        assert_eq!(begun.elapsed(), PATIENCE * 2 + LOOK_AGAIN);
     }
 
     #[tokio::test]

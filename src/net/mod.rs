@@ -20,8 +20,8 @@ pub use http::{
     HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse, check_server_tls, read_file, read_source,
 };
 pub use http_url::{HttpUrl, UrlError};
-pub use post::{PostError, post_json};
-pub use resolver::{DnsError, DnsRecord, RecordKind, Resolver};
+pub use post::{JSON, PostError, post_json, post_json_with};
+pub use resolver::{DnsAnswer, DnsError, DnsRecord, RecordKind, Resolver};
 pub use system::SystemResolver;
 
 /// Settings of the network that are fixed for the life of the process.

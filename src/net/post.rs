@@ -7,6 +7,9 @@ use bytes::Bytes;
 use super::http::{HttpClient, HttpError, HttpMethod, HttpRequest};
 use crate::util::brief::brief;
 
+/// The type of the bodies that are posted.
+pub const JSON: &str = "application/json";
+
 /// What a server says of what it refuses is read up to this size.
 const MAX_REASON_BYTES: u64 = 1024;
 
@@ -33,6 +36,9 @@ pub enum PostError {
         /// What was said besides, as the end of the sentence.
         reason: String,
     },
+    /// It could not be signed.
+    #[error("cannot sign the request: {0}")]
+    Signature(String),
     /// A redirect asked for something else.
     #[error("redirected with a status that turns the request into a GET, so nothing arrived")]
     BecameGet,
@@ -42,7 +48,7 @@ impl PostError {
     /// Whether the same request may succeed later.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Timeout(_) => true,
+            Self::Timeout(_) | Self::Signature(_) => true,
             Self::Status { code, .. } => *code == 429 || *code >= 500,
             Self::BecameGet => false,
             Self::Http(error) => matches!(
@@ -69,10 +75,21 @@ impl PostError {
 /// # Errors
 /// When it did not arrive.
 pub async fn post_json(client: &HttpClient, url: String, body: Bytes) -> Result<(), PostError> {
-    let headers = vec![
-        ("User-Agent", concat!("Emberkeep/", env!("CARGO_PKG_VERSION")).to_owned()),
-        ("Content-Type", "application/json".to_owned()),
-    ];
+    post_json_with(client, url, body, Vec::new()).await
+}
+
+/// The same with further headers.
+///
+/// # Errors
+/// When it did not arrive.
+pub async fn post_json_with(
+    client: &HttpClient,
+    url: String,
+    body: Bytes,
+    mut headers: Vec<(&'static str, String)>,
+) -> Result<(), PostError> {
+    headers.push(("User-Agent", concat!("Emberkeep/", env!("CARGO_PKG_VERSION")).to_owned()));
+    headers.push(("Content-Type", JSON.to_owned()));
     let response = client.send(HttpRequest { method: HttpMethod::Post(body), url, headers }).await?;
     let (code, text) = (response.status(), response.status_text());
     if (200..300).contains(&code) {

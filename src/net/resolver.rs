@@ -3,6 +3,7 @@
 //! A definite "there is none" is an empty answer; an error means that nobody could say.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -47,6 +48,30 @@ impl DnsRecord {
     }
 }
 
+/// A definite answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsAnswer<T = DnsRecord> {
+    /// What was found; empty when there definitely is nothing.
+    pub found: Vec<T>,
+    /// How long that is good for: the smallest TTL of the records that led here. None where no server said.
+    pub ttl: Option<Duration>,
+}
+
+impl DnsAnswer {
+    /// The addresses among the records.
+    pub fn into_addresses(self) -> DnsAnswer<IpAddr> {
+        let found = self.found.into_iter().filter_map(DnsRecord::address).collect();
+        DnsAnswer { found, ttl: self.ttl }
+    }
+}
+
+impl<T> DnsAnswer<T> {
+    /// An answer of which nobody says how long it is good for.
+    pub fn without_ttl(found: Vec<T>) -> Self {
+        Self { found, ttl: None }
+    }
+}
+
 /// A look-up nobody gave a definite answer to.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -63,20 +88,17 @@ pub enum DnsError {
 
 /// Answers questions about names.
 pub trait Resolver: Send + Sync {
-    /// Records of `kind` for `name`; an empty list when there are definitely none.
-    fn lookup<'a>(
-        &'a self,
-        name: &'a str,
-        kind: RecordKind,
-    ) -> BoxFuture<'a, Result<Vec<DnsRecord>, DnsError>>;
+    /// Records of `kind` for `name`.
+    fn lookup<'a>(&'a self, name: &'a str, kind: RecordKind) -> BoxFuture<'a, Result<DnsAnswer, DnsError>>;
 
-    /// Addresses of one family of host `name`; an empty list when there are definitely none.
+    /// Addresses of one family of host `name`.
     ///
     /// Differs from [`Resolver::lookup`] where a name is a host before it is a name of DNS: in the hosts file.
-    fn host<'a>(&'a self, name: &'a str, family: RecordKind) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
-        Box::pin(async move {
-            let records = self.lookup(name, family).await?;
-            Ok(records.into_iter().filter_map(DnsRecord::address).collect())
-        })
+    fn host<'a>(
+        &'a self,
+        name: &'a str,
+        family: RecordKind,
+    ) -> BoxFuture<'a, Result<DnsAnswer<IpAddr>, DnsError>> {
+        Box::pin(async move { Ok(self.lookup(name, family).await?.into_addresses()) })
     }
 }

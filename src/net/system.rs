@@ -25,7 +25,7 @@ use resolv_conf::ScopedIp;
 use tokio::time::sleep;
 
 use super::files::{Hosts, ResolverFiles, Watched};
-use super::resolver::{DnsError, DnsRecord, RecordKind, Resolver};
+use super::resolver::{DnsAnswer, DnsError, DnsRecord, RecordKind, Resolver};
 
 /// A server that has not answered after this long is joined by the next one.
 const NEXT_SERVER_AFTER: Duration = Duration::from_secs(1);
@@ -54,54 +54,55 @@ impl SystemResolver {
         }
     }
 
-    async fn records(&self, name: &str, kind: RecordKind) -> Result<Vec<DnsRecord>, DnsError> {
+    async fn records(&self, name: &str, kind: RecordKind) -> Result<DnsAnswer, DnsError> {
         let failed = |reason| DnsError::Lookup { name: name.to_owned(), reason };
         let settings = self.settings.load();
         let mut error = None;
+        let mut nothing = DnsAnswer::without_ttl(Vec::new());
         for candidate in settings.candidates(name).map_err(failed)? {
             match settings.ask(candidate, kind).await {
-                Ok(records) if !records.is_empty() => return Ok(records),
-                Ok(_) => {}
+                Ok(answer) if !answer.found.is_empty() => return Ok(answer),
+                Ok(answer) => nothing.ttl = smaller(nothing.ttl, answer.ttl),
                 Err(reason) => error = error.or(Some(reason)),
             }
         }
-        error.map_or(Ok(Vec::new()), |reason| Err(failed(reason)))
+        error.map_or(Ok(nothing), |reason| Err(failed(reason)))
     }
 }
 
 impl Resolver for SystemResolver {
-    fn lookup<'a>(
-        &'a self,
-        name: &'a str,
-        kind: RecordKind,
-    ) -> BoxFuture<'a, Result<Vec<DnsRecord>, DnsError>> {
+    fn lookup<'a>(&'a self, name: &'a str, kind: RecordKind) -> BoxFuture<'a, Result<DnsAnswer, DnsError>> {
         Box::pin(async move {
             let known = match kind {
                 RecordKind::A | RecordKind::Aaaa => of_family(self.hosts.load().get(name), kind),
                 RecordKind::Srv | RecordKind::Mx | RecordKind::Ns => Vec::new(),
             };
             if !known.is_empty() {
-                return Ok(known.into_iter().map(DnsRecord::Address).collect());
+                let records = known.into_iter().map(DnsRecord::Address);
+                return Ok(DnsAnswer::without_ttl(records.collect()));
             }
             self.records(name, kind).await
         })
     }
 
-    fn host<'a>(&'a self, name: &'a str, family: RecordKind) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
+    fn host<'a>(
+        &'a self,
+        name: &'a str,
+        family: RecordKind,
+    ) -> BoxFuture<'a, Result<DnsAnswer<IpAddr>, DnsError>> {
         Box::pin(async move {
             // A host in the file has the addresses that are there, and no others.
             if let Some(known) = self.hosts.load().get(name) {
-                return Ok(of_family(Some(known), family));
+                return Ok(DnsAnswer::without_ttl(of_family(Some(known), family)));
             }
             if is_localhost(name) {
                 let own = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-                return Ok(of_family(Some(&own), family));
+                return Ok(DnsAnswer::without_ttl(of_family(Some(&own), family)));
             }
             if family == RecordKind::Aaaa && self.settings.load().no_aaaa {
-                return Ok(Vec::new());
+                return Ok(DnsAnswer::without_ttl(Vec::new()));
             }
-            let records = self.records(name, family).await?;
-            Ok(records.into_iter().filter_map(DnsRecord::address).collect())
+            Ok(self.records(name, family).await?.into_addresses())
         })
     }
 }
@@ -109,6 +110,11 @@ impl Resolver for SystemResolver {
 fn of_family(addresses: Option<&[IpAddr]>, family: RecordKind) -> Vec<IpAddr> {
     let all = addresses.unwrap_or_default().iter().copied();
     all.filter(|ip| ip.is_ipv4() == (family == RecordKind::A)).collect()
+}
+
+/// The smaller of two TTLs, of which either may be unknown.
+fn smaller(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
 }
 
 /// RFC 6761: such names are never asked for.
@@ -181,11 +187,17 @@ impl Settings {
     }
 
     /// Records of a full name, or those of the name it is an alias of; none when there definitely are none.
-    async fn ask(&self, mut name: Name, kind: RecordKind) -> Result<Vec<DnsRecord>, String> {
+    async fn ask(&self, mut name: Name, kind: RecordKind) -> Result<DnsAnswer, String> {
+        let mut before = None;
         for _ in 0..MAX_ALIASES {
             match self.ask_servers(&name, kind).await? {
-                Answer::Records(records) => return Ok(records),
-                Answer::Alias(other) => name = other,
+                Answer::Records(DnsAnswer { found, ttl }) => {
+                    return Ok(DnsAnswer { found, ttl: smaller(before, ttl) });
+                }
+                Answer::Alias(other, ttl) => {
+                    name = other;
+                    before = smaller(before, Some(ttl));
+                }
             }
         }
         Err(format!("more than {MAX_ALIASES} aliases one after another"))
@@ -287,8 +299,10 @@ impl Server {
             |reason: String, silent| Failure { reason: format!("{} ({})", reason, self.address), silent };
         match answer {
             Ok(response) => Answer::of(name, kind, &response).map_err(|reason| failed(reason, false)),
-            Err(error) if is_definite(&error) => Ok(Answer::Records(Vec::new())),
             Err(error) => {
+                if let Some(nothing) = definite(&error) {
+                    return Ok(Answer::Records(nothing));
+                }
                 let silent = !matches!(error, NetError::Dns(_));
                 Err(failed(error.to_string(), silent))
             }
@@ -300,9 +314,9 @@ impl Server {
 #[derive(Debug, PartialEq)]
 enum Answer {
     /// Its records; none when there definitely are none.
-    Records(Vec<DnsRecord>),
-    /// It is another name for this one, of which nothing is said.
-    Alias(Name),
+    Records(DnsAnswer),
+    /// It is another name for this one, of which nothing is said, for so long.
+    Alias(Name, Duration),
 }
 
 impl Answer {
@@ -310,36 +324,50 @@ impl Answer {
     fn of(name: &Name, kind: RecordKind, message: &Message) -> Result<Self, String> {
         let wanted = record_type(kind);
         let mut at = name;
+        let mut ttl = None;
         for _ in 0..=MAX_ALIASES {
             let own = || message.answers.iter().filter(|record| record.name == *at);
-            let found: Vec<DnsRecord> = own()
-                .filter(|record| record.record_type() == wanted)
-                .filter_map(|record| dns_record(&record.data))
-                .collect();
+            let wanted_ones = || own().filter(|record| record.record_type() == wanted);
+            let found: Vec<DnsRecord> = wanted_ones().filter_map(|record| dns_record(&record.data)).collect();
             if !found.is_empty() {
-                return Ok(Self::Records(found));
+                let ttl = smaller(ttl, wanted_ones().map(|record| seconds(record.ttl)).min());
+                return Ok(Self::Records(DnsAnswer { found, ttl }));
             }
             let alias = own().find_map(|record| match &record.data {
-                RData::CNAME(target) => Some(&target.0),
+                RData::CNAME(target) => Some((&target.0, seconds(record.ttl))),
                 _ => None,
             });
-            if let Some(target) = alias {
+            if let Some((target, good_for)) = alias {
                 at = target;
+                ttl = smaller(ttl, Some(good_for));
                 continue;
             }
+            let nothing = || DnsAnswer { found: Vec::new(), ttl: smaller(ttl, negative_ttl(message)) };
             if message.metadata.response_code == ResponseCode::NXDomain {
-                return Ok(Self::Records(Vec::new()));
+                return Ok(Self::Records(nothing()));
             }
-            if at != name {
-                return Ok(Self::Alias(at.clone()));
+            if let Some(ttl) = ttl {
+                return Ok(Self::Alias(at.clone(), ttl));
             }
             return match message.answers.iter().find(|record| record.record_type() == wanted) {
-                None => Ok(Self::Records(Vec::new())),
+                None => Ok(Self::Records(nothing())),
                 Some(other) => Err(format!("the answer is about {}", other.name.to_ascii())),
             };
         }
         Err("its aliases go in a circle".to_owned())
     }
+}
+
+fn seconds(ttl: u32) -> Duration {
+    Duration::from_secs(u64::from(ttl))
+}
+
+/// How long it is good for that there is nothing (RFC 2308).
+fn negative_ttl(message: &Message) -> Option<Duration> {
+    message.authorities.iter().find_map(|record| match &record.data {
+        RData::SOA(soa) => Some(seconds(record.ttl.min(soa.minimum))),
+        _ => None,
+    })
 }
 
 /// `name` as a full name, its labels as they are; beyond ASCII as IDNA has them.
@@ -374,12 +402,14 @@ fn dns_record(data: &RData) -> Option<DnsRecord> {
     })
 }
 
-/// Whether the answer was "no such name" or "no such record", and not a failure.
-fn is_definite(error: &NetError) -> bool {
+/// The answer "no such name" or "no such record"; none where nobody could say.
+fn definite(error: &NetError) -> Option<DnsAnswer> {
     match error {
-        NetError::Dns(HickoryDnsError::NoRecordsFound(none)) => {
-            matches!(none.response_code, ResponseCode::NoError | ResponseCode::NXDomain)
+        NetError::Dns(HickoryDnsError::NoRecordsFound(none))
+            if matches!(none.response_code, ResponseCode::NoError | ResponseCode::NXDomain) =>
+        {
+            Some(DnsAnswer { found: Vec::new(), ttl: none.negative_ttl.map(seconds) })
         }
-        _ => false,
+        _ => None,
     }
 }

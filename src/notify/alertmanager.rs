@@ -45,6 +45,11 @@ pub(super) fn find(config: &AlertmanagerConfig, groups: &[Arc<TargetGroup>]) -> 
                 found.dropped.push(before);
                 continue;
             }
+            if config.sigv4.is_some() {
+                // Signatures are for paths without doubled slashes and dots.
+                let path = clean(labels.get(PATH).unwrap_or(""));
+                labels.set(PATH, &path);
+            }
             match usable(&labels) {
                 Ok(url) if found.active.contains(&url) => {}
                 Ok(url) => found.active.push(url),
@@ -92,8 +97,13 @@ fn usable(labels: &LabelsBuf) -> Result<String, BuildError> {
 
 /// Where alerts are posted below `prefix`, without doubled slashes and dots.
 fn post_path(prefix: &str) -> String {
+    clean(&format!("{prefix}/api/v2/alerts"))
+}
+
+/// A path without doubled slashes and dots.
+fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
-    for part in prefix.split('/').chain(["api", "v2", "alerts"]) {
+    for part in path.split('/') {
         match part {
             "" | "." => {}
             ".." => drop(parts.pop()),

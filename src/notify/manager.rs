@@ -17,12 +17,12 @@ use super::Error;
 use super::alertmanager::find;
 use super::handle::{AlertSink, Alertmanagers, NotifyHandle, Routing};
 use super::metrics::NotifyMetrics;
-use super::post::Post;
+use super::post::{self, Post};
 use super::send_loop::{Delivery, End, SendLoop};
-use crate::config::{AlertingConfig, AlertmanagerConfig, Config, HttpConfig};
+use crate::config::{AlertingConfig, AlertmanagerConfig, Config, HttpConfig, SigV4Config};
 use crate::discovery::{DiscoveryManager, PreparedSets, SetConfig, TargetSets};
 use crate::model::Labels;
-use crate::net::{Dialer, HttpClient};
+use crate::net::Dialer;
 use crate::telemetry::Registry;
 
 /// New target sets are gathered for this long before they are applied, because discoverers report one by one.
@@ -52,7 +52,7 @@ impl Default for NotifyOptions {
 }
 
 /// Clients by their settings; each has connections of its own.
-type Clients = HashMap<HttpConfig, Arc<dyn Post>>;
+type Clients = HashMap<(HttpConfig, Option<SigV4Config>), Arc<dyn Post>>;
 
 /// Everything a reload needs, made without touching what runs.
 pub struct Prepared {
@@ -125,10 +125,9 @@ impl Notifier {
     pub fn prepare(&self, config: &Config) -> Result<Prepared, Error> {
         let mut clients = Clients::new();
         for (at, group) in config.alerting.alertmanagers.iter().enumerate() {
-            if let Entry::Vacant(slot) = clients.entry(group.http.clone()) {
-                let client = HttpClient::new(&group.http, Arc::clone(&self.dialer))
-                    .map_err(|source| Error::Client { at, source })?;
-                slot.insert(Arc::new(client));
+            if let Entry::Vacant(slot) = clients.entry(settings(group)) {
+                let client = post::client(group, &self.dialer);
+                slot.insert(client.map_err(|source| Error::Client { at, source })?);
             }
         }
         let external_labels = config.global.external_labels.clone();
@@ -226,8 +225,8 @@ impl Coordinator {
     fn apply(&mut self, prepared: Prepared) {
         let Prepared { alerting, external_labels, mut clients, sets } = prepared;
         // A client that is in use stays, and with it its connections.
-        for (http, client) in &mut clients {
-            if let Some(existing) = self.clients.get(http) {
+        for (settings, client) in &mut clients {
+            if let Some(existing) = self.clients.get(settings) {
                 *client = Arc::clone(existing);
             }
         }
@@ -254,7 +253,7 @@ impl Coordinator {
             }
         }
         for ((url, group), slot) in wanted.into_iter().zip(kept) {
-            let Some(post) = self.clients.get(&group.http).map(Arc::clone) else { continue };
+            let Some(post) = self.clients.get(&settings(&group)).map(Arc::clone) else { continue };
             let delivery = Delivery { post, timeout: group.timeout };
             let running = match slot {
                 Some(running) => {
@@ -370,6 +369,11 @@ impl Coordinator {
             self.tasks.shutdown().await;
         }
     }
+}
+
+/// What a client is made from.
+fn settings(group: &AlertmanagerConfig) -> (HttpConfig, Option<SigV4Config>) {
+    (group.http.clone(), group.sigv4.clone())
 }
 
 /// Whether both groups are told the same of an alert.

@@ -7,8 +7,8 @@ use futures_util::future::BoxFuture;
 
 use super::*;
 use crate::config::{LoadOptions, parse};
-use crate::discovery::DiscoveryMetrics;
-use crate::net::{DnsError, DnsRecord, RecordKind, Resolver};
+use crate::discovery::{DiscoveryMetrics, is_signed};
+use crate::net::{DnsAnswer, DnsError, DnsRecord, RecordKind, Resolver};
 use crate::notify::Alert;
 use crate::notify::stand_in::{Reply, StandIn, reply};
 use crate::telemetry::metrics::encode;
@@ -19,13 +19,9 @@ use crate::util::lock::lock;
 struct Table(Mutex<Map<String, Vec<DnsRecord>>>);
 
 impl Resolver for Table {
-    fn lookup<'a>(
-        &'a self,
-        name: &'a str,
-        _kind: RecordKind,
-    ) -> BoxFuture<'a, Result<Vec<DnsRecord>, DnsError>> {
+    fn lookup<'a>(&'a self, name: &'a str, _kind: RecordKind) -> BoxFuture<'a, Result<DnsAnswer, DnsError>> {
         let found = lock(&self.0).get(name).cloned().unwrap_or_default();
-        Box::pin(async move { Ok(found) })
+        Box::pin(async move { Ok(DnsAnswer::without_ttl(found)) })
     }
 }
 
@@ -208,4 +204,63 @@ async fn the_end_waits_for_what_was_not_sent_if_it_is_told_to() {
         it.notifier.stop().await;
         assert_eq!(am.rest(), if drain_on_shutdown { 3 } else { 0 });
     }
+}
+
+#[tokio::test]
+async fn requests_are_signed_for_aws_where_the_section_says_so() {
+    let mut am = StandIn::start([reply("403 Forbidden", "")]).await;
+    let it = start(NotifyOptions { drain_on_shutdown: false, ..NotifyOptions::default() });
+    let address = am.address;
+    let load = async |sigv4: &str, rest: &str| {
+        it.load(&format!(
+            "alerting: {{alertmanagers: [{{sigv4: {{{sigv4}}}, static_configs: [{{targets: ['{address}']}}], {rest}}}]}}\n"
+        ))
+        .await;
+    };
+    let keys = "region: eu-west-1, access_key: AK, secret_key: geheim";
+    let path =
+        |path: &str| format!("relabel_configs: [{{target_label: __alerts_path__, replacement: '{path}'}}]");
+    for (sigv4, rest, expected, service) in [
+        (
+            keys.to_owned(),
+            "path_prefix: /workspaces/ws-1/alertmanager".to_owned(),
+            "/workspaces/ws-1/alertmanager/api/v2/alerts",
+            "aps",
+        ),
+        (format!("{keys}, service_name: x"), path("//a/./b/../c d/"), "/a/c%20d", "x"),
+        (keys.to_owned(), path(""), "/", "aps"),
+    ] {
+        load(&sigv4, &rest).await;
+        it.send("A");
+        let (head, body) = am.next().await;
+        assert!(head.starts_with(&format!("POST {expected} HTTP/1.1\r\n")), "{head}");
+        let header = |name: &str| {
+            let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+            lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        };
+        assert!(is_signed(expected, header, &body, ("eu-west-1", service), ("AK", "geheim")), "{head}");
+        assert!(!is_signed(expected, header, &body, ("eu-west-1", service), ("AK", "wrong")));
+        assert_eq!(labels(&body), [serde_json::json!({"alertname": "A", "severity": "page"})]);
+    }
+    // Without credentials nothing is sent; with a section that has some, it is.
+    load("region: r, profile: no-such-profile-here", "path_prefix: /none").await;
+    it.send("B");
+    let failed = format!(
+        "prometheus_notifications_errors_total{{alertmanager=\"http://{address}/none/api/v2/alerts\"}} 1"
+    );
+    let told = async {
+        while !it.metrics().contains(&failed) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), told).await.expect("it fails");
+    assert_eq!(am.rest(), 0);
+    load(keys, "path_prefix: /none").await;
+    let (head, body) = am.next().await;
+    assert!(
+        head.starts_with("POST /none/api/v2/alerts ") && head.contains("Authorization: AWS4-HMAC-SHA256 "),
+        "{head}"
+    );
+    assert_eq!(labels(&body).len(), 1);
+    it.notifier.stop().await;
 }

@@ -1,9 +1,13 @@
-//! One request: the seam, and the HTTP implementation.
+//! One request: the seam, and the implementations over HTTP.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use crate::net::{HttpClient, PostError, post_json};
+use crate::config::{AlertmanagerConfig, HttpConfig};
+use crate::discovery::AwsSigner;
+use crate::net::{Dialer, HttpClient, HttpError, HttpUrl, JSON, PostError, post_json, post_json_with};
 
 /// Posts alerts.
 pub(super) trait Post: Send + Sync {
@@ -17,13 +21,45 @@ impl Post for HttpClient {
     }
 }
 
+/// A client whose requests are signed for AWS.
+struct SignedClient {
+    client: HttpClient,
+    signer: AwsSigner,
+}
+
+impl Post for SignedClient {
+    fn post<'a>(&'a self, url: &'a str, body: Bytes) -> BoxFuture<'a, Result<(), PostError>> {
+        Box::pin(async move {
+            let parsed = HttpUrl::parse(url).map_err(HttpError::from)?;
+            let headers = self.signer.sign(&parsed, JSON, &body).await.map_err(PostError::Signature)?;
+            let posted = post_json_with(&self.client, url.to_owned(), body, headers).await;
+            if let Err(PostError::Status { code: 401 | 403, .. }) = posted {
+                self.signer.refused().await;
+            }
+            posted
+        })
+    }
+}
+
+/// The client of a group of Alertmanagers.
+///
+/// # Errors
+/// When it cannot be set up.
+pub(super) fn client(group: &AlertmanagerConfig, dialer: &Arc<Dialer>) -> Result<Arc<dyn Post>, HttpError> {
+    let Some(sigv4) = &group.sigv4 else {
+        return Ok(Arc::new(HttpClient::new(&group.http, Arc::clone(dialer))?));
+    };
+    // A signature is for one URL: whoever sends us elsewhere gets none.
+    let http = HttpConfig { follow_redirects: false, ..group.http.clone() };
+    let client = HttpClient::new(&http, Arc::clone(dialer))?;
+    Ok(Arc::new(SignedClient { client, signer: AwsSigner::new(sigv4, dialer)? }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::HttpConfig;
-    use crate::net::{Dialer, SystemResolver};
+    use crate::net::SystemResolver;
     use crate::notify::stand_in::{Reply, StandIn, reply};
-    use std::sync::Arc;
     use std::time::Duration;
 
     fn client(follow_redirects: bool) -> HttpClient {

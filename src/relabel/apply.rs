@@ -224,6 +224,100 @@ mod tests {
     }
 
     #[test]
+    fn edges_of_actions_are_those_of_the_reference() {
+        use Action::*;
+        let abc = [("a", "foo"), ("b", "bar"), ("c", "baz")];
+        // Equal or not, each way.
+        let same = [("a", "x"), ("b", "x")];
+        check(&[rule(KeepEqual, &["a"], "(.*)", "b", "$1")], &same, Some(&same));
+        check(&[rule(DropEqual, &["a"], "(.*)", "b", "$1")], &same, None);
+        check(&[rule(KeepEqual, &["none"], "(.*)", "missing", "$1")], &same, Some(&same));
+        // An empty expression matches nothing but the empty text.
+        check(&[rule(Keep, &["a"], "", "", "$1")], &abc, None);
+        check(&[rule(Drop, &["missing"], "", "", "$1")], &abc, None);
+        check(&[rule(Replace, &["a"], "", "d", "x")], &abc, Some(&abc));
+        // It is anchored, and a dot is any character.
+        check(&[rule(Keep, &["a"], "fo", "", "$1")], &abc, None);
+        check(&[rule(Keep, &["a"], "f.*", "", "$1")], &[("a", "f\no")], Some(&[("a", "f\no")]));
+        check(&[rule(Keep, &["a"], "foo|x", "", "$1")], &abc, Some(&abc));
+        // Groups have numbers and names; one that is none is empty.
+        check(
+            &[rule(Replace, &["a"], "(?P<first>.)(o+)", "d", "${first}-$2-$1x-${9}-$$")],
+            &[("a", "foo")],
+            Some(&[("a", "foo"), ("d", "f-oo---$")]),
+        );
+        // Without a source there is still something to match.
+        check(&[rule(Replace, &[], "(.*)", "d", "x")], &[("a", "b")], Some(&[("a", "b"), ("d", "x")]));
+        check(&[rule(Replace, &[], "y", "d", "x")], &[("a", "b")], Some(&[("a", "b")]));
+        // What is empty is removed, by whatever action.
+        check(
+            &[rule(Lowercase, &["none"], "(.*)", "a", "$1")],
+            &[("a", "b"), ("c", "d")],
+            Some(&[("c", "d")]),
+        );
+        check(&[rule(Replace, &["none"], "(.*)", "a", "$1")], &[("a", "b"), ("c", "d")], Some(&[("c", "d")]));
+        // A copied label stands beside the one it was copied from, and the last one of a name stays.
+        check(
+            &[rule(LabelMap, &[], "m_(.*)", "", "$1")],
+            &[("m_x", "1"), ("x", "2")],
+            Some(&[("m_x", "1"), ("x", "1")]),
+        );
+        check(
+            &[rule(LabelMap, &[], "(a|b)", "", "x")],
+            &[("a", "1"), ("b", "2")],
+            Some(&[("a", "1"), ("b", "2"), ("x", "2")]),
+        );
+        check(&[rule(LabelDrop, &[], "a", "", "$1")], &[("a", "1"), ("ab", "2")], Some(&[("ab", "2")]));
+        // Rules see what those before them made.
+        check(
+            &[rule(Replace, &["a"], "(.*)", "d", "$1"), rule(Uppercase, &["d"], "(.*)", "d", "$1")],
+            &[("a", "x")],
+            Some(&[("a", "x"), ("d", "X")]),
+        );
+    }
+
+    #[test]
+    fn values_are_joined_by_the_separator() {
+        let joined = |separator: &str, source: &[&str]| {
+            let spec = RuleSpec {
+                source_labels: source.iter().map(|name| (*name).to_owned()).collect(),
+                separator: separator.to_owned(),
+                target_label: "joined".to_owned(),
+                ..RuleSpec::default()
+            };
+            let mut buf = LabelsBuf::new();
+            buf.reset_to(&Labels::from_pairs([("a", "1"), ("b", "2")]));
+            assert!(apply(&[Rule::new(spec).expect("valid")], &mut buf));
+            buf.get("joined").map(str::to_owned)
+        };
+        assert_eq!(RuleSpec::default().separator, ";");
+        assert_eq!(joined(";", &["a", "b"]).as_deref(), Some("1;2"));
+        assert_eq!(joined("--", &["a", "missing", "b"]).as_deref(), Some("1----2"));
+        assert_eq!(joined("", &["b", "a"]).as_deref(), Some("21"));
+        assert_eq!(joined("-", &["missing"]), None);
+    }
+
+    #[test]
+    fn names_that_are_not_plain_are_not_made_where_they_are_not_valid() {
+        for (names, expected) in [
+            (crate::model::name::NameScheme::Utf8, Some("v")),
+            (crate::model::name::NameScheme::Legacy, None),
+        ] {
+            let spec = RuleSpec {
+                source_labels: vec!["a".to_owned()],
+                target_label: "$1".to_owned(),
+                replacement: "v".to_owned(),
+                names,
+                ..RuleSpec::default()
+            };
+            let mut buf = LabelsBuf::new();
+            buf.reset_to(&Labels::from_pairs([("a", "x.y")]));
+            assert!(apply(&[Rule::new(spec).expect("valid")], &mut buf));
+            assert_eq!(buf.get("x.y"), expected, "{names:?}");
+        }
+    }
+
+    #[test]
     fn steps_end_at_the_first_drop() {
         let rules = [
             rule(Action::Replace, &[], "(.*)", "x", "1"),

@@ -318,4 +318,50 @@ mod tests {
             Some("replacement"),
         );
     }
+
+    /// For each action: the fields that it does not take beside what it needs.
+    #[test]
+    fn each_action_takes_its_own_fields() {
+        let fields = ["source_labels", "separator", "regex", "modulus", "target_label", "replacement"];
+        let set = |spec: &mut RuleSpec, field: &str| match field {
+            "source_labels" => spec.source_labels = vec!["a".to_owned()],
+            "separator" => spec.separator = "-".to_owned(),
+            "regex" => spec.regex = "x".to_owned(),
+            "modulus" => spec.modulus = 7,
+            "target_label" => spec.target_label = "t".to_owned(),
+            _ => spec.replacement = "r".to_owned(),
+        };
+        let equal = &["separator", "regex", "modulus", "replacement"][..];
+        let names = &["source_labels", "separator", "modulus", "target_label", "replacement"];
+        for (action, needs, refused) in [
+            (Action::Replace, "target_label", &[][..]),
+            (Action::Keep, "", &[]),
+            (Action::Drop, "", &[]),
+            (Action::KeepEqual, "target_label", equal),
+            (Action::DropEqual, "target_label", equal),
+            (Action::HashMod, "target_label", &[]),
+            (Action::LabelMap, "", &[]),
+            (Action::LabelDrop, "", names),
+            (Action::LabelKeep, "", names),
+            (Action::Lowercase, "target_label", &["replacement"]),
+            (Action::Uppercase, "target_label", &["replacement"]),
+        ] {
+            let mut plain = RuleSpec { action, ..RuleSpec::default() };
+            if action == Action::HashMod {
+                plain.modulus = 1;
+            }
+            let missing = Rule::new(plain.clone()).err().map(|error| error.key());
+            assert_eq!(missing.unwrap_or_default(), needs, "{action:?}");
+            if !needs.is_empty() {
+                set(&mut plain, needs);
+            }
+            for field in fields {
+                let mut spec = plain.clone();
+                set(&mut spec, field);
+                let told = Rule::new(spec).err().map(|error| error.key());
+                assert_eq!(told, refused.contains(&field).then_some(field), "{action:?} with {field}");
+            }
+            assert_eq!(Action::from_name(&action.name().to_uppercase()), Some(action));
+        }
+    }
 }

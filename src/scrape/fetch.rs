@@ -211,8 +211,34 @@ mod tests {
         check(&job, protobuf, Some(Encoding::Protobuf));
         check(&job, "", None);
         check(&job, "application/json", None);
-        job.fallback_scrape_protocol = Some(ScrapeProtocol::Text0_0_4);
-        check(&job, "", Some(Encoding::Text(Format::Text)));
+        for protocol in ScrapeProtocol::PROTOBUF_FIRST {
+            job.fallback_scrape_protocol = Some(protocol);
+            let expected = match protocol {
+                ScrapeProtocol::Protobuf => Encoding::Protobuf,
+                ScrapeProtocol::OpenMetrics1_0_0 | ScrapeProtocol::OpenMetrics0_0_1 => {
+                    Encoding::Text(Format::OpenMetrics)
+                }
+                ScrapeProtocol::Text1_0_0 | ScrapeProtocol::Text0_0_4 => Encoding::Text(Format::Text),
+            };
+            for nothing in ["", "application/json", ";;", "text"] {
+                check(&job, nothing, Some(expected));
+            }
+            // A type that is known counts.
+            check(&job, "text/plain", Some(Encoding::Text(Format::Text)));
+            check(&job, "application/openmetrics-text", Some(Encoding::Text(Format::OpenMetrics)));
+        }
+    }
+
+    #[test]
+    fn a_body_of_the_size_of_the_limit_is_too_large() {
+        let mut job = ScrapeConfig::new("j", &GlobalConfig::default());
+        job.limits.body_size_limit = 4;
+        let fetched = Fetched { content_type: "text/plain".to_owned(), gzip: false };
+        let open =
+            |body: &[u8]| with_opened(&job, &fetched, body, |opened| opened.map(|(body, _)| body.len()));
+        assert_eq!(open(b"a 1").expect("fits"), 3);
+        assert!(matches!(open(b"a 1\n"), Err(FetchError::TooLarge(4))));
+        assert!(matches!(open(b"a 11\n"), Err(FetchError::TooLarge(4))));
     }
 
     #[test]

@@ -322,6 +322,97 @@ fn labels_in_conflict_move_or_win() {
         &[("exported_exported_foo", "1"), ("exported_foo", "2"), ("foo", "t"), ("job", "j")],
     );
     check(true, &[("foo", "1")], &[("foo", "1"), ("job", "j")]);
+    check(true, &[("foo", "1"), ("exported_foo", "2")], &[("exported_foo", "2"), ("foo", "1"), ("job", "j")]);
+    check(
+        false,
+        &[("foo", "1"), ("exported_foo", "2"), ("exported_exported_foo", "3"), ("job", "4")],
+        &[
+            ("exported_exported_exported_foo", "1"),
+            ("exported_exported_foo", "3"),
+            ("exported_foo", "2"),
+            ("exported_job", "4"),
+            ("foo", "t"),
+            ("job", "j"),
+        ],
+    );
+}
+
+#[test]
+fn of_labels_in_conflict_the_shortest_move_first() {
+    let mut buffer = LabelsBuf::new();
+    buffer.reset_to(&Labels::from_pairs([("foo", "1"), ("exported_foo", "2")]));
+    merge(&mut buffer, &Labels::from_pairs([("foo", "t"), ("exported_foo", "u")]), false);
+    let expected = [
+        ("exported_exported_exported_foo", "2"),
+        ("exported_exported_foo", "1"),
+        ("exported_foo", "u"),
+        ("foo", "t"),
+    ];
+    assert_eq!(buffer.to_labels(), Labels::from_pairs(expected));
+}
+
+#[test]
+fn rules_for_series_see_the_name_and_leave_the_reports_alone() {
+    let rules = "  metric_relabel_configs:\n  - {source_labels: [__name__], regex: 'a(.*)', target_label: __name__, \
+                 replacement: 'b$1'}\n  - {target_label: x, replacement: y}\n  \
+                 - {source_labels: [__name__], regex: 'drop|up|scrape_.*', action: drop}\n";
+    let mut b = Bench::new(rules);
+    for _ in 0..2 {
+        assert_eq!(b.scrape("a1 1\ndrop 2\n").error, None);
+    }
+    assert!(b.values("a1").is_empty() && b.values("drop").is_empty());
+    assert_eq!(b.values("b1")[0].0, "{instance=\"h\", job=\"j\", x=\"y\"}");
+    for (name, values) in [
+        ("up", "1 1"),
+        ("scrape_duration_seconds", "0.005 0.005"),
+        ("scrape_samples_scraped", "2 2"),
+        ("scrape_samples_post_metric_relabeling", "1 1"),
+        ("scrape_series_added", "1 0"),
+    ] {
+        assert_eq!(b.values(name), own(values), "{name}");
+    }
+}
+
+/// As in Prometheus: the report comes after the samples of the target, and is a second sample of the same time.
+#[test]
+fn an_exposed_series_that_is_called_as_a_report_takes_its_place() {
+    let mut b = Bench::new("");
+    assert_eq!(b.scrape("up 5\na 1\n").error, None);
+    assert_eq!((b.values("up"), b.values("scrape_samples_scraped")), (own("5"), own("2")));
+    // When the target is down, its series goes stale first; after that there is the report alone.
+    for _ in 0..2 {
+        b.feed(Err(Failure::new("connection refused")));
+    }
+    assert_eq!(b.values("up"), own("5 s 0"));
+}
+
+#[test]
+fn limits_are_met_when_they_are_reached_and_broken_behind_that() {
+    let check = |limit: &str, body: &str, fits: bool| {
+        let error = Bench::new(&format!("  {limit}\n")).scrape(body).error;
+        assert_eq!(error.is_none(), fits, "{limit}: {error:?}");
+    };
+    check("sample_limit: 2", "a 1\nb 1\n", true);
+    check("sample_limit: 2", "a 1\nb 1\nc 1\n", false);
+    // Name, instance and job count too.
+    check("label_limit: 4", "a{b=\"c\"} 1\n", true);
+    check("label_limit: 3", "a{b=\"c\"} 1\n", false);
+    check("label_name_length_limit: 8", "a{b=\"c\"} 1\n", true);
+    check("label_name_length_limit: 7", "a{b=\"c\"} 1\n", false);
+    // Bytes, not characters.
+    check("label_value_length_limit: 4", "a{b=\"\u{e9}\u{e9}\"} 1\n", true);
+    check("label_value_length_limit: 3", "a{b=\"\u{e9}\u{e9}\"} 1\n", false);
+    check("label_value_length_limit: 3", "long_name 1\n", false);
+}
+
+#[test]
+fn a_marker_is_written_whatever_the_limit() {
+    let mut b = Bench::new("  sample_limit: 2\n");
+    b.scrape("a 1\nb 1\n");
+    assert!(b.scrape("a 2\nb 2\nc 2\nd 2\n").error.is_some());
+    assert_eq!((b.values("a"), b.values("b")), (own("1 s"), own("1 s")));
+    assert!(b.values("c").is_empty());
+    assert_eq!(b.values("scrape_samples_scraped"), own("2 4"));
 }
 
 #[test]

@@ -234,10 +234,11 @@ async fn a_panic_is_counted_and_the_loop_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn too_many_targets_are_all_down() {
-    let mut b = Bench::new(vec![]);
+    let mut b = Bench::new(vec![Step::Body("first 1\n")]);
     let restart = (job("  target_limit: 1\n"), b.script.clone() as Arc<dyn Fetch>);
     b.change(&["h", "k"], Some(restart));
     b.until("up", &["0", "0"]).await;
+    assert_eq!(lock(&b.script.steps).len(), 1, "nobody is asked");
     assert!(lock(&b.pool.view().active[0].last).error.contains("target limit of 1"));
     b.sync(&["h"]);
     b.until("up", &["0 1", "0 s"]).await;

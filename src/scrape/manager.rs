@@ -28,6 +28,7 @@ use crate::net::{Dialer, HttpClient};
 use crate::telemetry::{JsonLogs, PreparedJsonLogs, Registry};
 use crate::tsdb::Tsdb;
 use crate::util::Clock;
+use crate::util::machine::host_name;
 
 /// New target sets are gathered for this long before they are applied, because discoverers report one by one.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -212,7 +213,7 @@ impl Coordinator {
     }
 
     fn apply(&mut self, prepared: Prepared) {
-        let seed = stable_hash(&prepared.config.global.external_labels, [""]);
+        let seed = stable_hash(&prepared.config.global.external_labels, [&*host_name()]);
         let shared = match &self.shared {
             Some(shared) if shared.seed == seed => Arc::clone(shared),
             _ => Arc::new(Shared {

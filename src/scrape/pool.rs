@@ -204,3 +204,7 @@ pub(super) fn settle<'a>(pools: impl Iterator<Item = &'a mut Pool>, leaving: Vec
     drop(by_labels);
     all.iter_mut().for_each(|running| running.fresh = false);
 }
+
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;

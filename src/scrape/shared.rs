@@ -37,6 +37,7 @@ pub(super) struct Shared {
     pub(super) threads: Arc<ScrapeThreads>,
     /// Bodies that may be stored at once elsewhere.
     pub(super) elsewhere: Semaphore,
-    /// Differs between servers, so that two of them scrape at different moments.
+    /// Differs between servers, by their external labels and the machines they run on, so that two of them scrape at
+    /// different moments.
     pub(super) seed: u64,
 }

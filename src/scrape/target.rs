@@ -239,6 +239,71 @@ mod tests {
         );
     }
 
+    fn active(job: &str, own: &[(&str, &str)]) -> Target {
+        match built(job, own) {
+            Ok(Built::Active(target)) => *target,
+            other => panic!("{job}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_target_has_the_labels_of_its_job_before_the_rules() {
+        let job = "  scrape_interval: 90s\n  scrape_timeout: 5s\n  scheme: https\n  metrics_path: /p\n  \
+                   params: {a: [b, c], none: []}\n  always_scrape_classic_histograms: true\n";
+        let expected = [
+            (ADDRESS, "h"),
+            (CLASSIC_TOO, "true"),
+            (CONVERT, "false"),
+            (PATH, "/p"),
+            ("__param_a", "b"),
+            (SCHEME, "https"),
+            (INTERVAL, "1m30s"),
+            (NATIVE, "false"),
+            (TIMEOUT, "5s"),
+            ("env", "x"),
+            ("job", "j"),
+            ("own", "group"),
+        ];
+        assert_eq!(active(job, &[(ADDRESS, "h")]).discovered, Labels::from_pairs(expected));
+        // Those of the target go before.
+        let own = [(ADDRESS, "h"), ("job", "mine"), (PATH, "/q"), (SCHEME, "http"), ("__param_a", "z")];
+        let target = active(job, &own);
+        assert_eq!(target.url, "http://h/q?a=z&a=c");
+        assert_eq!((target.labels.get("job"), target.discovered.get("job")), (Some("mine"), Some("mine")));
+    }
+
+    #[test]
+    fn labels_of_a_target_say_when_it_is_scraped() {
+        let times = |target: &Target| (target.interval.as_millis(), target.timeout.as_millis());
+        assert_eq!(times(&active("", &[(ADDRESS, "h")])), (60_000, 10_000));
+        let own = [(ADDRESS, "h"), (INTERVAL, "5s"), (TIMEOUT, "500ms")];
+        assert_eq!(times(&active("", &own)), (5_000, 500));
+        let rules = "  relabel_configs:\n  - {target_label: __scrape_interval__, replacement: 2m}\n  \
+                     - {target_label: __scrape_timeout__, replacement: 2m}\n";
+        assert_eq!(times(&active(rules, &own)), (120_000, 120_000));
+        for (name, value) in [(INTERVAL, "0s"), (INTERVAL, "1.5s"), (TIMEOUT, "0s"), (TIMEOUT, "-1s")] {
+            let error = built("", &[(ADDRESS, "h"), (name, value)]);
+            assert_eq!(error, Err(BuildError::BadDuration { name, value: value.to_owned() }));
+        }
+    }
+
+    #[test]
+    fn what_begins_with_two_underscores_is_on_no_series() {
+        let rules = "  relabel_configs:\n  - {target_label: __tmp_x, replacement: a}\n  \
+                     - {source_labels: [__tmp_x, __meta_y], target_label: kept}\n  \
+                     - {target_label: instance, replacement: ''}\n";
+        let target = active(rules, &[(ADDRESS, "h:1"), ("__meta_y", "b"), ("__other", "c"), ("_one", "d")]);
+        let expected = [
+            ("_one", "d"),
+            ("env", "x"),
+            ("instance", "h:1"),
+            ("job", "j"),
+            ("kept", "a;b"),
+            ("own", "group"),
+        ];
+        assert_eq!(target.labels, Labels::from_pairs(expected));
+    }
+
     #[test]
     fn a_socket_makes_another_target() {
         let of = |own: &[(&str, &str)]| match built("", own) {

@@ -25,6 +25,12 @@ pub fn available_bytes() -> Option<u64> {
     of_meminfo("MemAvailable:")
 }
 
+/// The name of the machine, or of the container; empty where it cannot be read.
+pub fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname");
+    name.map(|name| name.trim().to_owned()).unwrap_or_default()
+}
+
 /// Bytes of memory that only the process itself holds: not those of files, which the system can take back. None where
 /// that cannot be read.
 pub fn held_bytes() -> Option<u64> {

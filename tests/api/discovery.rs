@@ -28,6 +28,32 @@ fn mechanisms_and_the_steps_of_relabelling_are_shown() {
         let shown = client.api(&server.url, "targets", &[("scrapePool", "files")]);
         shown["droppedTargets"].get(0).map(|target| target["discoveredLabels"].clone())
     });
+    let targets_shown = client.api(&server.url, "targets", &[]);
+    assert_eq!(targets_shown["droppedTargetCounts"], json!({"files": 1, "fixed": 0}));
+    assert_eq!(targets_shown["droppedTargets"][0]["scrapePool"], "files");
+    let active = targets_shown["activeTargets"].as_array().expect("targets");
+    let keys = |target: &serde_json::Value| -> Vec<String> {
+        target.as_object().expect("an object").keys().cloned().collect()
+    };
+    for key in [
+        "discoveredLabels",
+        "globalUrl",
+        "health",
+        "labels",
+        "lastError",
+        "lastScrape",
+        "lastScrapeDuration",
+        "scrapeInterval",
+        "scrapePool",
+        "scrapeTimeout",
+        "scrapeUrl",
+    ] {
+        assert!(keys(&active[0]).iter().any(|own| own == key), "{key} is not among {:?}", keys(&active[0]));
+    }
+    assert_eq!(
+        (&active[0]["scrapeUrl"], &active[0]["scrapeInterval"], &active[0]["scrapeTimeout"]),
+        (&json!("http://a:1/metrics"), &json!("1m"), &json!("10s"))
+    );
     let shown = client.api(&server.url, "discovery", &[]);
     assert_eq!(shown["alertmanagers"], json!([]));
     assert_eq!(shown["jobs"][0], json!({"name": "files", "mechanisms": shown["jobs"][0]["mechanisms"]}));

@@ -8,6 +8,7 @@
 
 mod https;
 mod quotas;
+mod reload;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -16,6 +17,7 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -324,6 +326,70 @@ fn a_broken_file_is_refused_at_reload_and_nothing_changes() {
         client.post(&format!("{}/-/quit", server.url), "text/plain", Vec::new()).expect("reply");
     assert_eq!(status, 200);
     wait_for("it quits", || client.get(&format!("{}/-/healthy", server.url)).err());
+}
+
+#[test]
+fn a_target_that_moves_is_found_at_the_next_scrape() {
+    let [one, two] = [1, 2].map(|host| Ipv4Addr::new(127, 0, 79, host));
+    let asked = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&asked);
+    let page = pages("/metrics", move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        "place 1\n".to_owned()
+    });
+    let first = Service::start((one, 0).into(), page).expect("a free port");
+    let port = first.address.port();
+    let other = pages("/metrics", || "place 2\n".to_owned());
+    let _second = wait_for("a free port", || Service::start((two, port).into(), Arc::clone(&other)).ok());
+    let names = DnsServer::start();
+    names.set("moving", &[one]);
+    let dir = tempfile::tempdir().expect("dir");
+    let config = dir.path().join("prometheus.yml");
+    let job =
+        format!("{{job_name: j, scrape_interval: 1s, static_configs: [{{targets: ['moving:{port}']}}]}}");
+    std::fs::write(&config, format!("scrape_configs: [{job}]\n")).expect("write");
+    let dns = names.address.to_string();
+    let args = ["--config.file", config.to_str().expect("text"), "--dns.server", dns.as_str()];
+    let server = Server::start(&dir.path().join("data"), &args, &[]);
+    let client = Client::new();
+    let place = |expected: f64| {
+        let found = client.vector(&server.url, "place");
+        found.first().filter(|(_, place)| *place == expected).map(|_| ())
+    };
+    wait_for("several scrapes of the first place", || (asked.load(Ordering::Relaxed) > 2).then_some(()));
+    // The first place goes on answering, and the connection to it goes on working.
+    names.set("moving", &[two]);
+    let before = asked.load(Ordering::Relaxed);
+    wait_for("the second place", || place(2.0));
+    let late = asked.load(Ordering::Relaxed) - before;
+    assert!(late <= 1, "{late} scrapes went to the first place; one may have been under way");
+    assert_eq!(client.vector(&server.url, "min_over_time(up[1m])")[0].1, 1.0);
+    assert!(server.stop().success());
+}
+
+#[test]
+fn groups_of_rules_take_interval_and_offset_from_all_of_them() {
+    let dir = tempfile::tempdir().expect("dir");
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("write");
+    write(
+        "prometheus.yml",
+        "global: {evaluation_interval: 1s, rule_query_offset: 30s}\nrule_files: ['r*.yml']\n",
+    );
+    let group = |name: &str, keys: &str| {
+        format!("groups: [{{name: {name}, {keys}rules: [{{record: {name}, expr: vector(1)}}]}}]")
+    };
+    write("r1.yml", &group("as_all", ""));
+    write("r2.yml", &group("own", "query_offset: 0s, "));
+    let config = format!("--config.file={}", dir.path().join("prometheus.yml").display());
+    let server = Server::start(&dir.path().join("data"), &[&config], &[]);
+    let client = Client::new();
+    let apart = wait_for("both groups and several evaluations", || {
+        let count = client.vector(&server.url, "count_over_time(own[1m]) > 3");
+        let found = client.vector(&server.url, "timestamp(own) - on() timestamp(as_all)");
+        found.first().filter(|_| !count.is_empty()).map(|(_, seconds)| *seconds)
+    });
+    assert!((28.0..32.0).contains(&apart), "{apart} s");
+    assert!(server.stop().success());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use emberkeep::config::{Config, LoadOptions, parse};
 use emberkeep::discovery::{DiscoveryManager, DiscoveryMetrics};
 use emberkeep::model::{MatchOp, Matcher, Samples, TimeRange, is_stale};
-use emberkeep::net::{Dialer, DnsError, DnsRecord, RecordKind, Resolver};
+use emberkeep::net::{Dialer, DnsAnswer, DnsError, DnsRecord, RecordKind, Resolver};
 use emberkeep::scrape::status::Health;
 use emberkeep::scrape::{ScrapeManager, ScrapeOptions};
 use emberkeep::storage::{Queryable as _, SelectRequest};
@@ -31,17 +31,13 @@ impl Names {
 }
 
 impl Resolver for Names {
-    fn lookup<'a>(
-        &'a self,
-        name: &'a str,
-        kind: RecordKind,
-    ) -> BoxFuture<'a, Result<Vec<DnsRecord>, DnsError>> {
+    fn lookup<'a>(&'a self, name: &'a str, kind: RecordKind) -> BoxFuture<'a, Result<DnsAnswer, DnsError>> {
         let found = self.0.lock().expect("not poisoned").get(name).cloned();
         Box::pin(async move {
             let reason = "no server answers".to_owned();
             let found = found.ok_or(DnsError::Lookup { name: name.to_owned(), reason })?;
             let wanted = found.into_iter().filter(|ip| ip.is_ipv4() == (kind == RecordKind::A));
-            Ok(wanted.map(DnsRecord::Address).collect())
+            Ok(DnsAnswer::without_ttl(wanted.map(DnsRecord::Address).collect()))
         })
     }
 }
@@ -152,6 +148,35 @@ async fn scrapes_a_real_target_and_follows_its_life() {
     server.until("removed job", stale("up")).await;
     let text = metrics::encode(&server.registry);
     assert!(text.contains("prometheus_target_interval_length_seconds_count{interval=\"100ms\"}"), "{text}");
+    server.manager.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_say_what_the_job_wants() {
+    let server = Server::start();
+    let target = Target::start("a 1\n").await;
+    let job = |keys: &str| {
+        format!("- {{job_name: j, {keys}, static_configs: [{{targets: ['{}']}}]}}\n", target.address)
+    };
+    for (keys, expected) in [
+        ("enable_compression: false", "accept-encoding: identity"),
+        ("enable_compression: true", "accept-encoding: gzip"),
+        ("scrape_timeout: 50ms", "x-prometheus-scrape-timeout-seconds: 0.05"),
+        ("scrape_protocols: [PrometheusText0.0.4]", "accept: text/plain;version=0.0.4;q=0.6,*/*;q=0.5"),
+        ("metric_name_escaping_scheme: dots", "version=1.0.0;escaping=dots;q=0.6"),
+        ("metric_name_validation_scheme: legacy", "version=1.0.0;escaping=underscores;q=0.6"),
+        ("metrics_path: /m, params: {a: [b, c]}", "get /m?a=b&a=c http/1.1"),
+        ("http_headers: {X-Own: {values: [v]}}", "x-own: v"),
+        ("basic_auth: {username: u, password: p}", "authorization: basic dtpw"),
+    ] {
+        server.load(&job(keys)).await;
+        server
+            .until(keys, |_| {
+                let requests = target.requests();
+                requests.last().is_some_and(|request| request.to_lowercase().contains(expected))
+            })
+            .await;
+    }
     server.manager.stop().await;
 }
 

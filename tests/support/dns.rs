@@ -6,17 +6,28 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 
 use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, CNAME, SRV};
+use hickory_resolver::proto::rr::rdata::{A, CNAME, SOA, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+
+/// A record of an answer.
+#[derive(Debug)]
+struct Answered {
+    owner: String,
+    data: RData,
+    /// In seconds; none is that of all records.
+    ttl: Option<u32>,
+}
 
 /// What is known about names.
 #[derive(Debug, Default)]
 struct Zone {
     addresses: BTreeMap<String, Vec<Ipv4Addr>>,
-    answers: BTreeMap<(String, RecordType), Vec<(String, RData)>>,
+    answers: BTreeMap<(String, RecordType), Vec<Answered>>,
     silent: BTreeSet<RecordType>,
     failing: bool,
     truncating: bool,
+    /// Of all records, in seconds.
+    ttl: u32,
     names: Vec<String>,
 }
 
@@ -79,13 +90,34 @@ impl DnsServer {
 
     /// Sets the whole answer to one question: owners and data, in this order.
     pub fn set_answer(&self, name: &str, kind: RecordType, records: &[(&str, RData)]) {
-        let records = records.iter().map(|(owner, data)| ((*owner).to_owned(), data.clone())).collect();
+        let record = |(owner, data): &(&str, RData)| Answered {
+            owner: (*owner).to_owned(),
+            data: data.clone(),
+            ttl: None,
+        };
+        let records = records.iter().map(record).collect();
         self.zone.lock().expect("zone").answers.insert((name.to_owned(), kind), records);
+    }
+
+    /// The same, with the TTL of each record.
+    pub fn set_answer_with_ttls(&self, name: &str, kind: RecordType, records: &[(&str, RData, u32)]) {
+        let record = |(owner, data, ttl): &(&str, RData, u32)| Answered {
+            owner: (*owner).to_owned(),
+            data: data.clone(),
+            ttl: Some(*ttl),
+        };
+        let records = records.iter().map(record);
+        self.zone.lock().expect("zone").answers.insert((name.to_owned(), kind), records.collect());
     }
 
     /// From now on every look-up fails (or works again).
     pub fn fail(&self, failing: bool) {
         self.zone.lock().expect("zone").failing = failing;
+    }
+
+    /// From now on records are good for so many seconds; 0 before.
+    pub fn set_ttl(&self, seconds: u32) {
+        self.zone.lock().expect("zone").ttl = seconds;
     }
 
     /// From now on answers over UDP are cut short.
@@ -162,18 +194,24 @@ impl Zone {
         }
         let name = name.trim_end_matches('.');
         if let Some(records) = self.answers.get(&(name.to_owned(), question.query_type())) {
-            for (owner, data) in records {
+            for Answered { owner, data, ttl } in records {
                 let owner = Name::from_ascii(owner).expect("a name");
-                reply.add_answer(Record::from_rdata(owner, 0, data.clone()));
+                reply.add_answer(Record::from_rdata(owner, ttl.unwrap_or(self.ttl), data.clone()));
             }
             return Some(reply);
         }
         match self.addresses.get(name) {
-            None => reply.metadata.response_code = ResponseCode::NXDomain,
+            None => {
+                reply.metadata.response_code = ResponseCode::NXDomain;
+                let (root, minimum) = (Name::root(), self.ttl);
+                let start = RData::SOA(SOA::new(root.clone(), root.clone(), 1, 1, 1, 1, minimum));
+                // That of the record is not what counts.
+                reply.add_authority(Record::from_rdata(root, u32::MAX, start));
+            }
             Some(addresses) if question.query_type() == RecordType::A => {
                 for address in addresses {
                     let data = RData::A(A(*address));
-                    reply.add_answer(Record::from_rdata(question.name().clone(), 0, data));
+                    reply.add_answer(Record::from_rdata(question.name().clone(), self.ttl, data));
                 }
             }
             // The name is there, but has no records of this type.

@@ -17,6 +17,8 @@ pub enum DnsRecordType {
     A,
     /// IPv6 addresses.
     Aaaa,
+    /// IPv4 and IPv6 addresses, each asked for by itself.
+    Addresses,
     /// Mail exchangers.
     Mx,
     /// Name servers.
@@ -24,8 +26,14 @@ pub enum DnsRecordType {
 }
 
 impl DnsRecordType {
-    const ALL: [(&'static str, Self); 5] =
-        [("SRV", Self::Srv), ("A", Self::A), ("AAAA", Self::Aaaa), ("MX", Self::Mx), ("NS", Self::Ns)];
+    const ALL: [(&'static str, Self); 6] = [
+        ("SRV", Self::Srv),
+        ("A", Self::A),
+        ("AAAA", Self::Aaaa),
+        ("A+AAAA", Self::Addresses),
+        ("MX", Self::Mx),
+        ("NS", Self::Ns),
+    ];
 
     /// The type called `text`, in any case of letters.
     pub fn from_name(text: &str) -> Option<Self> {
@@ -49,7 +57,7 @@ impl Serialize for DnsRecordType {
 pub struct DnsSdConfig {
     /// Names to look up, at least one.
     pub names: Vec<String>,
-    /// How often to ask. Default 30s.
+    /// How often to ask; at most, where TTLs are followed. Default 30s.
     #[serde(serialize_with = "time")]
     pub refresh_interval: Duration,
     /// Default SRV.
@@ -58,6 +66,10 @@ pub struct DnsSdConfig {
     /// Port of the targets; needed for all types but SRV.
     #[serde(skip_serializing_if = "is_zero")]
     pub port: u16,
+    /// Ask again when the smallest TTL of an answer is over, not before a second and not after `refresh_interval`.
+    /// Default false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub follow_ttl: bool,
 }
 
 impl<'a> Loader<'a> {
@@ -69,7 +81,7 @@ impl<'a> Loader<'a> {
         let text = raw.text("type").unwrap_or_else(|| "SRV".to_owned());
         let record_type = DnsRecordType::from_name(&text);
         if record_type.is_none() {
-            let reason = format!("invalid DNS record type {text:?}: SRV, A, AAAA, MX or NS");
+            let reason = format!("invalid DNS record type {text:?}: SRV, A, AAAA, A+AAAA, MX or NS");
             self.complain(raw, "type", reason);
         }
         let port = raw.port("port");
@@ -81,6 +93,7 @@ impl<'a> Loader<'a> {
             refresh_interval: Self::pace(raw, 30),
             record_type: record_type.unwrap_or(DnsRecordType::Srv),
             port,
+            follow_ttl: raw.boolean("follow_ttl", false),
         }
     }
 }

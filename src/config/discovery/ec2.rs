@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::config::key;
 use crate::config::loader::Loader;
 use crate::config::raw::{client, time, url};
 use crate::config::section::{Section, is_empty};
@@ -52,6 +53,10 @@ impl<'a> Loader<'a> {
                 self.complain(raw, key, "requests to AWS are signed; use access_key, profile or role_arn");
             }
         }
+        // Such a section works in Prometheus: who asks is looked for elsewhere.
+        for (one, other) in Self::aws_keys_alone(raw) {
+            tracing::warn!(section = key::show(&raw.path), "{one} has no effect without {other}");
+        }
         if given("endpoint") && self.server_url(raw, "endpoint").contains(['?', '#']) {
             self.complain(raw, "endpoint", "the endpoint must have no query");
         }
@@ -69,7 +74,7 @@ impl<'a> Loader<'a> {
         Ec2SdConfig {
             endpoint: text("endpoint"),
             region: text("region"),
-            identity: self.aws_identity(raw),
+            identity: Self::aws_identity(raw),
             refresh_interval: Self::pace(raw, 60),
             port: Self::port_or(raw, 80),
             filters: raw.sections("filters").iter().map(filter).collect(),

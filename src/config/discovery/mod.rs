@@ -235,10 +235,13 @@ impl<'a> Loader<'a> {
             Ok(url) if !matches!(url.scheme(), "http" | "https") => {
                 Some("the scheme of the URL must be http or https".to_owned())
             }
-            Ok(url) if !url.has_host() => Some("the URL lacks a host".to_owned()),
+            Ok(url) if !url.has_host() || !text.contains("://") => Some("the URL lacks a host".to_owned()),
             Ok(_) => None,
         };
         reason.into_iter().for_each(|reason| self.complain(raw, key, reason));
         text
     }
 }
+
+#[cfg(test)]
+mod tests;

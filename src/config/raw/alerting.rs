@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Http, Relabel, Time, list};
-use crate::config::{AlertingConfig, AlertmanagerConfig};
+use crate::config::{AlertingConfig, AlertmanagerConfig, SigV4Config};
 
 /// See [`AlertingConfig`].
 #[derive(Debug, Default, Serialize)]
@@ -21,6 +21,8 @@ pub(in crate::config) struct Alerting {
 pub(in crate::config) struct Alertmanager {
     #[serde(flatten)]
     pub(in crate::config) http: Http,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::config) sigv4: Option<SigV4Config>,
     pub(in crate::config) scheme: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(in crate::config) path_prefix: String,
@@ -51,6 +53,7 @@ impl From<&AlertmanagerConfig> for Alertmanager {
     fn from(manager: &AlertmanagerConfig) -> Self {
         Self {
             http: Http::from(&manager.http),
+            sigv4: manager.sigv4.clone(),
             scheme: manager.scheme.name().to_owned(),
             path_prefix: manager.path_prefix.clone(),
             timeout: Some(Time(manager.timeout)),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::config::loader::Loader;
 use crate::config::section::Section;
-use crate::config::{AwsIdentity, Secret};
+use crate::config::{Secret, SigV4Config};
 
 /// One of the ways.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,23 +21,6 @@ pub enum CloudAuth {
     /// Tokens of Google Cloud.
     #[serde(rename = "google_iam")]
     GoogleIam(GoogleIamConfig),
-}
-
-/// How requests to AWS are signed. What is empty is what the tools of AWS would take.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SigV4Config {
-    /// The region.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub region: String,
-    /// Who asks.
-    #[serde(flatten)]
-    pub identity: AwsIdentity,
-    /// Ask an endpoint that conforms to FIPS for the role. Default false.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub use_fips_sts_endpoint: bool,
-    /// The service that requests are for; empty is `aps`.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub service_name: String,
 }
 
 /// Tokens of Google Cloud.
@@ -176,16 +159,6 @@ impl<'a> Loader<'a> {
             found = found.or(Some(auth));
         }
         found
-    }
-
-    fn sigv4(&self, raw: &Section<'a>) -> SigV4Config {
-        let text = |key: &str| raw.text(key).unwrap_or_default();
-        SigV4Config {
-            region: text("region"),
-            identity: self.aws_identity(raw),
-            use_fips_sts_endpoint: raw.boolean("use_fips_sts_endpoint", false),
-            service_name: text("service_name"),
-        }
     }
 
     fn azure_ad(&self, raw: &Section<'a>) -> AzureAdConfig {

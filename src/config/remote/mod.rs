@@ -9,7 +9,7 @@ mod write;
 
 pub use cloud::{
     AzureAdConfig, AzureAdMethod, AzureCertificate, AzureCloud, AzureManagedIdentity, AzureOAuth, AzureSdk,
-    AzureWorkloadIdentity, CloudAuth, GoogleIamConfig, SigV4Config,
+    AzureWorkloadIdentity, CloudAuth, GoogleIamConfig,
 };
 pub use read::RemoteReadConfig;
 pub use write::{MetadataConfig, QueueConfig, RemoteWriteConfig, WriteMessage};

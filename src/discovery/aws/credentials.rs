@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 use super::metadata;
 use super::profile::{self, Profile};
 use super::query::Service;
 use super::sign::Credentials;
-use crate::config::Secret;
+use crate::config::{AwsIdentity, Secret};
 use crate::discovery::surroundings::{Surroundings, read_text};
 use crate::discovery::xml;
 use crate::net::HttpClient;
@@ -21,12 +21,31 @@ const MARGIN_MS: i64 = 5 * 60 * 1000;
 const MAX_PROFILES: usize = 8;
 const SESSION_NAME: &str = "emberkeep";
 
-/// What a section says of who we are.
+/// What a section says of who we are, and where.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Login {
+    pub(super) region: Option<String>,
     pub(super) keys: Option<(String, Secret)>,
     pub(super) profile: Option<String>,
     pub(super) role: Option<Role>,
+    /// Roles are asked for at an endpoint that conforms to FIPS.
+    pub(super) fips: bool,
+}
+
+impl Login {
+    /// What is empty in a section is not said there.
+    pub(super) fn new(region: &str, identity: &AwsIdentity) -> Self {
+        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let AwsIdentity { access_key, secret_key, profile, role_arn, external_id } = identity;
+        let role = |arn| Role { arn, external_id: given(external_id), session: None };
+        Self {
+            region: given(region),
+            keys: given(access_key).zip(secret_key.clone()),
+            profile: given(profile),
+            role: given(role_arn).map(role),
+            fips: false,
+        }
+    }
 }
 
 /// A role to assume.
@@ -54,27 +73,33 @@ pub(super) struct Keeper {
     login: Login,
     around: Surroundings,
     client: HttpClient,
+    region: OnceCell<String>,
     kept: Mutex<Option<Arc<Credentials>>>,
 }
 
 impl Keeper {
     /// `client` speaks to the service that gives credentials for roles.
     pub(super) fn new(login: Login, around: Surroundings, client: HttpClient) -> Self {
-        Self { login, around, client, kept: Mutex::default() }
+        Self { login, around, client, region: OnceCell::new(), kept: Mutex::default() }
     }
 
-    /// The region that variables, the profile or the instance name.
+    /// The region that the section, variables, the profile or the instance name.
     ///
     /// # Errors
     /// When none does.
-    pub(super) async fn region(&self) -> Result<String, String> {
-        let of_profile =
-            || Ok::<_, String>(self.own_profile()?.and_then(|p| p.get("region").map(str::to_owned)));
-        let found = match self.around.first_of(&["AWS_REGION", "AWS_DEFAULT_REGION"]) {
-            Some(region) => Ok(Some(region)),
-            None => of_profile(),
-        };
-        let region = match found {
+    pub(super) async fn region(&self) -> Result<&str, String> {
+        self.region.get_or_try_init(|| self.find_region()).await.map(String::as_str)
+    }
+
+    async fn find_region(&self) -> Result<String, String> {
+        if let Some(region) = &self.login.region {
+            return Ok(region.clone());
+        }
+        if let Some(region) = self.around.first_of(&["AWS_REGION", "AWS_DEFAULT_REGION"]) {
+            return Ok(region);
+        }
+        let of_profile = self.own_profile().map(|found| found?.get("region").map(str::to_owned));
+        let region = match of_profile {
             Ok(Some(region)) => Ok(region),
             Ok(None) => metadata::region(&self.around).await,
             Err(reason) => Err(reason),
@@ -253,6 +278,14 @@ impl Keeper {
         })
     }
 
+    /// Where roles are asked for.
+    fn endpoint_of_roles(&self, region: &str) -> String {
+        // Where all endpoints conform, none is called so.
+        let fips = self.login.fips && !region.starts_with("us-gov-");
+        let usual = || Service::usual_endpoint(if fips { "sts-fips" } else { "sts" }, region);
+        self.around.first_of(&["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"]).unwrap_or_else(usual)
+    }
+
     async fn assume(
         &self,
         action: &str,
@@ -261,12 +294,11 @@ impl Keeper {
         with: Option<&Credentials>,
         region: &str,
     ) -> Result<Credentials, String> {
-        let own = self.around.first_of(&["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"]);
         let service = Service {
             name: "sts",
             version: "2011-06-15",
             region: region.to_owned(),
-            endpoint: own.unwrap_or_else(|| Service::usual_endpoint("sts", region)),
+            endpoint: self.endpoint_of_roles(region),
             client: self.client.clone(),
         };
         let session = role.session.as_deref().unwrap_or(SESSION_NAME);

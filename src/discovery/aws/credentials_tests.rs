@@ -94,9 +94,11 @@ async fn places_count_in_their_order() {
         off.found(Login::default()).await,
         Err("no AWS credentials: AWS_EC2_METADATA_DISABLED forbids to ask the metadata service".to_owned())
     );
-    assert_eq!(named.keeper(Login::default()).region().await.as_deref(), Ok("pr"));
+    assert_eq!(named.keeper(Login::default()).region().await, Ok("pr"));
     let region = Place::new(&[("AWS_DEFAULT_REGION", "dr"), ("AWS_REGION", "vr")]);
-    assert_eq!(region.keeper(Login::default()).region().await.as_deref(), Ok("vr"));
+    let section = Login { region: Some("sr".to_owned()), ..Login::default() };
+    assert_eq!(region.keeper(section).region().await, Ok("sr"));
+    assert_eq!(region.keeper(Login::default()).region().await, Ok("vr"));
 }
 
 /// A metadata service; sessions are wanted.
@@ -135,7 +137,7 @@ async fn credentials_of_the_instance_are_renewed_before_they_end() {
     let place = Place::new(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &format!("http://{address}/"))]);
     let keeper = place.keeper(Login::default());
     let found = async || shown(keeper.credentials("r").await);
-    assert_eq!(keeper.region().await.as_deref(), Ok("ir"));
+    assert_eq!(keeper.region().await, Ok("ir"));
     assert_eq!(found().await.as_deref(), Ok("ia0 is it"));
     place.clock.set(START_MS + 54 * 60_000);
     assert_eq!(found().await.as_deref(), Ok("ia0 is it"));
@@ -186,7 +188,10 @@ async fn roles(request: Request) -> Reply {
         return Reply::status("403 Forbidden", body);
     }
     if let Some(authorization) = request.header("authorization") {
-        assert!(authorization.contains("/r/sts/aws4_request, SignedHeaders=content-type;host;x-amz-date"));
+        assert!(
+            authorization
+                .contains("/r/sts/aws4_request, SignedHeaders=content-length;content-type;host;x-amz-date")
+        );
     }
     let text =
         ["Action", "RoleArn", "ExternalId", "RoleSessionName", "WebIdentityToken"].map(value).join(".");
@@ -231,4 +236,18 @@ async fn roles_are_assumed() {
         web.found(Login::default()).await.as_deref(),
         Ok("nobody-AssumeRoleWithWebIdentity.w..emberkeep.jwt s t")
     );
+}
+
+#[tokio::test]
+async fn roles_are_asked_for_where_the_section_wants_it() {
+    let check = |place: &Place, fips: bool, region: &str, expected: &str| {
+        let keeper = place.keeper(Login { fips, ..Login::default() });
+        assert_eq!(keeper.endpoint_of_roles(region), expected);
+    };
+    let place = Place::new(&[]);
+    check(&place, false, "us-east-1", "https://sts.us-east-1.amazonaws.com");
+    check(&place, true, "us-east-1", "https://sts-fips.us-east-1.amazonaws.com");
+    check(&place, true, "us-gov-west-1", "https://sts.us-gov-west-1.amazonaws.com");
+    let place = Place::new(&[("AWS_ENDPOINT_URL", "http://all"), ("AWS_ENDPOINT_URL_STS", "http://sts")]);
+    check(&place, true, "us-east-1", "http://sts");
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 
-use super::credentials::{Keeper, Login, Role};
+use super::credentials::{Keeper, Login};
 use super::query::{CallError, Service};
 use crate::config::http::shown_url;
-use crate::config::{AwsIdentity, Ec2SdConfig, HttpConfig};
+use crate::config::{Ec2SdConfig, HttpConfig};
 use crate::discovery::api::{host_port, list, sanitized};
 use crate::discovery::surroundings::Surroundings;
 use crate::discovery::{Refresh, TargetGroup, xml};
@@ -30,7 +30,6 @@ pub(in crate::discovery) struct Ec2Source {
     around: Surroundings,
     client: HttpClient,
     keeper: Keeper,
-    region: OnceCell<String>,
     /// The IDs of availability zones by their names, once they are known.
     zones: Mutex<Option<Arc<BTreeMap<String, String>>>>,
 }
@@ -59,23 +58,9 @@ impl Ec2Source {
         // A signature is for one host: whoever sends us elsewhere gets none.
         let http = HttpConfig { follow_redirects: false, ..config.http.clone() };
         let client = HttpClient::new(&http, Arc::clone(dialer))?;
-        let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-        let AwsIdentity { access_key, secret_key, profile, role_arn, external_id } = &config.identity;
-        let login = Login {
-            keys: given(access_key).zip(secret_key.clone()),
-            profile: given(profile),
-            role: given(role_arn).map(|arn| Role { arn, external_id: given(external_id), session: None }),
-        };
+        let login = Login::new(&config.region, &config.identity);
         let keeper = Keeper::new(login, around.clone(), client.clone());
-        Ok(Self { config, around, client, keeper, region: OnceCell::new(), zones: Mutex::default() })
-    }
-
-    async fn region(&self) -> Result<&str, String> {
-        let find = async || match self.config.region.as_str() {
-            "" => self.keeper.region().await,
-            region => Ok(region.to_owned()),
-        };
-        self.region.get_or_try_init(find).await.map(String::as_str)
+        Ok(Self { config, around, client, keeper, zones: Mutex::default() })
     }
 
     async fn call(
@@ -93,7 +78,7 @@ impl Ec2Source {
     }
 
     async fn ask(&self) -> Result<Vec<TargetGroup>, String> {
-        let region = self.region().await?;
+        let region = self.keeper.region().await?;
         let own = || self.around.first_of(&["AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL"]);
         let endpoint = Some(self.config.endpoint.clone()).filter(|url| !url.is_empty()).or_else(own);
         let service = Service {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::sign::{Credentials, Message, Scope, authorization};
+use super::sign::{Credentials, Scope, signature};
 use crate::discovery::xml;
 use crate::net::http_url::query_escaped;
 use crate::net::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpUrl};
@@ -98,14 +98,16 @@ impl Service {
         for (name, value) in parameters {
             body.extend(["&", &query_escaped(name), "=", &query_escaped(value)]);
         }
+        let url = self.endpoint.clone();
         let mut headers = vec![
             ("User-Agent", concat!("Emberkeep/", env!("CARGO_PKG_VERSION")).to_owned()),
             ("Content-Type", FORM.to_owned()),
         ];
         if let Some(credentials) = credentials {
-            headers.extend(self.signature(&body, credentials, clock)?);
+            let url = HttpUrl::parse(&url).map_err(|error| CallError::Other(error.to_string()))?;
+            let scope = Scope { region: &self.region, service: self.name };
+            headers.extend(signature(credentials, scope, &url, FORM, body.as_bytes(), clock.now_ms()));
         }
-        let url = self.endpoint.clone();
         let method = HttpMethod::Post(Bytes::from(body));
         let response = self.client.send(HttpRequest { method, url, headers }).await?;
         let (status, text) = (response.status(), response.status_text());
@@ -114,28 +116,6 @@ impl Service {
         let body = String::from_utf8(body)
             .map_err(|_| CallError::Other("cannot read the answer: it is not UTF-8".to_owned()))?;
         if (200..300).contains(&status) { Ok(body) } else { Err(refusal(status, &text, &body)) }
-    }
-
-    fn signature(
-        &self,
-        body: &str,
-        credentials: &Credentials,
-        clock: &dyn Clock,
-    ) -> Result<Vec<(&'static str, String)>, CallError> {
-        let url = HttpUrl::parse(&self.endpoint).map_err(|error| CallError::Other(error.to_string()))?;
-        let host = url.host_header();
-        let now = jiff::Timestamp::from_millisecond(clock.now_ms()).unwrap_or_default();
-        let date = now.strftime("%Y%m%dT%H%M%SZ").to_string();
-        let mut signed = vec![("content-type", FORM), ("host", host.as_str()), ("x-amz-date", &date)];
-        let mut sent = vec![("X-Amz-Date", date.clone())];
-        if let Some(token) = &credentials.session_token {
-            signed.push(("x-amz-security-token", token.reveal()));
-            sent.push(("X-Amz-Security-Token", token.reveal().to_owned()));
-        }
-        let message = Message { method: "POST", path: url.path(), headers: &signed, body: body.as_bytes() };
-        let scope = Scope { region: &self.region, service: self.name };
-        sent.push(("Authorization", authorization(credentials, scope, &message, &date)));
-        Ok(sent)
     }
 }
 

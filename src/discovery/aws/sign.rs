@@ -3,6 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::config::Secret;
+use crate::net::HttpUrl;
 use crate::util::brief;
 
 /// How the signature is made, in the words of AWS.
@@ -52,6 +53,33 @@ impl Credentials {
 pub(super) struct Scope<'a> {
     pub(super) region: &'a str,
     pub(super) service: &'a str,
+}
+
+/// The headers besides `content-type` that a POST of `body` to `url` needs, which is sent now. The URL has no query.
+pub(super) fn signature(
+    credentials: &Credentials,
+    scope: Scope<'_>,
+    url: &HttpUrl,
+    content_type: &str,
+    body: &[u8],
+    now_ms: i64,
+) -> Vec<(&'static str, String)> {
+    let (host, length) = (url.host_header(), body.len().to_string());
+    let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default();
+    let date = now.strftime("%Y%m%dT%H%M%SZ").to_string();
+    let mut signed = Vec::with_capacity(5);
+    if !body.is_empty() {
+        signed.push(("content-length", length.as_str()));
+    }
+    signed.extend([("content-type", content_type), ("host", &host), ("x-amz-date", &date)]);
+    let mut sent = vec![("X-Amz-Date", date.clone())];
+    if let Some(token) = &credentials.session_token {
+        signed.push(("x-amz-security-token", token.reveal()));
+        sent.push(("X-Amz-Security-Token", token.reveal().to_owned()));
+    }
+    let message = Message { method: "POST", path: url.path(), headers: &signed, body };
+    sent.push(("Authorization", authorization(credentials, scope, &message, &date)));
+    sent
 }
 
 /// A request without a query.
@@ -117,6 +145,35 @@ fn escaped(path: &str) -> String {
         _ => format!("%{byte:02X}"),
     };
     path.bytes().map(one).collect()
+}
+
+/// Whether the signature in the header `Authorization` of a POST is that of `secret_key`, over the headers that it names.
+/// As AWS looks at it: what has to be signed is.
+#[cfg(test)]
+pub(crate) fn is_signed<'a>(
+    path: &str,
+    header: impl Fn(&str) -> Option<&'a str>,
+    body: &str,
+    place: (&str, &str),
+    keys: (&str, &str),
+) -> bool {
+    let date = header("x-amz-date").expect("a date");
+    let names =
+        header("authorization").and_then(|text| text.split("SignedHeaders=").nth(1)).expect("a signature");
+    let names = names.split(',').next().unwrap_or_default().split(';');
+    let headers: Vec<_> = names.map(|name| (name, header(name).expect("a header that is signed"))).collect();
+    let has = |wanted: &str| headers.iter().any(|(name, _)| *name == wanted);
+    assert!(has("host") && has("x-amz-date") && has("content-type") && date.len() == 16, "{headers:?}");
+    assert_eq!(has("x-amz-security-token"), header("x-amz-security-token").is_some());
+    let credentials = Credentials {
+        access_key: keys.0.to_owned(),
+        secret_key: Secret::new(keys.1),
+        session_token: None,
+        until_ms: None,
+    };
+    let message = Message { method: "POST", path, headers: &headers, body: body.as_bytes() };
+    let scope = Scope { region: place.0, service: place.1 };
+    header("authorization") == Some(&authorization(&credentials, scope, &message, date))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::error::{HttpError, chain};
 use super::request::HttpMethod;
+use crate::net::dial::Dialed;
 use crate::net::http_url::{HttpUrl, UrlError};
 
 /// Headers that do not stand in the request itself.
@@ -37,6 +38,8 @@ pub(super) struct Connection {
     by_proxy: bool,
     authorization: Option<HeaderValue>,
     received: Arc<AtomicU64>,
+    /// The name it was opened by; none where that was an address or a socket.
+    pub(super) dialed: Option<Dialed>,
 }
 
 enum Sender {
@@ -81,7 +84,7 @@ impl Connection {
     }
 
     fn new(sender: Sender, received: Arc<AtomicU64>) -> Self {
-        Self { sender, by_proxy: false, authorization: None, received }
+        Self { sender, by_proxy: false, authorization: None, received, dialed: None }
     }
 
     /// Sends a request.

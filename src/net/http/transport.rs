@@ -121,7 +121,7 @@ impl Transport {
             origin: origin.clone(),
             pool: Arc::clone(&self.pool),
         };
-        if let Some(mut idle) = self.pool.take(&origin).await {
+        if let Some(mut idle) = self.idle(&origin).await {
             let before = idle.received();
             match idle.send(url, method, headers, identity).await {
                 Ok((head, body)) => return Ok(give_back((head, body, idle))),
@@ -143,15 +143,34 @@ impl Transport {
         Self { pool: Arc::default(), drivers: Arc::default(), ..self }
     }
 
+    /// A connection that waits, and leads where its name does.
+    async fn idle(&self, origin: &Origin) -> Option<Connection> {
+        loop {
+            let idle = self.pool.take(origin).await?;
+            match &idle.dialed {
+                Some(dialed) if !self.dialer.still_leads(dialed).await => {
+                    tracing::debug!(?dialed, "a name has other addresses now: its connection is given up");
+                }
+                _ => return Some(idle),
+            }
+        }
+    }
+
     async fn connect(&self, url: &HttpUrl, socket: Option<&Arc<str>>) -> Result<Connection, HttpError> {
-        let (connection, driver) = match self.proxy.of(url) {
+        let mut dialed = None;
+        let (mut connection, driver) = match self.proxy.of(url) {
             _ if let Some(path) = socket => {
                 let failed = |source| HttpError::Socket { path: path.to_string(), source };
                 self.open(url, UnixStream::connect(&**path).await.map_err(failed)?).await?
             }
-            None => self.open(url, self.dialer.connect(&url.host, url.port).await?).await?,
+            None => {
+                let stream;
+                (stream, dialed) = self.dialer.connect(&url.host, url.port).await?;
+                self.open(url, stream).await?
+            }
             Some(server) => {
-                let stream = self.dialer.connect(&server.url.host, server.url.port).await?;
+                let stream;
+                (stream, dialed) = self.dialer.connect(&server.url.host, server.url.port).await?;
                 if server.url.https {
                     let (stream, _) = self.tls.wrap(&server.url.host, stream, false).await?;
                     self.open_by(server, url, stream).await?
@@ -160,6 +179,7 @@ impl Transport {
                 }
             }
         };
+        connection.dialed = dialed;
         let mut drivers = lock(&self.drivers);
         while drivers.try_join_next().is_some() {}
         drivers.spawn(driver);
