@@ -10,7 +10,9 @@ use emberkeep::tsdb::SeriesRef;
 use emberkeep::tsdb::record::exemplars::LoggedExemplar;
 use emberkeep::tsdb::record::histograms::LoggedHistogram;
 use emberkeep::tsdb::record::samples::{SampleSink, Scratch};
-use emberkeep::tsdb::record::{self, LoggedSample, PairNames, exemplars, histograms, metadata, samples, starts, v1};
+use emberkeep::tsdb::record::{
+    self, LoggedSample, PairNames, exemplars, histograms, metadata, samples, starts, v1,
+};
 use emberkeep_fuzz::input::{self, histogram_bits};
 use emberkeep_fuzz::{seeds, within};
 use libfuzzer_sys::fuzz_target;
