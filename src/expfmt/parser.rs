@@ -342,11 +342,7 @@ fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// Splits the text of the series off `line`, a sample line or in classic text everything from there on.
-fn split_series<'a>(
-    line: &'a [u8],
-    expected: impl Expect,
-    blanks: bool,
-) -> Result<(&'a [u8], &'a [u8]), Reason> {
+fn split_series(line: &[u8], expected: impl Expect, blanks: bool) -> Result<(&[u8], &[u8]), Reason> {
     if let Some(length) = expected.length_in(line)
         && let Some((series, rest)) = line.split_at_checked(length)
         && rest.first().is_some_and(|b| is_blank(*b))
