@@ -37,8 +37,10 @@ const KEPT_FOR: Duration = Duration::from_secs(300);
 const MIN_TTL: Duration = Duration::from_millis(500);
 /// A look-up for the sake of a connection that waits is tried again after this long when it found nothing.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
-/// Names of which addresses are kept.
-const MAX_KEPT: usize = 10_000;
+/// Names and families of which addresses are kept.
+const MAX_KEPT: usize = 100_000;
+/// Look-ups under way from which on none is begun for the sake of a connection that waits.
+const MAX_LOOKED_BEHIND: usize = 64;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +85,8 @@ struct Found {
     at: Instant,
     /// When it is to be looked up again.
     until: Instant,
+    /// Whether the name had none when it was looked up last.
+    is_gone: bool,
     addresses: Arc<[IpAddr]>,
 }
 
@@ -123,22 +127,30 @@ impl Dialer {
     }
 
     /// Whether a connection still leads where its name does: not once DNS says that the name has other addresses. The name
-    /// is looked up again when the time of its records is over; while nobody answers, the connection is as good as it was.
-    pub async fn still_leads(&self, dialed: &Dialed) -> bool {
-        let family = if dialed.ip.is_ipv4() { RecordKind::A } else { RecordKind::Aaaa };
-        let key = (dialed.host.clone(), family);
-        let known = lock(&self.names).current(&key);
-        if let Some(addresses) = known {
-            return addresses.contains(&dialed.ip);
-        }
-        // A name that is gone leads nowhere else.
-        if let Ok(Ok(addresses)) = timeout(PATIENCE, self.find(&dialed.host, family)).await
-            && !addresses.is_empty()
+    /// is looked up again, behind whoever asks, when the time of its records is over; while nobody answers, and when the
+    /// name is gone, the connection is as good as it was.
+    pub fn still_leads(&self, dialed: &Dialed) -> bool {
+        const FAMILIES: [RecordKind; 2] = [RecordKind::A, RecordKind::Aaaa];
+        let (mut known, mut any, mut due) = (false, false, Vec::new());
         {
-            return addresses.contains(&dialed.ip);
+            let mut names = lock(&self.names);
+            let is_busy = names.pending.len() >= MAX_LOOKED_BEHIND;
+            for family in FAMILIES {
+                let key = (dialed.host.clone(), family);
+                let found = names.found.get(&key).filter(|found| !found.is_gone);
+                known |= found.is_some_and(|found| found.addresses.contains(&dialed.ip));
+                any |= found.is_some();
+                if names.is_due(&key) && !is_busy {
+                    names.put_off(&key);
+                    due.push(family);
+                }
+            }
         }
-        lock(&self.names).put_off(&key, dialed.ip);
-        true
+        for family in due {
+            // What it finds counts the next time.
+            drop(self.begin(&dialed.host, family));
+        }
+        known || !any
     }
 
     async fn race(&self, host: &str, port: u16) -> Result<(TcpStream, IpAddr), DialError> {
@@ -245,7 +257,7 @@ impl Dialer {
         let names = lock(&self.names);
         let found = [RecordKind::A, RecordKind::Aaaa].into_iter().filter_map(|family| {
             let found = names.found.get(&(host.to_owned(), family))?;
-            (found.at.elapsed() < KEPT_FOR).then(|| Arc::clone(&found.addresses))
+            (!found.is_gone && found.at.elapsed() < KEPT_FOR).then(|| Arc::clone(&found.addresses))
         });
         found.collect()
     }
@@ -259,31 +271,46 @@ impl std::fmt::Debug for Dialer {
 
 impl Names {
     fn keep(&mut self, key: &Key, addresses: &Arc<[IpAddr]>, ttl: Duration) {
+        let now = Instant::now();
         if addresses.is_empty() {
-            self.found.remove(key);
+            // Kept, so that it is not asked for all the time.
+            let until = now + ttl.max(LOOK_AGAIN);
+            match self.found.get_mut(key) {
+                Some(found) => (found.until, found.is_gone) = (until, true),
+                None => self.insert(key, Found { at: now, until, is_gone: true, addresses: Arc::from([]) }),
+            }
             return;
         }
+        let found = Found {
+            at: now,
+            until: now + ttl.max(MIN_TTL),
+            is_gone: false,
+            addresses: Arc::clone(addresses),
+        };
+        self.insert(key, found);
+    }
+
+    fn insert(&mut self, key: &Key, found: Found) {
         if self.found.len() >= MAX_KEPT && !self.found.contains_key(key) {
-            self.found.retain(|_, found| found.at.elapsed() < KEPT_FOR);
+            let now = Instant::now();
+            self.found.retain(|_, found| now < found.until);
             if self.found.len() >= MAX_KEPT {
-                return;
+                self.found.clear();
             }
         }
-        let at = Instant::now();
-        let found = Found { at, until: at + ttl.max(MIN_TTL), addresses: Arc::clone(addresses) };
         self.found.insert(key.clone(), found);
     }
 
-    /// Addresses whose time is not over.
-    fn current(&self, key: &Key) -> Option<Arc<[IpAddr]>> {
-        let found = self.found.get(key).filter(|found| Instant::now() < found.until)?;
-        Some(Arc::clone(&found.addresses))
+    /// Whether the time of what was found is over, or nothing was.
+    fn is_due(&self, key: &Key) -> bool {
+        self.found.get(key).is_none_or(|found| found.until <= Instant::now())
     }
 
-    /// Nobody knows better: what was found, or `ip`, is taken for good a while longer.
-    fn put_off(&mut self, key: &Key, ip: IpAddr) {
-        let known = self.found.get(key).map_or_else(|| Arc::from([ip]), |found| Arc::clone(&found.addresses));
-        self.keep(key, &known, LOOK_AGAIN);
+    /// What was found is taken for good a while longer: it is being looked up, and nobody may answer.
+    fn put_off(&mut self, key: &Key) {
+        if let Some(found) = self.found.get_mut(key) {
+            found.until = Instant::now() + LOOK_AGAIN;
+        }
     }
 }
 
@@ -441,15 +468,24 @@ mod tests {
     /// Answers with what it was told last; without that, never.
     #[derive(Default)]
     struct Told {
-        answer: Mutex<Option<DnsAnswer>>,
+        answers: Mutex<HashMap<RecordKind, DnsAnswer>>,
         asked: std::sync::atomic::AtomicUsize,
     }
 
     impl Told {
-        fn say(&self, addresses: &[Ipv4Addr], ttl_s: u64) {
-            let records = addresses.iter().map(|ip| crate::net::DnsRecord::Address((*ip).into()));
-            let ttl = Some(Duration::from_secs(ttl_s));
-            *lock(&self.answer) = Some(DnsAnswer { found: records.collect(), ttl });
+        /// From now on the name has these addresses, of one family or the other.
+        fn say(&self, addresses: &[IpAddr], ttl_s: u64) {
+            let mut answers = lock(&self.answers);
+            for family in [RecordKind::A, RecordKind::Aaaa] {
+                let wanted = addresses.iter().filter(|ip| ip.is_ipv4() == (family == RecordKind::A));
+                let found = wanted.map(|ip| crate::net::DnsRecord::Address(*ip)).collect();
+                let ttl = Some(Duration::from_secs(ttl_s));
+                answers.insert(family, DnsAnswer { found, ttl });
+            }
+        }
+
+        fn fall_silent(&self) {
+            lock(&self.answers).clear();
         }
 
         fn asked(&self) -> usize {
@@ -461,10 +497,10 @@ mod tests {
         fn lookup<'a>(
             &'a self,
             _name: &'a str,
-            _kind: RecordKind,
+            kind: RecordKind,
         ) -> BoxFuture<'a, Result<DnsAnswer, DnsError>> {
             self.asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let answer = lock(&self.answer).clone();
+            let answer = lock(&self.answers).get(&kind).cloned();
             Box::pin(async move {
                 match answer {
                     Some(answer) => Ok(answer),
@@ -476,46 +512,66 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_leads_where_its_name_does_until_the_name_has_other_addresses() {
-        let [one, two] = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)];
+        let [one, two]: [IpAddr; 2] = [Ipv4Addr::new(10, 0, 0, 1).into(), Ipv4Addr::new(10, 0, 0, 2).into()];
         let told = Arc::new(Told::default());
         let dialer = Dialer::new(told.clone());
-        let dialed = Dialed { host: "h".to_owned(), ip: one.into() };
-        let check = async |leads: bool, asked: usize| {
-            assert_eq!((dialer.still_leads(&dialed).await, told.asked()), (leads, asked));
+        let dialed = |ip| Dialed { host: "h".to_owned(), ip };
+        let both = async |ips: [bool; 2]| {
+            let begun = Instant::now();
+            assert_eq!([one, two].map(|ip| dialer.still_leads(&dialed(ip))), ips);
+            assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waits for a look-up");
+            // Those that were begun are through.
+            sleep(Duration::from_millis(1)).await;
         };
         told.say(&[two, one], 60);
-        check(true, 1).await;
-        // Until the time of the records is over nobody is asked.
-        told.say(&[two], 0);
-        sleep(Duration::from_secs(59)).await;
-        check(true, 0).await;
-        sleep(Duration::from_secs(1)).await;
-        check(false, 1).await;
-        // What is good for no time is good for a little.
-        told.say(&[one], 0);
-        sleep(MIN_TTL).await;
-        check(true, 1).await;
-        check(true, 0).await;
-        // A name that is gone leads nowhere else.
+        both([true, true]).await;
+        assert_eq!(told.asked(), 2, "one for each family");
+        // Until the time of the records is over nobody is asked; then the next request knows.
+        told.say(&[two], 60);
+        sleep(Duration::from_secs(58)).await;
+        both([true, true]).await;
+        assert_eq!(told.asked(), 0);
+        sleep(Duration::from_secs(2)).await;
+        both([true, true]).await;
+        both([false, true]).await;
+        assert_eq!(told.asked(), 2);
+        // A name that is gone leads nowhere else, for whoever has which address.
         told.say(&[], 60);
-        sleep(MIN_TTL).await;
-        check(true, 1).await;
-        told.say(&[one], 0);
-        check(true, 0).await;
+        sleep(Duration::from_secs(60)).await;
+        both([false, true]).await;
+        both([true, true]).await;
+        // What moves to the other family is followed.
+        told.say(&["::1".parse().expect("address")], 1);
+        sleep(Duration::from_secs(60)).await;
+        both([true, true]).await;
+        both([false, false]).await;
+        // While nobody answers it is not asked again soon, and what is open already is not begun twice.
+        told.say(&[one], 1);
+        sleep(Duration::from_secs(60)).await;
+        both([false, false]).await;
+        both([true, false]).await;
+        told.asked();
+        told.fall_silent();
+        sleep(Duration::from_secs(60)).await;
+        for _ in 0..5 {
+            both([true, false]).await;
+        }
+        assert_eq!(told.asked(), 2);
         sleep(LOOK_AGAIN).await;
-        check(true, 1).await;
-        // While nobody answers, requests wait once for that, and not again soon.
-        *lock(&told.answer) = None;
-        sleep(MIN_TTL).await;
-        let begun = Instant::now();
-        check(true, 1).await;
-        assert_eq!(begun.elapsed(), PATIENCE);
-        check(true, 0).await;
-        sleep(LOOK_AGAIN).await;
-        assert_eq!(begun.elapsed(), PATIENCE + LOOK_AGAIN);
-        // The look-up of then is still under way.
-        check(true, 0).await;
-        assert_eq!(begun.elapsed(), PATIENCE * 2 + LOOK_AGAIN);
+        both([true, false]).await;
+        assert_eq!(told.asked(), 0, "those of before are still under way");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_look_ups_are_under_way_for_connections_that_wait() {
+        let told = Arc::new(Told::default());
+        let dialer = Dialer::new(told.clone());
+        for number in 0..10 * MAX_LOOKED_BEHIND {
+            let dialed = Dialed { host: format!("h{number}"), ip: Ipv4Addr::LOCALHOST.into() };
+            assert!(dialer.still_leads(&dialed));
+        }
+        sleep(Duration::from_millis(1)).await;
+        assert!((MAX_LOOKED_BEHIND..=MAX_LOOKED_BEHIND + 1).contains(&told.asked()));
     }
 
     #[tokio::test]

@@ -147,6 +147,8 @@ impl HttpUrl {
         next.authority.clone_from(&self.authority);
         next.host.clone_from(&self.host);
         next.port = self.port;
+        // It is the same server.
+        next.user.clone_from(&self.user);
         Ok(next)
     }
 

@@ -116,8 +116,8 @@ impl DbBackend {
 
     pub(super) fn write_stale(&self, series: &[Labels], time: i64) -> Result<(), String> {
         let mut appender = self.db.appender(None).in_order();
-        for labels in series {
-            let series = appender.series(labels);
+        // One that was refused has nothing to be marked.
+        for series in series.iter().filter_map(|labels| appender.known(labels)).collect::<Vec<_>>() {
             appender.append(series, time, stale_nan());
         }
         appender.commit(CommitMode::Each).map(|_| ()).map_err(|error| error.to_string())
@@ -209,6 +209,10 @@ mod tests {
         let told = write(&["a", "b", "c"], 901_000).expect("nothing fails");
         let reason = "2 of 3 samples were not stored: server series quota of 1 reached";
         assert_eq!(told.as_deref(), Some(reason));
+        // What was refused leaves no marker either.
+        let gone = ["a", "b"].map(|name| Labels::from_pairs([("__name__", name)]));
+        assert_eq!(backend.write_stale(&gone, 901_500), Ok(()));
+        assert_eq!(backend.db.head().series_count(), 1);
         assert_eq!(write(&["ALERTS", "ALERTS_FOR_STATE"], 902_000), Ok(None));
         assert_eq!(backend.db.head().series_count(), 3);
     }

@@ -19,6 +19,9 @@ use crate::expfmt::Expect;
 use crate::model::MetricType;
 use crate::tsdb::SeriesRef;
 
+/// Longer texts are not expected: each line would be hashed as far as they go, whatever it is.
+const MAX_EXPECTED_BYTES: usize = 1024;
+
 /// A text, in a family that says a certain thing of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Key([u64; 2]);
@@ -109,7 +112,11 @@ impl Expect for Option<&Expected> {
     #[inline]
     fn length_in(self, line: &[u8]) -> Option<usize> {
         let expected = self?;
-        let text = line.get(..expected.length)?;
+        let (text, rest) = line.split_at_checked(expected.length)?;
+        // Nearly every other series ends elsewhere, and is not looked at closer.
+        if rest.first().is_some_and(|byte| !matches!(byte, b' ' | b'\t')) {
+            return None;
+        }
         if Key::new(text, expected.type_key) != expected.key {
             return None;
         }
@@ -158,7 +165,7 @@ impl Cache {
     #[inline]
     pub(super) fn expected(&self, type_key: u32) -> Option<Expected> {
         let entry = self.entries.get(self.next)?;
-        let length = usize::try_from(entry.length).unwrap_or(usize::MAX);
+        let length = usize::try_from(entry.length).ok().filter(|length| *length <= MAX_EXPECTED_BYTES)?;
         Some(Expected { key: entry.key, type_key, length, found: Cell::new(std::ptr::null()) })
     }
 
@@ -187,6 +194,11 @@ impl Cache {
         };
         self.next = at + 1;
         Some(at)
+    }
+
+    /// What tells `text` from others, in a family that `type_key` stands for.
+    pub(super) fn key_of(text: &[u8], type_key: u32) -> [u64; 2] {
+        Key::new(text, type_key).0
     }
 
     /// Adds `text`, which must not be there yet; returns its index.
@@ -300,9 +312,9 @@ impl Cache {
         }
     }
 
-    /// Number of texts that stand for a series.
+    /// Number of series that texts stand for. Linear in the number of texts.
     pub(super) fn stored(&self) -> u64 {
-        self.entries.iter().filter(|entry| !entry.state.is(State::DROPPED)).count() as u64
+        self.entries.iter().filter_map(Entry::series).collect::<HashSet<_>>().len() as u64
     }
 
     /// Number of texts.
@@ -438,6 +450,17 @@ mod tests {
         assert!(cache.by_key.is_some());
         let other_type = cache.expected(1);
         assert!(other_type.is_none_or(|expected| Some(&expected).length_in(b"d 1\n").is_none()));
+    }
+
+    #[test]
+    fn a_long_text_is_not_expected() {
+        let mut cache = Cache::default();
+        let long = format!("a{{{}}}", " ".repeat(MAX_EXPECTED_BYTES));
+        scrape(&mut cache, &[&long, "b"]);
+        cache.begin();
+        assert!(cache.expected(0).is_none(), "each line would be hashed that far");
+        assert_eq!(cache.find(long.as_bytes(), 0, None), Some(0));
+        assert!(cache.expected(0).is_some());
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Leaving {
         for (ingest, inbox) in &self.others {
             let ingest = lock(ingest);
             // With that in hand: a loop that ends closes its inbox so.
-            let ended = inbox.put(&mut Legacy { live: Vec::new(), reported: legacy.reported });
+            let ended = inbox.put(&mut Legacy { live: Vec::new(), ..*legacy });
             if ended.is_none() {
                 let theirs: HashSet<Live> = ingest.live().collect();
                 legacy.live.retain(|series| !theirs.contains(series));

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hashbrown::HashSet;
+
 use super::cache::Cache;
 use super::explosion;
 use super::families::Families;
@@ -45,6 +47,8 @@ pub(super) struct Legacy {
     pub(super) live: Vec<Live>,
     /// Whether report series were written, which go stale when nobody scrapes any more.
     pub(super) reported: bool,
+    /// Whether the number of refused series was among them.
+    pub(super) told_refused: bool,
 }
 
 impl Legacy {
@@ -52,6 +56,7 @@ impl Legacy {
     pub(super) fn add(&mut self, other: Self) {
         self.live.extend(other.live);
         self.reported |= other.reported;
+        self.told_refused |= other.told_refused;
     }
 }
 
@@ -159,6 +164,8 @@ impl Ingest {
 
     /// Takes over what others leave.
     pub(super) fn inherit(&mut self, legacy: Legacy) {
+        // Whoever reads it goes on to be told.
+        self.report.tells_refused |= legacy.told_refused;
         self.inherited.add(legacy);
     }
 
@@ -172,8 +179,9 @@ impl Ingest {
         let reported = self.inherited.reported || self.last_ms.is_some();
         let live = self.live().collect();
         self.cache = Cache::default();
+        let told_refused = self.inherited.told_refused || self.report.tells_refused;
         self.inherited = Legacy::default();
-        Legacy { live, reported }
+        Legacy { live, reported, told_refused }
     }
 
     /// Forgets everything but what is live, after a panic that may have left it half done.
@@ -227,6 +235,7 @@ impl Ingest {
             // Nothing of a failed scrape becomes visible but the markers.
             appender = db.appender(Some(timeline));
             self.cache.begin();
+            summary.refused_series = None;
             summary.error = Some(reason.clone());
         } else {
             families = self.families.changed();
@@ -299,7 +308,11 @@ impl Ingest {
     fn forget_removed(&mut self, db: &Tsdb) {
         self.removals = db.head().churn().1;
         self.cache.forget_unknown(|series| db.head().is_known(series));
-        self.quota.keep_at_most(self.cache.stored());
+        if self.quota.is_on() {
+            // The cache may have been cleared, or never filled.
+            let there = db.head().series_with(self.labels.iter());
+            self.quota.keep_at_most(there.max(self.cache.stored()));
+        }
     }
 
     fn commit(&self, appender: DbAppender<'_>, metrics: &ScrapeMetrics) -> Result<CommitStats, String> {
@@ -357,6 +370,7 @@ impl Ingest {
         let mut reader = Reader::new(body, encoding, self.read);
         let limit = self.job.limits.sample_limit;
         let (mut limited, mut over_buckets) = (0u64, false);
+        let mut left_out = HashSet::new();
         let mut type_key = 0;
         loop {
             let expected = self.cache.expected(type_key);
@@ -392,7 +406,8 @@ impl Ingest {
                     Resolved::Limited => None,
                     Resolved::Refused(reason) => {
                         let first = || RefusedSeries { count: 0, reason, explosion: None };
-                        refused_series.get_or_insert_with(first).count += 1;
+                        let refused = refused_series.get_or_insert_with(first);
+                        refused.count += u64::from(left_out.insert(Cache::key_of(reader.series(), type_key)));
                         None
                     }
                 },
@@ -540,10 +555,12 @@ impl Ingest {
             .map_err(|fault| IngestError::Bounds { series: brief(&labels), fault })?;
         let admitted = match appender.known(&labels) {
             Some(known) => Ok(known),
-            None => self
-                .quota
-                .take_one(at_ms)
-                .and_then(|()| appender.admit(&labels).map_err(QuotaReached::Server)),
+            None => self.quota.take_one(at_ms).and_then(|()| {
+                appender.admit(&labels).map_err(|reason| {
+                    self.quota.give_back_one();
+                    QuotaReached::Server(reason)
+                })
+            }),
         };
         Ok(match admitted {
             Ok(series) => Resolved::At(self.cache.insert(reader.series(), type_key, Some(series))),

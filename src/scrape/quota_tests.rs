@@ -115,10 +115,10 @@ fn targets_of_a_job_share_its_quota() {
 
 #[test]
 fn a_target_that_fails_gives_back_its_share_when_the_database_lets_go_of_its_series() {
-    let mut b = Bench::new("  job_series_quota: 10\n");
+    let mut b = Bench::new("  job_series_quota: 20\n");
     let quota = JobQuota::new(&b.ingest.job);
     let (mut one, mut two) = (another(&b, "one", &quota), another(&b, "two", &quota));
-    scrape(&mut b, &mut one, &body("a", 0..8));
+    scrape(&mut b, &mut one, &body("a", 0..18));
     let fail = |b: &Bench, one: &mut Ingest| {
         let failed = one.scrape(&b.db, &b.metrics, b.now, Err(Failure::new("down")), || Duration::ZERO);
         assert!(failed.error.is_some());
@@ -133,6 +133,46 @@ fn a_target_that_fails_gives_back_its_share_when_the_database_lets_go_of_its_ser
     b.db.maintain().expect("cuts");
     fail(&b, &mut one);
     assert_eq!(refused(&scrape(&mut b, &mut two, &body("a", 0..6))), (0, None));
+}
+
+#[test]
+fn scrapes_that_fail_make_no_more_series_than_the_quota() {
+    let mut b = Bench::new("  target_series_quota: 10\n");
+    for round in 0..6 {
+        let text = format!("{}garbage\n", body("a", round * 10..round * 10 + 10));
+        let summary = b.scrape(&text);
+        assert!(summary.error.is_some());
+        assert_eq!(refused(&summary), (0, None), "a scrape that fails refuses nothing else");
+    }
+    assert_eq!(refused(&b.scrape(&body("a", 0..60))), (50, Some(QuotaReached::Target(10))));
+    assert_eq!(counts(&b, "a"), [1; 10]);
+}
+
+#[test]
+fn series_count_and_neither_texts_nor_samples() {
+    let job = "  target_series_quota: 2\n  metric_relabel_configs: [{action: labeldrop, regex: n}]\n";
+    let mut b = Bench::new(job);
+    b.scrape(&body("a", 0..30));
+    assert_eq!(refused(&b.scrape(&format!("{}b 1\n", body("a", 0..30)))), (0, None));
+    let timed = format!("c 1 {}\nc 2 {}\n", T0 + 1, T0 + 2);
+    let summary = b.scrape(&format!("{}b 1\n{timed}", body("a", 0..30)));
+    assert_eq!(refused(&summary), (1, Some(QuotaReached::Target(2))));
+}
+
+#[test]
+fn who_was_told_of_refused_series_is_told_after_a_reload() {
+    let mut b = Bench::new("  target_series_quota: 2\n");
+    b.scrape(&body("a", 0..5));
+    let quota = JobQuota::new(&b.ingest.job);
+    let mut job = ScrapeConfig::clone(&b.ingest.job);
+    job.limits.target_series_quota = 0;
+    let target = Target::plain(&job, b.ingest.labels.clone());
+    let families = Families::new(&Arc::default());
+    let fresh = Ingest::new(Arc::new(job), &target, ScrapeOptions::default(), families, &quota, &b.db);
+    let mut old = std::mem::replace(&mut b.ingest, fresh);
+    b.ingest.inherit(old.take_legacy());
+    b.scrape(&body("a", 0..5));
+    assert_eq!(b.values("scrape_series_refused")[0].1, "3 0");
 }
 
 #[test]

@@ -160,12 +160,17 @@ impl TargetQuota {
         Ok(())
     }
 
-    /// Ends a scrape that stored `series`, or that was not stored.
-    pub(super) fn end(&mut self, series: Option<u64>) {
+    /// Gives back the room for one new series: it was not made.
+    pub(super) fn give_back_one(&mut self) {
+        self.new -= 1;
         if self.job.limit > 0 {
-            self.job.change(self.new, 0);
+            self.job.change(1, 0);
         }
-        self.new = 0;
+    }
+
+    /// Ends a scrape that stored `series`, or that was not stored: the new series it made are in memory nevertheless.
+    pub(super) fn end(&mut self, series: Option<u64>) {
+        self.counted += std::mem::take(&mut self.new);
         if let Some(series) = series {
             self.set_counted(series);
         }

@@ -27,7 +27,7 @@ pub(super) struct Report {
     series: Vec<Labels>,
     refused: Labels,
     /// Whether the target has a quota, or series of it were refused.
-    tells_refused: bool,
+    pub(super) tells_refused: bool,
     timeout_s: f64,
     sample_limit: f64,
 }

@@ -34,6 +34,8 @@ impl Control for Stored {
 pub(super) struct Deaths {
     dir: PathBuf,
     now: Stored,
+    /// Whether the disk has it.
+    is_written: bool,
 }
 
 impl Deaths {
@@ -54,7 +56,8 @@ impl Deaths {
             // It ended for another reason, and memory was not short any more.
             _ => 0,
         };
-        let began = Self { dir: dir.to_owned(), now: Stored { open: true, danger: false, count } };
+        let now = Stored { open: true, danger: false, count };
+        let mut began = Self { dir: dir.to_owned(), now, is_written: false };
         began.write();
         began
     }
@@ -85,16 +88,17 @@ impl Deaths {
     }
 
     fn set(&mut self, now: Stored) {
-        if now != self.now {
+        if now != self.now || !self.is_written {
             self.now = now;
             self.write();
         }
     }
 
-    fn write(&self) {
+    fn write(&mut self) {
         let sealed = envelope::seal(&self.now).map_err(|error| error.to_string());
         let written =
             sealed.and_then(|bytes| replace_file(&self.dir, NAME, &bytes).map_err(|error| error.to_string()));
+        self.is_written = written.is_ok();
         if let Err(error) = written {
             tracing::warn!(error, "failed to write the record of deaths by memory");
         }

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 /// Where control groups are.
 const GROUPS: &str = "/sys/fs/cgroup";
-/// Bytes of a memory page, in which the kernel counts the memory of a process.
-const PAGE_BYTES: u64 = 4096;
 
 /// Bytes of memory the process may hope for: those of the machine, or of its control groups if one of them has a limit.
 /// None where neither can be read.
@@ -34,14 +32,7 @@ pub fn host_name() -> String {
 /// Bytes of memory that only the process itself holds: not those of files, which the system can take back. None where
 /// that cannot be read.
 pub fn held_bytes() -> Option<u64> {
-    held_of(&fs::read_to_string("/proc/self/statm").ok()?)
-}
-
-/// From a statm file: resident pages without those of files and shared memory.
-fn held_of(statm: &str) -> Option<u64> {
-    let mut fields = statm.split_whitespace().skip(1).map(|field| field.parse::<u64>().ok());
-    let (resident, shared) = (fields.next()??, fields.next()??);
-    Some(resident.saturating_sub(shared) * PAGE_BYTES)
+    number_of(&fs::read_to_string("/proc/self/status").ok()?, "RssAnon:")
 }
 
 /// The files that may hold a limit on memory, by what `/proc/self/cgroup` says: those of the group and of all above it,
@@ -69,9 +60,9 @@ fn of_meminfo(key: &str) -> Option<u64> {
     number_of(&fs::read_to_string("/proc/meminfo").ok()?, key)
 }
 
-/// A number of a meminfo file, in bytes.
-fn number_of(meminfo: &str, key: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix(key))?;
+/// A number of a file of the kernel that gives sizes as lines, in bytes.
+fn number_of(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
 }
@@ -91,9 +82,7 @@ mod tests {
 
     #[test]
     fn reads_what_a_process_holds() {
-        assert_eq!(held_of("9000 500 200 30 0 400 0\n"), Some(300 * 4096));
-        assert_eq!(held_of("9000 100 200 30 0 400 0\n"), Some(0));
-        assert_eq!(held_of("9000"), None);
+        assert_eq!(number_of("VmRSS:\t 9 kB\nRssAnon:\t       5 kB\n", "RssAnon:"), Some(5 * 1024));
         if cfg!(target_os = "linux") {
             assert!(held_bytes().is_some_and(|held| held > 100_000));
         }

@@ -329,7 +329,7 @@ fn a_broken_file_is_refused_at_reload_and_nothing_changes() {
 }
 
 #[test]
-fn a_target_that_moves_is_found_at_the_next_scrape() {
+fn a_target_that_moves_is_found_by_the_scrape_after_the_look_up() {
     let [one, two] = [1, 2].map(|host| Ipv4Addr::new(127, 0, 79, host));
     let asked = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&asked);
@@ -362,7 +362,10 @@ fn a_target_that_moves_is_found_at_the_next_scrape() {
     let before = asked.load(Ordering::Relaxed);
     wait_for("the second place", || place(2.0));
     let late = asked.load(Ordering::Relaxed) - before;
-    assert!(late <= 1, "{late} scrapes went to the first place; one may have been under way");
+    assert!(
+        late <= 2,
+        "{late} scrapes went to the first place: one may have been under way, one looks the name up"
+    );
     assert_eq!(client.vector(&server.url, "min_over_time(up[1m])")[0].1, 1.0);
     assert!(server.stop().success());
 }

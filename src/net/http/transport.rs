@@ -148,7 +148,7 @@ impl Transport {
         loop {
             let idle = self.pool.take(origin).await?;
             match &idle.dialed {
-                Some(dialed) if !self.dialer.still_leads(dialed).await => {
+                Some(dialed) if !self.dialer.still_leads(dialed) => {
                     tracing::debug!(?dialed, "a name has other addresses now: its connection is given up");
                 }
                 _ => return Some(idle),

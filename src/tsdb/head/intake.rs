@@ -129,10 +129,8 @@ impl Intake {
             if self.newest_starts.is_empty() { None } else { self.newest_starts.get(&series.reference) };
         let is_known = match (staged, &series.starts) {
             (Some(staged), _) => *staged == start,
-            // No start is what a file says that names none.
-            (None, Some(starts)) => {
-                starts.current() == start && (start == 0 || starts.is_logged_in(self.segment))
-            }
+            // That there is none any more, too: the file that said so may be damaged.
+            (None, Some(starts)) => starts.current() == start && starts.is_logged_in(self.segment),
             (None, None) => start == 0,
         };
         if !is_known {

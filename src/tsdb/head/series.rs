@@ -500,6 +500,9 @@ impl MemSeries {
             samples.retain(|t, _| kept(*t));
             any |= samples.len() != before;
         };
+        if let Some(starts) = &mut self.starts {
+            starts.retain_late(kept);
+        }
         if let Some(rest) = &mut self.rest {
             retain(&mut rest.late);
             retain(&mut rest.leaving);

@@ -71,7 +71,15 @@ impl Starts {
 
     /// The late sample at `time` counts since `start`.
     pub(super) fn set_late(&mut self, time: i64, start: i64) {
-        self.late.get_or_insert_default().insert(time, start);
+        // Of samples of the same time the first stays.
+        self.late.get_or_insert_default().entry(time).or_insert(start);
+    }
+
+    /// Forgets the starts of late samples but those at times that are `kept`.
+    pub(super) fn retain_late(&mut self, kept: impl Fn(i64) -> bool) {
+        if let Some(late) = &mut self.late {
+            late.retain(|time, _| kept(*time));
+        }
     }
 
     /// The start of the late sample at `time`.
