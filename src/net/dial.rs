@@ -35,7 +35,8 @@ const PATIENCE: Duration = Duration::from_millis(300);
 const KEPT_FOR: Duration = Duration::from_secs(300);
 /// Addresses are good for at least this long, whatever their TTL is: connections that wait are not looked at more often.
 const MIN_TTL: Duration = Duration::from_millis(500);
-/// A look-up for the sake of a connection that waits is tried again after this long when it found nothing.
+/// A look-up for the sake of a connection that waits is tried again after this long when it found nothing, or nothing
+/// that says how long it is good for.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// Names and families of which addresses are kept.
 const MAX_KEPT: usize = 100_000;
@@ -238,7 +239,8 @@ impl Dialer {
             let outcome = match timeout(LOOKUP_TIMEOUT, resolver.host(host, *family)).await {
                 Ok(Ok(DnsAnswer { found, ttl })) => {
                     let addresses = Arc::from(found);
-                    lock(&pending.names).keep(&pending.key, &addresses, ttl.unwrap_or_default());
+                    // What files say has none.
+                    lock(&pending.names).keep(&pending.key, &addresses, ttl.unwrap_or(LOOK_AGAIN));
                     Ok(addresses)
                 }
                 Ok(Err(error)) => Err(error),
@@ -560,6 +562,18 @@ mod tests {
         sleep(LOOK_AGAIN).await;
         both([true, false]).await;
         assert_eq!(told.asked(), 0, "those of before are still under way");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_says_how_long_it_is_good_for_is_good_for_a_while() {
+        let files = Slow::new(Some(0), Some(0));
+        let dialer = Dialer::new(files.clone());
+        let dialed = Dialed { host: "h".to_owned(), ip: Ipv4Addr::LOCALHOST.into() };
+        for _ in 0..10 {
+            assert!(dialer.still_leads(&dialed));
+            sleep(LOOK_AGAIN / 10).await;
+        }
+        assert_eq!(files.asked.load(std::sync::atomic::Ordering::Relaxed), 2, "one for each family");
     }
 
     #[tokio::test(start_paused = true)]

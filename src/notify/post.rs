@@ -31,12 +31,15 @@ impl Post for SignedClient {
     fn post<'a>(&'a self, url: &'a str, body: Bytes) -> BoxFuture<'a, Result<(), PostError>> {
         Box::pin(async move {
             let parsed = HttpUrl::parse(url).map_err(HttpError::from)?;
-            let headers = self.signer.sign(&parsed, JSON, &body).await.map_err(PostError::Signature)?;
-            let posted = post_json_with(&self.client, url.to_owned(), body, headers).await;
-            if let Err(PostError::Status { code: 401 | 403, .. }) = posted {
-                self.signer.refused().await;
+            let post = async || {
+                let headers = self.signer.sign(&parsed, JSON, &body).await.map_err(PostError::Signature)?;
+                post_json_with(&self.client, url.to_owned(), body.clone(), headers).await
+            };
+            match post().await {
+                // The credentials were exchanged, perhaps: these alerts are not lost for that.
+                Err(PostError::Status { code: 401 | 403, .. }) if self.signer.refused().await => post().await,
+                posted => posted,
             }
-            posted
         })
     }
 }
@@ -58,8 +61,10 @@ pub(super) fn client(group: &AlertmanagerConfig, dialer: &Arc<Dialer>) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{AwsIdentity, Secret, SigV4Config};
     use crate::net::SystemResolver;
     use crate::notify::stand_in::{Reply, StandIn, reply};
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     fn client(follow_redirects: bool) -> HttpClient {
@@ -107,6 +112,43 @@ mod tests {
         check(Reply::Reset, Some(("", true))).await;
         let endless = format!("HTTP/1.1 500 Oh\r\n\r\n{}", "x".repeat(5000));
         check(Reply::Bytes(endless), Some(("bad response status 500 Oh", true))).await;
+    }
+
+    #[tokio::test]
+    async fn alerts_that_old_credentials_cost_are_posted_with_new_ones() {
+        let dialer = Arc::new(Dialer::new(Arc::new(SystemResolver::new(None))));
+        let config = |identity| SigV4Config { region: "r".to_owned(), identity, ..SigV4Config::default() };
+        // Exchanged whenever they are looked for.
+        let looked = AtomicUsize::new(0);
+        let variables = move |name: &str| match name {
+            "AWS_ACCESS_KEY_ID" => Some(format!("K{}", looked.fetch_add(1, Ordering::Relaxed))),
+            "AWS_SECRET_ACCESS_KEY" => Some("s".to_owned()),
+            _ => None,
+        };
+        let signed = |signer| SignedClient { client: client(false), signer };
+        let found = signed(AwsSigner::among(&config(AwsIdentity::default()), &dialer, variables));
+        let own = AwsIdentity {
+            access_key: "K0".to_owned(),
+            secret_key: Some(Secret::new("s")),
+            ..AwsIdentity::default()
+        };
+        let given = signed(AwsSigner::among(&config(own), &dialer, |_| None));
+        let refusal = reply("403 Forbidden", "");
+        for (client, refusals, keys, taken) in [
+            (&found, 1, &["K0", "K1"][..], true),
+            (&found, 2, &["K1", "K2"], false),
+            // There are no others to be found.
+            (&given, 1, &["K0"], false),
+        ] {
+            let mut am = StandIn::start(vec![refusal.clone(); refusals]).await;
+            let posted = client.post(&am.url(), Bytes::from_static(b"[1]")).await;
+            assert_eq!(posted.is_ok(), taken, "{posted:?}");
+            for key in keys {
+                let (head, body) = am.next().await;
+                assert!(head.contains(&format!("Credential={key}/")) && body == "[1]", "{key}: {head}");
+            }
+            assert_eq!(am.rest(), 0);
+        }
     }
 
     #[tokio::test]

@@ -10,13 +10,13 @@ use super::cache::ResultCache;
 use super::deep::{self, SHALLOW_TREE};
 use super::exec::{self, Context, Limits, StepCounts};
 use super::memory::{Memory, Ticket, TotalMemory};
-use super::plan::{Fields, Grid, Planner, QueryTimes, SelectSet, Shares, Wanted};
+use super::plan::{Grid, Planner, QueryTimes, SelectSet, Shares, Wanted};
 use super::syntax::ast::{Expr, ExprKind, ValueType};
 use super::syntax::quote::lossy;
 use super::value::{MatrixSeries, QueryResult, Stats, Value};
 use super::{Annotations, EngineOptions, Error, ExplainNode, QueryLog, QueryOptions, parse_within};
 use crate::model::RegexBudget;
-use crate::storage::{Queryable, SelectRequest, SeriesSet, Watch};
+use crate::storage::{Fields, Queryable, SelectRequest, SeriesSet, Watch};
 
 /// Highest expression that is evaluated on the caller's stack. Queries written by hand are far below.
 const SHALLOW: u16 = 24;

@@ -188,16 +188,17 @@ mod tests {
     use crate::tsdb::{Limits, TsdbOptions};
     use crate::util::ManualClock;
 
-    #[test]
-    fn new_series_of_recording_rules_are_refused_at_the_quota_and_alerts_are_written() {
+    fn open(limits: Limits) -> (DbBackend, tempfile::TempDir) {
         let dir = tempfile::tempdir().expect("dir");
-        let limits = Limits { max_series: 1, ..Limits::default() };
         let options = TsdbOptions { limits, ..TsdbOptions::new(dir.path()) };
         let db = Tsdb::open(options, Arc::new(ManualClock::new(1_000_000)), &mut Registry::default());
-        let backend = DbBackend {
-            engine: Arc::new(Engine::new(EngineOptions::default())),
-            db: Arc::new(db.expect("database opens")),
-        };
+        let engine = Arc::new(Engine::new(EngineOptions::default()));
+        (DbBackend { engine, db: Arc::new(db.expect("database opens")) }, dir)
+    }
+
+    #[test]
+    fn new_series_of_recording_rules_are_refused_at_the_quota_and_alerts_are_written() {
+        let (backend, _dir) = open(Limits { max_series: 1, ..Limits::default() });
         let write = |names: &[&str], time| {
             let outputs = names.iter().map(|name| {
                 let labels = Labels::from_pairs([("__name__", *name)]);
@@ -219,14 +220,7 @@ mod tests {
 
     #[test]
     fn samples_of_rules_come_in_order_whatever_the_window_for_others() {
-        let dir = tempfile::tempdir().expect("dir");
-        let limits = Limits { out_of_order_ms: 3_600_000, ..Limits::default() };
-        let options = TsdbOptions { limits, ..TsdbOptions::new(dir.path()) };
-        let db = Tsdb::open(options, Arc::new(ManualClock::new(1_000_000)), &mut Registry::default());
-        let backend = DbBackend {
-            engine: Arc::new(Engine::new(EngineOptions::default())),
-            db: Arc::new(db.expect("database opens")),
-        };
+        let (backend, _dir) = open(Limits { out_of_order_ms: 3_600_000, ..Limits::default() });
         let sample = |value| {
             let labels = Labels::from_pairs([("__name__", "a")]);
             [Output { labels, value, histogram: None }]

@@ -179,9 +179,8 @@ impl Ingest {
         let reported = self.inherited.reported || self.last_ms.is_some();
         let live = self.live().collect();
         self.cache = Cache::default();
-        let told_refused = self.inherited.told_refused || self.report.tells_refused;
         self.inherited = Legacy::default();
-        Legacy { live, reported, told_refused }
+        Legacy { live, reported, told_refused: self.report.tells_refused }
     }
 
     /// Forgets everything but what is live, after a panic that may have left it half done.

@@ -199,6 +199,19 @@ fn after_a_start_series_of_before_come_first() {
 }
 
 #[test]
+fn after_a_start_the_series_of_a_target_come_first_without_a_quota_of_its_job() {
+    let mut b = Bench::new("  target_series_quota: 8\n");
+    let quota = JobQuota::new(&b.ingest.job);
+    let mut before = another(&b, "one", &quota);
+    scrape(&mut b, &mut before, &body("a", 0..5));
+    let mut after = another(&b, "one", &quota);
+    let text = format!("{}{}", body("b", 0..5), body("a", 0..5));
+    assert_eq!(refused(&scrape(&mut b, &mut after, &text)), (5, Some(QuotaReached::Target(8))));
+    assert_eq!(counts(&b, "a"), [2; 5]);
+    assert_eq!(refused(&scrape(&mut b, &mut after, &text)), (2, Some(QuotaReached::Target(8))));
+}
+
+#[test]
 fn the_quota_of_the_server_counts_all_series_in_memory() {
     let mut b = Bench::new("");
     b.scrape(&body("a", 0..3));

@@ -76,6 +76,30 @@ impl Need {
     }
 }
 
+/// What of samples matters besides timestamps, stale markers and which are histograms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fields {
+    /// Values. If not, a read may put any number that is not the stale marker for one that is not.
+    pub values: bool,
+    /// When counting began. If not, a read may leave that out.
+    pub starts: bool,
+}
+
+impl Fields {
+    /// Everything.
+    pub const ALL: Self = Self { values: true, starts: true };
+    /// Values alone.
+    pub const VALUES: Self = Self { values: true, starts: false };
+    /// Nothing more.
+    pub const TIMES: Self = Self { values: false, starts: false };
+
+    /// What matters to either.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { values: self.values || other.values, starts: self.starts || other.starts }
+    }
+}
+
 /// What a select is wanted for. The matchers must all hold; `range` is closed at both ends.
 #[derive(Debug, Clone, Copy)]
 pub struct SelectRequest<'a> {
@@ -85,11 +109,8 @@ pub struct SelectRequest<'a> {
     pub range: TimeRange,
     /// What of each series will be read.
     pub need: Need,
-    /// Whether values matter. If not, a read may put any number that is not the stale marker for one that is not;
-    /// timestamps, stale markers and which samples are histograms are as ever.
-    pub values: bool,
-    /// Whether it matters when counting began. If not, a read may leave that out.
-    pub starts: bool,
+    /// What of their samples matters.
+    pub fields: Fields,
     /// Whether to go on.
     pub watch: Watch<'a>,
 }
@@ -98,7 +119,7 @@ impl<'a> SelectRequest<'a> {
     /// A request for every sample inside `range` of the series that match, with all that is known of it, however long it
     /// takes.
     pub fn new(matchers: &'a [Matcher], range: TimeRange) -> Self {
-        Self { matchers, range, need: Need::Samples, values: true, starts: true, watch: Watch::NONE }
+        Self { matchers, range, need: Need::Samples, fields: Fields::ALL, watch: Watch::NONE }
     }
 }
 

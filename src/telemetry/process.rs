@@ -8,10 +8,10 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use crate::util::machine::size_in;
+
 /// Kernel clock ticks a second, in which CPU time is given; 100 on every Linux this runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
-/// Bytes of a memory page, in which resident memory is given.
-const PAGE_BYTES: u64 = 4096;
 
 /// CPU time, memory and open files of this process.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,7 +40,8 @@ impl ProcessStats {
             cpu_seconds: (number(11)? + number(12)?) as f64 / TICKS_PER_SECOND,
             threads: number(17)?,
             virtual_bytes: number(20)?,
-            resident_bytes: number(21)? * PAGE_BYTES,
+            // In pages above, whose size differs between machines.
+            resident_bytes: size_in(&fs::read_to_string(format!("{dir}/status")).ok()?, "VmRSS:")?,
             open_fds: fs::read_dir(format!("{dir}/fd")).map_or(0, |d| d.count() as u64),
         })
     }

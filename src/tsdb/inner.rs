@@ -98,11 +98,12 @@ impl Inner {
         self.space.check()
     }
 
-    /// Why no new series are taken, if so.
+    /// Why no new series are taken, if so. Never waits for the replay, which has the head: until it is over nothing is
+    /// counted.
     pub(super) fn refuses_new_series(&self) -> Option<NoNewSeries> {
         let quota = self.limits.load().max_series;
         self.admission.closed().or_else(|| {
-            let full = quota > 0 && self.head.series_count() as u64 >= quota;
+            let full = quota > 0 && self.replay.is_done() && self.head.series_count() as u64 >= quota;
             full.then_some(NoNewSeries::Quota { series: quota })
         })
     }

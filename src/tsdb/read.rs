@@ -13,7 +13,6 @@ use super::block::catalog::Catalog;
 use super::block::reader::Wanted;
 use super::block::tombstones::{self, Tombstone};
 use super::block::{Block, BlockMeta};
-use super::chunk::content::Fields;
 use super::db::Tsdb;
 use super::error::Error;
 use super::head::read::HeadSeriesSet;
@@ -22,7 +21,9 @@ use super::index::reader::BlockIndex;
 use super::index::resolve::resolve;
 use super::inner::{Inner, Suspects};
 use crate::model::{Labels, Matcher, Samples, TimeRange};
-use crate::storage::{Bounds, Mark, Querier, Queryable, SelectRequest, SeriesSet, StorageError, Watch};
+use crate::storage::{
+    Bounds, Fields, Mark, Querier, Queryable, SelectRequest, SeriesSet, StorageError, Watch,
+};
 use crate::util::lock::lock;
 
 impl From<Error> for StorageError {
@@ -279,7 +280,7 @@ struct Cursor {
 fn merge(
     blocks: Vec<Source>,
     head: HeadSeriesSet,
-    &SelectRequest { matchers, values, starts, watch, .. }: &SelectRequest<'_>,
+    &SelectRequest { matchers, fields, watch, .. }: &SelectRequest<'_>,
 ) -> Result<MergedSeriesSet, StorageError> {
     if blocks.is_empty() {
         return Ok(head_alone(head));
@@ -294,7 +295,6 @@ fn merge(
         open.push((block, index));
     }
     cursors.push(Cursor { source: HEAD, numbers: Box::new(0..as_number(head.len())), next: None });
-    let fields = Fields { values, starts };
     let mut set = MergedSeriesSet { blocks: open, head, fields, order: Vec::new(), parts: Vec::new() };
     cursors.iter_mut().for_each(|cursor| set.advance(cursor));
     while let Some(least) =

@@ -32,7 +32,7 @@ pub fn host_name() -> String {
 /// Bytes of memory that only the process itself holds: not those of files, which the system can take back. None where
 /// that cannot be read.
 pub fn held_bytes() -> Option<u64> {
-    number_of(&fs::read_to_string("/proc/self/status").ok()?, "RssAnon:")
+    size_in(&fs::read_to_string("/proc/self/status").ok()?, "RssAnon:")
 }
 
 /// The files that may hold a limit on memory, by what `/proc/self/cgroup` says: those of the group and of all above it,
@@ -57,11 +57,11 @@ fn limit_files(own: &str) -> Vec<PathBuf> {
 }
 
 fn of_meminfo(key: &str) -> Option<u64> {
-    number_of(&fs::read_to_string("/proc/meminfo").ok()?, key)
+    size_in(&fs::read_to_string("/proc/meminfo").ok()?, key)
 }
 
-/// A number of a file of the kernel that gives sizes as lines, in bytes.
-fn number_of(text: &str, key: &str) -> Option<u64> {
+/// The size that stands behind `key` in a file of the kernel that gives sizes as lines, in bytes.
+pub(crate) fn size_in(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
@@ -74,15 +74,15 @@ mod tests {
     #[test]
     fn reads_meminfo() {
         let text = "MemTotal:       24563312 kB\nMemFree:         1 kB\nMemAvailable: 7 kB\n";
-        assert_eq!(number_of(text, "MemTotal:"), Some(24_563_312 * 1024));
-        assert_eq!(number_of(text, "MemAvailable:"), Some(7 * 1024));
-        assert_eq!(number_of("MemFree: 1 kB\n", "MemTotal:"), None);
-        assert_eq!(number_of("MemTotal: lots\n", "MemTotal:"), None);
+        assert_eq!(size_in(text, "MemTotal:"), Some(24_563_312 * 1024));
+        assert_eq!(size_in(text, "MemAvailable:"), Some(7 * 1024));
+        assert_eq!(size_in("MemFree: 1 kB\n", "MemTotal:"), None);
+        assert_eq!(size_in("MemTotal: lots\n", "MemTotal:"), None);
     }
 
     #[test]
     fn reads_what_a_process_holds() {
-        assert_eq!(number_of("VmRSS:\t 9 kB\nRssAnon:\t       5 kB\n", "RssAnon:"), Some(5 * 1024));
+        assert_eq!(size_in("VmRSS:\t 9 kB\nRssAnon:\t       5 kB\n", "RssAnon:"), Some(5 * 1024));
         if cfg!(target_os = "linux") {
             assert!(held_bytes().is_some_and(|held| held > 100_000));
         }

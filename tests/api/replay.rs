@@ -94,7 +94,7 @@ fn everything_that_does_not_need_the_log_is_answered() {
     let address = target.local_addr().expect("address");
     let held = stored.hold();
     let config = format!(
-        "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: j, static_configs: [{{targets: ['{address}']}}]}}]"
+        "global: {{scrape_interval: 1s, series_quota: 1000}}\nscrape_configs: [{{job_name: j, static_configs: [{{targets: ['{address}']}}]}}]"
     );
     let server = stored.start(&config, &["--query.max-concurrency=1", "--web.enable-lifecycle"]);
     for path in ["/-/healthy", "/", "/metrics", "/api/v1/targets"] {

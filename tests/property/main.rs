@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use emberkeep::model::{Labels, Matcher, Samples, TimeRange, is_stale, stale_nan};
-use emberkeep::storage::{Bounds, Need, Queryable as _, SelectRequest, StorageError, Watch};
+use emberkeep::storage::{Bounds, Fields, Need, Queryable as _, SelectRequest, StorageError, Watch};
 use emberkeep::telemetry::Registry;
 use emberkeep::tsdb::{AppendOutcome, CommitMode, CommitStats, Limits, SyncPolicy, Tsdb, TsdbOptions};
 use emberkeep::util::ManualClock;
@@ -77,7 +77,10 @@ fn select_both_ways(db: &Tsdb, matchers: &[Matcher], range: TimeRange) -> Model 
         ends += 1;
     }
     assert_eq!(ends, out.len(), "series with a newest sample");
-    let times = SelectRequest { values: false, ..SelectRequest::new(matchers, range) };
+    let times = SelectRequest {
+        fields: Fields { values: false, starts: true },
+        ..SelectRequest::new(matchers, range)
+    };
     let set = querier.select(&times).expect("select");
     let mut found = 0;
     for index in 0..set.len() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use emberkeep::model::{Histogram, Labels, Matcher, Samples, TimeRange, stale_nan};
-use emberkeep::storage::{Need, Queryable as _, SelectRequest};
+use emberkeep::storage::{Fields, Need, Queryable as _, SelectRequest};
 use emberkeep::telemetry::Registry;
 use emberkeep::tsdb::{CommitMode, Limits, SyncPolicy, Tsdb, TsdbOptions};
 use emberkeep::util::ManualClock;
@@ -88,7 +88,7 @@ fn check(db: &Tsdb, model: &Model, range: TimeRange, what: &str) {
         );
     }
     // Nothing is read that nobody asks for.
-    let set = db.querier(range).and_then(|q| q.select(&SelectRequest { starts: false, ..request }));
+    let set = db.querier(range).and_then(|q| q.select(&SelectRequest { fields: Fields::VALUES, ..request }));
     let set = set.expect("select");
     let mut samples = Samples::new();
     for index in 0..set.len() {

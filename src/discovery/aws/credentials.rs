@@ -130,9 +130,10 @@ impl Keeper {
         }
     }
 
-    /// The credentials are looked for anew before the next request.
-    pub(super) async fn forget(&self) {
+    /// The credentials are looked for anew before the next request; says whether others may be found then.
+    pub(super) async fn forget(&self) -> bool {
         *self.kept.lock().await = None;
+        self.login.keys.is_none() || self.login.role.is_some()
     }
 
     async fn find(&self, region: &str) -> Result<Credentials, String> {

@@ -42,6 +42,18 @@ impl AwsSigner {
         })
     }
 
+    /// A signer that finds made-up variables around.
+    #[cfg(test)]
+    pub(crate) fn among(
+        config: &SigV4Config,
+        dialer: &Arc<Dialer>,
+        variables: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        let clock = Arc::new(crate::util::SystemClock);
+        let around = Surroundings::new(dialer, variables, clock).expect("a client");
+        Self::with(config, dialer, around).expect("a client")
+    }
+
     /// The headers that a POST of `body` to `url` needs besides the header `Content-Type`. The URL has no query.
     ///
     /// # Errors
@@ -58,9 +70,9 @@ impl AwsSigner {
         Ok(signature(&credentials, scope, url, content_type, body, self.around.clock.now_ms()))
     }
 
-    /// A request was refused: credentials are looked for anew before the next one.
-    pub async fn refused(&self) {
-        self.keeper.forget().await;
+    /// A request was refused: credentials are looked for anew before the next one. Says whether others may be found then.
+    pub async fn refused(&self) -> bool {
+        self.keeper.forget().await
     }
 }
 

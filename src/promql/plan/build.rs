@@ -8,7 +8,7 @@ use super::node::{
     Aggregation, Extension, HistogramFunc, LabelFunc, MapFunc, Node, NodeKind, RangeFunc, RangeSource,
     Reader, SampleField, SortFunc, SortOrder, VectorBinary,
 };
-use super::select_set::{Fields, SelectSet};
+use super::select_set::SelectSet;
 use crate::model::{Anchored, Labels, LabelsBuf, METRIC_NAME, MatchOp, Matcher, RegexBudget};
 use crate::promql::error::Error;
 use crate::promql::syntax::ast::{
@@ -18,7 +18,7 @@ use crate::promql::syntax::ast::{
 use crate::promql::syntax::quote::{has_raw_bytes, lossy, quote};
 use crate::promql::syntax::resolve;
 use crate::promql::syntax::visit::children;
-use crate::storage::{Need, SelectRequest, Watch};
+use crate::storage::{Fields, Need, SelectRequest, Watch};
 use std::collections::BTreeMap;
 
 /// The times of the whole query, in milliseconds.
@@ -198,12 +198,11 @@ impl Planner {
         matchers: &[Matcher],
         eval_times: EvalTimes,
         (before, after): (i64, i64),
-        (need, Fields { values, starts }): (Need, Fields),
+        (need, fields): (Need, Fields),
     ) -> Reader {
         let mut range = eval_times.covered(before);
         range.end = range.end.saturating_add(after);
-        let select =
-            self.selects.add(SelectRequest { matchers, range, need, values, starts, watch: Watch::NONE });
+        let select = self.selects.add(SelectRequest { matchers, range, need, fields, watch: Watch::NONE });
         let totals_only = self.wanted.totals && !self.wanted.buckets;
         Reader { select, eval_times, range, totals_only }
     }

@@ -20,5 +20,5 @@ pub(crate) use node::{
     Reader, SampleField, SortFunc, SortOrder, VectorBinary,
 };
 pub(crate) use reach::reach;
-pub(crate) use select_set::{Fields, SelectSet};
+pub(crate) use select_set::SelectSet;
 pub(crate) use share::Shares;

@@ -4,21 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use crate::model::{Matcher, TimeRange};
-use crate::storage::{Need, SelectRequest, Watch};
-
-/// What of samples is read, besides their times.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Fields {
-    pub(crate) values: bool,
-    /// When counting began.
-    pub(crate) starts: bool,
-}
-
-impl Fields {
-    /// Nothing more.
-    pub(crate) const TIMES: Self = Self { values: false, starts: false };
-    pub(crate) const VALUES: Self = Self { values: true, starts: false };
-}
+use crate::storage::{Fields, Need, SelectRequest, Watch};
 
 /// Selectors with equal matchers share one entry, which serves all of them.
 #[derive(Debug, Default)]
@@ -35,8 +21,7 @@ struct Entry {
     matchers: Vec<Matcher>,
     range: TimeRange,
     need: Need,
-    values: bool,
-    starts: bool,
+    fields: Fields,
 }
 
 impl SelectSet {
@@ -47,8 +32,8 @@ impl SelectSet {
 
     /// The number of the selector that serves at least `request`.
     pub(crate) fn add(&mut self, request: SelectRequest<'_>) -> usize {
-        let SelectRequest { matchers, range, need, values, starts, .. } = request;
-        let starts = starts && self.starts;
+        let SelectRequest { matchers, range, need, mut fields, .. } = request;
+        fields.starts &= self.starts;
         let mut text = String::new();
         for matcher in matchers {
             let _ = write!(text, "{matcher},");
@@ -58,11 +43,10 @@ impl SelectSet {
             // The newest sample of the hull need not be that of each range.
             known.need = if known.range == range { known.need.and(need) } else { Need::Samples };
             known.range = hull(known.range, range);
-            known.values |= values;
-            known.starts |= starts;
+            known.fields = known.fields.and(fields);
             return at;
         }
-        self.entries.push(Entry { matchers: matchers.to_vec(), range, need, values, starts });
+        self.entries.push(Entry { matchers: matchers.to_vec(), range, need, fields });
         at
     }
 
@@ -73,12 +57,11 @@ impl SelectSet {
 
     /// What to ask the storage for, in the order of the numbers.
     pub(crate) fn requests(&self) -> impl Iterator<Item = SelectRequest<'_>> {
-        self.entries.iter().map(|Entry { matchers, range, need, values, starts }| SelectRequest {
+        self.entries.iter().map(|Entry { matchers, range, need, fields }| SelectRequest {
             matchers,
             range: *range,
             need: *need,
-            values: *values,
-            starts: *starts,
+            fields: *fields,
             watch: Watch::NONE,
         })
     }

@@ -10,20 +10,7 @@ use super::column::{self, mode};
 use super::{MAX_COLUMN_SAMPLES, histogram, ints, starts};
 use crate::codec::{ByteReader, ByteWriter, CodecError};
 use crate::model::{Histogram, Samples};
-
-/// What of the samples of a column is wanted, besides which are stale markers and which histograms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fields {
-    /// Whether values matter; if not, any number may stand for one that is no stale marker.
-    pub values: bool,
-    /// Whether it matters when counting began.
-    pub starts: bool,
-}
-
-impl Fields {
-    /// Everything.
-    pub const ALL: Self = Self { values: true, starts: true };
-}
+use crate::storage::Fields;
 
 /// The parts of `samples` that make one column each, as ranges of sample numbers.
 pub fn parts(samples: &Samples) -> Vec<(usize, usize)> {

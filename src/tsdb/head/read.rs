@@ -16,7 +16,7 @@ use super::starts::{self, StartRun};
 use super::table::Table;
 use super::timeline::Stamps;
 use crate::model::{Histogram, Labels, Matcher, Samples, TimeRange};
-use crate::storage::{Need, SelectRequest, SeriesSet, StorageError, Watch};
+use crate::storage::{Fields, Need, SelectRequest, SeriesSet, StorageError, Watch};
 use crate::tsdb::chunk::open::{OwnTimes, TimelineId, Times, ValueShape, read_values};
 use crate::tsdb::index::LabelSource;
 use crate::tsdb::index::resolve::Patterns;
@@ -74,10 +74,8 @@ pub struct HeadSeriesSet {
     stamps: HashMap<TimelineId, Stamps>,
     /// Samples before this are left to the blocks.
     floor: i64,
-    /// Whether only times and stale markers matter.
-    without_values: bool,
-    /// Whether it matters when counting began.
-    with_starts: bool,
+    /// What of samples matters.
+    fields: Fields,
 }
 
 fn as_u32(n: usize) -> u32 {
@@ -96,11 +94,10 @@ impl Head {
     /// When its watch says no.
     pub fn select<T>(
         &self,
-        SelectRequest { matchers, range, need, values, starts, watch }: SelectRequest<'_>,
+        SelectRequest { matchers, range, need, fields, watch }: SelectRequest<'_>,
         then: impl FnOnce() -> T,
     ) -> Result<(HeadSeriesSet, T), StorageError> {
-        let mut set =
-            HeadSeriesSet { without_values: !values, with_starts: starts, ..HeadSeriesSet::default() };
+        let mut set = HeadSeriesSet { fields, ..HeadSeriesSet::default() };
         if self.time_range().is_none_or(|held| !held.overlaps(&range)) {
             let table = read(&self.table);
             // What came since is for the next select.
@@ -282,7 +279,7 @@ impl HeadSeriesSet {
         });
         let open = open.map(|(times, values)| {
             let start = self.bytes.len();
-            let shape = if self.without_values && !values.has_stale() {
+            let shape = if !self.fields.values && !values.has_stale() {
                 ValueShape::Constant(0)
             } else {
                 values.snapshot(&mut self.bytes)
@@ -292,7 +289,7 @@ impl HeadSeriesSet {
         });
         let beside = series.rest.as_ref().and_then(|rest| {
             let mut late: Vec<_> = series.late_inside(range).collect();
-            if !self.with_starts {
+            if !self.fields.starts {
                 late.iter_mut().for_each(|sample| sample.start = 0);
             }
             let open = rest.histograms.iter().filter(|(t, _)| visible.contains(*t));
@@ -325,7 +322,7 @@ impl HeadSeriesSet {
         beside: Option<Box<Beside>>,
         range: TimeRange,
     ) {
-        if let Some(starts) = series.starts.as_ref().filter(|_| self.with_starts) {
+        if let Some(starts) = series.starts.as_ref().filter(|_| self.fields.starts) {
             starts.put_runs(range, &mut self.runs);
             self.starts.push((as_u32(self.entries.len()), as_u32(self.runs.len())));
         }
@@ -384,7 +381,7 @@ impl HeadSeriesSet {
         let mut own = Vec::new();
         for chunk in span(&self.sealed, entry.sealed) {
             let stamps = self.stamps_of(&chunk.times, usize::from(chunk.count), &mut own);
-            series::push_sealed(chunk, stamps, visible, !self.without_values, out);
+            series::push_sealed(chunk, stamps, visible, self.fields.values, out);
         }
         match &entry.recent {
             Recent::Nothing => {}

@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use crate::lanes::Turn;
 use crate::model::{Labels, Matcher, Samples};
-use crate::storage::{Bounds, Need, Querier, Queryable as _, SelectRequest, StorageError, Watch};
+use crate::storage::{Bounds, Fields, Need, Querier, Queryable as _, SelectRequest, StorageError, Watch};
 use crate::web::json;
 use crate::web::params::Params;
 use crate::web::reply::{ApiError, Success, json_response, truncate};
@@ -41,8 +41,7 @@ pub async fn series(State(state): Shared, params: Params) -> Result<Response, Ap
                     matchers,
                     range,
                     need,
-                    values: false,
-                    starts: false,
+                    fields: Fields::TIMES,
                     watch: Watch(&go_on),
                 })?;
                 let mut samples = Samples::new();
