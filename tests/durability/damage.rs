@@ -4,12 +4,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use emberkeep::model::{Matcher, TimeRange};
-use emberkeep::tsdb::{CommitMode, Tsdb};
+use emberkeep::model::{Labels, Matcher, Samples, TimeRange};
+use emberkeep::storage::{Queryable as _, SelectRequest};
+use emberkeep::tsdb::{CommitMode, Tsdb, TsdbOptions};
 
 use crate::model::{Event, Expected, Found, STEP, assert_value, labels, read, samples_of, value};
 use crate::support::Random;
-use crate::{MINUTE, open};
+use crate::{MINUTE, open, open_with, options};
 
 const BEGIN: i64 = 1_000_000 * MINUTE;
 
@@ -181,4 +182,49 @@ fn damage_to_any_file_is_met_with_the_right_data_or_an_error() {
     }
     assert!(quarantined > 3 && cut > 3 && whole > 3, "{quarantined} set aside, {cut} cut, {whole} whole");
     println!("{} files: {quarantined} set aside, {cut} cut, {whole} whole", files.len());
+}
+
+/// Counting that ended is told by each file of the log: the one that told it first may be lost.
+#[test]
+fn a_start_that_ended_stays_so_when_the_file_that_says_it_is_damaged() {
+    let dir = tempfile::tempdir().expect("dir");
+    let options = TsdbOptions { start_timestamps: true, block_range_ms: 120 * MINUTE, ..options(dir.path()) };
+    let db = open_with(&options);
+    let counter = Labels::from_pairs([("__name__", "counter")]);
+    let mut time = BEGIN;
+    let mut push = |start: i64| {
+        let segment = db.status().segment;
+        // Others fill the file.
+        while db.status().segment == segment {
+            time += 100;
+            let mut appender = db.appender(None);
+            let series = appender.series(&counter);
+            appender.append_since(series, time, 1.0, start);
+            for number in 0..50 {
+                let series = appender.series(&Labels::from_pairs([("n", number.to_string())]));
+                appender.append(series, time, (time * (number + 1)) as f64);
+            }
+            appender.commit(CommitMode::Each).expect("commit");
+        }
+        (segment, time)
+    };
+    push(BEGIN - 5);
+    let (ended_in, _) = push(0);
+    let (_, before) = push(0);
+    let (_, newest) = push(0);
+    db.close().expect("close");
+    drop(db);
+    let file = dir.path().join(format!("wal/{ended_in:08}"));
+    let bytes = fs::read(&file).expect("read");
+    fs::write(&file, &bytes[..8]).expect("cut");
+
+    let db = open_with(&options);
+    let range = TimeRange::new(before, newest);
+    let matchers = [Matcher::equal("__name__", "counter")];
+    let querier = db.querier(range).expect("querier");
+    let set = querier.select(&SelectRequest::new(&matchers, range)).expect("select");
+    let mut samples = Samples::new();
+    set.read(0, range, &mut samples).expect("read");
+    assert!(!samples.is_empty());
+    assert_eq!((0..samples.len()).map(|at| samples.start(at)).max(), Some(0), "{samples:?}");
 }

@@ -192,6 +192,17 @@ mod tests {
     }
 
     #[test]
+    fn of_late_samples_of_the_same_time_the_first_counts_until_it_is_deleted() {
+        let mut starts = Starts::default();
+        starts.set_late(120, 3);
+        starts.set_late(120, 4);
+        starts.set_late(130, 5);
+        assert_eq!((starts.of_late(120), starts.of_late(130)), (3, 5));
+        starts.retain_late(|time| time != 120);
+        assert_eq!((starts.of_late(120), starts.of_late(130)), (0, 5));
+    }
+
+    #[test]
     fn truncation_keeps_what_samples_have() {
         let check = |min_time, expected: &[(i64, i64)]| {
             let mut starts = example();
