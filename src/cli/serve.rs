@@ -16,6 +16,7 @@ use crate::notify::NotifyOptions;
 use crate::promql::Features;
 use crate::telemetry::log;
 use crate::tsdb::{SyncPolicy, TsdbOptions};
+use crate::util::machine;
 use crate::web::{self, ExternalUrl, SiteOptions};
 
 /// Data directory when none is named.
@@ -254,6 +255,11 @@ pub(super) fn run(
     for (flag, why) in ignored {
         tracing::info!(%flag, "Prometheus flag has no effect: {why}");
     }
+    if let Err(error) = machine::raise_open_files() {
+        tracing::warn!(%error, "cannot raise the limit on open files");
+    }
+    let (open_files, most) = machine::open_files();
+    tracing::info!(soft = open_files, hard = most, "limit on open files");
     if args.adopt {
         args.data_dir = super::adopt::adopt(&args.data_dir)?;
     }

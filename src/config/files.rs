@@ -2,15 +2,47 @@
 
 use std::path::PathBuf;
 
-/// A pattern as the matcher wants it: several stars in a row are one, as they are for Prometheus.
+/// A pattern as the matcher wants it. For Prometheus several stars in a row are one, `[^` begins a class of what does not
+/// match, and a backslash takes from any character what it means.
 pub(super) fn glob_of(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len());
-    for c in pattern.chars() {
-        if c != '*' || !out.ends_with('*') {
-            out.push(c);
+    let mut chars = pattern.chars();
+    let mut was_star = false;
+    while let Some(c) = chars.next() {
+        let is_star = c == '*';
+        match c {
+            '*' if was_star => {}
+            '\\' => match chars.next() {
+                Some(plain @ ('*' | '?' | '[' | ']')) => out.extend(['[', plain, ']']),
+                plain => out.extend(plain),
+            },
+            '[' => put_class(&mut chars, &mut out),
+            c => out.push(c),
         }
+        was_star = is_star;
     }
     out
+}
+
+/// Puts the class of characters whose bracket was read; one that has no end stays as it is, and is refused later.
+fn put_class(chars: &mut std::str::Chars<'_>, out: &mut String) {
+    let text = chars.as_str();
+    let inside = text.strip_prefix('^').unwrap_or(text);
+    out.push('[');
+    let Some(length) = inside.char_indices().skip(1).find(|(_, c)| *c == ']').map(|(at, _)| at) else {
+        return;
+    };
+    let class = &inside[..length];
+    if inside.len() < text.len() {
+        out.push('!');
+    }
+    // That is the matcher's sign of negation, where it stands first.
+    match class.strip_prefix('!') {
+        Some("") => *out = format!("{}!", &out[..out.len() - 1]),
+        Some(rest) if !rest.starts_with('-') => out.extend([rest, "!]"]),
+        _ => out.extend([class, "]"]),
+    }
+    *chars = inside[length + 1..].chars();
 }
 
 /// The files that match, in the order of their names, and why some folders could not be read, if so.
@@ -58,6 +90,12 @@ mod tests {
         check("**.yml", &[".hidden.yml", "a.yml", "ab.yml"]);
         check("a**", &["a.yml", "ab.yml"]);
         check("t/*", &["t/a.yml"]);
+        check("[^.b]*.yml", &["a.yml", "ab.yml"]);
+        check("a[!b]*", &["ab.yml"]);
+        check("[a-b]*.[jy]*", &["a.yml", "ab.yml", "b.json"]);
+        std::fs::write(dir.path().join("*!.yml"), "").expect("written");
+        check("\\*[!].yml", &["*!.yml"]);
+        check("[\\*b]*", &["*!.yml", "b.json"]);
         check("none*", &[]);
         check("a.yml", &["a.yml"]);
         check("?.yml", &["a.yml"]);

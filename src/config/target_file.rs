@@ -1,8 +1,9 @@
 //! Lists of targets with their labels that stand elsewhere: in files, and in what servers answer.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::Error;
 use super::discovery::StaticConfig;
@@ -23,14 +24,47 @@ pub fn parse_targets_yaml(text: &str, name: &str) -> Result<Vec<StaticConfig>, E
     })
 }
 
-/// A group as JSON.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A group as JSON, with what Go takes: keys in any case, the last one where there are several, null for an empty text.
+#[derive(Default)]
 struct Group {
-    #[serde(default)]
-    targets: Option<Vec<String>>,
-    #[serde(default)]
-    labels: Option<BTreeMap<String, String>>,
+    targets: Vec<String>,
+    labels: BTreeMap<String, String>,
+}
+
+impl<'de> Deserialize<'de> for Group {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(GroupVisitor)
+    }
+}
+
+struct GroupVisitor;
+
+impl<'de> Visitor<'de> for GroupVisitor {
+    type Value = Group;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a group of targets and labels")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Group, A::Error> {
+        let mut group = Group::default();
+        while let Some(key) = map.next_key::<String>()? {
+            match key.to_ascii_lowercase().as_str() {
+                "targets" => {
+                    let targets: Option<Vec<Option<String>>> = map.next_value()?;
+                    group.targets =
+                        targets.unwrap_or_default().into_iter().map(Option::unwrap_or_default).collect();
+                }
+                "labels" => {
+                    let labels: Option<BTreeMap<String, Option<String>>> = map.next_value()?;
+                    let text = |(name, value): (String, Option<String>)| (name, value.unwrap_or_default());
+                    group.labels = labels.unwrap_or_default().into_iter().map(text).collect();
+                }
+                _ => return Err(de::Error::unknown_field(&key, &["targets", "labels"])),
+            }
+        }
+        Ok(group)
+    }
 }
 
 /// Reads a JSON list of `targets` and `labels`.
@@ -41,15 +75,12 @@ pub fn parse_targets_json(text: &[u8]) -> Result<Vec<StaticConfig>, String> {
     let groups: Option<Vec<Option<Group>>> =
         serde_json::from_slice(text).map_err(|error| error.to_string())?;
     let read = |(at, group): (usize, Option<Group>)| {
-        let group = group.ok_or_else(|| format!("target group {at} is null"))?;
-        let labels = group.labels.unwrap_or_default();
+        let Group { targets, labels } = group.ok_or_else(|| format!("target group {at} is null"))?;
         if labels.contains_key("") {
             return Err(format!("a label name of target group {at} is empty"));
         }
-        Ok(StaticConfig {
-            targets: group.targets.unwrap_or_default(),
-            labels: Labels::from_pairs(labels.into_iter().filter(|(_, value)| !value.is_empty())),
-        })
+        let labels = Labels::from_pairs(labels.into_iter().filter(|(_, value)| !value.is_empty()));
+        Ok(StaticConfig { targets, labels })
     };
     groups.unwrap_or_default().into_iter().enumerate().map(read).collect()
 }
@@ -79,6 +110,9 @@ mod tests {
         assert_eq!(parse_targets_json(json).expect("valid"), from_yaml);
         assert_eq!(parse_targets_yaml("", "f.yml").expect("an empty file"), []);
         assert_eq!(parse_targets_json(b"null").expect("nothing"), []);
+        let loose = br#"[{"Targets": ["x"], "TARGETS": ["a", null], "labels": {"dc": null, "x": "y"}}]"#;
+        let expected = (vec!["a".to_owned(), String::new()], r#"{x="y"}"#.to_owned());
+        assert_eq!(groups(&parse_targets_json(loose).expect("as Go takes it")), [expected]);
     }
 
     #[test]

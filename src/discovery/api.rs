@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+use tokio::time::timeout;
 
 use crate::config::{HttpConfig, Secret};
 use crate::model::LabelsBuf;
@@ -25,6 +27,8 @@ pub(super) struct Api {
     base: String,
     /// Headers of every request, besides those of the client.
     headers: Vec<(&'static str, Secret)>,
+    /// The longest an answer may take, if there is such a bound.
+    patience: Option<Duration>,
 }
 
 /// Why a request did not bring what was asked for.
@@ -36,6 +40,8 @@ pub(super) enum ApiError {
     Status { code: u16, text: String, reason: String },
     #[error("cannot read the answer: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("no answer within {0:?}")]
+    Slow(Duration),
     #[error("there are more than {0} pages")]
     Pages(u64),
 }
@@ -46,7 +52,8 @@ impl Api {
     /// # Errors
     /// When the client cannot be set up.
     pub(super) fn new(base: String, http: &HttpConfig, dialer: &Arc<Dialer>) -> Result<Self, HttpError> {
-        Ok(Self { client: HttpClient::new(http, Arc::clone(dialer))?, base, headers: Vec::new() })
+        let client = HttpClient::new(http, Arc::clone(dialer))?;
+        Ok(Self { client, base, headers: Vec::new(), patience: None })
     }
 
     /// The API that is spoken behind a Unix socket.
@@ -55,7 +62,12 @@ impl Api {
     /// When the client cannot be set up.
     pub(super) fn behind(socket: &str, dialer: &Arc<Dialer>) -> Result<Self, HttpError> {
         let client = HttpClient::new(&HttpConfig::default(), Arc::clone(dialer))?.over_socket(socket);
-        Ok(Self { client, base: "http://localhost".to_owned(), headers: Vec::new() })
+        Ok(Self { client, base: "http://localhost".to_owned(), headers: Vec::new(), patience: None })
+    }
+
+    /// The same where no whole answer may take longer than `patience`.
+    pub(super) fn answering_within(self, patience: Duration) -> Self {
+        Self { patience: Some(patience), ..self }
     }
 
     /// What the URL of each request begins with.
@@ -89,7 +101,11 @@ impl Api {
 
     /// The body of the answer to a GET.
     pub(super) async fn bytes(&self, path: &str) -> Result<Vec<u8>, ApiError> {
-        Self::body(self.open(path).await?).await
+        let answer = async { Self::body(self.open(path).await?).await };
+        match self.patience {
+            None => answer.await,
+            Some(patience) => timeout(patience, answer).await.map_err(|_| ApiError::Slow(patience))?,
+        }
     }
 
     /// The body of an answer.

@@ -158,7 +158,8 @@ impl ConsulDiscoverer {
             for name in &wanted {
                 watch(name, &mut tasks);
             }
-            while tasks.join_next().await.is_some() {}
+            // None ends but by a panic: then all begins anew.
+            let _ = tasks.join_next().await;
             return;
         }
         let mut services: HashMap<String, AbortHandle> = HashMap::new();
@@ -205,7 +206,11 @@ impl ConsulDiscoverer {
                     services.entry(name.clone()).or_insert_with(|| watch(name, &mut tasks));
                 }
             }
-            while tasks.try_join_next().is_some() {}
+            while let Some(end) = tasks.try_join_next() {
+                if end.is_err_and(|error| error.is_panic()) {
+                    return;
+                }
+            }
             parts.succeeded(CATALOG, begun.elapsed(), config.refresh_interval);
         }
     }
@@ -242,7 +247,10 @@ impl Client {
         loop {
             let own = timeout(GRACE, self.api.json::<AgentSelf>("/v1/agent/self")).await;
             match own {
-                Ok(Ok(own)) => return own.config.datacenter,
+                Ok(Ok(own)) => {
+                    parts.gone(CATALOG);
+                    return own.config.datacenter;
+                }
                 Ok(Err(error)) => parts.failed(CATALOG, &error.to_string(), self.retry()),
                 Err(_) => parts.failed(CATALOG, &format!("no answer within {GRACE:?}"), self.retry()),
             }

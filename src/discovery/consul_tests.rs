@@ -151,7 +151,7 @@ async fn a_service_is_well_again_though_nothing_has_changed() {
 }
 
 #[tokio::test]
-async fn the_token_goes_to_no_other_server() {
+async fn the_token_goes_to_no_other_host() {
     let (told, mut heads) = tokio::sync::mpsc::unbounded_channel();
     let other = serve(move |request: Request| {
         told.send(request.head).expect("waited for");
@@ -159,7 +159,7 @@ async fn the_token_goes_to_no_other_server() {
     })
     .await;
     let address = serve(move |request| {
-        let there = format!("http://{other}{}", request.path);
+        let there = format!("http://{}{}", other.replace("127.0.0.1", "localhost"), request.path);
         std::future::ready(Reply::status("307 Temporary Redirect", "").with("Location", there))
     })
     .await;

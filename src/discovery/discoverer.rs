@@ -30,9 +30,13 @@ pub trait Refresh: Send + Sync {
 #[derive(Debug)]
 pub(super) struct Polling<R> {
     pub(super) source: R,
-    /// How often, and the longest an answer may take.
+    /// How often. A source lets no single answer take longer.
     pub(super) pace: Duration,
 }
+
+/// A refresh of many requests may take as long, or [`MAX_PACES`].
+const MIN_PATIENCE: Duration = Duration::from_secs(600);
+const MAX_PACES: u32 = 10;
 
 impl<R: Refresh> Discoverer for Polling<R> {
     fn what(&self) -> String {
@@ -46,14 +50,15 @@ impl<R: Refresh> Discoverer for Polling<R> {
             loop {
                 timer.tick().await;
                 let begun = Instant::now();
-                match tokio::time::timeout(self.pace, self.source.refresh()).await {
+                let patience = MIN_PATIENCE.max(self.pace.saturating_mul(MAX_PACES));
+                match tokio::time::timeout(patience, self.source.refresh()).await {
                     Ok(Ok(found)) => {
                         groups.replace(found);
                         groups.succeeded(Some(begun.elapsed()), Some(self.pace));
                     }
                     Ok(Err(reason)) => groups.failed(&reason, Some(self.pace)),
                     Err(_) => {
-                        groups.failed(&format!("no answer within {:?}", self.pace), Some(self.pace));
+                        groups.failed(&format!("no end within {patience:?}"), Some(self.pace));
                     }
                 }
             }

@@ -21,6 +21,8 @@ use crate::util::lock::lock;
 const KNOWN_VERSION: (u32, u32) = (1, 51);
 /// The longest a list may take, whatever the pace.
 const MAX_PATIENCE: Duration = Duration::from_secs(60);
+/// The first list waits for the engine to begin to tell of changes, but no longer.
+const MAX_WAIT_FOR_EVENTS: Duration = Duration::from_secs(5);
 /// Events come in bursts: so long without one means that it is over.
 const QUIET: Duration = Duration::from_millis(100);
 /// A burst that goes on for longer is not waited for.
@@ -155,7 +157,9 @@ impl<S: EngineSource> Following<S> {
             if events.is_none() {
                 // Before the list: then nothing that comes after it is missed. Engines behind a filter tell nothing; they
                 // are asked at their pace.
-                events = timeout(patience, self.engine.events(S::EVENTS)).await.ok().and_then(Result::ok);
+                let events_patience = patience.min(MAX_WAIT_FOR_EVENTS);
+                events =
+                    timeout(events_patience, self.engine.events(S::EVENTS)).await.ok().and_then(Result::ok);
             }
             let found = timeout(patience, self.source.targets(&self.engine)).await;
             let reason = match found {

@@ -36,15 +36,14 @@ struct Known {
     stamp: Option<Stamp>,
     /// What is wrong with it; then its groups are those it had before.
     fault: Option<String>,
-    /// How many groups it has.
-    groups: usize,
+    /// How many groups it has; none while it could not be read, so that those from before stay.
+    groups: Option<usize>,
 }
 
 /// What became of the files since they were looked at last.
 #[derive(Debug, Default)]
 struct Changes {
     groups: Vec<TargetGroup>,
-    gone: Vec<String>,
     /// Whether any file was read.
     is_read: bool,
 }
@@ -85,19 +84,14 @@ impl FileDiscoverer {
             // A panic is passed on: the discoverer is begun anew.
             let Ok((looked, changes)) = tokio::task::spawn_blocking(look).await else { return };
             files = looked;
-            if read.is_none() {
-                groups.retain(|source| files.has(source));
-            }
             if all {
                 read = Some(begun);
             }
             if !changes.groups.is_empty() {
                 groups.put(changes.groups);
             }
-            if !changes.gone.is_empty() {
-                groups.remove(changes.gone.iter().map(String::as_str));
-            }
             if changes.is_read {
+                groups.retain(|source| files.has(source));
                 let took = Some(begun.elapsed());
                 match files.fault() {
                     Some(fault) => groups.failed(fault, Some(LOOK_EVERY)),
@@ -140,9 +134,8 @@ impl Files {
         let gone: Vec<PathBuf> =
             self.known.keys().filter(|path| found.binary_search(path).is_err()).cloned().collect();
         for path in gone {
-            let Some(file) = self.known.remove(&path) else { continue };
+            self.known.remove(&path);
             self.metrics.file_mtime.remove(&mtime_labels(&path));
-            changes.gone.extend((0..file.groups).map(|at| source(&path, at)));
             changes.is_read = true;
         }
         for path in found {
@@ -153,14 +146,12 @@ impl Files {
                 continue;
             }
             changes.is_read = true;
-            let before = known.map_or(0, |known| known.groups);
+            let before = known.and_then(|known| known.groups);
             let (fault, groups) = match read(&path) {
                 Ok(listed) => {
-                    let count = listed.len();
-                    changes.gone.extend((count..before).map(|at| source(&path, at)));
                     let group = |(at, group): (usize, &StaticConfig)| group_of(&path, at, group);
                     changes.groups.extend(listed.iter().enumerate().map(group));
-                    (None, count)
+                    (None, Some(listed.len()))
                 }
                 Err(reason) => {
                     self.metrics.file_read_errors.inc();
@@ -182,8 +173,9 @@ impl Files {
 
     /// Whether a group may still come from one of the files.
     fn has(&self, source: &str) -> bool {
-        let path = source.rsplit_once(':').map_or(source, |(path, _)| path);
-        self.known.contains_key(Path::new(path))
+        let Some((path, at)) = source.rsplit_once(':') else { return false };
+        let file = self.known.get(Path::new(path));
+        file.is_some_and(|file| file.groups.is_none_or(|count| at.parse().is_ok_and(|at: usize| at < count)))
     }
 }
 

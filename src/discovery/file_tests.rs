@@ -34,10 +34,10 @@ impl Setup {
     /// Looks at the files; whether any was read.
     fn look(&mut self, all: bool) -> bool {
         let changes = self.files.look(all);
-        for source in &changes.gone {
-            self.found.remove(source);
-        }
         self.found.extend(changes.groups.into_iter().map(|group| (group.source.clone(), group)));
+        if changes.is_read {
+            self.found.retain(|source, _| self.files.has(source));
+        }
         changes.is_read
     }
 
@@ -91,6 +91,26 @@ fn a_file_that_cannot_be_read_keeps_its_targets() {
     it.write("a.yml", "- targets: [four]\n");
     it.look(false);
     assert_eq!((it.addresses(), it.faults()), (BTreeSet::from(["three", "four"]), vec![]));
+}
+
+#[test]
+fn groups_from_before_stay_until_their_file_can_be_read() {
+    let mut it = Setup::new(&["*.yml"]);
+    it.write("a.yml", "- targets: [one]\n- targets: [two]\n- targets: [three]\n");
+    it.write("b.yml", "- targets: [gone]\n");
+    it.look(true);
+    it.write("a.yml", "- targets: [one\n");
+    std::fs::remove_file(it.dir.path().join("b.yml")).expect("remove");
+    // As after a reload that changes the section.
+    it.files.known = BTreeMap::new();
+    it.look(true);
+    assert_eq!(it.addresses(), BTreeSet::from(["one", "two", "three"]));
+    it.write("a.yml", "- targets: [new]\n");
+    it.look(false);
+    assert_eq!(it.addresses(), BTreeSet::from(["new"]));
+    std::fs::remove_file(it.dir.path().join("a.yml")).expect("remove");
+    it.look(false);
+    assert_eq!(it.addresses(), BTreeSet::new());
 }
 
 #[test]

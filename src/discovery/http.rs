@@ -1,6 +1,7 @@
 //! Lists of targets from an HTTP server.
 
 use futures_util::future::BoxFuture;
+use tokio::time::timeout;
 
 use super::metrics::DiscoveryMetrics;
 use super::{Refresh, TargetGroup};
@@ -28,7 +29,9 @@ impl Refresh for HttpSource {
 
     fn refresh(&self) -> BoxFuture<'_, Result<Vec<TargetGroup>, String>> {
         Box::pin(async {
-            let found = self.ask().await;
+            let patience = self.config.refresh_interval;
+            let found = timeout(patience, self.ask()).await;
+            let found = found.unwrap_or_else(|_| Err(format!("no answer within {patience:?}")));
             if found.is_err() {
                 self.metrics.http_failures.inc();
             }

@@ -39,7 +39,11 @@ impl Environment {
     /// When its HTTP client cannot be set up.
     pub(super) fn discoverer(&self, config: &MechanismConfig) -> Result<Box<dyn Discoverer>, HttpError> {
         let client = |http| HttpClient::new(http, Arc::clone(&self.dialer));
-        let api = |url: &str, http| Api::new(url.trim_end_matches('/').to_owned(), http, &self.dialer);
+        // For those that ask for everything at their pace.
+        let api = |url: &str, http, pace| {
+            let api = Api::new(url.trim_end_matches('/').to_owned(), http, &self.dialer)?;
+            Ok::<_, HttpError>(api.answering_within(pace))
+        };
         let metrics = self.metrics.clone();
         Ok(match config {
             MechanismConfig::Consul(config) => {
@@ -65,12 +69,12 @@ impl Environment {
                 polling(source, config.refresh_interval)
             }
             MechanismConfig::DigitalOcean(config) => {
-                let api = api(digitalocean::URL, &config.http)?;
+                let api = api(digitalocean::URL, &config.http, config.refresh_interval)?;
                 let source = DigitalOcean { api, config: config.clone() };
                 polling(source, config.refresh_interval)
             }
             MechanismConfig::Eureka(config) => {
-                let source = Eureka { api: api(&config.server, &config.http)? };
+                let source = Eureka { api: api(&config.server, &config.http, config.refresh_interval)? };
                 polling(source, config.refresh_interval)
             }
             MechanismConfig::Gce(config) => {
@@ -78,21 +82,28 @@ impl Environment {
                 polling(source, config.refresh_interval)
             }
             MechanismConfig::Hetzner(config) => {
-                let api = api(hetzner::url(config.role), &config.http)?;
+                let api = api(hetzner::url(config.role), &config.http, config.refresh_interval)?;
                 let source = Hetzner { api, config: config.clone() };
                 polling(source, config.refresh_interval)
             }
             MechanismConfig::Linode(config) => {
-                let source = Linode::new(api(linode::URL, &config.http)?, config.clone());
+                let source =
+                    Linode::new(api(linode::URL, &config.http, config.refresh_interval)?, config.clone());
                 polling(source, config.refresh_interval)
             }
             MechanismConfig::Nomad(config) => {
-                let source = Nomad { api: api(&config.server, &config.http)?, config: config.clone() };
+                let source = Nomad {
+                    api: api(&config.server, &config.http, config.refresh_interval)?,
+                    config: config.clone(),
+                };
                 polling(source, config.refresh_interval)
             }
             MechanismConfig::File(config) => Box::new(FileDiscoverer::new(config.clone(), metrics)),
             MechanismConfig::Vultr(config) => {
-                let source = Vultr { api: api(vultr::URL, &config.http)?, config: config.clone() };
+                let source = Vultr {
+                    api: api(vultr::URL, &config.http, config.refresh_interval)?,
+                    config: config.clone(),
+                };
                 polling(source, config.refresh_interval)
             }
             MechanismConfig::Http(config) => {

@@ -238,7 +238,7 @@ impl Found {
     /// takes it for a change.
     fn put(&mut self, groups: Vec<TargetGroup>, changed: &mut Changed) {
         for group in groups {
-            self.disinherit(|source| source != group.source, changed);
+            self.disinherit_one(&group.source, changed);
             if group.targets.is_empty() {
                 self.remove(&group.source, changed);
                 continue;
@@ -257,7 +257,7 @@ impl Found {
     }
 
     fn remove(&mut self, source: &str, changed: &mut Changed) {
-        self.disinherit(|other| other != source, changed);
+        self.disinherit_one(source, changed);
         if let Some(gone) = self.groups.remove(source) {
             changed.groups += 1;
             changed.removed += gone.targets.len();
@@ -275,6 +275,14 @@ impl Found {
             }
             stays
         });
+    }
+
+    /// Takes away what was inherited from this source.
+    fn disinherit_one(&mut self, source: &str, changed: &mut Changed) {
+        for groups in self.inherited.values_mut() {
+            changed.groups += usize::from(groups.remove(source).is_some());
+        }
+        self.inherited.retain(|_, groups| !groups.is_empty());
     }
 
     /// Takes away what was inherited from other sources than these.

@@ -21,7 +21,7 @@ mod series;
 
 pub use classic::ClassicFault;
 pub use options::{Encoding, ReadOptions};
-pub use parser::{Entry, ExemplarText, Expect, Format, ParseError, Parser, Sample};
+pub use parser::{Entry, ExemplarText, Expect, Format, KnownFamily, ParseError, Parser, Sample};
 pub use protobuf::{ProtobufError, ProtobufFault};
 pub use reader::{Read, ReadError, Reader};
 pub use series::{SeriesError, parse_exposed, parse_labels, parse_series, unescape_help};

@@ -94,6 +94,28 @@ impl Expect for Option<&[u8]> {
     }
 }
 
+/// What a family said of itself before, if [`KnownFamily::is_plain`].
+#[derive(Debug, Clone, Copy)]
+pub struct KnownFamily<'k> {
+    /// Its name.
+    pub name: &'k str,
+    /// Its type.
+    pub kind: MetricType,
+    /// Its help.
+    pub help: &'k str,
+}
+
+impl KnownFamily<'_> {
+    /// Whether all lines that say this name and this help are alike: there are no quotes, escapes and blanks to leave out,
+    /// and something to compare.
+    pub fn is_plain(name: &str, help: &str) -> bool {
+        !help.is_empty()
+            && help.trim_matches([' ', '\t', '\r']).len() == help.len()
+            && !help.contains(['\\', '\n'])
+            && name.bytes().all(is_name_byte)
+    }
+}
+
 /// Reads one body.
 #[derive(Debug, Clone)]
 pub struct Parser<'a> {
@@ -205,6 +227,44 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Whether a line begins that may say something of a family.
+    #[inline]
+    pub(super) fn is_at_metadata(&self) -> bool {
+        self.rest.first() == Some(&b'#')
+    }
+
+    /// Passes over the lines that say what is `known` of a family, as [`Parser::next_entry`] would; says whether there
+    /// were any. They are compared, not scanned.
+    pub(super) fn pass(&mut self, known: KnownFamily<'_>) -> bool {
+        let kind = match known.kind {
+            MetricType::Unknown if self.format == Format::Text => "untyped",
+            kind => kind.name(),
+        };
+        let mut passed = false;
+        while !self.ended {
+            let Some(line) = self.rest.strip_prefix(b"# ") else { break };
+            let (says_kind, text) = match line.first_chunk() {
+                Some(b"HELP ") => (false, known.help),
+                Some(b"TYPE ") => (true, kind),
+                _ => break,
+            };
+            let said = line.get(5..).unwrap_or_default();
+            let Some((name, rest)) = said.split_at_checked(known.name.len()) else { break };
+            let end =
+                |rest: &'a [u8]| rest.strip_prefix(b" ")?.strip_prefix(text.as_bytes())?.strip_prefix(b"\n");
+            let Some(rest) = end(rest).filter(|_| name == known.name.as_bytes()) else { break };
+            if !passed && self.family != name {
+                (self.family, self.kind, self.unit) = (name, MetricType::Unknown, &[]);
+            }
+            if says_kind {
+                self.kind = known.kind;
+            }
+            self.rest = rest;
+            passed = true;
+        }
+        passed
+    }
+
     fn error(&self, text: &[u8], reason: Reason) -> ParseError {
         let (line, _) = split_line(text);
         let near = line.get(..line.len().min(80)).unwrap_or_default();
@@ -239,6 +299,15 @@ impl<'a> Parser<'a> {
             _ => {}
         }
         let (series, rest) = split_series(text, expected, true)?;
+        let value = trim_start(rest);
+        if let Some((value, tail)) = value.split_at_checked(visible(value))
+            && let Some(tail) = tail.strip_prefix(b"\n")
+        {
+            // As nearly all lines.
+            self.rest = tail;
+            let value = number::value(value).ok_or("value is not a number")?;
+            return Ok(Some(Entry::Sample(Sample { series, value, timestamp: None })));
+        }
         let (line, tail) = split_line(rest);
         self.rest = tail;
         let (value, rest) = word(trim_start(line.strip_suffix(b"\r").unwrap_or(line)));
@@ -464,6 +533,24 @@ fn is_name_byte(byte: u8) -> bool {
 
 fn is_blank(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
+}
+
+/// How many bytes of `text` come before the first one that is a blank or a control character.
+#[inline]
+fn visible(text: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    let mut at = 0;
+    while let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk) {
+        let word = u64::from_le_bytes(*word);
+        // The upper bit of each byte up to 0x20; of those behind the first one it may be wrong.
+        let found = word.wrapping_sub(ONES * 0x21) & !word & ONES << 7;
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += size_of::<u64>();
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|byte| **byte > b' ').count()
 }
 
 fn trim_start(text: &[u8]) -> &[u8] {

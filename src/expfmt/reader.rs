@@ -5,7 +5,7 @@
 use super::convert::{Converter, Part};
 use super::created::Created;
 use super::options::{Encoding, ReadOptions};
-use super::parser::{Entry, ExemplarText, Expect, Format, ParseError, Parser, Sample};
+use super::parser::{Entry, ExemplarText, Expect, Format, KnownFamily, ParseError, Parser, Sample};
 use super::protobuf::{Item, Protobuf, ProtobufError};
 use super::series::{SeriesError, parse_exposed, parse_labels};
 use crate::model::{Histogram, LabelsBuf, MetricType};
@@ -118,6 +118,18 @@ impl<'a> Reader<'a> {
                 Item::Sample(value) => Read::Sample { value, timestamp: protobuf.timestamp() },
                 Item::Histogram => Read::Histogram { timestamp: protobuf.timestamp() },
             })),
+        }
+    }
+
+    /// Passes over lines that say what is `known` of a family, if they come next; says whether there were any. Then
+    /// they are not shown as [`Read::Metadata`].
+    #[inline]
+    pub fn pass<'k>(&mut self, known: impl FnOnce() -> Option<KnownFamily<'k>>) -> bool {
+        match &mut self.0 {
+            Source::Text(text) if text.parser.is_at_metadata() && text.converting.is_none() => {
+                known().is_some_and(|known| text.parser.pass(known))
+            }
+            _ => false,
         }
     }
 

@@ -297,3 +297,83 @@ fn types_and_units_are_those_of_the_family_at_hand() {
     let body = "# TYPE a gauge\na 1\n# HELP a x\na{b=\"c\"} 1\n# UNIT a_s s\nb 1\n# TYPE b untyped\nb 1\n";
     assert_eq!(told(body, Format::Text), ["a gauge ", "a{b=\"c\"} gauge ", "b gauge ", "b unknown "]);
 }
+
+/// Samples with type and unit of their family, then the error, if families that are known are passed over.
+fn read_passing(body: &str, format: Format, known: &[(&str, MetricType, &str)]) -> (Vec<String>, usize) {
+    let mut parser = Parser::new(body.as_bytes(), format);
+    let (mut all, mut passed) = (Vec::new(), 0);
+    loop {
+        for (name, kind, help) in known {
+            assert!(KnownFamily::is_plain(name, help));
+            if parser.is_at_metadata() {
+                passed += usize::from(parser.pass(KnownFamily { name, kind: *kind, help }));
+            }
+        }
+        match parser.next_entry(None) {
+            Ok(None) => return (all, passed),
+            Ok(Some(Entry::Sample(sample))) => {
+                all.push(format!("{sample:?} {:?} {:?} {}", parser.kind(), parser.unit(), parser.line()));
+            }
+            Ok(Some(_)) => {}
+            Err(error) => {
+                all.push(error.to_string());
+                return (all, passed);
+            }
+        }
+    }
+}
+
+#[test]
+fn families_that_are_known_are_passed_over_without_a_difference() {
+    let known = [("a", MetricType::Counter, "Help, of a."), ("b", MetricType::Unknown, "b")];
+    let check = |format: Format, expected: usize, body: &str| {
+        let (all, passed) = read_passing(body, format, &known);
+        assert_eq!(all, read_passing(body, format, &[]).0, "{body}");
+        assert_eq!(passed, expected, "{body}");
+    };
+    let classic = |expected, body: &str| check(Format::Text, expected, body);
+    classic(1, "# HELP a Help, of a.\n# TYPE a counter\na 1\n");
+    classic(2, "# HELP a Help, of a.\n# TYPE a counter\na 1\n# TYPE b untyped\n# HELP b b\nb 2\n");
+    classic(1, "# TYPE c gauge\n# HELP a Help, of a.\na 1\nb 2\n");
+    classic(1, "# HELP a Help, of a.\n# TYPE a gauge\na 1\n");
+    classic(1, "# HELP a Help, of a.\n# TYPE a nonsense\na 1\n");
+    // What says something else, or the same in another way.
+    classic(
+        0,
+        "# HELP a Help, of a. \n# HELP a Help, of a.x\n# HELP a Help, of\n# HELP a Help, of a.\r\na 1\n",
+    );
+    classic(
+        0,
+        "# HELP ab Help, of a.\n# HELP  a Help, of a.\n#  HELP a Help, of a.\n# HELP a\tHelp, of a.\n",
+    );
+    classic(0, "# HELP \"a\" Help, of a.\n# TYPE a counter \n# TYPE b unknown\n# TYPE a countern\n# TYPE a");
+    classic(0, "# a\n#\n# HELP\n# TYPE\n# HELP a\n# HELP a Help, of a.");
+    let open = |expected, body: &str| check(Format::OpenMetrics, expected, body);
+    open(1, "# HELP a Help, of a.\n# TYPE a counter\na_total 1\n# EOF\n");
+    open(2, "# TYPE a counter\n# UNIT a_s s\n# HELP a Help, of a.\na_total 1\n# EOF\n");
+    open(2, "# UNIT c_s s\n# TYPE b unknown\nb 2\n# TYPE a counter\n# EOF\n");
+    open(0, "# TYPE b untyped\nb 2\n# EOF\n");
+    open(0, "# EOF\n# TYPE a counter\n");
+}
+
+#[test]
+fn what_is_not_plain_may_be_said_in_several_ways() {
+    for (name, help) in
+        [("a", ""), ("a", " x"), ("a", "x\t"), ("a", r"\\"), ("a", "x\ny"), ("a b", "x"), ("\u{e4}", "x")]
+    {
+        assert!(!KnownFamily::is_plain(name, help), "{name} {help:?}");
+    }
+    assert!(KnownFamily::is_plain("a:b_9", "\u{c4} \"x\" # HELP"));
+}
+
+#[test]
+fn values_end_at_the_first_blank_or_control_character() {
+    for length in 0..40u8 {
+        for end in 0..=b' ' {
+            let text: Vec<u8> =
+                (0..length).map(|at| b'!' + at.wrapping_mul(37) % 94).chain([end, b'1', 0xff]).collect();
+            assert_eq!(visible(&text), usize::from(length), "{text:?}");
+        }
+        assert_eq!(visible(&vec![0xa0; usize::from(length)]), usize::from(length));
+    }
+}

@@ -4,6 +4,7 @@
 //! libraries read as numbers (`web.1`, `0x7f`) stay names. See [0006](../../../docs/decisions/0006-http-client.md).
 
 use std::fmt::{self, Write as _};
+use std::net::IpAddr;
 
 use crate::config::Secret;
 
@@ -172,9 +173,15 @@ impl HttpUrl {
         Some((unescape(name), Secret::new(unescape(password))))
     }
 
-    /// Whether what is sent to `other` goes to the same server, and over TLS if what is sent here does.
-    pub(super) fn is_same_server(&self, other: &Self) -> bool {
-        self.host.eq_ignore_ascii_case(&other.host) && self.port == other.port && self.https == other.https
+    /// Whether a redirect that leads here from `first` may know who the client is: the host is the same one or a part of
+    /// it, and is not asked in clear where `first` was asked over TLS. As in Prometheus, whose clients are told in clear.
+    pub(super) fn may_know(&self, first: &Self) -> bool {
+        let (own, first_host) = (self.host.to_ascii_lowercase(), first.host.to_ascii_lowercase());
+        let is_below = || {
+            let is_name = own.parse::<IpAddr>().is_err();
+            is_name && own.strip_suffix(&first_host).is_some_and(|rest| rest.ends_with('.'))
+        };
+        (own == first_host || is_below()) && (self.https || !first.https)
     }
 
     /// What the Host header says: no zone, since it means nothing elsewhere.
@@ -365,6 +372,23 @@ mod tests {
         check("http", "a b", "invalid character in host name \"a%20b\"");
         check("http", "a?b", "invalid character in host name \"a%3Fb\"");
         check("http", "h:99999", "invalid port \"99999\"");
+    }
+
+    #[test]
+    fn who_asks_is_told_to_the_same_host_and_not_in_clear_afterwards() {
+        let check = |first: &str, next: &str, expected: bool| {
+            let [first, next] = [first, next].map(|url| HttpUrl::parse(url).expect("a URL"));
+            assert_eq!(next.may_know(&first), expected, "{first} to {next}");
+        };
+        check("http://h/", "http://H:99/x", true);
+        check("http://h/", "https://h/", true);
+        check("https://h/", "https://a.b.h:1/", true);
+        check("https://h/", "http://h/", false);
+        check("http://h/", "http://xh/", false);
+        check("http://a.h/", "http://h/", false);
+        check("http://10.0.0.1/", "http://10.0.0.1:9/", true);
+        check("http://0.0.1/", "http://10.0.0.1/", false);
+        check("http://[::1]/", "http://[::1]:9/", true);
     }
 
     #[test]

@@ -17,7 +17,8 @@ pub use api::{ApiClient, is_url, shown as shown_url};
 pub use dial::{DialError, Dialer};
 pub use files::ResolverFiles;
 pub use http::{
-    HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse, check_server_tls, read_file, read_source,
+    HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse, PreparedRequest, check_server_tls,
+    read_file, read_source,
 };
 pub use http_url::{HttpUrl, UrlError};
 pub use post::{JSON, PostError, post_json, post_json_with};

@@ -1,11 +1,12 @@
 //! What a target exposed last time: the text of a series leads to its reference, so that a known series is never
 //! parsed again.
 //!
-//! Texts are known by a 128-bit hash under a seed of this process; equal hashes are taken for equal texts, which spares
-//! keeping them. A target exposes its series in the same order every time, so the entry after the last hit is looked at
+//! Texts are known by a 64-bit hash under a seed of this process and by their length; where both are equal the texts are
+//! taken for equal, which spares keeping them. A text is only held against those of its own target, so that two are mixed
+//! up less often than memory fails. A target exposes its series in the same order every time, so the entry after the last hit is looked at
 //! first, and a table of all is made only for a scrape that departs from that order.
 //!
-//! **Cost**: no allocation for a known series; 32 bytes for each one.
+//! **Cost**: no allocation for a known series; 24 bytes for each one.
 
 use std::cell::Cell;
 use std::hash::BuildHasher as _;
@@ -13,7 +14,7 @@ use std::sync::OnceLock;
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashSet, HashTable};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::expfmt::Expect;
 use crate::model::MetricType;
@@ -23,39 +24,39 @@ use crate::tsdb::SeriesRef;
 const MAX_EXPECTED_BYTES: usize = 1024;
 
 /// A text, in a family that says a certain thing of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Key([u64; 2]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    hash: u64,
+    /// Bytes of the text.
+    length: u32,
+}
 
 impl Key {
-    fn new(text: &[u8], type_key: u32) -> Self {
+    pub(super) fn new(text: &[u8], type_key: u32) -> Self {
         static SEED: OnceLock<u64> = OnceLock::new();
         let seed = *SEED.get_or_init(|| {
             use std::hash::RandomState;
             RandomState::new().hash_one("texts of series")
         });
-        let hash = xxh3_128_with_seed(text, seed.wrapping_add(u64::from(type_key)));
-        // Both halves: nothing is lost.
-        Self([
-            u64::try_from(hash >> 64).unwrap_or(0),
-            u64::try_from(hash & u128::from(u64::MAX)).unwrap_or(0),
-        ])
-    }
-
-    fn short(self) -> u64 {
-        self.0[0]
+        // A body of 512 MiB holds fewer than 2^32 bytes.
+        let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        Self { hash: xxh3_64_with_seed(text, seed.wrapping_add(u64::from(type_key))), length }
     }
 }
 
 /// One text.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    key: Key,
-    /// What it stands for, unless relabelling drops it.
-    series: SeriesRef,
-    /// Bytes of the text.
+    /// The parts of its key.
+    hash: u64,
     length: u32,
     state: State,
+    /// What it stands for, unless relabelling drops it.
+    series: SeriesRef,
 }
+
+// There is one for each series of each target.
+const _: () = assert!(size_of::<Entry>() == 24);
 
 /// When a text was seen, and what follows from that.
 #[derive(Debug, Clone, Copy, Default)]
@@ -89,6 +90,10 @@ impl State {
 }
 
 impl Entry {
+    fn key(&self) -> Key {
+        Key { hash: self.hash, length: self.length }
+    }
+
     fn series(&self) -> Option<SeriesRef> {
         (!self.state.is(State::DROPPED)).then_some(self.series)
     }
@@ -166,7 +171,7 @@ impl Cache {
     pub(super) fn expected(&self, type_key: u32) -> Option<Expected> {
         let entry = self.entries.get(self.next)?;
         let length = usize::try_from(entry.length).ok().filter(|length| *length <= MAX_EXPECTED_BYTES)?;
-        Some(Expected { key: entry.key, type_key, length, found: Cell::new(std::ptr::null()) })
+        Some(Expected { key: entry.key(), type_key, length, found: Cell::new(std::ptr::null()) })
     }
 
     /// A number for what a family says of itself, where that becomes labels: then the same text under another type is
@@ -184,21 +189,16 @@ impl Cache {
             return Some(self.next - 1);
         }
         let key = Key::new(text, type_key);
-        let at = if self.entries.get(self.next).is_some_and(|entry| entry.key == key) {
+        let at = if self.entries.get(self.next).is_some_and(|entry| entry.key() == key) {
             self.next
         } else {
             self.departed = true;
             let entries = &self.entries;
             let by_key = self.by_key.get_or_insert_with(|| table_of(entries));
-            *by_key.find(key.short(), |at| is_at(entries, *at, key))? as usize
+            *by_key.find(key.hash, |at| is_at(entries, *at, key))? as usize
         };
         self.next = at + 1;
         Some(at)
-    }
-
-    /// What tells `text` from others, in a family that `type_key` stands for.
-    pub(super) fn key_of(text: &[u8], type_key: u32) -> [u64; 2] {
-        Key::new(text, type_key).0
     }
 
     /// Adds `text`, which must not be there yet; returns its index.
@@ -206,14 +206,12 @@ impl Cache {
         let at = self.entries.len();
         let mut state = State::default();
         state.set(State::DROPPED, series.is_none());
-        let key = Key::new(text, type_key);
-        // A body of 512 MiB holds fewer than 2^32 bytes.
-        let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        self.entries.push(Entry { key, series: series.unwrap_or(SeriesRef(0)), length, state });
+        let Key { hash, length } = Key::new(text, type_key);
+        self.entries.push(Entry { hash, length, state, series: series.unwrap_or(SeriesRef(0)) });
         if let Some(by_key) = &mut self.by_key {
             let entries = &self.entries;
             let index = u32::try_from(at).unwrap_or(u32::MAX);
-            by_key.insert_unique(key.short(), index, |at| short_at(entries, *at));
+            by_key.insert_unique(hash, index, |at| hash_at(entries, *at));
         }
         self.next = at + 1;
         at
@@ -337,17 +335,17 @@ impl Cache {
 fn table_of(entries: &[Entry]) -> HashTable<u32> {
     let mut table = HashTable::with_capacity(entries.len());
     for (at, entry) in (0..).zip(entries) {
-        table.insert_unique(entry.key.short(), at, |at| short_at(entries, *at));
+        table.insert_unique(entry.hash, at, |at| hash_at(entries, *at));
     }
     table
 }
 
-fn short_at(entries: &[Entry], at: u32) -> u64 {
-    entries.get(at as usize).map_or(0, |entry| entry.key.short())
+fn hash_at(entries: &[Entry], at: u32) -> u64 {
+    entries.get(at as usize).map_or(0, |entry| entry.hash)
 }
 
 fn is_at(entries: &[Entry], at: u32, key: Key) -> bool {
-    entries.get(at as usize).is_some_and(|entry| entry.key == key)
+    entries.get(at as usize).is_some_and(|entry| entry.key() == key)
 }
 
 #[cfg(test)]

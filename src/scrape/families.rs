@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::status::FamilyMetadata;
-use crate::expfmt::{Encoding, Entry, Format, unescape_help};
+use crate::expfmt::{Encoding, Entry, Format, KnownFamily, unescape_help};
 use crate::model::MetricType;
 use crate::util::lock::lock;
 
@@ -50,6 +50,8 @@ impl FamilyTexts {
 struct Slot {
     family: Arc<FamilyMetadata>,
     seen: u64,
+    /// See [`KnownFamily::is_plain`].
+    is_plain: bool,
 }
 
 /// The families of one target.
@@ -101,6 +103,26 @@ impl Families {
         };
     }
 
+    /// What the family that most likely comes next said of itself, where that can be compared.
+    pub(super) fn expected(&self) -> Option<KnownFamily<'_>> {
+        let slot = self.slots.get(self.next()).filter(|slot| slot.is_plain && self.draft.is_none())?;
+        let FamilyMetadata { name, kind, help, .. } = &*slot.family;
+        Some(KnownFamily { name, kind: *kind, help })
+    }
+
+    /// Notes that this is what came.
+    pub(super) fn passed(&mut self) {
+        let next = self.next();
+        self.current = Some(next);
+        if let Some(slot) = self.slots.get_mut(next) {
+            slot.seen = self.scrape;
+        }
+    }
+
+    fn next(&self) -> usize {
+        self.current.map_or(0, |at| at + 1)
+    }
+
     /// Takes note of a line that is no sample.
     pub(super) fn note(&mut self, entry: &Entry<'_>) {
         let name = match entry {
@@ -139,7 +161,7 @@ impl Families {
     /// Makes the family called `name` the current one.
     fn go_to(&mut self, name: &[u8]) -> usize {
         self.settle();
-        let next = self.current.map_or(0, |at| at + 1);
+        let next = self.next();
         let at = if self.is_named(next, name) { next } else { self.find(lossy(name)) };
         self.current = Some(at);
         at
@@ -159,7 +181,7 @@ impl Families {
         let family =
             FamilyMetadata { name, kind: MetricType::Unknown, help: String::new(), unit: String::new() };
         self.draft = Some(family.clone());
-        self.slots.push(Slot { family: Arc::new(family), seen: self.scrape });
+        self.slots.push(Slot { family: Arc::new(family), seen: self.scrape, is_plain: false });
         self.changed = true;
         at
     }
@@ -169,6 +191,7 @@ impl Families {
         let Some(draft) = self.draft.take() else { return };
         let Some(slot) = self.current.and_then(|at| self.slots.get_mut(at)) else { return };
         self.changed |= draft != *slot.family;
+        slot.is_plain = KnownFamily::is_plain(&draft.name, &draft.help);
         slot.family = self.texts.shared(draft);
     }
 

@@ -9,7 +9,7 @@ use super::target::Target;
 use super::threads::place;
 use crate::config::{NameEscaping, ScrapeConfig, ScrapeProtocol};
 use crate::expfmt::{Encoding, Format};
-use crate::net::{HttpClient, HttpError, HttpMethod, HttpRequest};
+use crate::net::{HttpClient, HttpError, HttpMethod, HttpRequest, PreparedRequest};
 
 /// No body is larger than this, whatever the configuration says.
 const MAX_BODY_BYTES: u64 = 512 << 20;
@@ -39,13 +39,25 @@ pub(super) struct Fetched {
 
 /// Gets bodies.
 pub(super) trait Fetch: Send + Sync {
-    /// Gets the body of `target` into `body`. The caller bounds the time.
+    /// Gets the body of `target` into `body` by its [`request`]. The caller bounds the time.
     fn fetch<'a>(
         &'a self,
         job: &'a ScrapeConfig,
         target: &'a Target,
+        request: &'a PreparedRequest,
         body: &'a mut Vec<u8>,
     ) -> BoxFuture<'a, Result<Fetched, FetchError>>;
+}
+
+/// What is asked of `target` at each scrape.
+pub(super) fn request(job: &ScrapeConfig, target: &Target) -> Result<PreparedRequest, FetchError> {
+    let headers = vec![
+        ("Accept", accept(&job.scrape_protocols, job.formats.escaping)),
+        ("Accept-Encoding", if job.enable_compression { "gzip" } else { "identity" }.to_owned()),
+        ("User-Agent", concat!("Emberkeep/", env!("CARGO_PKG_VERSION")).to_owned()),
+        ("X-Prometheus-Scrape-Timeout-Seconds", target.timeout.as_secs_f64().to_string()),
+    ];
+    Ok(HttpRequest { method: HttpMethod::Get, url: target.url.clone(), headers }.prepare()?)
 }
 
 /// The clients of a job: one for each thread, so that none has connections that another one drives.
@@ -63,18 +75,12 @@ impl Fetch for ThreadClients {
         &'a self,
         job: &'a ScrapeConfig,
         target: &'a Target,
+        request: &'a PreparedRequest,
         body: &'a mut Vec<u8>,
     ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
-        let headers = vec![
-            ("Accept", accept(&job.scrape_protocols, job.formats.escaping)),
-            ("Accept-Encoding", if job.enable_compression { "gzip" } else { "identity" }.to_owned()),
-            ("User-Agent", concat!("Emberkeep/", env!("CARGO_PKG_VERSION")).to_owned()),
-            ("X-Prometheus-Scrape-Timeout-Seconds", target.timeout.as_secs_f64().to_string()),
-        ];
-        let request = HttpRequest { method: HttpMethod::Get, url: target.url.clone(), headers };
         let client = &self.0[place(target.hash, self.0.len())];
         Box::pin(async move {
-            let response = client.send_over(target.socket.as_ref(), request).await?;
+            let response = client.send_prepared(target.socket.as_ref(), request).await?;
             if response.status() != 200 {
                 let status = response.status_text();
                 response.discard().await;

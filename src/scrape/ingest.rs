@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hashbrown::HashSet;
 
-use super::cache::Cache;
+use super::cache::{Cache, Key};
 use super::explosion;
 use super::families::Families;
 use super::histograms::BucketLimits;
@@ -34,6 +34,8 @@ use crate::util::{brief, message};
 
 /// Exemplars that are taken of one native histogram at most.
 const MAX_EXEMPLARS: usize = 1000;
+/// Samples of its own that a scrape has at most.
+const REPORTS: usize = 16;
 /// How often it is looked what a target has so many series of that some are refused.
 const LOOK_AGAIN_MS: i64 = 60_000;
 
@@ -209,6 +211,9 @@ impl Ingest {
         self.cache.begin();
         self.quota.begin(db.head(), &self.labels, at_ms);
         let mut appender = db.appender(Some(timeline));
+        if body.is_ok() {
+            appender.reserve(self.last_good + REPORTS);
+        }
         summary.body_bytes = match &body {
             Ok((bytes, _)) => bytes.len() as f64,
             Err(failure) if failure.too_large => -1.0,
@@ -372,6 +377,12 @@ impl Ingest {
         let mut left_out = HashSet::new();
         let mut type_key = 0;
         loop {
+            if reader.pass(|| self.families.expected()) {
+                self.families.passed();
+                if self.options.type_and_unit_labels {
+                    type_key = Cache::type_key(reader.kind(), reader.unit());
+                }
+            }
             let expected = self.cache.expected(type_key);
             let Some(read) = reader.next_expecting(expected.as_ref())? else { break };
             let (value, timestamp) = match read {
@@ -406,7 +417,7 @@ impl Ingest {
                     Resolved::Refused(reason) => {
                         let first = || RefusedSeries { count: 0, reason, explosion: None };
                         let refused = refused_series.get_or_insert_with(first);
-                        refused.count += u64::from(left_out.insert(Cache::key_of(reader.series(), type_key)));
+                        refused.count += u64::from(left_out.insert(Key::new(reader.series(), type_key)));
                         None
                     }
                 },

@@ -132,6 +132,39 @@ fn a_failed_scrape_marks_everything_and_stores_nothing() {
     assert!(b.values("nonsense").is_empty());
 }
 
+/// What is known of a family is compared; what is new is found nevertheless.
+#[test]
+fn what_families_say_anew_is_found() {
+    let mut b = Bench::new("");
+    let both = |a: &str, b: &str| {
+        format!("# HELP a {a}\n# TYPE a gauge\na 1\n# HELP b {b}\n# TYPE b counter\nb 1\n")
+    };
+    let mut check = |body: &str, expected: &[&str]| {
+        let summary = b.scrape(body);
+        assert_eq!(summary.error, None);
+        let families = summary.families.iter().flat_map(|all| all.iter());
+        let said: Vec<String> =
+            families.map(|f| format!("{} {} {}", f.name, f.kind.name(), f.help)).collect();
+        assert_eq!(said, expected, "{body}");
+    };
+    check(&both("x", "y"), &["a gauge x", "b counter y"]);
+    check(&both("x", "y"), &[]);
+    check(&both("x", "new"), &["a gauge x", "b counter new"]);
+    check(&both("x", "new").replace("gauge", "counter"), &["a counter x", "b counter new"]);
+    check(&both("x", "new").replace("gauge", "counter"), &[]);
+    check(&both("\\\\", "new"), &["a gauge \\", "b counter new"]);
+    check(&both("\\\\", "new"), &[]);
+    // In between one is not told of; then it is forgotten.
+    for _ in 0..9 {
+        check("# HELP a \\\\\n# TYPE a gauge\na 1\n", &[]);
+    }
+    check(&both("\\\\", "new"), &[]);
+    for _ in 0..10 {
+        check("# HELP b new\n# TYPE b counter\nb 1\n", &[]);
+    }
+    check("# HELP b new\n# TYPE b counter\nb 1\n", &["b counter new"]);
+}
+
 #[test]
 fn families_of_scrapes_that_fail_are_forgotten_as_others_are() {
     let mut b = Bench::new("");

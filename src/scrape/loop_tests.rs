@@ -65,6 +65,7 @@ impl Fetch for Script {
         &'a self,
         _job: &'a ScrapeConfig,
         target: &'a Target,
+        _request: &'a PreparedRequest,
         body: &'a mut Vec<u8>,
     ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
         let said = || lock(&self.said).get(&target.url).copied().unwrap_or("a 1\n");

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::config::{LoadOptions, parse};
 use crate::discovery::TargetGroup;
+use crate::net::PreparedRequest;
 use crate::scrape::fetch::{FetchError, Fetched};
 use crate::scrape::metrics::ScrapeMetrics;
 use crate::scrape::shared::ScrapeOptions;
@@ -23,6 +24,7 @@ impl Fetch for Silence {
         &'a self,
         _job: &'a ScrapeConfig,
         _target: &'a Target,
+        _request: &'a PreparedRequest,
         _body: &'a mut Vec<u8>,
     ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
         Box::pin(std::future::pending())

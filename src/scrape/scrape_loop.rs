@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::fetch::{self, Fetch};
+use super::fetch::{self, Fetch, FetchError};
 use super::handover::{Inbox, Leaving};
 use super::ingest::Ingest;
 use super::metrics::ScrapeMetrics;
@@ -22,6 +22,7 @@ use super::summary::{Failure, Summary};
 use crate::config::ScrapeConfig;
 use crate::expfmt::Encoding;
 use crate::model::format_duration;
+use crate::net::PreparedRequest;
 use crate::util::lock::lock;
 use crate::util::{Slots, brief};
 
@@ -138,6 +139,7 @@ impl ScrapeLoop {
         let mut last_bytes = 0;
         let mut last_start: Option<Instant> = None;
         let mut last_slot = None;
+        let request = fetch::request(&self.intake.job, target);
         loop {
             let now_ms = clock.now_ms();
             let slot_ms = slots.next(last_slot, now_ms);
@@ -155,7 +157,7 @@ impl ScrapeLoop {
             // Between two scrapes nobody needs it, and there are many targets.
             let mut body = Vec::with_capacity(last_bytes);
             let mut fetched = None;
-            let work = async { fetched = Some(self.fetch(&mut body).await) };
+            let work = async { fetched = Some(self.fetch(&request, &mut body).await) };
             if let Some(end) = ended(run, work).await {
                 return end;
             }
@@ -176,14 +178,19 @@ impl ScrapeLoop {
     }
 
     /// The body, or why there is none.
-    async fn fetch(&self, body: &mut Vec<u8>) -> Result<fetch::Fetched, Failure> {
+    async fn fetch(
+        &self,
+        request: &Result<PreparedRequest, FetchError>,
+        body: &mut Vec<u8>,
+    ) -> Result<fetch::Fetched, Failure> {
         if let Some(reason) = &*lock(&self.forbidden) {
             return Err(Failure::new(reason.as_str()));
         }
         let target = &self.state.target;
         let metrics = &self.intake.shared.metrics;
+        let request = request.as_ref().map_err(|error| failure(metrics, error))?;
         let due = Instant::now() + target.timeout;
-        let mut fetching = self.fetch.fetch(&self.intake.job, target, body);
+        let mut fetching = self.fetch.fetch(&self.intake.job, target, request, body);
         let outcome = match timeout_at(due, &mut fetching).await {
             Err(_) if due.elapsed() > HELD_UP => timeout(HELD_UP, fetching).await,
             outcome => outcome,

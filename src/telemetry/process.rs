@@ -8,7 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use crate::util::machine::size_in;
+use crate::util::machine::{open_files, size_in};
 
 /// Kernel clock ticks a second, in which CPU time is given; 100 on every Linux this runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -70,6 +70,7 @@ impl Collector for ProcessCollector {
         gauge("process_resident_memory_bytes", "Resident memory", stats.resident_bytes as f64)?;
         gauge("process_virtual_memory_bytes", "Virtual memory", stats.virtual_bytes as f64)?;
         gauge("process_open_fds", "Open file descriptors", stats.open_fds as f64)?;
+        gauge("process_max_fds", "Most file descriptors that may be open", open_files().0 as f64)?;
         gauge("process_threads", "Threads", stats.threads as f64)?;
         let cpu = ConstCounter::new(stats.cpu_seconds);
         let help = "User and system CPU time";

@@ -4,11 +4,12 @@
 //! [`super::memory_watch`] looks at memory and asks here what follows.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
+use crate::util::lock::lock;
 use crate::util::machine;
 
 /// After this long with room in memory new series are taken again: bodies that are being stored come and go.
@@ -32,13 +33,18 @@ pub struct MemoryUse {
 /// Asks for the use of memory; none where it cannot be known.
 pub type MemoryProbe = fn() -> Option<MemoryUse>;
 
+/// How long a limit is taken for the same. It stands in several files.
+const LIMIT_HOLDS: Duration = Duration::from_secs(10);
+
 /// The probe of the operating system.
 pub(super) fn probe() -> Option<MemoryUse> {
-    Some(MemoryUse {
-        held: machine::held_bytes()?,
-        limit: machine::memory_bytes()?,
-        available: machine::available_bytes()?,
-    })
+    static LIMIT: Mutex<Option<(Instant, u64)>> = Mutex::new(None);
+    let mut kept = lock(&LIMIT);
+    let limit = match *kept {
+        Some((since, limit)) if since.elapsed() < LIMIT_HOLDS => limit,
+        _ => kept.insert((Instant::now(), machine::memory_bytes()?)).1,
+    };
+    Some(MemoryUse { held: machine::held_bytes()?, limit, available: machine::available_bytes()? })
 }
 
 impl MemoryUse {

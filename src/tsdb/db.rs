@@ -247,6 +247,11 @@ impl DbAppender<'_> {
         self
     }
 
+    /// Room for as many floats.
+    pub fn reserve(&mut self, samples: usize) {
+        self.inner.reserve(samples);
+    }
+
     /// See [`Appender::series`].
     pub fn series(&mut self, labels: &Labels) -> SeriesRef {
         self.inner.series(labels)

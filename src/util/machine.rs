@@ -1,7 +1,9 @@
 //! What the machine, or the container the process runs in, has to offer.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Where control groups are.
 const GROUPS: &str = "/sys/fs/cgroup";
@@ -33,6 +35,23 @@ pub fn host_name() -> String {
 /// that cannot be read.
 pub fn held_bytes() -> Option<u64> {
     size_in(&fs::read_to_string("/proc/self/status").ok()?, "RssAnon:")
+}
+
+/// How many files, connections among them, the process may have open: now, and at most if it asks for it.
+pub fn open_files() -> (u64, u64) {
+    let limit = getrlimit(Resource::Nofile);
+    // None stands for no limit.
+    (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
+}
+
+/// Lets the process open as many files as it may ask for: what it is given at first is a thousand on most machines, for the
+/// sake of programs that cannot do with more.
+///
+/// # Errors
+/// When the system says no.
+pub fn raise_open_files() -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
 }
 
 /// The files that may hold a limit on memory, by what `/proc/self/cgroup` says: those of the group and of all above it,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 
-use crate::support::server::wait_for;
+use crate::support::server::{Server, wait_for};
 use crate::{get, start};
 
 const PAGE: &str = include_str!("../../docs/operations/metrics.md");
@@ -22,6 +22,14 @@ fn refuse_everything() -> SocketAddr {
         }
     });
     address
+}
+
+#[test]
+fn as_many_files_may_be_open_as_the_system_allows() {
+    let dir = tempfile::tempdir().expect("dir");
+    let server = Server::start_after("ulimit -Sn 300 && ulimit -Hn 2345", &dir.path().join("data"), &[]);
+    let text = get(&server, "/metrics").text();
+    assert!(text.lines().any(|line| line == "process_max_fds 2345.0"), "{text}");
 }
 
 #[test]

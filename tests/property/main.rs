@@ -363,6 +363,71 @@ fn native_histograms_come_back_from_log_head_and_blocks() {
     check(&open(dir.path()), "after another start");
 }
 
+/// Floats and native histograms of one series, in one commit and after deletions.
+#[test]
+fn the_newest_sample_is_known_whatever_it_is() {
+    use emberkeep::model::Histogram;
+    let dir = tempfile::tempdir().expect("dir");
+    let histogram = || Arc::new(Histogram { count: 1.0, sum: 5.0, ..Histogram::default() });
+    let labels = |name: &str| Labels::from_pairs([("__name__", name)]);
+    let float = |db: &Tsdb, name: &str, time: i64, value: f64| {
+        let mut appender = db.appender(None).in_order();
+        let series = appender.series(&labels(name));
+        appender.append(series, time, value);
+        appender.commit(CommitMode::Each).expect("commit")
+    };
+    let times = |db: &Tsdb, name: &str, from: i64| {
+        let range = TimeRange::new(from, 1000 * MINUTE);
+        let querier = db.querier(range).expect("querier");
+        let set =
+            querier.select(&SelectRequest::new(&[Matcher::equal("__name__", name)], range)).expect("select");
+        let mut samples = Samples::new();
+        (0..set.len()).for_each(|at| set.read(at, range, &mut samples).expect("read"));
+        samples.timestamps
+    };
+    // On both sides of the end of a block.
+    let border = 120 * MINUTE;
+    let mut db = open(dir.path());
+    let mut appender = db.appender(None);
+    let series = appender.series(&labels("both"));
+    appender.append(series, border + 5000, 7.0);
+    appender.append_histogram(series, border - 5000, histogram());
+    assert_eq!(appender.commit(CommitMode::Each).expect("commit").committed, 2);
+    for after in ["the commit", "a restart", "a cut"] {
+        assert_eq!(times(&db, "both", border), [border + 5000], "{after}");
+        assert_eq!(times(&db, "both", 0), [border - 5000, border + 5000], "{after}");
+        if after == "a cut" {
+            break;
+        }
+        let late = float(&db, "both", border, 7.0);
+        assert_eq!(late.out_of_order + late.too_old, 1, "{after}");
+        assert_eq!(float(&db, "both", border + 5000, 8.0).duplicate, 1, "{after}");
+        assert_eq!(float(&db, "both", border + 5000, 7.0).repeated, 1, "{after}");
+        if after == "the commit" {
+            drop(db);
+            db = open(dir.path());
+        } else {
+            float(&db, "other", 2 * border, 1.0);
+            db.maintain().expect("maintain");
+        }
+    }
+    assert!(!db.status().blocks.is_empty());
+    // A float is not repeated by one that has its bits at the time of a histogram, even if that is gone.
+    let time = 2 * border;
+    for name in ["after a float", "alone"] {
+        if name == "after a float" {
+            float(&db, name, time, 0.0);
+        }
+        let mut appender = db.appender(None);
+        let series = appender.series(&labels(name));
+        appender.append_histogram(series, time + 1000, histogram());
+        assert_eq!(appender.commit(CommitMode::Each).expect("commit").committed, 1, "{name}");
+        let range = TimeRange::new(time + 500, time + 1500);
+        db.delete(&[vec![Matcher::equal("__name__", name)]], range).expect("delete");
+        assert_eq!(float(&db, name, time + 1000, 0.0).duplicate, 1, "{name}");
+    }
+}
+
 #[test]
 fn samples_far_apart_do_no_harm() {
     let dir = tempfile::tempdir().expect("dir");

@@ -71,11 +71,22 @@ impl Server {
             println!("skipped: mounts are not allowed");
             return None;
         }
+        Some(Self::start_by(in_namespace(&format!("{mount} && exec \"$@\"")), dir, args))
+    }
+
+    /// As [`Server::start`], in a shell that has run `script` before.
+    pub fn start_after(script: &str, dir: &Path, args: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{script} && exec \"$@\""), "sh"]);
+        Self::start_by(shell, dir, args)
+    }
+
+    /// Starts what `starter` is to start, whose arguments come last.
+    fn start_by(mut starter: Command, dir: &Path, args: &[&str]) -> Self {
         let plain = command(dir, args, "127.0.0.1:0");
-        let mut command = in_namespace(&format!("{mount} && exec \"$@\""));
-        command.arg(plain.get_program()).args(plain.get_args());
-        command.current_dir(plain.get_current_dir().expect("set")).stdin(Stdio::null());
-        Some(Self::spawn(command))
+        starter.arg(plain.get_program()).args(plain.get_args());
+        starter.current_dir(plain.get_current_dir().expect("set")).stdin(Stdio::null());
+        Self::spawn(starter)
     }
 
     /// Starts the program in `dir` with a command line as Prometheus has it, without a command, on a free port.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use super::credentials::{Keeper, Login};
 use super::query::{CallError, Service};
@@ -18,6 +19,8 @@ use crate::net::{Dialer, HttpClient, HttpError};
 
 /// Instances on one page of an answer.
 const PAGE: &str = "1000";
+/// What names the zones.
+const ZONES: &str = "DescribeAvailabilityZones";
 /// Pages of one answer at most.
 const MAX_PAGES: usize = 1000;
 /// Network interfaces are numbered up to this; no instance can have so many.
@@ -70,8 +73,13 @@ impl Ec2Source {
         parameters: &[(String, String)],
     ) -> Result<String, String> {
         let credentials = self.keeper.credentials(&service.region).await?;
-        let answer = service.call(action, parameters, Some(&*credentials), &*self.around.clock).await;
-        if answer.as_ref().is_err_and(CallError::is_of_credentials) {
+        let patience = self.config.refresh_interval;
+        let answer = service.call(action, parameters, Some(&*credentials), &*self.around.clock);
+        let answer = timeout(patience, answer).await;
+        let answer =
+            answer.unwrap_or_else(|_| Err(CallError::Other(format!("no answer within {patience:?}"))));
+        // Who may not ask for one thing may still ask for others: the name of zones is nothing that is needed.
+        if action != ZONES && answer.as_ref().is_err_and(CallError::is_of_credentials) {
             self.keeper.forget().await;
         }
         answer.map_err(|error| error.to_string())
@@ -134,7 +142,7 @@ impl Ec2Source {
         if let Some(known) = zones.as_ref() {
             return Arc::clone(known);
         }
-        let answer = self.call(service, "DescribeAvailabilityZones", &[]).await;
+        let answer = self.call(service, ZONES, &[]).await;
         let read = answer.and_then(|answer| {
             let document = xml::parse(&answer)?;
             let pair = |zone| (xml::text(zone, "zoneName").to_owned(), xml::text(zone, "zoneId").to_owned());

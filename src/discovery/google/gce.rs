@@ -123,7 +123,8 @@ impl GceSource {
         let http = HttpConfig { follow_redirects: false, proxy, ..HttpConfig::default() };
         let client = HttpClient::new(&http, Arc::clone(dialer))?;
         let tokens = Tokens::new(around, client);
-        Ok(Self { config, api: Api::new(url.to_owned(), &http, dialer)?, tokens })
+        let api = Api::new(url.to_owned(), &http, dialer)?.answering_within(config.refresh_interval);
+        Ok(Self { config, api, tokens })
     }
 
     async fn ask(&self) -> Result<Vec<TargetGroup>, String> {

@@ -120,7 +120,7 @@ impl FakeApi {
         lock(&self.state).forgets_pages = true;
     }
 
-    /// From now on answers `status` to what is asked for below `path`; with the status 200, `body` is the answer.
+    /// From now on answers `status` to what is asked for below `path`, or to each `watch`; with the status 200, `body` is the answer.
     pub(super) fn refuse(&self, path: &str, status: &'static str, body: impl Into<String>) {
         lock(&self.state).refused.insert(path.to_owned(), (status, body.into()));
     }
@@ -164,7 +164,8 @@ impl FakeApi {
 
 impl State {
     fn answer(&mut self, path: &str, asked: &BTreeMap<String, String>, head: &[String]) -> Reply {
-        if let Some((status, body)) = self.refused.get(path) {
+        let watch = self.refused.get("watch").filter(|_| asked.contains_key("watch"));
+        if let Some((status, body)) = self.refused.get(path).or(watch) {
             return Reply { status, ..Reply::json(body.clone()) };
         }
         if let Some(expected) = self.refused.get("Authorization")

@@ -35,6 +35,8 @@ const GOOD_WATCH: Duration = Duration::from_secs(10);
 /// Pause before the server is asked again, at first and at most; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// Watches in a row that fail before there is a list again: three seconds after the first one.
+const MAX_FAILURES: u32 = 5;
 
 /// What came of it.
 #[derive(Debug)]
@@ -170,6 +172,7 @@ impl Reflector<'_> {
 
     /// Watches what changes after `version`, until a list is needed.
     async fn follow(&self, mut version: String, pause: &mut Duration) {
+        let mut failures = 0;
         loop {
             let begun = Instant::now();
             let before = version.clone();
@@ -178,11 +181,19 @@ impl Reflector<'_> {
             let is_gone = end.as_ref().is_err_and(Fault::is_gone);
             if version != before && !is_gone || begun.elapsed() >= GOOD_WATCH {
                 *pause = FIRST_PAUSE;
+                failures = 0;
             }
             match end {
                 // Watches end now and then.
                 Ok(()) => wait(pause).await,
-                Err(fault) if fault.is_passing() => self.failed(&fault, pause).await,
+                Err(fault) if fault.is_passing() => {
+                    self.failed(&fault, pause).await;
+                    failures += 1;
+                    if failures == MAX_FAILURES {
+                        // Where nothing can be watched, lists still tell what there is.
+                        return;
+                    }
+                }
                 Err(fault) => {
                     if is_gone {
                         self.metrics.kubernetes_failures.inc();

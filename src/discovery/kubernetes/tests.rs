@@ -139,6 +139,19 @@ async fn a_state_that_is_too_old_is_listed_anew() {
 }
 
 #[tokio::test]
+async fn lists_tell_what_there_is_where_nothing_can_be_watched() {
+    let api = FakeApi::start().await;
+    api.put(SERVICES, service("s", 1));
+    api.refuse("watch", "504 Gateway Timeout", "");
+    let mut found = start(&api, "role: service");
+    found.is(&["s.a.svc:1"]).await;
+    assert_eq!(found.error().await, "services: server returned HTTP status 504 Gateway Timeout");
+    api.put(SERVICES, service("s", 2));
+    found.is(&["s.a.svc:2"]).await;
+    found.manager.stop().await;
+}
+
+#[tokio::test]
 async fn what_the_server_refuses_is_told_and_targets_stay() {
     let api = FakeApi::start().await;
     api.put(PODS, pod("p", "10.0.0.1"));

@@ -119,9 +119,11 @@ fn text(text: &str) -> Source {
 #[tokio::test]
 async fn a_client_says_who_it_is_but_not_where_it_is_redirected_to() {
     let other = Served::start(None, |_| reply("200 OK", "", "other")).await;
-    let location = format!("Location: http://127.0.0.1:{}/x\r\n", other.port);
+    let location = format!("Location: http://localhost:{}/x\r\n", other.port);
+    let beside = format!("Location: http://127.0.0.1:{}/y\r\n", other.port);
     let own = Served::start(None, move |head| match head.split(' ').nth(1) {
         Some("/away") => reply("302 Found", &location, ""),
+        Some("/beside") => reply("302 Found", &beside, ""),
         Some("/here") => reply("307 Moved", "Location: /\r\n", ""),
         _ => reply("200 OK", "", "own"),
     })
@@ -143,6 +145,9 @@ async fn a_client_says_who_it_is_but_not_where_it_is_redirected_to() {
         assert!(head.contains("\r\nAuthorization: Basic bWU6cGE6c3M=\r\n"), "{head}");
         assert!(head.contains("\r\nX-Tenant: a\r\nX-Tenant: b\r\nX-Tenant: first\r\n"), "{head}");
     }
+    assert_eq!(get(&with_basic, &url("/beside")).await.expect("an answer").1, "other");
+    let head = other.heads().concat();
+    assert!(head.contains("\r\nAuthorization: Basic ") && head.contains("\r\nX-Tenant: a\r\n"), "{head}");
     assert_eq!(get(&with_basic, &url("/away")).await.expect("an answer").1, "other");
     let head = other.heads().concat().to_ascii_lowercase();
     assert!(
@@ -150,7 +155,7 @@ async fn a_client_says_who_it_is_but_not_where_it_is_redirected_to() {
         "{head}"
     );
 
-    // Nor is that told where another server leads back to: ports stand in the paths here.
+    // Nor is that told where another host leads back to: ports stand in the paths here.
     let turns = Served::start(None, |head| {
         let back = head.split(['/', ' ']).nth(2).unwrap_or_default();
         reply("302 Found", &format!("Location: http://127.0.0.1:{back}/end\r\n"), "")
@@ -158,7 +163,7 @@ async fn a_client_says_who_it_is_but_not_where_it_is_redirected_to() {
     .await;
     let begins = Served::start(None, |head| {
         let parts: Vec<&str> = head.split(['/', ' ']).collect();
-        let location = format!("Location: http://127.0.0.1:{}/{}\r\n", parts[2], parts[3]);
+        let location = format!("Location: http://localhost:{}/{}\r\n", parts[2], parts[3]);
         if parts[2] == "end" { reply("200 OK", "", "back") } else { reply("302 Found", &location, "") }
     })
     .await;
@@ -441,7 +446,8 @@ async fn each_socket_leads_to_its_own_server_whatever_the_url_says() {
     for socket in [Some(&sockets[1]), Some(&sockets[0]), Some(&sockets[1]), None] {
         let url = "http://nowhere.invalid/metrics".to_owned();
         let request = HttpRequest { method: HttpMethod::Get, url, headers: Vec::new() };
-        let response = client.send_over(socket, request).await.expect("an answer");
+        let response =
+            client.send_prepared(socket, &request.prepare().expect("valid")).await.expect("an answer");
         let mut body = Vec::new();
         response.read_body(10, &mut body).await.expect("a body");
         said.push_str(&String::from_utf8_lossy(&body));

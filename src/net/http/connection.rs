@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::{http1, http2};
-use hyper::header::{HOST, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
+use hyper::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
 use hyper::http::response::Parts;
 use hyper::http::uri::{PathAndQuery, Scheme, Uri};
 use hyper::{Method, Request, Response};
@@ -21,12 +21,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::error::{HttpError, chain};
-use super::request::HttpMethod;
+use super::request::{Headers, HttpMethod};
 use crate::net::dial::Dialed;
 use crate::net::http_url::{HttpUrl, UrlError};
-
-/// Headers that do not stand in the request itself.
-pub(super) type Headers = Vec<(HeaderName, HeaderValue)>;
 
 /// More headers than any server sends.
 const MAX_HEADERS: usize = 1024;
@@ -92,7 +89,7 @@ impl Connection {
         &mut self,
         url: &HttpUrl,
         method: &HttpMethod,
-        headers: &[(&'static str, String)],
+        headers: &Headers,
         identity: &Headers,
     ) -> Result<(Parts, Incoming), HttpError> {
         let mut request = match method {
@@ -104,14 +101,7 @@ impl Connection {
                 request
             }
         };
-        for (name, value) in headers {
-            let value = HeaderValue::from_str(value)
-                .map_err(|_| HttpError::Request(format!("invalid value of header {name}")))?;
-            let name = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| HttpError::Request(format!("invalid header name {name:?}")))?;
-            request.headers_mut().append(name, value);
-        }
-        for (name, value) in identity {
+        for (name, value) in headers.iter().chain(identity) {
             request.headers_mut().append(name.clone(), value.clone());
         }
         let bad_host = || HttpError::Url(UrlError::Host(url.authority.clone()));
@@ -291,8 +281,10 @@ mod tests {
                 (none, "POST 0 \"0\""),
                 (HttpMethod::Get, "GET 0 none"),
             ] {
-                let (head, _) =
-                    connection.send(&url, &method, &[], &Headers::new()).await.expect("a response");
+                let (head, _) = connection
+                    .send(&url, &method, &Headers::new(), &Headers::new())
+                    .await
+                    .expect("a response");
                 assert_eq!(head.headers["said"], expected, "HTTP/2: {http2}");
                 assert!(connection.ready().await);
             }

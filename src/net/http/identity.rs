@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
-use super::connection::Headers;
 use super::error::HttpError;
 use super::oauth2::Tokens;
+use super::request::Headers;
 use super::secret::{LiveText, basic};
 use crate::config::{Auth, HttpConfig, Source};
 use crate::net::dial::Dialer;

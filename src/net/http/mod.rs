@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 pub use self::error::HttpError;
 use self::identity::Identity;
-pub use self::request::{HttpMethod, HttpRequest};
+pub use self::request::{HttpMethod, HttpRequest, PreparedRequest};
 pub use self::secret::{read_file, read_source};
 pub use self::transport::HttpResponse;
 use self::transport::Transport;
@@ -68,17 +68,17 @@ impl HttpClient {
     /// # Errors
     /// When there is no answer, or nothing to say of the client.
     pub async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        self.send_over(None, request).await
+        self.send_prepared(None, &request.prepare()?).await
     }
 
-    /// The same over the Unix socket at `socket`, whatever the URL says.
+    /// The same of a request that is ready, over the Unix socket at `socket` if there is one, whatever the URL says.
     ///
     /// # Errors
     /// As [`HttpClient::send`].
-    pub async fn send_over(
+    pub async fn send_prepared(
         &self,
         socket: Option<&Arc<str>>,
-        request: HttpRequest,
+        request: &PreparedRequest,
     ) -> Result<HttpResponse, HttpError> {
         let (socket, headers) = (socket.or(self.socket.as_ref()), self.identity.headers().await?);
         let response = self.transport.send(request, &headers, socket).await?;

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::connection::Headers;
 use super::error::HttpError;
+use super::request::Headers;
 use super::request::{HttpMethod, HttpRequest};
 use super::secret::{LiveText, basic};
 use super::transport::Transport;
@@ -179,18 +179,20 @@ impl Tokens {
             "basic" => "Basic",
             _ => &answer.token_type,
         };
-        // Some write the number as a text.
-        let seconds = answer.expires_in.as_u64();
+        // Some write the number as a text, or with a fraction.
+        let seconds: Option<f64> = answer.expires_in.as_f64();
         let seconds = seconds.or_else(|| answer.expires_in.as_str().and_then(|text| text.parse().ok()));
-        let until = seconds.filter(|seconds| *seconds > 0).map(|seconds| {
+        let lasts = seconds.filter(|seconds| *seconds > 0.0);
+        let lasts = lasts.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let until = lasts.map(|lasts| {
             let now = Instant::now();
-            now.checked_add(Duration::from_secs(seconds).saturating_sub(MARGIN)).unwrap_or(now)
+            now.checked_add(lasts.saturating_sub(MARGIN)).unwrap_or(now)
         });
         Ok(Token { authorization: Arc::new(Secret::new(format!("{kind} {}", answer.access_token))), until })
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<(u16, Vec<u8>), HttpError> {
-        let response = self.transport.send(request, &Headers::new(), None).await?;
+        let response = self.transport.send(&request.prepare()?, &Headers::new(), None).await?;
         let (status, mut body) = (response.status(), Vec::new());
         response.read_body(MAX_ANSWER_BYTES, &mut body).await?;
         Ok((status, body))

@@ -9,8 +9,9 @@ use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::connection::{Headers, Payload};
+use super::connection::Payload;
 use super::error::{HttpError, chain};
+use super::request::Headers;
 use super::secret::basic_header;
 use crate::config::{ProxyConfig, Secret};
 use crate::net::http_url::HttpUrl;

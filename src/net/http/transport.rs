@@ -1,5 +1,6 @@
 //! Requests over connections, direct or by a proxy, and the redirects they meet.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -13,11 +14,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
-use super::connection::{Connection, Headers};
+use super::connection::Connection;
 use super::error::{HttpError, MAX_REDIRECTS, chain};
 use super::pool::{Origin, Pool};
 use super::proxy::{Proxy, ProxyServer};
-use super::request::{HttpMethod, HttpRequest};
+use super::request::{Headers, HttpMethod, PreparedRequest};
 use super::secret::basic_header;
 use super::tls::Tls;
 use crate::config::HttpConfig;
@@ -64,35 +65,34 @@ impl Transport {
     /// When there is no answer.
     pub(super) async fn send(
         &self,
-        request: HttpRequest,
+        request: &PreparedRequest,
         identity: &Headers,
         socket: Option<&Arc<str>>,
     ) -> Result<HttpResponse, HttpError> {
-        let mut url = HttpUrl::parse(&request.url)?;
-        let HttpRequest { mut method, mut headers, .. } = request;
-        let (mut identity, nobody) = (identity, Headers::new());
+        let PreparedRequest { method, url, headers } = request;
+        let (mut method, mut url) = (Cow::Borrowed(method), Cow::Borrowed(url));
+        let (mut headers, mut identity) = (Cow::Borrowed(headers), Cow::Borrowed(identity));
         for _ in 0..=MAX_REDIRECTS {
-            let is_said = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
-                || identity.iter().any(|(name, _)| *name == AUTHORIZATION);
-            let named = url.user().filter(|_| !is_said);
-            let of_url = named.map(|(name, password)| basic_header(&name, password.reveal())).transpose()?;
-            let all: Headers =
-                identity.iter().cloned().chain(of_url.map(|value| (AUTHORIZATION, value))).collect();
-            let response = self.send_once(&url, &method, &headers, &all, socket).await?;
+            let is_named = headers.iter().chain(&*identity).any(|(name, _)| *name == AUTHORIZATION);
+            let mut said = Cow::Borrowed(&*identity);
+            if let Some((name, password)) = url.user().filter(|_| !is_named) {
+                said.to_mut().push((AUTHORIZATION, basic_header(&name, password.reveal())?));
+            }
+            let response = self.send_once(&url, &method, &headers, &said, socket).await?;
             match response.redirect().filter(|_| self.follow_redirects) {
                 Some(location) => {
-                    if !matches!(response.status(), 307 | 308) && !matches!(method, HttpMethod::Get) {
-                        method = HttpMethod::Get;
-                        headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));
+                    if !matches!(response.status(), 307 | 308) && !matches!(*method, HttpMethod::Get) {
+                        method = Cow::Owned(HttpMethod::Get);
+                        headers.to_mut().retain(|(name, _)| !name.as_str().starts_with("content-"));
                     }
                     response.discard().await;
                     let next = url.join(&location)?;
-                    // Another server is not told who we are, nor is anybody that it sends us to.
-                    if !next.is_same_server(&url) {
-                        identity = &nobody;
-                        headers.retain(|(name, _)| is_for_anybody(name));
+                    // Another host is not told who we are, nor is anybody that it sends us to.
+                    if !next.may_know(&request.url) {
+                        identity = Cow::Owned(Headers::new());
+                        headers.to_mut().retain(|(name, _)| is_for_anybody(name.as_str()));
                     }
-                    url = next;
+                    url = Cow::Owned(next);
                 }
                 None => return Ok(response),
             }
@@ -104,7 +104,7 @@ impl Transport {
         &self,
         url: &HttpUrl,
         method: &HttpMethod,
-        headers: &[(&'static str, String)],
+        headers: &Headers,
         identity: &Headers,
         socket: Option<&Arc<str>>,
     ) -> Result<HttpResponse, HttpError> {
@@ -187,9 +187,8 @@ impl Transport {
     }
 }
 
-/// Whether a header of a request says nothing that only the server of its URL is to know.
+/// Whether a header of a request, in lower case, says nothing that only the server of its URL is to know.
 fn is_for_anybody(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
     let beginnings = ["accept", "content-", "user-agent", "x-prometheus-"];
     beginnings.iter().any(|beginning| name.starts_with(beginning))
 }

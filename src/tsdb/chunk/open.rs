@@ -3,10 +3,13 @@
 //! Timestamps are a range of a timeline; only samples that do not follow one make the chunk keep timestamps of its
 //! own.
 //!
-//! **Cost**: a chunk whose value never changed holds no buffer at all.
+//! **Cost**: a chunk takes 24 bytes, and one whose value never changed holds no buffer at all. A buffer grows by a quarter,
+//! and by two words at least.
+
+use thin_vec::ThinVec;
 
 use super::column::XorState;
-use crate::codec::bits::{BitReader, BitWriter};
+use crate::codec::bits::BitReader;
 use crate::codec::{ByteReader, ByteWriter as _};
 use crate::model::STALE_NAN_BITS;
 
@@ -88,17 +91,28 @@ impl OwnTimes {
 /// The values of a chunk that still grows.
 #[derive(Debug, Clone)]
 pub struct OpenValues {
-    bits: BitWriter,
-    state: XorState,
-    /// Without bits: the one value of all samples.
-    constant: u64,
-    count: u16,
+    /// Their bits, from the top of each word down; none as long as all are alike.
+    words: ThinVec<u64>,
+    /// The last value that is no stale marker; without words the one value of all samples.
+    last: u64,
+    /// The rest of the state of the coding.
+    shift: u8,
+    width: u8,
+    /// Bits of the last word that are in use; 64 means it is full (or there is none).
+    used: u8,
     stale: bool,
+    count: u16,
 }
+
+// There is one in each series.
+const _: () = assert!(size_of::<OpenValues>() == 24);
+
+/// Words by which a buffer grows at least: sizes that allocators have.
+const MIN_GROWTH: usize = 2;
 
 impl Default for OpenValues {
     fn default() -> Self {
-        Self { bits: BitWriter::new(), state: XorState::default(), constant: 0, count: 0, stale: false }
+        Self { words: ThinVec::new(), last: 0, shift: 0, width: 0, used: 64, stale: false, count: 0 }
     }
 }
 
@@ -127,35 +141,71 @@ impl OpenValues {
         self.stale
     }
 
+    /// Where the next value goes: looking there has the processor fetch it.
+    #[inline]
+    pub fn peek(&self) -> u64 {
+        self.words.last().copied().unwrap_or_default()
+    }
+
     /// Adds one value by its bits.
     pub fn push(&mut self, bits: u64) {
         self.stale |= bits == STALE_NAN_BITS;
         if self.count == 0 {
-            self.constant = bits;
-        } else if !self.bits.as_bytes().is_empty() {
-            put(bits, &mut self.state, &mut self.bits);
-        } else if self.constant != bits {
+            self.last = bits;
+        } else if !self.words.is_empty() {
+            self.code(bits);
+        } else if self.last != bits {
+            let constant = std::mem::take(&mut self.last);
             for _ in 0..self.count {
-                put(self.constant, &mut self.state, &mut self.bits);
+                self.code(constant);
             }
-            put(bits, &mut self.state, &mut self.bits);
+            self.code(bits);
         }
         self.count += 1;
     }
 
-    /// What is needed to read the values later; the bits are appended to `bytes`.
-    pub fn snapshot(&self, bytes: &mut Vec<u8>) -> ValueShape {
-        bytes.extend_from_slice(self.bits.as_bytes());
-        self.shape()
+    /// The stale marker has a bit of its own and leaves the state alone, so that the value after it costs nothing.
+    fn code(&mut self, bits: u64) {
+        if bits == STALE_NAN_BITS {
+            return self.put(1, 1);
+        }
+        let mut state = XorState { last: self.last, shift: self.shift, width: self.width };
+        state.put(bits, 1, |value, width| self.put(value, width));
+        XorState { last: self.last, shift: self.shift, width: self.width } = state;
     }
 
-    fn shape(&self) -> ValueShape {
-        if self.bits.as_bytes().is_empty() { ValueShape::Constant(self.constant) } else { ValueShape::Bits }
+    /// Appends the lowest `width` bits of `value`: 1 to 64, and none above them is set.
+    fn put(&mut self, value: u64, width: u32) {
+        let aligned = value << (u64::BITS - width);
+        let free = u64::BITS - u32::from(self.used);
+        if let Some(last) = self.words.last_mut()
+            && free > 0
+        {
+            *last |= aligned >> self.used;
+        }
+        if width <= free {
+            self.used += width.to_le_bytes()[0];
+            return;
+        }
+        if self.words.len() == self.words.capacity() {
+            self.words.reserve_exact(MIN_GROWTH.max(self.words.len() / 4));
+        }
+        self.words.push(aligned << free);
+        self.used = (width - free).to_le_bytes()[0];
+    }
+
+    /// What is needed to read the values later; the bits are appended to `bytes`.
+    pub fn snapshot(&self, bytes: &mut Vec<u8>) -> ValueShape {
+        bytes.reserve(self.words.len() * size_of::<u64>());
+        self.words.iter().for_each(|word| bytes.extend_from_slice(&word.to_be_bytes()));
+        if self.words.is_empty() { ValueShape::Constant(self.last) } else { ValueShape::Bits }
     }
 
     /// Appends all values to `out`.
     pub fn read(&self, out: &mut Vec<f64>) {
-        read_values(self.shape(), self.bits.as_bytes(), self.count, out);
+        let mut bytes = Vec::new();
+        let shape = self.snapshot(&mut bytes);
+        read_values(shape, &bytes, self.count, out);
     }
 }
 
@@ -171,16 +221,6 @@ pub fn read_values(shape: ValueShape, bytes: &[u8], count: u16, out: &mut Vec<f6
                 out.push(get(&mut state, &mut bits).unwrap_or(f64::NAN));
             }
         }
-    }
-}
-
-/// The stale marker has a bit of its own and leaves the state alone, so that the value after it costs nothing.
-fn put(bits: u64, state: &mut XorState, writer: &mut BitWriter) {
-    if bits == STALE_NAN_BITS {
-        writer.put(1, 1);
-    } else {
-        writer.put(0, 1);
-        state.put(bits, writer);
     }
 }
 

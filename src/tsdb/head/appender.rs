@@ -8,6 +8,7 @@
 //! Dropping an appender forgets what was staged. Exemplars and metadata go with the samples, but what is wrong with
 //! them never makes a commit fail.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -146,6 +147,11 @@ impl<'a> Appender<'a> {
         }
     }
 
+    /// Room for as many floats.
+    pub(in crate::tsdb) fn reserve(&mut self, samples: usize) {
+        self.staged.reserve_exact(samples);
+    }
+
     /// Refuses samples that are out of order, whatever the limits were.
     pub(in crate::tsdb) fn in_order(&mut self) {
         self.limits.out_of_order = 0;
@@ -154,7 +160,10 @@ impl<'a> Appender<'a> {
     /// The series with `labels`, made if absent. One over the bounds is not made; whatever is staged for it is refused
     /// as [`AppendOutcome::TooLarge`].
     pub fn series(&mut self, labels: &Labels) -> SeriesRef {
-        if bounds::check_labels(labels).is_err() { SeriesRef::REFUSED } else { self.head.series(labels) }
+        if bounds::check_labels(labels).is_err() {
+            return SeriesRef::REFUSED;
+        }
+        self.head.series(labels, self.staged.last().map(|staged| staged.series))
     }
 
     /// The series whose labels, packed as in [`Labels::packed`], have this fingerprint.
@@ -347,13 +356,11 @@ impl<'a> Appender<'a> {
         }
         intake.undo.push(Undo::of(series));
         if series.log_segment == intake.segment {
-            logged.base = series.log_bits;
+            logged.base = series.last_bits;
         }
         intake.logged.push(logged);
         series.log_segment = intake.segment;
-        series.log_bits = staged.bits;
-        series.last_time = time;
-        series.last_bits = staged.bits;
+        series.note_float(time, staged.bits);
     }
 
     /// Decides on native histogram `number`.
@@ -391,8 +398,7 @@ impl<'a> Appender<'a> {
         intake.undo.push(Undo::of(series));
         intake.newest_histograms.insert(*reference, intake.histograms.len());
         intake.histograms.push(self.histograms[number].clone());
-        series.last_time = *time;
-        series.last_bits = histogram.sum.to_bits();
+        series.note_histogram(*time);
     }
 
     /// The first sample that would be refused if it were the only one.
@@ -457,6 +463,12 @@ impl<'a> Appender<'a> {
     }
 
     fn apply(&self, table: &mut Table, intake: &mut Intake, stats: &mut CommitStats) {
+        // First of all: a series is not told to the log twice, whatever happens here.
+        for series in intake.fresh.drain(..) {
+            if let Some((series, _)) = table.get_mut(series) {
+                series.logged = true;
+            }
+        }
         let first = intake.logged.first().map_or(i64::MIN, |s| s.timestamp);
         let place = self.timeline.filter(|_| !intake.logged.is_empty());
         let place = place.and_then(|id| table.timelines.push(id, first));
@@ -470,13 +482,16 @@ impl<'a> Appender<'a> {
                 series.set_late_start(from, start);
             }
         }
+        // What each series has was in no cache since its last sample: fetched side by side that takes a fraction of the
+        // time that it takes one after another.
+        let series = intake.logged.iter().filter_map(|sample| table.get(sample.series));
+        black_box(series.fold(0, |all, series| all ^ series.peek()));
         let (mut oldest, mut newest) = (i64::MAX, i64::MIN);
         let mut histograms = intake.histograms.drain(..);
         let mut from = Round::default();
         for round in &intake.rounds {
             for sample in &intake.logged[from.floats..round.floats] {
                 let Some((series, timelines)) = table.get_mut(sample.series) else { continue };
-                series.logged = true;
                 oldest = oldest.min(sample.timestamp);
                 newest = newest.max(sample.timestamp);
                 let place = place.filter(|_| sample.timestamp == first);
@@ -485,7 +500,6 @@ impl<'a> Appender<'a> {
             }
             for (reference, time, histogram) in histograms.by_ref().take(round.histograms - from.histograms) {
                 let Some((series, _)) = table.get_mut(reference) else { continue };
-                series.logged = true;
                 oldest = oldest.min(time);
                 newest = newest.max(time);
                 series.append_histogram(time, histogram);
@@ -497,7 +511,6 @@ impl<'a> Appender<'a> {
         drop(histograms);
         for sample in &intake.late {
             let Some((series, _)) = table.get_mut(sample.series) else { continue };
-            series.logged = true;
             oldest = oldest.min(sample.timestamp);
             newest = newest.max(sample.timestamp);
             if series.append_late(sample.timestamp, sample.bits) {
@@ -507,9 +520,6 @@ impl<'a> Appender<'a> {
             }
         }
         for one in intake.exemplars.drain(..) {
-            if let Some((series, _)) = table.get_mut(one.series) {
-                series.logged = true;
-            }
             table.insert_exemplar(one);
             stats.exemplars.committed += 1;
         }
@@ -550,7 +560,7 @@ impl TimeLimits {
     /// What becomes of a float that is not late.
     fn judge_float(&self, series: &MemSeries, staged: &Staged) -> AppendOutcome {
         self.judge(series.last_time, staged.timestamp, || {
-            staged.bits == series.last_bits && series.histogram_at(staged.timestamp).is_none()
+            series.newest_is_float && staged.bits == series.last_bits
         })
     }
 

@@ -51,7 +51,7 @@ pub(super) struct Intake {
     pub(super) newest_histograms: HashMap<SeriesRef, usize>,
     pub(super) exemplars: Vec<LoggedExemplar>,
     pub(super) families: Vec<(Box<str>, Metadata)>,
-    /// Series of accepted samples that the log does not know yet, once for each sample.
+    /// Series of accepted samples that the log does not know yet, once for each sample or once.
     pub(super) fresh: Vec<SeriesRef>,
     pub(super) undo: Vec<Undo>,
     /// Label pairs that get their number in this commit.
@@ -67,8 +67,8 @@ pub(super) struct Undo {
     pub(super) series: SeriesRef,
     pub(super) last_time: i64,
     pub(super) last_bits: u64,
+    pub(super) newest_is_float: bool,
     pub(super) log_segment: u32,
-    pub(super) log_bits: u64,
 }
 
 impl Undo {
@@ -78,8 +78,8 @@ impl Undo {
             series: series.reference,
             last_time: series.last_time,
             last_bits: series.last_bits,
+            newest_is_float: series.newest_is_float,
             log_segment: series.log_segment,
-            log_bits: series.log_bits,
         }
     }
 }
@@ -188,6 +188,7 @@ impl Intake {
         while !left.is_empty() {
             left = self.put_series(table, left);
         }
+        self.fresh = fresh;
     }
 
     /// Puts one record of series and one of their new pairs; returns the series for which there was no room.
@@ -236,8 +237,8 @@ impl Intake {
             if let Some((series, _)) = table.get_mut(before.series) {
                 series.last_time = before.last_time;
                 series.last_bits = before.last_bits;
+                series.newest_is_float = before.newest_is_float;
                 series.log_segment = before.log_segment;
-                series.log_bits = before.log_bits;
             }
         }
         for id in self.named.drain(..).rev() {

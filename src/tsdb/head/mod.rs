@@ -172,9 +172,9 @@ impl Head {
     }
 
     /// The series with these labels, made if absent.
-    pub(crate) fn series(&self, labels: &Labels) -> SeriesRef {
+    pub(crate) fn series(&self, labels: &Labels, near: Option<SeriesRef>) -> SeriesRef {
         let fingerprint = fingerprint(labels);
-        if let Some(found) = self.find(fingerprint, None) {
+        if let Some(found) = self.find(fingerprint, near) {
             return found;
         }
         let mut table = write_lock(&self.table);

@@ -14,11 +14,53 @@ const MIN_DENSE: usize = PAGE / MAX_GAP;
 const MAX_GAP: usize = 8;
 
 /// Room for a series.
-#[derive(Debug, Default)]
-pub(super) struct Slot {
-    /// How often the slot was given away.
-    pub(super) generation: u32,
-    pub(super) series: Option<MemSeries>,
+#[derive(Debug)]
+pub(super) enum Slot {
+    /// Without one; as often the slot was given away.
+    Vacant { generation: u32 },
+    /// With one, whose reference says how often.
+    Taken(MemSeries),
+}
+
+const _: () = assert!(size_of::<Slot>() == size_of::<MemSeries>());
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self::Vacant { generation: 0 }
+    }
+}
+
+impl Slot {
+    /// How often it was given away.
+    pub(super) fn generation(&self) -> u32 {
+        match self {
+            Self::Vacant { generation } => *generation,
+            Self::Taken(series) => series.reference.generation(),
+        }
+    }
+
+    pub(super) fn series(&self) -> Option<&MemSeries> {
+        match self {
+            Self::Vacant { .. } => None,
+            Self::Taken(series) => Some(series),
+        }
+    }
+
+    pub(super) fn series_mut(&mut self) -> Option<&mut MemSeries> {
+        match self {
+            Self::Vacant { .. } => None,
+            Self::Taken(series) => Some(series),
+        }
+    }
+
+    /// Takes the series out.
+    pub(super) fn take(&mut self) -> Option<MemSeries> {
+        let generation = self.generation();
+        match std::mem::replace(self, Self::Vacant { generation }) {
+            Self::Vacant { .. } => None,
+            Self::Taken(series) => Some(series),
+        }
+    }
 }
 
 /// A run of at most [`PAGE`] slots.
@@ -109,7 +151,7 @@ impl Page {
     /// Makes a dense page a sparse one, without the slots that nobody named.
     fn thin(&mut self) {
         let there = std::mem::take(&mut self.slots);
-        let named = (0..).zip(there).filter(|(_, slot)| slot.series.is_some() || slot.generation > 0);
+        let named = (0..).zip(there).filter(|(_, slot)| slot.series().is_some() || slot.generation() > 0);
         (self.numbers, self.slots) = named.unzip();
     }
 
@@ -120,7 +162,7 @@ impl Page {
 
     /// Makes the page a full one; slots that were not there have `generation`.
     pub(super) fn fill(&mut self, generation: u32) {
-        let new = || Slot { generation, series: None };
+        let new = || Slot::Vacant { generation };
         if self.is_dense() {
             self.slots.resize_with(PAGE, new);
             return;
@@ -194,7 +236,7 @@ mod tests {
             let mut page = Page::default();
             let mut model = BTreeMap::new();
             for (at, number) in (0..).zip(numbers) {
-                page.make(number).generation = at + 1;
+                *page.make(number) = Slot::Vacant { generation: at + 1 };
                 model.insert(number, at + 1);
                 if !page.is_dense() {
                     prop_assert_eq!(page.iter().len(), model.len(), "a sparse page has no others");
@@ -203,13 +245,13 @@ mod tests {
                 prop_assert!(page.iter().len() <= model.len() * (MAX_GAP + 1));
             }
             for number in 0..PAGE {
-                let found = page.get(number).map_or(0, |slot| slot.generation);
+                let found = page.get(number).map_or(0, Slot::generation);
                 prop_assert_eq!(found, model.get(&number).copied().unwrap_or(0));
-                prop_assert_eq!(page.get_mut(number).map_or(0, |slot| slot.generation), found);
-                let from = page.from(number).iter().map(|slot| slot.generation).find(|generation| *generation > 0);
+                prop_assert_eq!(page.get_mut(number).map_or(0, |slot| slot.generation()), found);
+                let from = page.from(number).iter().map(Slot::generation).find(|generation| *generation > 0);
                 prop_assert_eq!(from, model.range(number..).next().map(|(_, at)| *at));
             }
-            let numbered = page.numbered_mut().map(|(number, slot)| (number, slot.generation));
+            let numbered = page.numbered_mut().map(|(number, slot)| (number, slot.generation()));
             let made: BTreeMap<_, _> = numbered.filter(|(_, generation)| *generation > 0).collect();
             prop_assert_eq!(made, model);
         }

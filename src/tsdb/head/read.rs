@@ -190,7 +190,7 @@ impl Head {
         // In slices: whoever waits to commit gets the table in between. No series leaves meanwhile, and one that comes has
         // nothing in the window.
         self.each_slice(|_, slice| {
-            let series = slice.iter().flatten().filter_map(|slot| slot.series.as_ref());
+            let series = slice.iter().flatten().filter_map(|slot| slot.series());
             for series in series.filter(holds) {
                 let start = as_u32(window.pairs.len());
                 window.pairs.extend_from_slice(&series.pairs);

@@ -244,7 +244,7 @@ impl Share {
                 if !dense {
                     self.sparse.insert(as_u32(number * PAGE + at), as_u32(slots.len()));
                 }
-                let reference = slot.series.as_ref().map_or(SeriesRef::REFUSED, |series| series.reference);
+                let reference = slot.series().map_or(SeriesRef::REFUSED, |series| series.reference);
                 self.known.push(Known { reference, bits: 0 });
                 slots.push(slot);
             }
@@ -395,7 +395,7 @@ impl Sink<'_> {
 
     fn series(&mut self, reference: SeriesRef) -> Option<(&mut MemSeries, &mut Timelines)> {
         let number = self.share.known(reference)?;
-        let series = self.slots.get_mut(number)?.series.as_mut()?;
+        let series = self.slots.get_mut(number)?.series_mut()?;
         Some((series, &mut self.share.timelines))
     }
 
@@ -432,7 +432,7 @@ impl Sink<'_> {
         for run in sorted.chunk_by(|a, b| a.series == b.series) {
             let number = run.first().map_or(0, |sample| sample.series as usize);
             let slot = self.slots.get_mut(number);
-            let Some(series) = slot.and_then(|slot| slot.series.as_mut()) else { continue };
+            let Some(series) = slot.and_then(|slot| slot.series_mut()) else { continue };
             for sample in run {
                 let (timestamp, place) = self.share.stamps[sample.stamp as usize];
                 append(series, timestamp, sample.bits, place, self.share);
@@ -453,7 +453,7 @@ impl Sink<'_> {
         if timestamp <= series.last_time {
             return;
         }
-        series.last_time = timestamp;
+        series.note_histogram(timestamp);
         if timestamp < min_valid {
             return;
         }
@@ -485,12 +485,11 @@ fn append(series: &mut MemSeries, timestamp: i64, bits: u64, place: Option<Place
     }
     if timestamp > series.last_time && timestamp < share.min_valid {
         // In a block. What is older than this and comes later is late and may not be in one.
-        series.last_time = timestamp;
-        series.last_bits = bits;
+        series.note_float(timestamp, bits);
         return;
     }
     if timestamp > series.last_time {
-        series.append(timestamp, bits, place, &mut share.timelines);
+        series.append_newest(timestamp, bits, place, &mut share.timelines);
     } else {
         series.append_late(timestamp, bits);
     }

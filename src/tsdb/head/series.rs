@@ -156,46 +156,51 @@ impl Extras {
 }
 
 /// A series and its recent samples.
+///
+/// A commit finds most of them in no cache: what it looks at is in one line of memory or the line beside it, which is
+/// fetched with it.
 #[derive(Debug)]
+#[repr(C, align(128))]
 pub(super) struct MemSeries {
-    pub(super) fingerprint: u128,
     pub(super) reference: SeriesRef,
-    /// Its labels, in name order.
-    pub(super) pairs: Box<[PairId]>,
     /// Time of the newest sample in order; `i64::MIN` before the first.
     pub(super) last_time: i64,
-    /// Value bits of that sample.
+    /// Value bits of the newest float in order; see `newest_is_float`.
     pub(super) last_bits: u64,
-    /// File of the log that has `log_bits` as the last value of this series.
+    times: Times,
+    values: OpenValues,
+    /// When counting began, where that is known of any sample.
+    pub(super) starts: Option<Box<Starts>>,
+    pub(super) rest: Option<Box<Extras>>,
+    sealed: ThinVec<Arc<SealedChunk>>,
+    /// File of the log that has the newest float as the last one of this series.
     pub(super) log_segment: u32,
-    pub(super) log_bits: u64,
+    /// Whether the newest sample in order is a float: the one that is known by its bits.
+    pub(super) newest_is_float: bool,
     /// Whether the log has a record of this series.
     pub(super) logged: bool,
     /// Whether it was without any sample when the head was truncated last.
     pub(super) empty: bool,
     /// Whether it ever had a sample out of order or an exemplar, which the log may still have.
     pub(super) was_late: bool,
-    times: Times,
-    values: OpenValues,
-    sealed: ThinVec<Arc<SealedChunk>>,
-    pub(super) rest: Option<Box<Extras>>,
-    /// When counting began, where that is known of any sample.
-    pub(super) starts: Option<Box<Starts>>,
+    /// Its labels, in name order.
+    pub(super) pairs: Box<[PairId]>,
+    fingerprint: [u64; 2],
 }
 
-// There are millions. Grows by 16 bytes at a time.
-const _: () = assert!(size_of::<MemSeries>() == 176);
+// There are millions.
+const _: () = assert!(size_of::<MemSeries>() == 128);
 
 impl MemSeries {
     pub(super) fn new(fingerprint: u128, reference: SeriesRef, pairs: Box<[PairId]>) -> Self {
         Self {
-            fingerprint,
+            fingerprint: halves(fingerprint),
             reference,
             pairs,
             last_time: i64::MIN,
             last_bits: 0,
             log_segment: 0,
-            log_bits: 0,
+            newest_is_float: false,
             logged: false,
             empty: false,
             was_late: false,
@@ -205,6 +210,12 @@ impl MemSeries {
             rest: None,
             starts: None,
         }
+    }
+
+    /// Hash of its labels.
+    pub(super) fn fingerprint(&self) -> u128 {
+        let [high, low] = self.fingerprint;
+        u128::from(high) << 64 | u128::from(low)
     }
 
     /// The open chunk, if there is one: where its timestamps are, and its values.
@@ -220,7 +231,38 @@ impl MemSeries {
         self.sealed().len() + usize::from(self.values.count() > 0)
     }
 
-    /// Adds a sample newer than all before it.
+    /// Where the next float goes: looking there has the processor fetch it.
+    #[inline]
+    pub(super) fn peek(&self) -> u64 {
+        self.values.peek()
+    }
+
+    /// Notes that the newest sample is a float.
+    pub(super) fn note_float(&mut self, timestamp: i64, bits: u64) {
+        self.last_time = timestamp;
+        self.last_bits = bits;
+        self.newest_is_float = true;
+    }
+
+    /// Notes that the newest sample is a native histogram.
+    pub(super) fn note_histogram(&mut self, timestamp: i64) {
+        self.last_time = timestamp;
+        self.newest_is_float = false;
+    }
+
+    /// Adds a float newer than all samples before it, and notes that it is the newest.
+    pub(super) fn append_newest(
+        &mut self,
+        timestamp: i64,
+        bits: u64,
+        place: Option<Placement>,
+        timelines: &mut Timelines,
+    ) {
+        self.note_float(timestamp, bits);
+        self.append(timestamp, bits, place, timelines);
+    }
+
+    /// Adds a float newer than all samples before it; what is known of the newest one stays as it is.
     pub(super) fn append(
         &mut self,
         timestamp: i64,
@@ -228,8 +270,6 @@ impl MemSeries {
         place: Option<Placement>,
         timelines: &mut Timelines,
     ) {
-        self.last_time = timestamp;
-        self.last_bits = bits;
         let count = self.values.count();
         if count > 0 {
             let follows = match (&mut self.times, place) {
@@ -347,10 +387,8 @@ impl MemSeries {
         self.starts.as_ref().map_or(0, |starts| starts.of_late(time))
     }
 
-    /// Adds a native histogram newer than all before it.
+    /// Adds a native histogram newer than all before it; what is known of the newest sample stays as it is.
     pub(super) fn append_histogram(&mut self, timestamp: i64, histogram: Arc<Histogram>) {
-        self.last_time = timestamp;
-        self.last_bits = histogram.sum.to_bits();
         let rest = self.rest.get_or_insert_default();
         rest.histograms.push((timestamp, histogram));
         let cells = |all: &[(i64, Arc<Histogram>)]| all.iter().map(|(_, h)| h.cells()).sum::<usize>();
@@ -531,15 +569,21 @@ impl MemSeries {
             return any;
         }
         // The order of what comes next is judged as before.
-        let (last_time, last_bits) = (self.last_time, self.last_bits);
         self.values = OpenValues::default();
         self.sealed = ThinVec::new();
         for (timestamp, value) in ordered.iter().filter(|(t, _)| kept(*t)) {
             self.append(timestamp, value.to_bits(), None, timelines);
         }
-        (self.last_time, self.last_bits) = (last_time, last_bits);
         true
     }
+}
+
+/// Two numbers in the place of one: that needs no alignment of its own.
+fn halves(fingerprint: u128) -> [u64; 2] {
+    [
+        u64::try_from(fingerprint >> 64).unwrap_or(0),
+        u64::try_from(fingerprint & u128::from(u64::MAX)).unwrap_or(0),
+    ]
 }
 
 /// Appends the samples of a sealed chunk, whose timestamps are `stamps`, inside `range` to `out`. Without `values`,

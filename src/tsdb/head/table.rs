@@ -66,7 +66,7 @@ impl Table {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &MemSeries> {
-        self.pages.iter().flatten().filter_map(|slot| slot.series.as_ref())
+        self.pages.iter().flatten().filter_map(|slot| slot.series())
     }
 
     fn slot(&self, number: u32) -> Option<&Slot> {
@@ -78,7 +78,7 @@ impl Table {
     }
 
     pub(super) fn at_slot(&self, slot: u32) -> Option<&MemSeries> {
-        self.slot(slot)?.series.as_ref()
+        self.slot(slot)?.series()
     }
 
     pub(super) fn get(&self, reference: SeriesRef) -> Option<&MemSeries> {
@@ -88,13 +88,13 @@ impl Table {
     /// The series, with what its samples need beside it.
     pub(super) fn get_mut(&mut self, reference: SeriesRef) -> Option<(&mut MemSeries, &mut Timelines)> {
         let slot = reference.slot() as usize;
-        let series = self.pages.get_mut(slot / PAGE)?.get_mut(slot % PAGE)?.series.as_mut()?;
+        let series = self.pages.get_mut(slot / PAGE)?.get_mut(slot % PAGE)?.series_mut()?;
         (series.reference == reference).then_some((series, &mut self.timelines))
     }
 
     pub(super) fn find(&self, fingerprint: u128) -> Option<SeriesRef> {
         let found = self.by_fingerprint.find(short(fingerprint), |slot| {
-            self.at_slot(*slot).is_some_and(|series| series.fingerprint == fingerprint)
+            self.at_slot(*slot).is_some_and(|series| series.fingerprint() == fingerprint)
         })?;
         self.at_slot(*found).map(|series| series.reference)
     }
@@ -103,7 +103,7 @@ impl Table {
     pub(super) fn find_near(&self, fingerprint: u128, near: Option<SeriesRef>) -> Option<SeriesRef> {
         let next = near.and_then(|near| self.at_slot(near.slot().wrapping_add(1)));
         match next {
-            Some(series) if series.fingerprint == fingerprint => Some(series.reference),
+            Some(series) if series.fingerprint() == fingerprint => Some(series.reference),
             _ => self.find(fingerprint),
         }
     }
@@ -123,7 +123,7 @@ impl Table {
         if let Some(slot) = self.free.pop() {
             return slot;
         }
-        let slot = || Slot { generation: self.generation, series: None };
+        let slot = || Slot::Vacant { generation: self.generation };
         let number = self.pages.last_mut().and_then(|page| page.push(slot())).unwrap_or_else(|| {
             let mut page = Page::with_capacity(if self.pages.is_empty() { 64 } else { PAGE });
             let number = page.push(slot()).unwrap_or_default();
@@ -138,7 +138,7 @@ impl Table {
     /// Makes a series that is not there yet.
     pub(super) fn insert(&mut self, labels: &Labels, fingerprint: u128) -> SeriesRef {
         let slot = self.vacant();
-        let generation = self.slot(slot).map_or(self.generation, |slot| slot.generation);
+        let generation = self.slot(slot).map_or(self.generation, Slot::generation);
         let reference = SeriesRef::new(generation, slot);
         self.put(reference, labels.iter(), fingerprint);
         reference
@@ -180,18 +180,18 @@ impl Table {
         let number = reference.slot();
         let pairs = self.pairs.insert(number, labels);
         let slot = self.pages[number as usize / PAGE].make(number as usize % PAGE);
-        slot.generation = reference.generation();
-        slot.series = Some(MemSeries::new(fingerprint, reference, pairs));
+        *slot = Slot::Taken(MemSeries::new(fingerprint, reference, pairs));
         let pages = &self.pages;
         self.by_fingerprint.insert_unique(short(fingerprint), number, |slot| {
             let slot = pages.get(*slot as usize / PAGE).and_then(|page| page.get(*slot as usize % PAGE));
-            slot.and_then(|slot| slot.series.as_ref()).map_or(0, |s| short(s.fingerprint))
+            slot.and_then(|slot| slot.series()).map_or(0, |s| short(s.fingerprint()))
         });
     }
 
     fn take(&mut self, number: u32) {
-        let Some(series) = self.slot_mut(number).and_then(|slot| slot.series.take()) else { return };
-        if let Ok(entry) = self.by_fingerprint.find_entry(short(series.fingerprint), |slot| *slot == number) {
+        let Some(series) = self.slot_mut(number).and_then(Slot::take) else { return };
+        if let Ok(entry) = self.by_fingerprint.find_entry(short(series.fingerprint()), |slot| *slot == number)
+        {
             entry.remove();
         }
         self.pairs.remove(number, &series.pairs);
@@ -203,8 +203,8 @@ impl Table {
         let generation = self.generation;
         let Some(slot) = self.slot_mut(number) else { return };
         // A slot that was given away as often as can be counted is not given away again.
-        if let Some(next) = slot.generation.checked_add(1) {
-            slot.generation = generation.max(next);
+        if let Some(next) = slot.generation().checked_add(1) {
+            *slot = Slot::Vacant { generation: generation.max(next) };
             self.free.push(number);
         }
     }
@@ -222,8 +222,8 @@ impl Table {
         let Some(next) = self.generation.checked_add(1) else { return };
         self.generation = next;
         for (page, slots) in self.pages.iter_mut().enumerate() {
-            for (at, slot) in slots.numbered_mut().filter(|(_, slot)| slot.series.is_none()) {
-                slot.generation = self.generation;
+            for (at, slot) in slots.numbered_mut().filter(|(_, slot)| slot.series().is_none()) {
+                *slot = Slot::Vacant { generation: self.generation };
                 self.free.push(u32::try_from(page * PAGE + at).expect("slots are counted in 32 bits"));
             }
         }

@@ -58,7 +58,7 @@ impl Head {
         loop {
             let mut table = write(&self.table);
             let Some(slice) = next_slice(&mut table.pages, &mut from) else { break };
-            let series = slice.iter_mut().flatten().filter_map(|slot| slot.series.as_mut());
+            let series = slice.iter_mut().flatten().filter_map(|slot| slot.series_mut());
             series.for_each(|series| series.set_leaving(min_time));
             drop(table);
             // Whoever waits gets the lock: it is not a fair one.
@@ -71,7 +71,7 @@ impl Head {
     pub(in crate::tsdb) fn first_from(&self, floor: i64) -> Option<i64> {
         let mut oldest = None;
         self.each_slice(|table, slice| {
-            let series = slice.iter().flatten().filter_map(|slot| slot.series.as_ref());
+            let series = slice.iter().flatten().filter_map(|slot| slot.series());
             let first = series.filter_map(|series| series.first_from(floor, &table.timelines)).min();
             oldest = oldest.into_iter().chain(first).min();
         });
@@ -91,7 +91,7 @@ impl Head {
     pub(in crate::tsdb) fn leaving_windows(&self, range: i64, end: i64) -> BTreeSet<i64> {
         let mut windows = BTreeSet::new();
         self.each_slice(|_, slice| {
-            let series = slice.iter().flatten().filter_map(|slot| slot.series.as_ref());
+            let series = slice.iter().flatten().filter_map(|slot| slot.series());
             let late = series.filter_map(|series| series.rest.as_ref()).flat_map(|rest| rest.leaving.keys());
             windows.extend(late.map(|t| t.saturating_sub(t.rem_euclid(range))).filter(|start| *start < end));
         });
@@ -140,7 +140,7 @@ impl Head {
         let Some(slice) = next_slice(pages, from) else { return false };
         let Leaving { min_time, needed, oldest, any } = leaving;
         let mut idle = Vec::new();
-        for series in slice.iter_mut().flatten().filter_map(|slot| slot.series.as_mut()) {
+        for series in slice.iter_mut().flatten().filter_map(|slot| slot.series_mut()) {
             let left = series.truncate(*min_time, |times| {
                 if let Some((id, first)) = series::shared(times) {
                     let entry = needed.entry(id).or_insert(first);
@@ -270,7 +270,7 @@ impl Head {
         let table = read(&self.table);
         let page = from / PAGE;
         let mut bytes = 0;
-        let all = table.pages.get(page)?.from(from % PAGE).iter().filter_map(|slot| slot.series.as_ref());
+        let all = table.pages.get(page)?.from(from % PAGE).iter().filter_map(|slot| slot.series());
         for series in all.filter(|series| series.logged) {
             let reference = series.reference;
             if bytes >= LOGGED_BYTES {

@@ -11,7 +11,7 @@ pub(super) fn encode(values: &[f64]) -> Vec<u8> {
     let mut bits = BitWriter::new();
     let mut state = XorState::default();
     for value in values {
-        state.put(value.to_bits(), &mut bits);
+        state.put(value.to_bits(), 0, |value, width| bits.put(value, width));
     }
     bits.into_bytes()
 }
@@ -32,38 +32,47 @@ pub(super) fn decode(bytes: &[u8], wanted: Wanted, out: &mut Vec<f64>) -> Result
 /// The running state of XOR coding, shared with the open chunk of the head.
 #[derive(Debug, Default, Clone, Copy)]
 pub(in crate::tsdb::chunk) struct XorState {
-    last: u64,
-    shift: u8,
-    width: u8,
+    pub(in crate::tsdb::chunk) last: u64,
+    pub(in crate::tsdb::chunk) shift: u8,
+    pub(in crate::tsdb::chunk) width: u8,
 }
 
 impl XorState {
-    pub(in crate::tsdb::chunk) fn put(&mut self, value: u64, bits: &mut BitWriter) {
+    /// Codes `value` after `lead` zero bits, at most 8: calls `put` with the lowest bits of a number and how many these
+    /// are, once or twice.
+    #[inline]
+    pub(in crate::tsdb::chunk) fn put(&mut self, value: u64, lead: u32, mut put: impl FnMut(u64, u32)) {
         let difference = value ^ self.last;
         self.last = value;
         if difference == 0 {
-            bits.put(0, 1);
-            return;
+            return put(0, lead + 1);
         }
         let shift = difference.trailing_zeros();
         let width = 64 - difference.leading_zeros() - shift;
         let (old_shift, old_width) = (u32::from(self.shift), u32::from(self.width));
         // The old window is used again unless it wastes more than a new header costs.
-        if old_width > 0
+        let stays = old_width > 0
             && shift >= old_shift
             && shift + width <= old_shift + old_width
-            && old_width <= width + 12
-        {
-            bits.put(0b10, 2);
-            bits.put(difference >> old_shift, old_width);
+            && old_width <= width + 12;
+        let (header, header_width, part, width) = if stays {
+            (0b10, lead + 2, difference >> old_shift, old_width)
         } else {
-            bits.put(0b11, 2);
-            bits.put(u64::from(shift), 6);
-            // A width of 64 is stored as 0: there is no width 0 here.
-            bits.put(u64::from(width % 64), 6);
-            bits.put(difference >> shift, width);
             self.shift = shift.to_le_bytes()[0];
             self.width = width.to_le_bytes()[0];
+            // A width of 64 is stored as 0: there is no width 0 here.
+            (
+                0b11 << 12 | u64::from(shift) << 6 | u64::from(width % 64),
+                lead + 14,
+                difference >> shift,
+                width,
+            )
+        };
+        if header_width + width <= u64::BITS {
+            put(header << width | part, header_width + width);
+        } else {
+            put(header, header_width);
+            put(part, width);
         }
     }
 

@@ -1,8 +1,11 @@
 //! The text formats: a body reads the same whether the next series is guessed or not, and its entries lie within it.
 #![no_main]
 
-use emberkeep::expfmt::{Entry, ExemplarText, Format, ParseError, Parser, parse_labels, parse_series};
-use emberkeep::model::LabelsBuf;
+use emberkeep::expfmt::{
+    Encoding, Entry, ExemplarText, Format, KnownFamily, ParseError, Parser, Read, ReadOptions, Reader, parse_labels,
+    parse_series,
+};
+use emberkeep::model::{LabelsBuf, MetricType};
 use emberkeep_fuzz::{seeds, within};
 use libfuzzer_sys::fuzz_target;
 
@@ -21,6 +24,8 @@ fuzz_target!(
             same(&plain, &read(body, format, |at| series.get(at).copied()));
             same(&plain, &read(body, format, |at| series.get(at.wrapping_sub(1)).copied()));
             same(&plain, &read(body, format, |_| series.first().copied()));
+            // With what the families say known before.
+            assert_eq!(samples(body, format, &families(&plain)), samples(body, format, &[]));
         });
     }
 );
@@ -51,6 +56,49 @@ fn read<'a>(body: &'a [u8], format: Format, guess: impl Fn(usize) -> Option<&'a 
                 if let Entry::Sample(sample) = &entry {
                     let _ = parse_series(sample.series, parser.kind(), &mut labels);
                 }
+            }
+        }
+    }
+}
+
+/// What families say of themselves, in their order, the way they say it first and last.
+fn families(all: &All<'_>) -> Vec<(String, MetricType, String)> {
+    let mut families: Vec<(String, MetricType, String)> = Vec::new();
+    for (_, entry, _) in &all.0 {
+        let (name, kind, help) = match entry {
+            Entry::Type { name, kind } => (name, *kind, None),
+            Entry::Help { name, text } => (name, MetricType::Unknown, Some(*text)),
+            _ => continue,
+        };
+        let (Ok(name), Ok(help)) = (std::str::from_utf8(name), std::str::from_utf8(help.unwrap_or_default())) else {
+            continue;
+        };
+        match families.last_mut().filter(|family| family.0 == name) {
+            Some(family) if help.is_empty() => family.1 = kind,
+            Some(family) => family.2 = help.to_owned(),
+            None => families.push((name.to_owned(), kind, help.to_owned())),
+        }
+    }
+    families
+}
+
+/// The samples, with type and unit of their family, and how reading ends.
+fn samples(body: &[u8], format: Format, known: &[(String, MetricType, String)]) -> Vec<String> {
+    let mut reader = Reader::new(body, Encoding::Text(format), ReadOptions::default());
+    let mut known = known.iter().filter(|(name, _, help)| KnownFamily::is_plain(name, help)).peekable();
+    let mut all = Vec::new();
+    loop {
+        let next = || known.peek().map(|(name, kind, help)| KnownFamily { name, kind: *kind, help });
+        if reader.pass(next) {
+            known.next();
+        }
+        match reader.next(None) {
+            Ok(None) => return all,
+            Ok(Some(Read::Metadata)) => {}
+            Ok(Some(read)) => all.push(format!("{read:?} {:?} {:?} {:?}", reader.series(), reader.kind(), reader.unit())),
+            Err(error) => {
+                all.push(error.to_string());
+                return all;
             }
         }
     }
