@@ -120,7 +120,7 @@ pub(super) const ROWS: &[Row] = &[
         "scraping 300 targets of 598 series every 5 s, gzip: server CPU per sample",
         "us",
         2,
-        Some(0.25),
+        Some(0.20),
     ),
     row(Work::ScrapeMemory, "the same: resident memory per series", "KB", 2, Some(0.55)),
     row(
