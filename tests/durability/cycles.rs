@@ -52,7 +52,7 @@ fn child_process() {
         segment_bytes: 32 << 10,
         ..options(dir)
     };
-    let db = try_open(options).expect("open");
+    let db = try_open(&options).expect("open");
     let timeline = db.create_timeline();
     let (mut early, mut late) = (Vec::new(), Vec::new());
     for cycle in 0..CYCLES {

@@ -126,7 +126,7 @@ impl Life {
         unwatched(|| {
             for round in ["first", "second"] {
                 let what = format!("{what}, {round} start");
-                let db = try_open(tiny(&data)).unwrap_or_else(|error| panic!("{what}: {error}"));
+                let db = try_open(&tiny(&data)).unwrap_or_else(|error| panic!("{what}: {error}"));
                 let status = db.status();
                 assert_eq!(
                     (status.missing.len(), status.corruptions),
@@ -172,7 +172,7 @@ fn act(life: &Rc<RefCell<Life>>, random: &mut Random, dir: &Path) {
             let name = db.snapshot(false).expect("snapshot");
             let path = dir.join("snapshots").join(name);
             unwatched(|| {
-                let copy = try_open(tiny(&path)).expect("open the snapshot");
+                let copy = try_open(&tiny(&path)).expect("open the snapshot");
                 life.borrow().check(&copy, "snapshot");
             });
             std::fs::remove_dir_all(&path).expect("remove");
@@ -381,7 +381,7 @@ fn live(
         (at_point, move |step: Step, path: &Path| followed.borrow_mut().follow(step, path))
     };
     watch(at_point, at_step);
-    life.borrow_mut().db = Some(unwatched_points(|| try_open(tiny(&data)).expect("open")));
+    life.borrow_mut().db = Some(unwatched_points(|| try_open(&tiny(&data)).expect("open")));
     for _ in 0..60 {
         act(&life, random, &data);
     }
@@ -401,7 +401,7 @@ fn unwatched_points<T>(work: impl FnOnce() -> T) -> T {
 #[test]
 fn a_damaged_block_is_kept_whenever_the_process_dies() {
     let dir = tempfile::tempdir().expect("dir");
-    let db = try_open(tiny(dir.path())).expect("open");
+    let db = try_open(&tiny(dir.path())).expect("open");
     for n in 0..200 {
         let mut appender = db.appender(None);
         let series = appender.series(&Labels::from_pairs([("__name__", "extreme")]));
@@ -429,14 +429,14 @@ fn a_damaged_block_is_kept_whenever_the_process_dies() {
         },
         |_, _| {},
     );
-    let db = try_open(tiny(dir.path())).expect("open");
+    let db = try_open(&tiny(dir.path())).expect("open");
     assert!(db.set_aside(&block).expect("set aside"), "the damage was not met");
     AT_POINT.set(None);
     AT_STEP.set(None);
     assert_eq!(images.borrow().len(), 3);
     for image in images.borrow().iter() {
         let data = image.path().join("data");
-        let after = try_open(tiny(&data)).expect("open");
+        let after = try_open(&tiny(&data)).expect("open");
         assert_eq!(after.status().missing.len(), 0, "it is not missing but set aside");
         assert!(data.join("blocks").join(format!("{}.corrupt", block.id)).is_dir(), "it is kept");
         let left = after.status().blocks.iter().filter(|other| other.id == block.id).count();
@@ -447,7 +447,7 @@ fn a_damaged_block_is_kept_whenever_the_process_dies() {
 #[test]
 fn a_late_sample_that_comes_while_a_window_is_cut_survives_a_kill() {
     let dir = tempfile::tempdir().expect("dir");
-    let db = Rc::new(try_open(options(dir.path())).expect("open"));
+    let db = Rc::new(try_open(&options(dir.path())).expect("open"));
     let named = |name: String| Labels::from_pairs([("__name__", name)]);
     let push = |db: &Tsdb, series: &[Labels], time: i64| {
         let mut appender = db.appender(None);
@@ -479,7 +479,7 @@ fn a_late_sample_that_comes_while_a_window_is_cut_survives_a_kill() {
     AT_STEP.set(None);
     let copy = tempfile::tempdir().expect("dir");
     copy_dir(dir.path(), &copy.path().join("data"));
-    let after = try_open(options(&copy.path().join("data"))).expect("open");
+    let after = try_open(&options(&copy.path().join("data"))).expect("open");
     for db in [&*db, &after] {
         let matchers = [Matcher::equal("__name__", "extreme")];
         let querier = db.querier(TimeRange::ALL).expect("querier");

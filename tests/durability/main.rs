@@ -46,23 +46,26 @@ fn options(dir: &Path) -> TsdbOptions {
     }
 }
 
-fn try_open(options: TsdbOptions) -> emberkeep::tsdb::Result<Tsdb> {
-    Tsdb::open(options, Arc::new(ManualClock::new(i64::MAX / 4)), &mut Registry::default())
+/// Opens a directory that no other thread or process is about to open, or says why that does not work.
+fn try_open(options: &TsdbOptions) -> emberkeep::tsdb::Result<Tsdb> {
+    let open =
+        || Tsdb::open(options.clone(), Arc::new(ManualClock::new(i64::MAX / 4)), &mut Registry::default());
+    support::server::wait_for("the lock of the data directory", || match open() {
+        // A child that was killed, one that was just made and has all our files, and a thread of a database that was
+        // dropped, is gone a moment later.
+        Err(Error::Locked { .. }) => None,
+        opened => Some(opened),
+    })
 }
 
-/// Opens a directory that no other thread or process is about to open.
+/// The same, where it works.
 fn open(dir: &Path) -> Tsdb {
     open_with(&options(dir))
 }
 
 /// The same with options.
 fn open_with(options: &TsdbOptions) -> Tsdb {
-    support::server::wait_for("the lock of the data directory", || match try_open(options.clone()) {
-        Ok(db) => Some(db),
-        // A child that was killed, and a thread of a database that was dropped, is gone a moment later.
-        Err(Error::Locked { .. }) => None,
-        Err(error) => panic!("{}: {error}", options.dir.display()),
-    })
+    try_open(options).unwrap_or_else(|error| panic!("{}: {error}", options.dir.display()))
 }
 
 /// A command that runs test `name` of this binary as a child process.

@@ -14,7 +14,8 @@ use crate::{MINUTE, open, options, try_open};
 #[test]
 fn one_block_that_cannot_be_removed_does_not_keep_the_others() {
     let dir = tempfile::tempdir().expect("dir");
-    let db = try_open(TsdbOptions { max_block_range_ms: Some(MINUTE), ..options(dir.path()) }).expect("open");
+    let db =
+        try_open(&TsdbOptions { max_block_range_ms: Some(MINUTE), ..options(dir.path()) }).expect("open");
     for n in 0..120 {
         // A window, and a gap: nothing to merge.
         push(&db, &[("own", n * 1000 + n / 30 * 100 * MINUTE, 1.0)]);
@@ -44,7 +45,7 @@ fn one_block_that_cannot_be_removed_does_not_keep_the_others() {
 fn one_damaged_block_that_cannot_be_set_aside_does_not_keep_the_others() {
     let dir = tempfile::tempdir().expect("dir");
     let unmerged = || TsdbOptions { max_block_range_ms: Some(MINUTE), ..options(dir.path()) };
-    let db = try_open(unmerged()).expect("open");
+    let db = try_open(&unmerged()).expect("open");
     for n in 0..120 {
         // A window, and a gap: nothing to merge.
         push(&db, &[("own", n * 1000 + n / 30 * 100 * MINUTE, 1.0)]);
@@ -60,7 +61,7 @@ fn one_damaged_block_that_cannot_be_set_aside_does_not_keep_the_others() {
     // Somebody put something where the first is to go.
     let obstacle = folder(0, ".corrupt");
     std::fs::create_dir_all(obstacle.join("in the way")).expect("folder");
-    let db = try_open(unmerged()).expect("open");
+    let db = try_open(&unmerged()).expect("open");
     let matchers = [Matcher::equal("__name__", "own")];
     for meta in &blocks[..3] {
         // A query meets the damage.
@@ -169,7 +170,7 @@ fn one_block_that_cannot_be_merged_does_not_keep_the_others() {
     let unmerged = || TsdbOptions { max_block_range_ms: Some(MINUTE), ..options(dir.path()) };
     db.close().expect("close");
     drop(db);
-    let db = try_open(unmerged()).expect("open");
+    let db = try_open(&unmerged()).expect("open");
     // Windows side by side, which are merged in threes and more.
     (0..100 * 6).for_each(|n| {
         push(&db, &[("own", n * 10_000, 1.0)]);

@@ -434,7 +434,7 @@ fn what_a_newer_version_wrote_is_refused_as_it_is() {
         let content =
             || files.iter().map(|file| std::fs::read(data.join(file)).expect("read")).collect::<Vec<_>>();
         let before = content();
-        let Err(error) = try_open(options(&data)) else { panic!("{files:?}: it opens") };
+        let Err(error) = try_open(&options(&data)) else { panic!("{files:?}: it opens") };
         let error = error.to_string();
         assert!(error.contains("newer version") && error.contains("99"), "{error}");
         assert!(content() == before, "{files:?}");

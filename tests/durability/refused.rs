@@ -80,7 +80,7 @@ fn a_directory_that_cannot_be_written_is_an_error_that_names_it() {
     let mounted = bind("bind");
     let read_only = mounted && bind("remount,bind,ro");
     if read_only {
-        let error = try_open(options(dir.path())).err().expect("refused").to_string();
+        let error = try_open(&options(dir.path())).err().expect("refused").to_string();
         let server = Command::new(env!("CARGO_BIN_EXE_emberkeep"))
             .args(["serve", "--web.listen-address", "127.0.0.1:0", "--storage.tsdb.path"])
             .arg(dir.path())
@@ -103,7 +103,7 @@ fn a_directory_that_cannot_be_written_is_an_error_that_names_it() {
     let wal = dir.path().join("wal");
     fs::rename(&wal, dir.path().join("aside")).expect("rename");
     fs::write(&wal, "no folder").expect("write");
-    let error = try_open(options(dir.path())).err().expect("refused").to_string();
+    let error = try_open(&options(dir.path())).err().expect("refused").to_string();
     assert!(error.contains(&*wal.to_string_lossy()), "{error}");
     fs::remove_file(&wal).expect("remove");
     fs::rename(dir.path().join("aside"), &wal).expect("rename");
