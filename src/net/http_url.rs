@@ -173,8 +173,8 @@ impl HttpUrl {
         Some((unescape(name), Secret::new(unescape(password))))
     }
 
-    /// Whether a redirect that leads here from `first` may know who the client is: the host is the same one or a part of
-    /// it, and is not asked in clear where `first` was asked over TLS. As in Prometheus, whose clients are told in clear.
+    /// Whether a request that was for `first` and is redirected here still says who the client is: as in Prometheus, to
+    /// the same host and its subdomains. Unlike there, what was said over TLS is not repeated in clear.
     pub(super) fn may_know(&self, first: &Self) -> bool {
         let (own, first_host) = (self.host.to_ascii_lowercase(), first.host.to_ascii_lowercase());
         let is_below = || {
