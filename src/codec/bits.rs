@@ -50,11 +50,6 @@ impl BitWriter {
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
-
-    /// Bytes of memory held by the buffer.
-    pub fn capacity(&self) -> usize {
-        self.bytes.capacity()
-    }
 }
 
 /// Bits that [`BitReader::peek`] shows at least.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// A pattern as the matcher wants it. For Prometheus several stars in a row are one, `[^` begins a class of what does not
-/// match, and a backslash takes from any character what it means.
+/// match, and a backslash outside of a class takes from any character what it means.
 pub(super) fn glob_of(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len());
     let mut chars = pattern.chars();
@@ -27,20 +27,18 @@ pub(super) fn glob_of(pattern: &str) -> String {
 /// Puts the class of characters whose bracket was read; one that has no end stays as it is, and is refused later.
 fn put_class(chars: &mut std::str::Chars<'_>, out: &mut String) {
     let text = chars.as_str();
-    let inside = text.strip_prefix('^').unwrap_or(text);
-    out.push('[');
+    let negated = text.strip_prefix('^');
+    let inside = negated.unwrap_or(text);
     let Some(length) = inside.char_indices().skip(1).find(|(_, c)| *c == ']').map(|(at, _)| at) else {
-        return;
+        return out.push('[');
     };
     let class = &inside[..length];
-    if inside.len() < text.len() {
-        out.push('!');
-    }
-    // That is the matcher's sign of negation, where it stands first.
     match class.strip_prefix('!') {
-        Some("") => *out = format!("{}!", &out[..out.len() - 1]),
-        Some(rest) if !rest.starts_with('-') => out.extend([rest, "!]"]),
-        _ => out.extend([class, "]"]),
+        _ if negated.is_some() => out.extend(["[!", class, "]"]),
+        // That is the matcher's sign of negation, where it stands first.
+        Some("") => out.push('!'),
+        Some(rest) if !rest.starts_with('-') => out.extend(["[", rest, "!]"]),
+        _ => out.extend(["[", class, "]"]),
     }
     *chars = inside[length + 1..].chars();
 }
@@ -96,6 +94,8 @@ mod tests {
         std::fs::write(dir.path().join("*!.yml"), "").expect("written");
         check("\\*[!].yml", &["*!.yml"]);
         check("[\\*b]*", &["*!.yml", "b.json"]);
+        check("?[^!].yml", &["ab.yml"]);
+        check("?[^!b]*", &[".hidden.yml", "a.yml", "b.json"]);
         check("none*", &[]);
         check("a.yml", &["a.yml"]);
         check("?.yml", &["a.yml"]);

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::config::{Config, LoadOptions, parse};
-use crate::discovery::Change;
+use crate::discovery::discoverer::{Discoverer as _, Polling};
+use crate::discovery::{Change, Refresh};
 use crate::model::Labels;
 use crate::net::{DnsAnswer, DnsError, DnsRecord, RecordKind};
 use futures_util::future::BoxFuture;
@@ -99,6 +100,39 @@ async fn service_records_bring_their_port() {
     assert_eq!(target.get("__meta_dns_srv_record_target"), Some("host.x."));
     assert_eq!(target.get("__meta_dns_srv_record_port"), Some("9100"));
     manager.stop().await;
+}
+
+/// Gives one target after some time.
+struct Slow(Duration);
+
+impl Refresh for Slow {
+    fn what(&self) -> String {
+        "slow".to_owned()
+    }
+
+    fn refresh(&self) -> BoxFuture<'_, Result<Vec<TargetGroup>, String>> {
+        Box::pin(async {
+            tokio::time::sleep(self.0).await;
+            let labels = Labels::empty();
+            Ok(vec![TargetGroup::of_addresses("a".to_owned(), &["found".to_owned()], labels)])
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_may_take_longer_than_its_pace_but_not_for_ever() {
+    let pace = Duration::from_secs(5);
+    for (takes, expected) in [(pace * 20, &["found"][..]), (pace * 1000, &[])] {
+        let manager = manager(Arc::new(Table::default()));
+        let text = "scrape_configs:\n- job_name: a\n  dns_sd_configs: [{names: [x], type: A, port: 80}]\n";
+        manager.switch(jobs(text));
+        let groups = GroupSender { store: Arc::clone(&manager.store), id: 0 };
+        let polling = Polling { source: Slow(takes), pace };
+        tokio::time::timeout(takes * 3, polling.run(&groups)).await.expect_err("it goes on");
+        manager.store.merge();
+        assert_eq!(addresses(&manager.targets().borrow()), expected);
+        manager.stop().await;
+    }
 }
 
 #[tokio::test]

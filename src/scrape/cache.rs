@@ -2,9 +2,9 @@
 //! parsed again.
 //!
 //! Texts are known by a 64-bit hash under a seed of this process and by their length; where both are equal the texts are
-//! taken for equal, which spares keeping them. A text is only held against those of its own target, so that two are mixed
-//! up less often than memory fails. A target exposes its series in the same order every time, so the entry after the last hit is looked at
-//! first, and a table of all is made only for a scrape that departs from that order.
+//! taken for equal, which spares keeping them. Two that are not are taken for equal with a chance of 2^-64, and only those
+//! of one target are held against each other. A target exposes its series in the same order every time, so the entry after
+//! the last hit is looked at first, and a table of all is made only for a scrape that departs from that order.
 //!
 //! **Cost**: no allocation for a known series; 24 bytes for each one.
 

@@ -1,8 +1,10 @@
 //! Calls of the query API: a form that is posted, XML that comes back.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::timeout;
 
 use super::sign::{Credentials, Scope, signature};
 use crate::discovery::xml;
@@ -12,6 +14,8 @@ use crate::util::{Clock, brief};
 
 /// Answers that are larger are refused.
 const MAX_BODY_BYTES: u64 = 64 << 20;
+/// The longest an answer may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A service of AWS in one region.
@@ -109,10 +113,15 @@ impl Service {
             headers.extend(signature(credentials, scope, &url, FORM, body.as_bytes(), clock.now_ms()));
         }
         let method = HttpMethod::Post(Bytes::from(body));
-        let response = self.client.send(HttpRequest { method, url, headers }).await?;
-        let (status, text) = (response.status(), response.status_text());
-        let mut body = Vec::new();
-        response.read_body(MAX_BODY_BYTES, &mut body).await?;
+        let exchange = async {
+            let response = self.client.send(HttpRequest { method, url, headers }).await?;
+            let (status, text) = (response.status(), response.status_text());
+            let mut body = Vec::new();
+            response.read_body(MAX_BODY_BYTES, &mut body).await?;
+            Ok::<_, HttpError>((status, text, body))
+        };
+        let slow = |_| CallError::Other(format!("no answer within {PATIENCE:?}"));
+        let (status, text, body) = timeout(PATIENCE, exchange).await.map_err(slow)??;
         let body = String::from_utf8(body)
             .map_err(|_| CallError::Other("cannot read the answer: it is not UTF-8".to_owned()))?;
         if (200..300).contains(&status) { Ok(body) } else { Err(refusal(status, &text, &body)) }

@@ -1,11 +1,14 @@
 //! Tokens, by the credentials that Google's own tools take: a file that a variable names, that of `gcloud`, the account of
 //! the instance.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::config::Secret;
 use crate::discovery::api::place;
@@ -25,6 +28,8 @@ const METADATA: &str = "169.254.169.254";
 const MARGIN_MS: i64 = 60_000;
 /// How long a signed request for a token is good, in seconds.
 const REQUEST_SECONDS: i64 = 3600;
+/// The longest that getting one may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Answers are not larger.
 const MAX_ANSWER_BYTES: u64 = 64 << 10;
 
@@ -83,7 +88,9 @@ impl Tokens {
         {
             return Ok(token.clone());
         }
-        let answer = self.ask(now).await.map_err(|reason| format!("no Google credentials: {reason}"))?;
+        let answer = timeout(PATIENCE, self.ask(now)).await;
+        let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")));
+        let answer = answer.map_err(|reason| format!("no Google credentials: {reason}"))?;
         let token = Secret::new(answer.access_token);
         *kept = Some((token.clone(), now.saturating_add(answer.expires_in.saturating_mul(1000))));
         Ok(token)

@@ -120,7 +120,8 @@ impl FakeApi {
         lock(&self.state).forgets_pages = true;
     }
 
-    /// From now on answers `status` to what is asked for below `path`, or to each `watch`; with the status 200, `body` is the answer.
+    /// From now on answers `status` to what is asked for below `path`, or to each `watch`; with the status 200, `body` is
+    /// the answer.
     pub(super) fn refuse(&self, path: &str, status: &'static str, body: impl Into<String>) {
         lock(&self.state).refused.insert(path.to_owned(), (status, body.into()));
     }

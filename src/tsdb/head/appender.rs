@@ -482,8 +482,8 @@ impl<'a> Appender<'a> {
                 series.set_late_start(from, start);
             }
         }
-        // What each series has was in no cache since its last sample: fetched side by side that takes a fraction of the
-        // time that it takes one after another.
+        // Where the next values go was in no cache since the last ones came: so the processor fetches it for several series
+        // side by side, not for one after another.
         let series = intake.logged.iter().filter_map(|sample| table.get(sample.series));
         black_box(series.fold(0, |all, series| all ^ series.peek()));
         let (mut oldest, mut newest) = (i64::MAX, i64::MIN);

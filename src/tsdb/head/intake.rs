@@ -51,7 +51,8 @@ pub(super) struct Intake {
     pub(super) newest_histograms: HashMap<SeriesRef, usize>,
     pub(super) exemplars: Vec<LoggedExemplar>,
     pub(super) families: Vec<(Box<str>, Metadata)>,
-    /// Series of accepted samples that the log does not know yet, once for each sample or once.
+    /// Series of accepted samples that the log does not know yet, once for each sample until they
+    /// are put into records, then once.
     pub(super) fresh: Vec<SeriesRef>,
     pub(super) undo: Vec<Undo>,
     /// Label pairs that get their number in this commit.

@@ -157,8 +157,8 @@ impl Extras {
 
 /// A series and its recent samples.
 ///
-/// A commit finds most of them in no cache: what it looks at is in one line of memory or the line beside it, which is
-/// fetched with it.
+/// A commit finds most of them in no cache: each is two neighbouring lines of memory, and what a commit looks at comes
+/// first.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub(super) struct MemSeries {
@@ -185,7 +185,8 @@ pub(super) struct MemSeries {
     pub(super) was_late: bool,
     /// Its labels, in name order.
     pub(super) pairs: Box<[PairId]>,
-    fingerprint: [u64; 2],
+    /// As bytes: a number of 128 bits would have to stand where it fits.
+    fingerprint: [u8; 16],
 }
 
 // There are millions.
@@ -194,7 +195,7 @@ const _: () = assert!(size_of::<MemSeries>() == 128);
 impl MemSeries {
     pub(super) fn new(fingerprint: u128, reference: SeriesRef, pairs: Box<[PairId]>) -> Self {
         Self {
-            fingerprint: halves(fingerprint),
+            fingerprint: fingerprint.to_le_bytes(),
             reference,
             pairs,
             last_time: i64::MIN,
@@ -214,8 +215,7 @@ impl MemSeries {
 
     /// Hash of its labels.
     pub(super) fn fingerprint(&self) -> u128 {
-        let [high, low] = self.fingerprint;
-        u128::from(high) << 64 | u128::from(low)
+        u128::from_le_bytes(self.fingerprint)
     }
 
     /// The open chunk, if there is one: where its timestamps are, and its values.
@@ -576,14 +576,6 @@ impl MemSeries {
         }
         true
     }
-}
-
-/// Two numbers in the place of one: that needs no alignment of its own.
-fn halves(fingerprint: u128) -> [u64; 2] {
-    [
-        u64::try_from(fingerprint >> 64).unwrap_or(0),
-        u64::try_from(fingerprint & u128::from(u64::MAX)).unwrap_or(0),
-    ]
 }
 
 /// Appends the samples of a sealed chunk, whose timestamps are `stamps`, inside `range` to `out`. Without `values`,
